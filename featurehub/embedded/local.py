@@ -1,0 +1,54 @@
+"""The environment of a program on a developer's machine: whatever is unset gets a value that works there."""
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from featurehub.embedded import servers
+from featurehub.embedded.secret_files import read_or_make
+from featurehub.embedded.server import EmbeddedServerError
+
+_PROJECT = Path(__file__).resolve().parents[2]
+
+
+@contextmanager
+def local_environment() -> Iterator[None]:
+    """Fills in what is unset in os.environ for the duration of the block; what the user set stays.
+
+    DATABASE_URL and REDIS_URL start the embedded servers of FEATUREHUB_LOCAL_DIR, or share the running ones.
+    Raises EmbeddedServerError.
+    """
+    folder = Path(os.environ.get("FEATUREHUB_LOCAL_DIR") or _PROJECT / ".local").resolve()
+    with ExitStack() as stack:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            _set(stack, FEATUREHUB_LOCAL_DIR=str(folder))
+            _fill(stack, SECRET_KEY=read_or_make(folder / "secret_key"))
+            _fill(stack, ALLOWED_HOSTS="127.0.0.1,localhost,[::1]", FEATUREHUB_HTTPS="0")
+            unset = [name for name in servers.SERVERS if not os.environ.get(name)]
+            _fill(stack, **stack.enter_context(servers.running(folder, names=unset)))
+        except PermissionError as error:
+            raise EmbeddedServerError(
+                f"{error.filename} belongs to another user: run as that user, "
+                "or set FEATUREHUB_LOCAL_DIR to another folder."
+            ) from error
+        yield
+
+
+def _fill(stack: ExitStack, **values: str) -> None:
+    """An empty value counts as unset, as it does in the settings."""
+    _set(stack, **{name: value for name, value in values.items() if not os.environ.get(name)})
+
+
+def _set(stack: ExitStack, **values: str) -> None:
+    for name, value in values.items():
+        stack.callback(_restore, name, before=os.environ.get(name))
+        os.environ[name] = value
+
+
+def _restore(name: str, *, before: str | None) -> None:
+    if before is None:
+        os.environ.pop(name, None)
+    else:
+        os.environ[name] = before

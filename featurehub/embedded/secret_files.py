@@ -1,0 +1,21 @@
+"""Passwords and keys that are made once and kept in files only their owner can read."""
+
+import secrets
+from pathlib import Path
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replaces the file as a whole, mode 0600, so that no reader meets half of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f"{path.name}.new")
+    aside.unlink(missing_ok=True)
+    aside.touch(0o600, exist_ok=False)
+    aside.write_text(text)
+    aside.replace(path)
+
+
+def read_or_make(path: Path) -> str:
+    """The secret in `path`, made on the first call. Safe in URLs and configuration files: letters, digits, - and _."""
+    if not path.exists():
+        write_private(path, secrets.token_urlsafe(48))
+    return path.read_text()

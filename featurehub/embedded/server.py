@@ -1,0 +1,167 @@
+"""What the two embedded servers have in common: found or started, shared by several programs, stopped by the last."""
+
+import fcntl
+import os
+import random
+import signal
+import socket
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+from featurehub.embedded import processes
+
+# From 32768 up ports are handed out to outgoing connections; these are seldom anyone's.
+_PORTS = range(15_000, 25_000)
+_SECONDS_TO_START = 120.0
+_SECONDS_TO_STOP = 60.0
+_SECONDS_BETWEEN_LOOKS = 0.02
+
+
+class EmbeddedServerError(Exception):
+    """An embedded server cannot be had; the message is a sentence that says why and what to do."""
+
+
+class Server(ABC):
+    """A server with all its files in a folder of its own, listening on 127.0.0.1 only."""
+
+    name: str
+    stop_signal: signal.Signals
+    # What the log says where the port was taken meanwhile, and where a killed server has not gone away entirely.
+    busy_port_message: str
+    passing_message: str
+
+    def __init__(self, home: Path) -> None:
+        self.home = home.resolve()
+        self.log = self.home / "log"
+        self.pid_file = self.home / "pid"
+        self._port_file = self.home / "port"
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """Where the running server is reached, password included."""
+
+    @property
+    @abstractmethod
+    def own_argument(self) -> str:
+        """The part of the command line that tells this server from all other processes."""
+
+    @abstractmethod
+    def launch(self) -> None:
+        """Writes what the server needs to start and starts it, without waiting."""
+
+    @abstractmethod
+    def is_ready(self, pid: int) -> bool:
+        """Whether the live server answers queries."""
+
+    @property
+    def port(self) -> int:
+        return int(self._port_file.read_text())
+
+    def pid(self) -> int | None:
+        """The pid of the live server of this folder, whoever started it."""
+        return processes.find(self.pid_file, argument=self.own_argument)
+
+    @contextmanager
+    def shared(self) -> Iterator[str]:
+        """The URL of the server, which runs at least until the block ends.
+
+        The first user starts it and the last one stops it. A user is a shared lock on a file, which the kernel
+        takes back from a killed program, so nothing has to be counted and no count can be wrong.
+        """
+        self.home.parent.mkdir(parents=True, exist_ok=True)
+        with self._lock_file("users") as users:
+            try:
+                with self._changing():
+                    fcntl.flock(users, fcntl.LOCK_SH)
+                    self._ensure_running()
+                yield self.url
+            finally:
+                with self._changing():
+                    if _is_last(users):
+                        self._stop()
+
+    def _lock_file(self, suffix: str) -> IO[str]:
+        """A file beside the folder: the folder itself may belong to the user the server runs as."""
+        return self.home.with_name(f"{self.home.name}.{suffix}").open("a")
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """One program at a time starts or stops the server."""
+        with self._lock_file("lock") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _ensure_running(self) -> None:
+        """Attaches to a live server of an earlier run, waits for one that starts or stops, or starts one."""
+        deadline = time.monotonic() + _SECONDS_TO_START
+        log_read = None
+        while time.monotonic() < deadline:
+            pid = self.pid()
+            if pid is None:
+                if log_read is not None:
+                    self._judge_failure(self._log_since(log_read))
+                log_read = self.log.stat().st_size if self.log.exists() else 0
+                self._choose_port()
+                self.launch()
+            elif self.is_ready(pid):
+                return
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+        raise EmbeddedServerError(f"{self.name} was not ready after {_SECONDS_TO_START:.0f} s; its log is {self.log}.")
+
+    def _judge_failure(self, message: str) -> None:
+        """Returns where another attempt can help; raises EmbeddedServerError where it cannot."""
+        if self.passing_message in message:
+            time.sleep(0.5)
+        elif self.busy_port_message not in message:
+            raise EmbeddedServerError(f"{self.name} did not start; its log, {self.log}, says: {message.strip()}")
+
+    def _log_since(self, position: int) -> str:
+        with self.log.open("rb") as log:
+            log.seek(position)
+            return log.read().decode(errors="replace")
+
+    def _choose_port(self) -> None:
+        """Keeps the port of the last run where it is free, so that a URL somebody noted stays right."""
+        with suppress(FileNotFoundError, ValueError):
+            if is_free(self.port):
+                return
+        self.home.mkdir(exist_ok=True)
+        free = next(port for port in random.sample(_PORTS, len(_PORTS)) if is_free(port))
+        self._port_file.write_text(str(free))
+
+    def _stop(self) -> None:
+        pid = self.pid()
+        if pid is None:
+            return
+        with suppress(ProcessLookupError):
+            os.kill(pid, self.stop_signal)
+        deadline = time.monotonic() + _SECONDS_TO_STOP
+        while self.pid() is not None:
+            if time.monotonic() > deadline:
+                raise EmbeddedServerError(f"{self.name} (process {pid}) does not stop; its log is {self.log}.")
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on 127.0.0.1:port now."""
+    with socket.socket() as probe:
+        # As servers do: a port is not taken because connections to its last server linger.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def _is_last(users: IO[str]) -> bool:
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

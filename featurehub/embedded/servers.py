@@ -1,0 +1,28 @@
+"""The embedded servers of a local folder, by the environment variable that makes one unnecessary."""
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from featurehub.embedded.postgres import Postgres
+from featurehub.embedded.server import Server
+from featurehub.embedded.valkey import Valkey
+
+SERVERS: Mapping[str, tuple[type[Server], str]] = {
+    "DATABASE_URL": (Postgres, "postgres"),
+    "REDIS_URL": (Valkey, "valkey"),
+}
+
+
+@contextmanager
+def running(local_dir: Path, *, names: Collection[str] = tuple(SERVERS)) -> Iterator[dict[str, str]]:
+    """The URLs of the servers asked for, which run at least until the block ends; other programs may share them.
+
+    Raises EmbeddedServerError where one cannot be started.
+    """
+    with ExitStack() as stack:
+        urls = {}
+        for name in names:
+            server, folder = SERVERS[name]
+            urls[name] = stack.enter_context(server(local_dir / folder).shared())
+        yield urls

