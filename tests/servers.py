@@ -1,0 +1,44 @@
+"""A pytest plugin (`-p tests.servers`): the embedded servers run before Django's settings are read, until the end."""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from featurehub.embedded.local import local_environment
+from featurehub.embedded.server import EmbeddedServerError
+
+_LOCAL = Path(__file__).resolve().parent.parent / ".local"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
+    stack = ExitStack()
+    early_config.add_cleanup(stack.close)
+    if os.environ.get("DATABASE_URL") and os.environ.get("REDIS_URL"):
+        return
+    folder = Path(os.environ.get("FEATUREHUB_LOCAL_DIR") or _LOCAL).resolve()
+    os.environ["FEATUREHUB_LOCAL_DIR"] = str(stack.enter_context(_own_folder(folder)))
+    try:
+        stack.enter_context(local_environment())
+    except EmbeddedServerError as error:
+        raise pytest.UsageError(str(error)) from error
+
+
+@contextmanager
+def _own_folder(local: Path) -> Iterator[Path]:
+    """The first of tests, tests-2, … that no other test run uses: two runs at once would share their test database."""
+    local.mkdir(parents=True, exist_ok=True)
+    for number in count(1):
+        folder = local / ("tests" if number == 1 else f"tests-{number}")
+        with folder.with_suffix(".lock").open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield folder
+            return
