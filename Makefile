@@ -1,0 +1,38 @@
+# Every target makes what it needs, from an empty environment on. Settings come from the environment: see README.md.
+.DEFAULT_GOAL := run
+.PHONY: run test check bench
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/requirements.installed
+REQUIREMENTS := requirements.txt requirements-dev.txt constraints.txt
+# PATH: what is started by name (granian, celery) is the .venv's.
+RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
+# The type checker reads the settings module and connects to nothing.
+UNUSED := DATABASE_URL=postgresql://unused/unused REDIS_URL=redis://unused SECRET_KEY=unused ALLOWED_HOSTS=unused
+
+run: $(READY)
+	@$(RUN) exec $(BIN)/python -m featurehub.run
+
+test: $(READY)
+	@$(RUN) $(BIN)/python -m pytest $(ARGS)
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(UNUSED) $(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python manage.py makemigrations --check --dry-run
+
+bench: $(READY)
+	@$(RUN) $(BIN)/python -m benchmarks $(ARGS)
+
+$(READY): $(REQUIREMENTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "FeatureHub needs Python 3.11 or newer as $(PYTHON): install it, or name it with make PYTHON=/path/to/python3." >&2; exit 1; }
+	@echo "Making .venv and installing the requirements (once, about a minute)"
+	@$(PYTHON) -m venv .venv || \
+		{ echo "$(PYTHON) cannot make a virtual environment: on Debian, install python3-venv." >&2; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
+	@touch $@
