@@ -1,0 +1,104 @@
+"""Takes events into PostgreSQL: what this acknowledged is kept, however the processes after it fare."""
+
+import logging
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from celery import current_app
+from django.core.cache import cache
+from django.db import connection, transaction
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from events.validation import NewEvent, encode_metadata
+
+logger = logging.getLogger(__name__)
+
+# By name, because `events` knows nothing of `features`.
+REFRESH_TASK = "features.refresh_dirty"
+NUDGE = "events.nudge"
+NUDGE_SECONDS = 1
+
+CREATE_INCOMING = """
+create temporary table if not exists incoming_event (
+    event_id text, customer_id text, event_type text, "timestamp" timestamptz,
+    session_id text, amount numeric, category text, metadata jsonb
+) on commit delete rows
+"""
+COPY_INCOMING = """
+copy incoming_event (event_id, customer_id, event_type, "timestamp", session_id, amount, category, metadata) from stdin
+"""
+# Ordered, so that two transactions with the same events wait for each other in one direction only.
+# A mark is due when its event counts: an event dated ahead of the server counts from that moment on.
+INSERT_EVENTS_AND_MARKS = """
+with inserted as (
+    insert into events_event (event_id, customer_id, event_type, "timestamp", session_id, amount, category, metadata)
+    select event_id, customer_id, event_type, "timestamp", session_id, amount, category, metadata
+    from incoming_event
+    order by event_id, "timestamp"
+    on conflict do nothing
+    returning customer_id, "timestamp"
+), marked as (
+    insert into events_dirtycustomer (customer_id, due_at)
+    select distinct customer_id, greatest("timestamp", now()) from inserted
+)
+select count(*) from inserted
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    accepted: int
+    duplicates: int
+
+
+def ingest(events: Sequence[NewEvent]) -> Ingested:
+    """Stores checked events and marks their customers, all or nothing, in four statements whatever their number.
+
+    Duplicates of stored events or among `events` (same event_id and timestamp) are counted and change nothing.
+    """
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(CREATE_INCOMING)
+            with cursor.copy(COPY_INCOMING) as copy:
+                for row in rows(events):
+                    copy.write_row(row)
+            cursor.execute(INSERT_EVENTS_AND_MARKS)
+            accepted: int = cursor.fetchone()[0]
+        if accepted:
+            transaction.on_commit(nudge)
+    return Ingested(accepted=accepted, duplicates=len(events) - accepted)
+
+
+def rows(events: Iterable[NewEvent]) -> Iterable[tuple[object, ...]]:
+    """The columns of COPY_INCOMING. An event without an id gets one, and counts again when it is sent again."""
+    for event in events:
+        amount = event.amount
+        yield (
+            event.event_id or uuid.uuid4().hex,
+            event.customer_id,
+            event.event_type,
+            event.timestamp,
+            event.session_id,
+            None if amount is None else repr(amount),
+            event.category,
+            encode_metadata(event.metadata).decode(),
+        )
+
+
+def nudge() -> None:
+    """Wakes a worker, at most once a second: a lost nudge costs latency only, since beat sweeps the marks."""
+    try:
+        if cache.add(NUDGE, 1, timeout=NUDGE_SECONDS):
+            current_app.send_task(REFRESH_TASK)
+    except (OperationalError, RedisError) as error:
+        logger.warning("No worker was nudged, the sweep will find the marks: %s", error)
+
+
+def forget_nudge() -> None:
+    """Called by the worker that woke: what is committed from now on needs a nudge of its own."""
+    try:
+        cache.delete(NUDGE)
+    except RedisError as error:
+        logger.warning("The nudge was not forgotten, it ends by itself: %s", error)

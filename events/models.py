@@ -1,0 +1,68 @@
+"""What customers did, and which customers have news that no computation has seen yet."""
+
+from decimal import Decimal
+
+from django.db import models
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.functions import Now
+
+from events.event_types import EVENT_TYPES
+
+
+class NumericField(models.FloatField):
+    """Doubles kept as PostgreSQL's unbounded `numeric`: their sums are exact, whatever the order of the rows."""
+
+    def db_type(self, connection: BaseDatabaseWrapper) -> str:
+        return "numeric"
+
+    def from_db_value(self, value: Decimal | None, expression: object, connection: object) -> float | None:
+        return None if value is None else float(value)
+
+
+class Event(models.Model):
+    """One thing a customer did. `amount` and `category` are taken out of `metadata` once, when it is ingested."""
+
+    event_id = models.CharField(max_length=64)
+    customer_id = models.CharField(max_length=128)
+    event_type = models.CharField(max_length=16, choices=[(name, name.replace("_", " ")) for name in EVENT_TYPES])
+    timestamp = models.DateTimeField()
+    session_id = models.CharField(max_length=128, null=True, blank=True)  # noqa: DJ001 - none is not an empty id
+    amount = NumericField(null=True, blank=True)
+    category = models.TextField(null=True, blank=True)  # noqa: DJ001 - an empty category is a category
+    metadata = models.JSONField(default=dict)
+    received_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            # However often an event is sent, it counts once.
+            models.UniqueConstraint(fields=["event_id", "timestamp"], name="event_counts_once"),
+            models.CheckConstraint(condition=models.Q(event_type__in=EVENT_TYPES), name="event_type_is_known"),
+            models.CheckConstraint(condition=models.Q(amount__gte=0), name="event_amount_is_not_negative"),
+        ]
+        indexes = [
+            # The window of a customer: engines read `customer_id = … and timestamp between …`.
+            models.Index(fields=["customer_id", "timestamp"], name="event_customer_window"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event_type} of {self.customer_id} at {self.timestamp.isoformat()}"
+
+
+class DirtyCustomer(models.Model):
+    """A mark: from `due_at` on, what is computed and published of this customer may be out of date.
+
+    Written in the transaction that causes it, only ever appended, and deleted after the customer was
+    computed and published. That makes it the outbox: no nudge, worker or cache that dies loses anything.
+    """
+
+    customer_id = models.CharField(max_length=128)
+    due_at = models.DateTimeField()
+
+    class Meta:
+        indexes = [
+            # Claims: `due_at <= now order by due_at limit n for update skip locked`.
+            models.Index(fields=["due_at"], name="dirty_due"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.customer_id} from {self.due_at.isoformat()}"

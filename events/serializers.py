@@ -1,0 +1,25 @@
+"""The shapes of the events endpoint, for the OpenAPI schema. Validation is `events.validation`'s."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from events.event_types import EVENT_TYPES
+
+
+class EventSerializer(serializers.Serializer[Any]):
+    customer_id = serializers.CharField(max_length=128)
+    event_type = serializers.ChoiceField(choices=EVENT_TYPES)
+    timestamp = serializers.DateTimeField()
+    event_id = serializers.CharField(max_length=64, required=False)
+    session_id = serializers.CharField(max_length=128, required=False)
+    metadata = serializers.DictField(required=False)
+
+
+class EventBatchSerializer(serializers.Serializer[Any]):
+    events = EventSerializer(many=True)
+
+
+class IngestedSerializer(serializers.Serializer[Any]):
+    accepted = serializers.IntegerField()
+    duplicates = serializers.IntegerField()

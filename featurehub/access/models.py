@@ -1,0 +1,49 @@
+"""API keys: shown once, stored as a hash, with scopes, revocable."""
+
+import hashlib
+import secrets
+
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Now
+
+
+class Scope(models.TextChoices):
+    READ = "read"
+    WRITE = "write"
+    INGEST = "ingest"
+
+
+def hash_key(key: str) -> bytes:
+    """SHA-256 of the key. A key holds 256 random bits, so a slow hash would add nothing but time."""
+    return hashlib.sha256(key.encode()).digest()
+
+
+class ApiKey(models.Model):
+    """What a client may do. Revoked keys stay, so that the list tells who had access."""
+
+    name = models.CharField(max_length=128)
+    prefix = models.CharField(max_length=12, editable=False)
+    hashed_key = models.BinaryField(max_length=32, unique=True, editable=False)
+    scopes = ArrayField(models.CharField(max_length=16, choices=Scope.choices))
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = "API key"
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(scopes__contained_by=Scope.values) & models.Q(scopes__len__gt=0),
+                name="api_key_scopes_are_known",
+            ),
+        ]
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.prefix}…)"
+
+
+def create_api_key(name: str, *, scopes: list[str]) -> tuple[ApiKey, str]:
+    """A new key and its text, which can't be shown again."""
+    key = f"fh_{secrets.token_urlsafe(32)}"
+    return ApiKey.objects.create(name=name, prefix=key[:10], hashed_key=hash_key(key), scopes=scopes), key

@@ -1,0 +1,62 @@
+"""Reads settings from the environment; a wrong value stops the start with a sentence that names it."""
+
+import os
+from collections.abc import Callable
+from typing import TypeVar
+
+from django.core.exceptions import ImproperlyConfigured
+
+T = TypeVar("T")
+ON = ("1", "true", "yes", "on")
+OFF = ("0", "false", "no", "off")
+
+
+def read(name: str, *, parse: Callable[[str], T], expected: str, default: str | None = None) -> T:
+    """The parsed value of environment variable `name`; `expected` completes "must be …".
+
+    Raises ImproperlyConfigured where it is unset without a default, or `parse` refuses it.
+    """
+    text = os.environ.get(name) or default
+    if text is None:
+        raise ImproperlyConfigured(f"{name} is not set: it must be {expected}.")
+    try:
+        return parse(text)
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} must be {expected}, not {text!r}.") from None
+
+
+def whole_number(*, least: int, most: int) -> Callable[[str], int]:
+    """A parser of whole numbers in [least, most]."""
+
+    def parse(text: str) -> int:
+        number = int(text)
+        if not least <= number <= most:
+            raise ValueError(text)
+        return number
+
+    return parse
+
+
+def switch(text: str) -> bool:
+    """1/true/yes/on or 0/false/no/off."""
+    word = text.lower()
+    if word not in (*ON, *OFF):
+        raise ValueError(text)
+    return word in ON
+
+
+def words(text: str) -> list[str]:
+    """Comma-separated words."""
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def url(*schemes: str) -> Callable[[str], str]:
+    """A parser of URLs with one of the schemes and a host."""
+
+    def parse(text: str) -> str:
+        scheme, separator, rest = text.partition("://")
+        if scheme not in schemes or not separator or not rest:
+            raise ValueError(text)
+        return text
+
+    return parse

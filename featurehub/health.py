@@ -1,0 +1,70 @@
+"""Is it alive, is it ready, and how is it doing: for load balancers and Prometheus."""
+
+from collections.abc import Callable
+
+from celery import current_app
+from django.core.cache import cache
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+
+def alive(request: HttpRequest) -> JsonResponse:
+    """200 while the process answers at all."""
+    return JsonResponse({"status": "ok"})
+
+
+def ready(request: HttpRequest) -> JsonResponse:
+    """200 where every part is in order, else 503 and what is wrong with which."""
+    checks = {name: outcome(check) for name, check in CHECKS.items()}
+    in_order = all(text == "ok" for text in checks.values())
+    response = JsonResponse({"status": "ok" if in_order else "unavailable", "checks": checks})
+    if not in_order:
+        response.status_code = 503
+        response["Retry-After"] = "5"
+    return response
+
+
+def metrics(request: HttpRequest) -> HttpResponse:
+    """What Prometheus scrapes."""
+    return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+
+
+def outcome(check: Callable[[], str]) -> str:
+    """The check's word; its exception's kind where it failed, and no more: this page is public."""
+    try:
+        return check()
+    except Exception as error:  # any failure of a part is the answer here
+        return f"failed: {type(error).__name__}"
+
+
+def check_database() -> str:
+    with connection.cursor() as cursor:
+        cursor.execute("select 1")
+    return "ok"
+
+
+def check_redis() -> str:
+    cache.get("healthz")
+    return "ok"
+
+
+def check_broker() -> str:
+    with current_app.connection_for_write(connect_timeout=1) as broker:
+        broker.ensure_connection(max_retries=0)
+    return "ok"
+
+
+def check_migrations() -> str:
+    executor = MigrationExecutor(connection)
+    waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return f"{len(waiting)} migrations are not applied: run manage.py migrate" if waiting else "ok"
+
+
+CHECKS = {
+    "database": check_database,
+    "redis": check_redis,
+    "broker": check_broker,
+    "migrations": check_migrations,
+}

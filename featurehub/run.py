@@ -1,0 +1,159 @@
+"""`make run`: everything from an empty folder to a running FeatureHub, and back to nothing at Ctrl-C."""
+
+import argparse
+import http.client
+import importlib
+import os
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+from django.core.exceptions import ImproperlyConfigured
+
+from featurehub.embedded import servers
+from featurehub.embedded.local import local_environment
+from featurehub.embedded.server import EmbeddedServerError, is_free
+from featurehub.environment import read, whole_number
+from featurehub.supervisor import ProcessEnded, Stopped, Supervisor, die_with_parent, say
+
+_PROJECT = Path(__file__).resolve().parent.parent
+_SET_UP = {
+    "migrate": ("Migrating the database", ["--noinput", "--verbosity=0"]),
+    "collectstatic": ("Collecting static files", ["--noinput", "--verbosity=0"]),
+    "bootstrap": ("Setting up the admin user, the API key and, on the first start, the demo data", []),
+}
+# The web server of a run that was killed just now needs a moment to notice.
+_SECONDS_FOR_A_PORT = 3.0
+_SECONDS_BETWEEN_REQUESTS = 0.3
+_SECONDS_UNTIL_A_WORD = 60.0
+
+
+class StartRefused(Exception):
+    """FeatureHub cannot start; the message is a sentence that says what to do."""
+
+
+def main() -> int:
+    """The exit status: 0 after SIGINT or SIGTERM, 1 where something failed, 2 where a setting is wrong."""
+    options = _parse_arguments()
+    if "MAKELEVEL" in os.environ:
+        die_with_parent()
+    try:
+        run(options.procfile, set_up=not options.skip_set_up)
+    except Stopped:
+        return 0
+    except KeyboardInterrupt:
+        return 130
+    except ProcessEnded:
+        return 1
+    except (StartRefused, EmbeddedServerError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except ImproperlyConfigured as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def run(procfile: Path, *, set_up: bool) -> NoReturn:
+    """Runs until an exception says why it ends; the programs end before the servers they use."""
+    port = _free_port()
+    programs = _read_procfile(procfile)
+    supervisor = Supervisor()
+    if not all(os.environ.get(name) for name in servers.SERVERS):
+        say("Starting the embedded servers")
+    with local_environment():
+        # Reads every setting once, so that a wrong one is one sentence here and not a traceback of each program.
+        importlib.import_module("featurehub.settings")
+        environment = _environment(port)
+        with supervisor:
+            if set_up:
+                _set_up(supervisor, environment=environment)
+            say("Starting " + ", ".join(programs))
+            supervisor.start(programs, environment=environment)
+            supervisor.watch(each_look=Readiness(port).look)
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m featurehub.run", description=__doc__)
+    parser.add_argument("--procfile", type=Path, default=_PROJECT / "Procfile", help="the programs to run")
+    parser.add_argument("--skip-set-up", action="store_true", help="no migrations, static files, admin and demo data")
+    return parser.parse_args()
+
+
+def _free_port() -> int:
+    expected = "a port number from 1 to 65535"
+    port = read("PORT", parse=whole_number(least=1, most=65535), expected=expected, default="8000")
+    deadline = time.monotonic() + _SECONDS_FOR_A_PORT
+    try:
+        while not is_free(port):
+            if time.monotonic() > deadline:
+                other = next(other for other in range(8001, 65536) if is_free(other))
+                raise StartRefused(f"PORT {port} is in use: stop the other program or start with PORT={other} make run")
+            time.sleep(0.1)
+    except PermissionError:
+        raise StartRefused(f"PORT {port} is reserved for root: start with PORT=8000 make run") from None
+    return port
+
+
+def _read_procfile(path: Path) -> dict[str, str]:
+    """Shell commands by name, from lines `name: command`."""
+    lines = [line.partition(":") for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")]
+    return {name.strip(): command.strip() for name, _, command in lines}
+
+
+def _environment(port: int) -> Mapping[str, str]:
+    return {
+        **os.environ,
+        "PORT": str(port),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _set_up(supervisor: Supervisor, *, environment: Mapping[str, str]) -> None:
+    for command, (sentence, arguments) in _SET_UP.items():
+        supervisor.pause()
+        say(sentence)
+        manage = [sys.executable, str(_PROJECT / "manage.py"), command, *arguments]
+        supervisor.run(command, command=manage, environment=environment)
+
+
+class Readiness:
+    """Says once that FeatureHub is ready, and each minute until then what keeps it from being ready."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._is_ready = False
+        self._next_request = time.monotonic()
+        self._next_word = time.monotonic() + _SECONDS_UNTIL_A_WORD
+
+    def look(self) -> None:
+        now = time.monotonic()
+        if self._is_ready or now < self._next_request:
+            return
+        answer = self._ask()
+        self._is_ready = answer.startswith("200 ")
+        self._next_request = now + _SECONDS_BETWEEN_REQUESTS
+        if self._is_ready:
+            address = f"http://127.0.0.1:{self._port}"
+            say(f"FeatureHub is ready at {address}/ (admin: {address}/admin/, API: {address}/api/docs/)")
+        elif now > self._next_word:
+            self._next_word = now + _SECONDS_UNTIL_A_WORD
+            say(f"FeatureHub is not ready yet: {answer}")
+
+    def _ask(self) -> str:
+        """The status and the body of /readyz. Not by urllib: that would ask a proxy of the environment."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=1)
+        try:
+            connection.request("GET", "/readyz")
+            answer = connection.getresponse()
+            return f"{answer.status} {answer.read(500).decode(errors='replace')}"
+        except (OSError, http.client.HTTPException) as error:
+            return f"no answer on port {self._port} ({error})"
+        finally:
+            connection.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

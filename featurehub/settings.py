@@ -1,0 +1,175 @@
+"""The only settings module. Every value that differs between machines comes from the environment."""
+
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+
+from featurehub.environment import read, switch, url, whole_number, words
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+LOCAL_DIR = Path(read("FEATUREHUB_LOCAL_DIR", parse=str, expected="a folder", default=".local"))
+
+# --- FeatureHub -------------------------------------------------------------------------------------------------------
+FEATURE_TTL = read(
+    "FEATUREHUB_FEATURE_TTL",
+    parse=whole_number(least=2, most=31_536_000),
+    expected="a whole number of seconds, 2 or more",
+    default="3600",
+)
+WINDOW_DAYS = read(
+    "FEATUREHUB_WINDOW_DAYS",
+    parse=whole_number(least=1, most=3650),
+    expected="a whole number of days from 1 to 3650",
+    default="30",
+)
+ADMIN_PASSWORD = read("FEATUREHUB_ADMIN_PASSWORD", parse=str, expected="a password", default="") or None
+# How old the in-memory copy of API keys, feature definitions and versions may be, in seconds.
+SNAPSHOT_SECONDS = 5.0
+
+# --- Django -----------------------------------------------------------------------------------------------------------
+SECRET_KEY = read("SECRET_KEY", parse=str, expected="a long random string")
+DEBUG = False
+ALLOWED_HOSTS = read("ALLOWED_HOSTS", parse=words, expected="host names separated by commas")
+PORT = read("PORT", parse=whole_number(least=1, most=65535), expected="a port number from 1 to 65535", default="8000")
+ROOT_URLCONF = "featurehub.urls"
+WSGI_APPLICATION = "featurehub.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+APPEND_SLASH = False
+# 10,000 events with 8 KB of metadata each are a valid request.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 100 * 1024 * 1024
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.postgres",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "drf_standardized_errors",
+    "django_celery_beat",
+    "featurehub.access",
+    "events",
+    "features",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+STATIC_URL = "/static/"
+STATIC_ROOT = LOCAL_DIR / "static"
+
+# --- PostgreSQL, Redis, Celery ----------------------------------------------------------------------------------------
+DATABASE_URL = read(
+    "DATABASE_URL", parse=url("postgres", "postgresql"), expected="postgresql://user:password@host:port/name"
+)
+REDIS_URL = read("REDIS_URL", parse=url("redis", "rediss", "unix"), expected="redis://[:password@]host:port/number")
+DATABASES: dict[str, Any] = {"default": {**dj_database_url.parse(DATABASE_URL)}}
+DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 16, "timeout": 10}
+CACHES = {
+    "default": {
+        "BACKEND": "django_redis.cache.RedisCache",
+        "LOCATION": REDIS_URL,
+        "OPTIONS": {
+            "SOCKET_CONNECT_TIMEOUT": 1,
+            "SOCKET_TIMEOUT": 5,
+            "CONNECTION_POOL_KWARGS": {"max_connections": 128},
+        },
+    }
+}
+CELERY_BROKER_URL = read("CELERY_BROKER_URL", parse=str, expected="a broker URL", default=REDIS_URL)
+CELERY_TASK_IGNORE_RESULT = True
+# A task is confirmed after it ran, and comes back where its worker died: every task here can run twice.
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_DEFAULT_QUEUE = "realtime"
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# A message is a nudge: sending it must not hold up a request for longer than this when the broker is away.
+CELERY_TASK_PUBLISH_RETRY = False
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 1, "socket_timeout": 30}
+
+# --- API --------------------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "EXCEPTION_HANDLER": "featurehub.api.handle_error",
+    "DEFAULT_SCHEMA_CLASS": "drf_standardized_errors.openapi.AutoSchema",
+    "UNAUTHENTICATED_USER": None,
+}
+DRF_STANDARDIZED_ERRORS = {
+    "EXCEPTION_FORMATTER_CLASS": "drf_standardized_errors.formatter.ExceptionFormatter",
+    "NESTED_FIELD_SEPARATOR": ".",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "FeatureHub",
+    "DESCRIPTION": "A feature store for Django teams.",
+    "VERSION": "1",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SERVE_INCLUDE_SCHEMA": False,
+}
+
+# --- HTTPS ------------------------------------------------------------------------------------------------------------
+HTTPS = read("FEATUREHUB_HTTPS", parse=switch, expected="1 or 0", default="1")
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_HSTS_PRELOAD = HTTPS
+SESSION_COOKIE_SECURE = HTTPS
+CSRF_COOKIE_SECURE = HTTPS
+
+# --- Admin ------------------------------------------------------------------------------------------------------------
+UNFOLD = {
+    "SITE_TITLE": "FeatureHub",
+    "SITE_HEADER": "FeatureHub",
+    "SITE_SUBHEADER": "Feature store",
+    "SITE_SYMBOL": "hub",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+}
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {"django.request": {"level": "ERROR"}},
+}

@@ -1,0 +1,160 @@
+"""The behavioral formulas. Pure: columns in, columns out; one customer is a batch of one.
+
+Source: the contract's section 3. Every engine fills the same `Activity` columns with whole numbers, and the
+divisions happen here only, so all engines give the same doubles.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from events.event_types import EMAIL_CLICK, EMAIL_OPEN, EVENT_TYPES, FORM_SUBMIT, LOGIN, PAGE_VIEW, PURCHASE
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NEVER = int(np.iinfo(np.int64).min)
+MICROSECONDS_PER_SECOND = 1_000_000
+MICROSECONDS_PER_DAY = 86_400 * MICROSECONDS_PER_SECOND
+# Values that change with time alone, without an event coming or leaving.
+TIME_DEPENDENT = ("recency_score",)
+BEHAVIORAL = (
+    "engagement_score",
+    "page_views_30d",
+    "email_opens_30d",
+    "email_clicks_30d",
+    "form_submits_30d",
+    "purchases_30d",
+    "conversion_rate",
+    "login_frequency",
+    "session_duration",
+    "recency_score",
+    "frequency_score",
+    "purchase_amount_30d",
+    "monetary_score",
+    "category_preferences",
+)
+RFM_SCORE = "rfm_score"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights:
+    """Per event type a weight ≥ 0 and a norm > 0 (events per window); `monetary_norm` in units of amount."""
+
+    weight: Mapping[str, float]
+    norm: Mapping[str, float]
+    monetary_norm: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activity:
+    """What n customers did in the window: columns of length n, in the order of `customer_ids`.
+
+    Moments and durations are microseconds (moments since 1970 UTC, NEVER where there is none); `session_us` sums
+    last − first event over `sessions`; `top_category_events` counts the largest category's events among the
+    `categorised_events`. `first_event_us` is the oldest counted event.
+    """
+
+    customer_ids: list[str]
+    counts: Mapping[str, Ints]
+    purchase_amount: Floats
+    last_purchase_us: Ints
+    first_event_us: Ints
+    sessions: Ints
+    session_us: Ints
+    categorised_events: Ints
+    top_category_events: Ints
+
+    COLUMNS = (
+        "last_purchase_us",
+        "first_event_us",
+        "sessions",
+        "session_us",
+        "categorised_events",
+        "top_category_events",
+    )
+
+    @classmethod
+    def from_records(cls, customer_ids: list[str], records: list[Mapping[str, Any]]) -> Self:
+        """Columns from a mapping a customer, such as `to_records` gives."""
+
+        def column(name: str) -> Ints:
+            return np.array([record[name] for record in records], dtype=np.int64)
+
+        return cls(
+            customer_ids=customer_ids,
+            counts={name: column(name) for name in EVENT_TYPES},
+            purchase_amount=np.array([record["purchase_amount"] for record in records], dtype=np.float64),
+            **{name: column(name) for name in cls.COLUMNS},
+        )
+
+    def to_records(self) -> list[dict[str, int | float]]:
+        """A mapping a customer: JSON types only, so that it can be kept beside the values."""
+        columns: dict[str, list[Any]] = {name: self.counts[name].tolist() for name in EVENT_TYPES}
+        columns["purchase_amount"] = self.purchase_amount.tolist()
+        columns |= {name: getattr(self, name).tolist() for name in self.COLUMNS}
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def normalised(counts: Mapping[str, Ints], *, weights: Weights) -> dict[str, Floats]:
+    """min(n / norm, 1) for each event type: columns in [0, 1]."""
+    return {name: np.minimum(counts[name] / weights.norm[name], 1.0) for name in EVENT_TYPES}
+
+
+def unclamped_score(counts: Mapping[str, Ints], *, weights: Weights) -> Floats:
+    """Σ weight · min(n / norm, 1), added in the order of EVENT_TYPES so that it is the same bits everywhere."""
+    parts = normalised(counts, weights=weights)
+    total: Floats = np.zeros(len(counts[PAGE_VIEW]))
+    for name in EVENT_TYPES:
+        total = total + weights.weight[name] * parts[name]
+    return total
+
+
+def recency_score(last_purchase_us: Ints, *, as_of_us: int, window_days: int) -> Floats:
+    """1 − (as_of − last purchase) / window; 0 without a purchase in the window."""
+    bought = last_purchase_us != NEVER
+    age = np.where(bought, as_of_us - np.where(bought, last_purchase_us, 0), 0)
+    score = 1.0 - age / (window_days * MICROSECONDS_PER_DAY)
+    return np.where(bought, np.maximum(score, 0.0), 0.0)
+
+
+def behavioral(activity: Activity, *, weights: Weights, as_of_us: int, window_days: int) -> dict[str, Floats]:
+    """The behavioral 1.0 values: a column of finite doubles for each name in BEHAVIORAL."""
+    counts = activity.counts
+    purchases = normalised(counts, weights=weights)[PURCHASE]
+    return {
+        "engagement_score": np.minimum(unclamped_score(counts, weights=weights), 1.0),
+        "page_views_30d": counts[PAGE_VIEW].astype(np.float64),
+        "email_opens_30d": counts[EMAIL_OPEN].astype(np.float64),
+        "email_clicks_30d": counts[EMAIL_CLICK].astype(np.float64),
+        "form_submits_30d": counts[FORM_SUBMIT].astype(np.float64),
+        "purchases_30d": counts[PURCHASE].astype(np.float64),
+        "conversion_rate": ratio(counts[FORM_SUBMIT], counts[PAGE_VIEW]),
+        "login_frequency": counts[LOGIN].astype(np.float64),
+        "session_duration": ratio(activity.session_us, activity.sessions) / MICROSECONDS_PER_SECOND,
+        "recency_score": recency_score(activity.last_purchase_us, as_of_us=as_of_us, window_days=window_days),
+        "frequency_score": purchases,
+        "purchase_amount_30d": activity.purchase_amount,
+        "monetary_score": np.minimum(activity.purchase_amount / weights.monetary_norm, 1.0),
+        "category_preferences": ratio(activity.top_category_events, activity.categorised_events),
+    }
+
+
+def rfm_score(recency: Floats, *, frequency: Floats, monetary: Floats) -> Floats:
+    """(recency + frequency + monetary) / 3: derived 1.0."""
+    return (recency + frequency + monetary) / 3.0
+
+
+def microseconds(moment: datetime) -> int:
+    """Microseconds since 1970 UTC, exactly."""
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def ratio(part: Ints, whole: Ints) -> Floats:
+    """part / whole; 0 where the whole is 0."""
+    return np.divide(part, whole, out=np.zeros(len(whole)), where=whole != 0)

@@ -1,0 +1,160 @@
+"""The offline store: versioned values in PostgreSQL, only ever appended."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from django.db import connection
+from django.db.models import QuerySet
+
+from featurehub.errors import UnknownError
+from features.models import CustomerFeature
+from features.registry import registry
+
+# A row is appended where no row holds at its moment, where a value differs from the row that holds, and, for values
+# that time alone moves, at most once a day. A purchase that comes as another leaves is news even if all else is equal.
+APPEND_CHANGED = """
+insert into features_customerfeature
+    (customer_id, feature_type, version, "timestamp", recorded_at, features, metadata)
+select new.customer_id, %(feature_type)s, %(version)s, %(as_of)s, clock_timestamp(), new.features, new.metadata
+from unnest(%(customer_ids)s::text[], %(features)s::jsonb[], %(metadata)s::jsonb[])
+    as new (customer_id, features, metadata)
+left join lateral (
+    select id, features, metadata, "timestamp" from features_customerfeature
+    where customer_id = new.customer_id and feature_type = %(feature_type)s and version = %(version)s
+        and "timestamp" <= %(as_of)s
+    order by "timestamp" desc, id desc
+    limit 1
+) held on true
+where held.id is null
+    or held.features - %(time_dependent)s::text[] <> new.features - %(time_dependent)s::text[]
+    or (held.features <> new.features and (
+        held.metadata #> '{activity,last_purchase_us}' is distinct from new.metadata #> '{activity,last_purchase_us}'
+        or held."timestamp" <= %(as_of)s::timestamptz - interval '1 day'))
+order by new.customer_id
+returning customer_id
+"""
+
+LATEST = """
+select wanted.customer_id, live.feature_type, live.version, row.id, row."timestamp", row.features, row.metadata,
+    customer.computed_at, customer.weight_set_id
+from unnest(%(customer_ids)s::text[]) as wanted (customer_id)
+cross join unnest(%(feature_types)s::text[], %(versions)s::text[]) as live (feature_type, version)
+cross join lateral (
+    select id, "timestamp", features, metadata from features_customerfeature
+    where customer_id = wanted.customer_id and feature_type = live.feature_type and version = live.version
+        and "timestamp" <= coalesce(%(as_of)s, 'infinity'::timestamptz)
+    order by "timestamp" desc, id desc
+    limit 1
+) row
+left join features_customer customer on customer.customer_id = wanted.customer_id
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latest:
+    """The newest row of a customer, type and version, and what the customer's last computation confirmed of it.
+
+    `computed_at` ≥ `timestamp`: until then the values were computed again and only time had moved them.
+    """
+
+    customer_id: str
+    feature_type: str
+    version: str
+    id: int
+    timestamp: datetime
+    features: dict[str, float]
+    metadata: dict[str, Any]
+    computed_at: datetime | None
+    weight_set_id: int | None
+
+
+def append_changed(
+    customer_ids: Sequence[str],
+    *,
+    feature_type: str,
+    version: str,
+    as_of: datetime,
+    features: Sequence[Mapping[str, float]],
+    metadata: Sequence[Mapping[str, Any]],
+    time_dependent: Sequence[str] = (),
+) -> list[str]:
+    """Appends a row for each customer whose values at `as_of` are news. Returns those customers.
+
+    The caller holds the customers' locks: two writers of one customer would each find the other's row missing.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            APPEND_CHANGED,
+            {
+                "customer_ids": list(customer_ids),
+                "feature_type": feature_type,
+                "version": version,
+                "as_of": as_of,
+                "features": [orjson.dumps(values).decode() for values in features],
+                "metadata": [orjson.dumps(values).decode() for values in metadata],
+                "time_dependent": list(time_dependent),
+            },
+        )
+        return [customer_id for (customer_id,) in cursor.fetchall()]
+
+
+def latest(customer_ids: Sequence[str], *, versions: Mapping[str, str], as_of: datetime | None = None) -> list[Latest]:
+    """The newest rows (until `as_of`) of the customers, of each type in `versions` (type → version). One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            LATEST,
+            {
+                "customer_ids": list(customer_ids),
+                "feature_types": list(versions),
+                "versions": list(versions.values()),
+                "as_of": as_of,
+            },
+        )
+        return [
+            Latest(
+                customer_id=row[0],
+                feature_type=row[1],
+                version=row[2],
+                id=row[3],
+                timestamp=row[4],
+                features=orjson.loads(row[5]),
+                metadata=orjson.loads(row[6]),
+                computed_at=row[7],
+                weight_set_id=row[8],
+            )
+            for row in cursor.fetchall()
+        ]
+
+
+def rows_holding(
+    customer_id: str, *, name: str, feature_type: str, version: str, since: datetime | None, until: datetime | None
+) -> QuerySet[CustomerFeature]:
+    """The customer's rows that hold a value of the feature, newest first; `since` ≤ timestamp ≤ `until`."""
+    rows = CustomerFeature.objects.filter(
+        customer_id=customer_id, feature_type=feature_type, version=version, features__has_key=name
+    )
+    if since is not None:
+        rows = rows.filter(timestamp__gte=since)
+    if until is not None:
+        rows = rows.filter(timestamp__lte=until)
+    return rows.order_by("-timestamp", "-id")
+
+
+def history_of(
+    customer_id: str, *, name: str, version: str | None, since: datetime | None, until: datetime | None
+) -> QuerySet[CustomerFeature]:
+    """`rows_holding` for the live version of the feature's type, or the one named (`1.0` or `behavioral:1.0`).
+
+    Raises UnknownError for a name that is not registered or a version that can't be read.
+    """
+    known = registry.get()
+    feature_type = known.types.get(name)
+    if feature_type is None:
+        raise UnknownError(f"There is no feature {name}.")
+    number = known.live.get(feature_type, "") if version is None else version.removeprefix(f"{feature_type}:")
+    if (feature_type, number) not in known.readable:
+        raise UnknownError(f"There is no readable version {version} of {name}.")
+    return rows_holding(customer_id, name=name, feature_type=feature_type, version=number, since=since, until=until)

@@ -1,0 +1,104 @@
+"""The story told once: which customers, compute, append, publish.
+
+Every flow here has the same shape. In one transaction the customers are claimed and locked, `as_of` is read from
+PostgreSQL's clock, the values are computed and what is news is appended. After the commit the customers are published
+from what PostgreSQL holds, and only then their marks go. A process that dies at any line leaves the marks, and whoever
+finds them does the work again, to the same result.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import F, Q
+from django.db.models.functions import Now
+
+from events.models import DirtyCustomer
+from features.computation import compute_from_events, compute_from_history, database_now, lock, record, register
+from features.engines import postgres
+from features.formulas import Activity
+from features.marks import mark, settle
+from features.models import Customer, Run, WeightSet
+from features.publishing import publish
+
+CUSTOMERS_PER_CHUNK = 1_000
+Progress = Callable[[int], object]
+
+
+def refresh_dirty(*, limit: int = CUSTOMERS_PER_CHUNK) -> int:
+    """Recomputes and publishes the customers of the oldest due marks. Returns how many marks were settled."""
+    with transaction.atomic():
+        due = DirtyCustomer.objects.filter(due_at__lte=Now()).order_by("due_at")
+        marks = list(due.select_for_update(skip_locked=True)[:limit])
+        customer_ids = sorted({mark.customer_id for mark in marks})
+        if customer_ids:
+            compute_from_events(customer_ids)
+    publish(customer_ids)
+    settle([mark.pk for mark in marks])
+    return len(marks)
+
+
+def refresh_active(*, limit: int = CUSTOMERS_PER_CHUNK) -> int:
+    """Renews the active customers whose published values are half-way to their TTL, or have lost an event since.
+
+    Only customers an event has left are read again from their events. Returns how many customers were renewed.
+    """
+    renew_before = timedelta(seconds=settings.FEATURE_TTL / 2)
+    with transaction.atomic():
+        stale = Customer.objects.filter(
+            Q(recompute_at__lt=Now()) | Q(computed_at__lt=Now() - renew_before), recompute_at__isnull=False
+        ).annotate(lost_an_event=Q(recompute_at__lt=Now()))
+        claimed = list(stale.order_by("customer_id").select_for_update(skip_locked=True, of=("self",))[:limit])
+        marks = mark([customer.pk for customer in claimed])
+        compute_from_events([customer.pk for customer in claimed if customer.lost_an_event])
+        compute_from_history([customer.pk for customer in claimed if not customer.lost_an_event])
+    publish([customer.pk for customer in claimed])
+    settle(marks)
+    return len(claimed)
+
+
+def rescore(run: Run, *, limit: int = CUSTOMERS_PER_CHUNK) -> int:
+    """Scores the next customers that were computed under other weights; reads no events. Returns how many."""
+    with transaction.atomic():
+        others = WeightSet.objects.exclude(pk=run.weight_set_id).values("pk")
+        waiting = Customer.objects.filter(weight_set__in=others).order_by("customer_id")
+        claimed = list(waiting.select_for_update(skip_locked=True, of=("self",)).values_list("pk", flat=True)[:limit])
+        marks = mark(claimed)
+        compute_from_history(claimed)
+        Run.objects.filter(pk=run.pk).update(done=F("done") + len(claimed), updated_at=Now())
+    publish(claimed)
+    settle(marks)
+    return len(claimed)
+
+
+def recompute(
+    *, customer_ids: Sequence[str] | None = None, as_of: datetime | None = None, progress: Progress = lambda done: None
+) -> int:
+    """Recomputes these (or all) customers from their events, now or as of an earlier moment. Returns how many.
+
+    `progress` is told how many customers each chunk had.
+    """
+    register(customer_ids)
+    moment = as_of or database_now()
+    done = 0
+    for activity in activities(customer_ids, as_of=moment):
+        with transaction.atomic():
+            lock(activity.customer_ids)
+            marks = mark(activity.customer_ids)
+            record(activity, as_of=moment, read_events=True)
+        publish(activity.customer_ids)
+        settle(marks)
+        done += len(activity.customer_ids)
+        progress(len(activity.customer_ids))
+    return done
+
+
+def activities(customer_ids: Sequence[str] | None, *, as_of: datetime) -> Iterator[Activity]:
+    """Chunks of activity from events: of all customers in one pass, of some by their index."""
+    if customer_ids is None:
+        yield from postgres.aggregate_all(as_of=as_of, window_days=settings.WINDOW_DAYS)
+        return
+    for start in range(0, len(customer_ids), CUSTOMERS_PER_CHUNK):
+        chunk = customer_ids[start : start + CUSTOMERS_PER_CHUNK]
+        yield postgres.aggregate(chunk, as_of=as_of, window_days=settings.WINDOW_DAYS)

@@ -1,0 +1,27 @@
+"""Long work: how far it is, when it ends, and when nobody goes on with it."""
+
+from datetime import timedelta
+
+from django.db.models import F
+from django.db.models.functions import Now
+
+from features.models import Customer, Run, WeightSet
+
+STALLED_AFTER = timedelta(seconds=10)
+
+
+def finish_rescore(run: Run) -> bool:
+    """Ends the run where no customer is left under other weights. Returns False where another worker still has some."""
+    others = WeightSet.objects.exclude(pk=run.weight_set_id).values("pk")
+    overtaken = not WeightSet.objects.filter(pk=run.weight_set_id, state=WeightSet.State.ACTIVE).exists()
+    if not overtaken and Customer.objects.filter(weight_set__in=others).exists():
+        return False
+    # Customers that a refresh computed meanwhile are under the new weights without the run having touched them.
+    Run.objects.filter(pk=run.pk).update(state=Run.State.DONE, done=F("total"), updated_at=Now())
+    return True
+
+
+def stalled() -> list[int]:
+    """Runs that should go on but have not for a while."""
+    waiting = Run.objects.filter(kind=Run.Kind.RESCORE, state=Run.State.RUNNING, updated_at__lt=Now() - STALLED_AFTER)
+    return list(waiting.values_list("pk", flat=True))

@@ -1,0 +1,156 @@
+"""The shapes of the feature endpoints: request bodies as msgspec structs, answers for the OpenAPI schema."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from rest_framework import serializers
+
+from events.validation import EVENTS_PER_REQUEST, Moment, NewEvent
+from features.models import CustomerFeature, FeatureDefinition
+
+CUSTOMERS_PER_BATCH = 1_000
+NAMES_PER_BATCH = 500
+
+Weight = Annotated[float, msgspec.Meta(ge=0)]
+Norm = Annotated[float, msgspec.Meta(gt=0)]
+EventType = Literal["page_view", "email_open", "email_click", "form_submit", "purchase", "login"]
+
+
+class FeaturesPatch(msgspec.Struct, kw_only=True):
+    """The body of `PATCH customers/{id}/features/`."""
+
+    feature_type: str
+    version: str
+    features: Annotated[dict[str, float], msgspec.Meta(min_length=1, max_length=NAMES_PER_BATCH)]
+    metadata: dict[str, Any] | None = None
+    timestamp: Moment | None = None
+
+
+class BatchQuestion(msgspec.Struct, kw_only=True):
+    """The body of `POST features/batch/`."""
+
+    customer_ids: Annotated[list[str], msgspec.Meta(min_length=1, max_length=CUSTOMERS_PER_BATCH)]
+    names: Annotated[list[str], msgspec.Meta(min_length=1, max_length=NAMES_PER_BATCH)]
+    version: str | list[str] = []
+
+
+class WeightChange(msgspec.Struct, kw_only=True, omit_defaults=True):
+    weight: Weight | None = None
+    norm: Norm | None = None
+
+
+class ComputeQuestion(msgspec.Struct, kw_only=True):
+    """The body of `POST features/compute/`; `weights` replaces some of the active set's numbers."""
+
+    events: Annotated[list[NewEvent], msgspec.Meta(max_length=EVENTS_PER_REQUEST)]
+    as_of: Moment | None = None
+    weights: dict[EventType, WeightChange] = {}
+    monetary_norm: Norm | None = None
+
+
+class ValuesSerializer(serializers.Serializer[Any]):
+    customer_id = serializers.CharField()
+    versions = serializers.DictField(child=serializers.CharField())
+    features = serializers.DictField(child=serializers.FloatField())
+    missing = serializers.DictField(child=serializers.ChoiceField(choices=["unknown", "no_value", "expired"]))
+    computed_at = serializers.DateTimeField(allow_null=True)
+    age_seconds = serializers.FloatField(allow_null=True)
+    source = serializers.ChoiceField(choices=["cache", "database"])
+
+
+class CustomerFeatureSerializer(serializers.Serializer[Any]):
+    customer_id = serializers.CharField()
+    features = serializers.DictField(child=serializers.FloatField())
+    timestamp = serializers.DateTimeField(allow_null=True)
+    feature_type = serializers.CharField()
+    version = serializers.CharField()
+    metadata = serializers.DictField()
+
+
+class VectorSerializer(CustomerFeatureSerializer):
+    versions = serializers.DictField(child=serializers.CharField())
+    missing = serializers.DictField(child=serializers.CharField())
+    source = serializers.CharField()
+
+
+class HistoryRowSerializer(serializers.ModelSerializer[CustomerFeature]):
+    features = serializers.DictField(child=serializers.FloatField())
+
+    class Meta:
+        model = CustomerFeature
+        fields = ("customer_id", "features", "timestamp", "feature_type", "version", "metadata", "recorded_at")
+
+
+class FeaturesPatchSerializer(serializers.Serializer[Any]):
+    feature_type = serializers.ChoiceField(choices=["customer", "contextual"])
+    version = serializers.CharField()
+    features = serializers.DictField(child=serializers.FloatField())
+    metadata = serializers.DictField(required=False)
+    timestamp = serializers.DateTimeField(required=False)
+
+
+class BatchQuestionSerializer(serializers.Serializer[Any]):
+    customer_ids = serializers.ListField(child=serializers.CharField(), max_length=CUSTOMERS_PER_BATCH)
+    names = serializers.ListField(child=serializers.CharField(), max_length=NAMES_PER_BATCH)
+    version = serializers.ListField(child=serializers.CharField(), required=False)
+
+
+class BatchSerializer(serializers.Serializer[Any]):
+    results = ValuesSerializer(many=True)
+
+
+class ComputeQuestionSerializer(serializers.Serializer[Any]):
+    events = serializers.ListField(child=serializers.DictField(), max_length=EVENTS_PER_REQUEST)
+    as_of = serializers.DateTimeField(required=False)
+    weights = serializers.DictField(required=False, child=serializers.DictField(child=serializers.FloatField()))
+    monetary_norm = serializers.FloatField(required=False)
+
+
+class ContributionSerializer(serializers.Serializer[Any]):
+    event_type = serializers.CharField()
+    count = serializers.IntegerField()
+    norm = serializers.FloatField()
+    normalised = serializers.FloatField()
+    weight = serializers.FloatField()
+    contribution = serializers.FloatField()
+
+
+class ExplanationSerializer(serializers.Serializer[Any]):
+    customer_id = serializers.CharField()
+    weight_set = serializers.IntegerField(allow_null=True)
+    computed_at = serializers.DateTimeField(allow_null=True)
+    contributions = ContributionSerializer(many=True)
+    unclamped_score = serializers.FloatField()
+    engagement_score = serializers.FloatField()
+
+
+class DefinitionSerializer(serializers.ModelSerializer[FeatureDefinition]):
+    versions = serializers.SlugRelatedField(many=True, read_only=True, slug_field="number")
+
+    class Meta:
+        model = FeatureDefinition
+        fields = (
+            "name", "feature_type", "description", "owner", "unit", "minimum", "maximum", "tags", "versions",
+        )  # fmt: skip
+
+
+class DefinitionsSerializer(serializers.Serializer[Any]):
+    results = DefinitionSerializer(many=True)
+
+
+class WeightSetSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    version = serializers.CharField()
+    state = serializers.CharField()
+    origin = serializers.CharField()
+    reason = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    activated_at = serializers.DateTimeField()
+    monetary_norm = serializers.FloatField()
+    weights = serializers.DictField(child=serializers.DictField(child=serializers.FloatField()))
+
+
+class WeightSetsSerializer(serializers.Serializer[Any]):
+    active = WeightSetSerializer(allow_null=True)
+    results = WeightSetSerializer(many=True)

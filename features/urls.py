@@ -1,0 +1,15 @@
+from django.urls import path
+
+from features.views.batches import BatchView, ComputeView, DefinitionsView, WeightsView
+from features.views.customers import ExplanationView, FeaturesView, HistoryView, VectorView
+
+urlpatterns = [
+    path("customers/<str:customer_id>/features/", FeaturesView.as_view(), name="features"),
+    path("customers/<str:customer_id>/vector/", VectorView.as_view(), name="vector"),
+    path("customers/<str:customer_id>/explanation/", ExplanationView.as_view(), name="explanation"),
+    path("customers/<str:customer_id>/features/<str:name>/history/", HistoryView.as_view(), name="history"),
+    path("features/batch/", BatchView.as_view(), name="batch"),
+    path("features/compute/", ComputeView.as_view(), name="compute"),
+    path("definitions/", DefinitionsView.as_view(), name="definitions"),
+    path("weights/", WeightsView.as_view(), name="weights"),
+]

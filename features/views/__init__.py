@@ -1,0 +1,1 @@
+"""The feature endpoints: each parses, calls one function and serialises."""

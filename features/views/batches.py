@@ -1,0 +1,87 @@
+"""/api/v1/features/…, /api/v1/definitions/ and /api/v1/weights/."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from events.validation import check_all, check_customer_id
+from featurehub.access.models import Scope
+from featurehub.api import ApiView, body_as
+from features.registry import definitions
+from features.serializers import (
+    BatchQuestion,
+    BatchQuestionSerializer,
+    BatchSerializer,
+    ComputeQuestion,
+    ComputeQuestionSerializer,
+    CustomerFeatureSerializer,
+    DefinitionSerializer,
+    DefinitionsSerializer,
+    WeightSetsSerializer,
+)
+from features.serving import get_feature_values
+from features.trial import compute_features
+from features.views.customers import as_json
+from features.weights import activated_sets
+
+batch_decoder = msgspec.json.Decoder(BatchQuestion)
+compute_decoder = msgspec.json.Decoder(ComputeQuestion)
+
+
+class BatchView(ApiView):
+    """The named values of many customers, in the order asked."""
+
+    scopes = {"POST": Scope.READ}
+
+    @extend_schema(request=BatchQuestionSerializer, responses=BatchSerializer)
+    def post(self, request: Request) -> Response:
+        body = body_as(batch_decoder, request)
+        for customer_id in body.customer_ids:
+            check_customer_id(customer_id)
+        versions = [body.version] if isinstance(body.version, str) else body.version
+        results = get_feature_values(body.customer_ids, names=body.names, versions=versions)
+        now = datetime.now(UTC)
+        return Response({"results": [as_json(values, now=now) for values in results]})
+
+
+class ComputeView(ApiView):
+    """The formulas on the events given; stores nothing."""
+
+    scopes = {"POST": Scope.READ}
+
+    @extend_schema(request=ComputeQuestionSerializer, responses=CustomerFeatureSerializer)
+    def post(self, request: Request) -> Response:
+        body = body_as(compute_decoder, request)
+        now = datetime.now(UTC)
+        check_all(body.events, now=now)
+        changes: dict[str, Any] = msgspec.to_builtins(body.weights)
+        return Response(
+            compute_features(
+                body.events, as_of=body.as_of or now, weight_changes=changes, monetary_norm=body.monetary_norm
+            )
+        )
+
+
+class DefinitionsView(ApiView):
+    """The registry."""
+
+    scopes = {"GET": Scope.READ}
+
+    @extend_schema(responses=DefinitionsSerializer)
+    def get(self, request: Request) -> Response:
+        return Response({"results": DefinitionSerializer(definitions(), many=True).data})
+
+
+class WeightsView(ApiView):
+    """The active weight set, and all that are or were active, newest first."""
+
+    scopes = {"GET": Scope.READ}
+
+    @extend_schema(responses=WeightSetsSerializer)
+    def get(self, request: Request) -> Response:
+        sets = activated_sets()
+        return Response({"active": next((row for row in sets if row["state"] == "active"), None), "results": sets})

@@ -1,0 +1,156 @@
+"""/api/v1/customers/{id}/…"""
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+import msgspec
+from django.utils.dateparse import parse_datetime
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.pagination import CursorPagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from events.validation import CLOCK_SKEW, check_customer_id, check_metadata
+from featurehub.access.models import Scope
+from featurehub.api import ApiView, body_as
+from featurehub.errors import InvalidError
+from features.client_values import set_customer_features
+from features.explanation import explain
+from features.history import history_of
+from features.serializers import (
+    CustomerFeatureSerializer,
+    ExplanationSerializer,
+    FeaturesPatch,
+    FeaturesPatchSerializer,
+    HistoryRowSerializer,
+    ValuesSerializer,
+    VectorSerializer,
+)
+from features.serving import Values, get_feature_values, get_feature_vector
+
+patch_decoder = msgspec.json.Decoder(FeaturesPatch)
+VERSION = OpenApiParameter(
+    "version", str, many=True, description="behavioral:1.0, one a type; a bare 1.0 is behavioral"
+)
+
+
+def as_json(values: Values, *, now: datetime) -> dict[str, Any]:
+    """Values as every read answers them; `age_seconds` counts from `computed_at` to `now`."""
+    age = None if values.computed_at is None else max((now - values.computed_at).total_seconds(), 0.0)
+    return {
+        "customer_id": values.customer_id,
+        "versions": values.versions,
+        "features": values.features,
+        "missing": values.missing,
+        "computed_at": values.computed_at,
+        "age_seconds": age,
+        "source": values.source,
+    }
+
+
+def names_of(request: Request) -> list[str] | None:
+    """`?names=a,b`; None where it is not given."""
+    text = request._request.GET.get("names")
+    return None if text is None else [name for name in text.split(",") if name]
+
+
+class CustomerView(ApiView):
+    """Base of the endpoints under one customer: the id in the path must be one."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        check_customer_id(kwargs["customer_id"])
+
+
+class FeaturesView(CustomerView):
+    """The values of one customer, and writing those that clients own."""
+
+    scopes = {"GET": Scope.READ, "PATCH": Scope.WRITE}
+
+    @extend_schema(parameters=[OpenApiParameter("names", str), VERSION], responses=ValuesSerializer)
+    def get(self, request: Request, customer_id: str) -> Response:
+        versions = request._request.GET.getlist("version")
+        values = get_feature_values([customer_id], names=names_of(request), versions=versions)[0]
+        return Response(as_json(values, now=datetime.now(UTC)))
+
+    @extend_schema(request=FeaturesPatchSerializer, responses=CustomerFeatureSerializer)
+    def patch(self, request: Request, customer_id: str) -> Response:
+        body = body_as(patch_decoder, request)
+        if body.timestamp is not None and body.timestamp > datetime.now(UTC) + CLOCK_SKEW:
+            raise InvalidError("The timestamp is more than 5 minutes ahead of the server.", attr="timestamp")
+        check_metadata(body.metadata or {})
+        row = set_customer_features(
+            customer_id,
+            feature_type=body.feature_type,
+            version=body.version,
+            features=body.features,
+            metadata=body.metadata,
+            timestamp=body.timestamp,
+        )
+        return Response(row)
+
+
+class VectorView(CustomerView):
+    """Every live value of one customer as a CustomerFeature."""
+
+    scopes = {"GET": Scope.READ}
+
+    @extend_schema(responses=VectorSerializer)
+    def get(self, request: Request, customer_id: str) -> Response:
+        return Response(get_feature_vector(customer_id))
+
+
+class ExplanationView(CustomerView):
+    """Each event type's part in the engagement score."""
+
+    scopes = {"GET": Scope.READ}
+
+    @extend_schema(responses=ExplanationSerializer)
+    def get(self, request: Request, customer_id: str) -> Response:
+        return Response(explain(customer_id))
+
+
+class HistoryPages(CursorPagination):
+    page_size = 100
+    max_page_size = 1_000
+    page_size_query_param = "limit"
+    ordering = ("-timestamp", "-id")
+
+
+class HistoryView(CustomerView):
+    """The rows that hold a feature, newest first."""
+
+    scopes: ClassVar = {"GET": Scope.READ}
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("limit", int), OpenApiParameter("cursor", str), OpenApiParameter("since", datetime),
+            OpenApiParameter("until", datetime), VERSION,
+        ],
+        responses=HistoryRowSerializer(many=True),
+    )  # fmt: skip
+    def get(self, request: Request, customer_id: str, name: str) -> Response:
+        rows = history_of(
+            customer_id,
+            name=name,
+            version=request._request.GET.get("version"),
+            since=moment(request, "since"),
+            until=moment(request, "until"),
+        )
+        pages = HistoryPages()
+        page = pages.paginate_queryset(rows, request, view=self)
+        return pages.get_paginated_response(HistoryRowSerializer(page, many=True).data)
+
+
+def moment(request: Request, name: str) -> datetime | None:
+    """A query parameter as a moment with an offset. Raises InvalidError for anything else."""
+    text = request._request.GET.get(name)
+    if text is None:
+        return None
+    try:
+        parsed = parse_datetime(text)
+    except ValueError:
+        parsed = None
+    if parsed is None or parsed.tzinfo is None:
+        raise InvalidError("It must be an ISO 8601 moment with an offset, such as 2026-01-31T12:00:00Z.", attr=name)
+    return parsed
