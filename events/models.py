@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 from events.event_types import EVENT_TYPES
 
 
-class NumericField(models.FloatField):
+class NumericField(models.FloatField):  # type: ignore[type-arg]
     """Doubles kept as PostgreSQL's unbounded `numeric`: their sums are exact, whatever the order of the rows."""
 
     def db_type(self, connection: BaseDatabaseWrapper) -> str:

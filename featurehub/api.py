@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views import defaults
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_standardized_errors.handler import exception_handler
+from drf_standardized_errors.types import ExceptionHandlerContext
 from psycopg_pool import PoolTimeout
 from rest_framework import status
 from rest_framework.exceptions import APIException, NotFound, ParseError, ValidationError
@@ -71,7 +72,7 @@ class ApiView(APIView):
             super().check_permissions(request)
 
 
-class ApiKeyScheme(OpenApiAuthenticationExtension):
+class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
     """How the OpenAPI schema describes the keys."""
 
     target_class = ApiKeyAuthentication
@@ -99,7 +100,7 @@ class Conflict(APIException):
     default_code = "conflict"
 
 
-def handle_error(error: Exception, context: dict[str, Any]) -> Response | None:
+def handle_error(error: Exception, context: ExceptionHandlerContext) -> Response | None:
     """DRF's exception handler: services' errors get a status here and nowhere else."""
     return exception_handler(as_api_exception(error), context)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import connection
@@ -122,19 +123,17 @@ def append_derived(
 
 def confirm_computed(activity: Activity, *, weight_set_id: int, as_of: datetime, read_events: bool) -> None:
     """Notes on the customers what was computed when, changed or not; an older computation changes nothing."""
+    parameters: dict[str, Any] = {
+        "customer_ids": activity.customer_ids,
+        "first_event_us": activity.first_event_us.tolist(),
+        "never": NEVER,
+        "window": timedelta(days=settings.WINDOW_DAYS),
+        "weight_set_id": weight_set_id,
+        "as_of": as_of,
+        "read_events": read_events,
+    }
     with connection.cursor() as cursor:
-        cursor.execute(
-            CONFIRM_COMPUTED,
-            {
-                "customer_ids": activity.customer_ids,
-                "first_event_us": activity.first_event_us.tolist(),
-                "never": NEVER,
-                "window": timedelta(days=settings.WINDOW_DAYS),
-                "weight_set_id": weight_set_id,
-                "as_of": as_of,
-                "read_events": read_events,
-            },
-        )
+        cursor.execute(CONFIRM_COMPUTED, parameters)
 
 
 def register(customer_ids: Sequence[str] | None) -> None:

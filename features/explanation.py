@@ -32,7 +32,7 @@ def explain(customer_id: str) -> dict[str, Any]:
 NONE: Mapping[str, Any] = {"contributions": [], "unclamped_score": 0.0}
 
 
-def contributions(counts: Mapping[str, int], *, weights: Weights) -> dict[str, Any]:
+def contributions(counts: Mapping[str, float], *, weights: Weights) -> dict[str, Any]:
     """Each event type's count, normalised value, weight and contribution; they add up to `unclamped_score`."""
     columns = {name: np.array([counts[name]], dtype=np.int64) for name in EVENT_TYPES}
     parts = normalised(columns, weights=weights)

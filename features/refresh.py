@@ -61,7 +61,7 @@ def refresh_active(*, limit: int = CUSTOMERS_PER_CHUNK) -> int:
 def rescore(run: Run, *, limit: int = CUSTOMERS_PER_CHUNK) -> int:
     """Scores the next customers that were computed under other weights; reads no events. Returns how many."""
     with transaction.atomic():
-        others = WeightSet.objects.exclude(pk=run.weight_set_id).values("pk")
+        others = WeightSet.objects.exclude(runs=run).values("pk")
         waiting = Customer.objects.filter(weight_set__in=others).order_by("customer_id")
         claimed = list(waiting.select_for_update(skip_locked=True, of=("self",)).values_list("pk", flat=True)[:limit])
         marks = mark(claimed)

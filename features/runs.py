@@ -12,8 +12,8 @@ STALLED_AFTER = timedelta(seconds=10)
 
 def finish_rescore(run: Run) -> bool:
     """Ends the run where no customer is left under other weights. Returns False where another worker still has some."""
-    others = WeightSet.objects.exclude(pk=run.weight_set_id).values("pk")
-    overtaken = not WeightSet.objects.filter(pk=run.weight_set_id, state=WeightSet.State.ACTIVE).exists()
+    others = WeightSet.objects.exclude(runs=run).values("pk")
+    overtaken = not WeightSet.objects.filter(runs=run, state=WeightSet.State.ACTIVE).exists()
     if not overtaken and Customer.objects.filter(weight_set__in=others).exists():
         return False
     # Customers that a refresh computed meanwhile are under the new weights without the run having touched them.

@@ -55,7 +55,7 @@ class ValuesSerializer(serializers.Serializer[Any]):
     missing = serializers.DictField(child=serializers.ChoiceField(choices=["unknown", "no_value", "expired"]))
     computed_at = serializers.DateTimeField(allow_null=True)
     age_seconds = serializers.FloatField(allow_null=True)
-    source = serializers.ChoiceField(choices=["cache", "database"])
+    source = serializers.ChoiceField(choices=["cache", "database"])  # type: ignore[assignment]
 
 
 class CustomerFeatureSerializer(serializers.Serializer[Any]):
@@ -70,7 +70,7 @@ class CustomerFeatureSerializer(serializers.Serializer[Any]):
 class VectorSerializer(CustomerFeatureSerializer):
     versions = serializers.DictField(child=serializers.CharField())
     missing = serializers.DictField(child=serializers.CharField())
-    source = serializers.CharField()
+    source = serializers.CharField()  # type: ignore[assignment]
 
 
 class HistoryRowSerializer(serializers.ModelSerializer[CustomerFeature]):
@@ -125,7 +125,9 @@ class ExplanationSerializer(serializers.Serializer[Any]):
 
 
 class DefinitionSerializer(serializers.ModelSerializer[FeatureDefinition]):
-    versions = serializers.SlugRelatedField(many=True, read_only=True, slug_field="number")
+    versions: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
+        many=True, read_only=True, slug_field="number"
+    )
 
     class Meta:
         model = FeatureDefinition

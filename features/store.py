@@ -28,12 +28,11 @@ ABSENT_SECONDS = 60
 
 # Compare and set: a type's fields are written only over an older stamp. Stamps have a fixed width, so that
 # comparing them as text compares (as_of, history row). The TTL is renewed either way.
-PUBLISH = (
-    """
+PUBLISH = """
 local published = 0
 for i, key in ipairs(KEYS) do
   local held_any = false
-  for _, part in ipairs(cjson.decode(ARGV[i + 1])) do
+  for _, part in ipairs(cjson.decode(ARGV[i + 2])) do
     local held = redis.call('HGET', key, part[1])
     if not held or held < part[2] then
       redis.call('HSET', key, part[1], part[2], unpack(part[3]))
@@ -42,12 +41,10 @@ for i, key in ipairs(KEYS) do
     held = redis.call('HGET', key, part[1])
     if held ~= '' then held_any = true end
   end
-  redis.call('EXPIRE', key, held_any and ARGV[1] or math.min(ARGV[1], %d))
+  redis.call('EXPIRE', key, held_any and ARGV[1] or math.min(ARGV[1], ARGV[2]))
 end
 return published
 """
-    % ABSENT_SECONDS
-)
 
 # One round trip and one command for a batch: the server does the look-ups.
 READ = """
@@ -99,7 +96,7 @@ def publish(values: Mapping[str, Sequence[Published]]) -> int:
     for chunk in batched(values.items(), CUSTOMERS_PER_SCRIPT):
         keys = [key_of(customer_id) for customer_id, _ in chunk]
         parts = [orjson.dumps([encode(part) for part in by_type]) for _, by_type in chunk]
-        published += int(script(keys=keys, args=[settings.FEATURE_TTL, *parts]))
+        published += int(script(keys=keys, args=[settings.FEATURE_TTL, ABSENT_SECONDS, *parts]))
     return published
 
 

@@ -58,7 +58,7 @@ class HasScope(BasePermission):
     """The view's `scope` (or `scopes[method]`) is among the key's."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
-        client = request.user
+        client: Any = request.user
         if client is None:
             return False
         scope = view.scopes[request.method]

@@ -23,7 +23,7 @@ def aggregate(events: Iterable[NewEvent], *, customer_id: str, as_of: datetime, 
     oldest = as_of - timedelta(days=window_days)
     window = [event for event in distinct(events) if oldest <= event.timestamp <= as_of]
     purchases = [event for event in window if event.event_type == PURCHASE]
-    kinds = Counter(event.event_type for event in window)
+    kinds: Counter[str] = Counter(event.event_type for event in window)
     categories = Counter(event.category for event in window if event.category is not None)
     sessions = session_lengths(window)
     record = {
