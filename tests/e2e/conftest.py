@@ -1,0 +1,169 @@
+"""A complete running FeatureHub, started as a stranger starts it, and a real browser to look at it with."""
+
+import http.client
+import os
+import random
+import secrets
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from featurehub.embedded.server import is_free
+
+PROJECT = Path(__file__).resolve().parents[2]
+# Screenshots and logs of the last run, for whoever wants to know what a test saw.
+ARTEFACTS = PROJECT / ".local/artefacts"
+CHROMIUM = Path("/usr/bin/chromium")
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+# What `make run` finds unset on a stranger's machine; the test run's own servers are none of the stack's business.
+UNSET = (
+    "DATABASE_URL",
+    "REDIS_URL",
+    "CELERY_BROKER_URL",
+    "SECRET_KEY",
+    "ALLOWED_HOSTS",
+    "FEATUREHUB_HTTPS",
+    "DJANGO_SETTINGS_MODULE",
+    "MAKELEVEL",
+)
+# From 32768 up ports are handed out to outgoing connections; 15000 to 25000 are the embedded servers'.
+PORTS = range(25_000, 32_000)
+SECONDS_TO_START = 240.0
+SECONDS_TO_STOP = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stack:
+    """A running instance: where it is, a key with every scope, and the admin's login."""
+
+    url: str
+    key: str
+    username: str
+    password: str
+    environment: dict[str, str]
+
+    def manage(self, *arguments: str) -> str:
+        """What a `manage.py` command prints, run on the instance's own servers."""
+        return run_manage(arguments, environment=self.environment)
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """`python -m featurehub.run` on a free port with an empty folder, until the end of the tests."""
+    port = next(port for port in random.sample(PORTS, len(PORTS)) if is_free(port))
+    password = secrets.token_urlsafe(16)
+    environment = {name: value for name, value in os.environ.items() if name not in UNSET} | {
+        "PORT": str(port),
+        "FEATUREHUB_LOCAL_DIR": str(tmp_path_factory.mktemp("stack")),
+        "FEATUREHUB_ADMIN_PASSWORD": password,
+    }
+    ARTEFACTS.mkdir(parents=True, exist_ok=True)
+    log = ARTEFACTS / "stack.log"
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "featurehub.run"],
+            cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        try:
+            wait_until_ready(process, port=port, log=log)
+            scopes = [argument for scope in ("read", "write", "ingest") for argument in ("--scope", scope)]
+            key = run_manage(["create_api_key", "tests", *scopes], environment=environment).strip()
+            yield Stack(
+                url=f"http://127.0.0.1:{port}",
+                key=key,
+                username="admin",
+                password=password,
+                environment=environment,
+            )
+        finally:
+            stop(process)
+
+
+def wait_until_ready(process: "subprocess.Popen[bytes]", *, port: int, log: Path) -> None:
+    """Returns at the first 200 of /readyz; raises with the end of the log where it ends or takes too long."""
+    deadline = time.monotonic() + SECONDS_TO_START
+    while time.monotonic() < deadline and process.poll() is None:
+        with suppress(OSError, http.client.HTTPException):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            connection.request("GET", "/readyz")
+            if connection.getresponse().status == 200:
+                return
+        time.sleep(0.2)
+    ended = "takes too long" if process.poll() is None else f"ended with status {process.returncode}"
+    raise AssertionError(f"The start of FeatureHub {ended}:\n{log.read_text()[-4000:]}")
+
+
+def run_manage(arguments: list[str] | tuple[str, ...], *, environment: dict[str, str]) -> str:
+    """What the command prints. Raises CalledProcessError where it fails."""
+    command = [sys.executable, str(PROJECT / "manage.py"), *arguments]
+    return subprocess.run(command, env=environment, check=True, text=True, stdout=subprocess.PIPE, timeout=240).stdout
+
+
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    """SIGTERM, on which every child ends too; SIGKILL only where that does not help."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(SECONDS_TO_STOP)
+    finally:
+        process.kill()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium without a window.
+
+    A module's, not the session's: while Playwright runs, Django refuses queries in this thread.
+    """
+    if not CHROMIUM.exists():
+        pytest.skip(f"There is no {CHROMIUM}: apt-get install chromium.")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """A new tab with no cookies, as wide as a laptop. An error in the page's scripts fails the test."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page = context.new_page()
+    page.set_default_timeout(15_000)
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert errors == []
+
+
+@pytest.fixture
+def admin_page(page: Page, stack: Stack) -> Page:
+    """The tab, logged in to the admin, at its index."""
+    page.goto(f"{stack.url}/admin/")
+    page.get_by_label("Username").fill(stack.username)
+    page.get_by_label("Password").fill(stack.password)
+    page.get_by_role("button", name="Log in").click()
+    page.wait_for_url(f"{stack.url}/admin/")
+    return page
+
+
+@pytest.fixture(scope="session")
+def artefacts() -> Path:
+    """The folder that screenshots are kept in."""
+    ARTEFACTS.mkdir(parents=True, exist_ok=True)
+    return ARTEFACTS
