@@ -36,6 +36,7 @@ class Postgres(Server):
 
     name = "PostgreSQL"
     stop_signal = signal.SIGINT  # "fast": ends the sessions, writes a checkpoint
+    failure_mark = "FATAL:"
     busy_port_message = "could not bind"
     passing_message = "pre-existing shared memory block"
 

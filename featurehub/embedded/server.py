@@ -1,5 +1,6 @@
 """What the two embedded servers have in common: found or started, shared by several programs, stopped by the last."""
 
+import errno
 import fcntl
 import os
 import random
@@ -30,7 +31,8 @@ class Server(ABC):
 
     name: str
     stop_signal: signal.Signals
-    # What the log says where the port was taken meanwhile, and where a killed server has not gone away entirely.
+    # In the log: what tells the reason of a failure; that the port was taken; that a killed server is not quite gone.
+    failure_mark: str
     busy_port_message: str
     passing_message: str
 
@@ -118,7 +120,9 @@ class Server(ABC):
         if self.passing_message in message:
             time.sleep(0.5)
         elif self.busy_port_message not in message:
-            raise EmbeddedServerError(f"{self.name} did not start; its log, {self.log}, says: {message.strip()}")
+            reasons = [line for line in message.splitlines() if self.failure_mark in line] or message.splitlines()
+            reason = reasons[-1].partition(self.failure_mark)[2].strip() if reasons else "nothing"
+            raise EmbeddedServerError(f"{self.name} did not start; its log, {self.log}, says: {reason}")
 
     def _log_since(self, position: int) -> str:
         with self.log.open("rb") as log:
@@ -148,13 +152,15 @@ class Server(ABC):
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on 127.0.0.1:port now."""
+    """Whether a server could listen on 127.0.0.1:port now. Raises PermissionError where we may not."""
     with socket.socket() as probe:
         # As servers do: a port is not taken because connections to its last server linger.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
-        except OSError:
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise
             return False
     return True
 

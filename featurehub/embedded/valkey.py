@@ -31,6 +31,7 @@ class Valkey(Server):
 
     name = "Valkey"
     stop_signal = signal.SIGTERM  # writes out the append-only file
+    failure_mark = " # "
     busy_port_message = "Failed listening on port"
     passing_message = "Resource temporarily unavailable"
 
