@@ -1,11 +1,12 @@
 """What is registered, held in memory: reads must not ask PostgreSQL what a name means."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
 from django.db.models import QuerySet
 
+from featurehub.errors import InvalidError, UnknownError
 from featurehub.snapshot import Snapshot
 from features.models import FeatureDefinition, FeatureType, FeatureVersion
 
@@ -43,3 +44,21 @@ WRITTEN_BY_CLIENTS = (FeatureType.CUSTOMER, FeatureType.CONTEXTUAL)
 def definitions() -> QuerySet[FeatureDefinition]:
     """Every definition with the versions it is in."""
     return FeatureDefinition.objects.prefetch_related("versions")
+
+
+def versions_of(feature_types: Iterable[str], *, pins: Sequence[str], known: Registry) -> dict[str, str]:
+    """The version to read of each type: the live one, or the one pinned (`behavioral:1.0`; a bare `1.0` is behavioral).
+
+    Raises UnknownError for a version that can't be read, InvalidError for two versions of one type.
+    """
+    pinned: dict[str, str] = {}
+    for text in pins:
+        feature_type, separator, number = text.partition(":")
+        if not separator:
+            feature_type, number = FeatureType.BEHAVIORAL.value, text
+        if (feature_type, number) not in known.readable:
+            raise UnknownError(f"There is no readable version {text}.", attr="version")
+        if pinned.setdefault(feature_type, number) != number:
+            raise InvalidError(f"Two versions of {feature_type} are asked for.", attr="version")
+    live = {name: known.live[name] for name in feature_types if name in known.live}
+    return {name: pinned.get(name, number) for name, number in live.items()}

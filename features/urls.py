@@ -2,6 +2,7 @@ from django.urls import path
 
 from features.views.batches import BatchView, ComputeView, DefinitionsView, WeightsView
 from features.views.customers import ExplanationView, FeaturesView, HistoryView, VectorView
+from features.views.training import AsOfView
 
 urlpatterns = [
     path("customers/<str:customer_id>/features/", FeaturesView.as_view(), name="features"),
@@ -10,6 +11,7 @@ urlpatterns = [
     path("customers/<str:customer_id>/features/<str:name>/history/", HistoryView.as_view(), name="history"),
     path("features/batch/", BatchView.as_view(), name="batch"),
     path("features/compute/", ComputeView.as_view(), name="compute"),
+    path("features/as-of/", AsOfView.as_view(), name="as-of"),
     path("definitions/", DefinitionsView.as_view(), name="definitions"),
     path("weights/", WeightsView.as_view(), name="weights"),
 ]

@@ -1,0 +1,96 @@
+"""Point-in-time reads for training: what was known of a customer at a moment, and nothing later."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import orjson
+from django.db import connection
+
+from features.registry import registry, versions_of
+
+# The row that holds at a moment is found by the index customer_feature_as_of, once for each entity and type.
+AS_OF_JOIN = """
+select entity.position, held.features
+from unnest(%(customer_ids)s::text[], %(moments)s::timestamptz[]) with ordinality
+    as entity (customer_id, moment, position)
+cross join unnest(%(feature_types)s::text[], %(versions)s::text[]) as wanted (feature_type, version)
+cross join lateral (
+    select features from features_customerfeature
+    where customer_id = entity.customer_id and feature_type = wanted.feature_type and version = wanted.version
+        and "timestamp" <= entity.moment
+        and recorded_at <= coalesce(%(known_at)s, 'infinity'::timestamptz)
+    order by "timestamp" desc, id desc
+    limit 1
+) held
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A customer at a moment: one row of a training set."""
+
+    customer_id: str
+    timestamp: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRow:
+    """The values that held; `missing` gives the reason for each name that is 0.0 because nothing held."""
+
+    entity: Entity
+    features: dict[str, float]
+    missing: dict[str, str]
+
+
+def as_of_join(
+    entities: Sequence[Entity],
+    *,
+    names: Sequence[str],
+    versions: Sequence[str] = (),
+    known_at: datetime | None = None,
+) -> list[TrainingRow]:
+    """For each entity, in the order given, the last values with timestamp ≤ the entity's. One query.
+
+    With `known_at`, only of what had been recorded by then: a later correction does not show. Raises UnknownError for
+    a version that can't be read.
+    """
+    known = registry.get()
+    types = {name: known.types[name] for name in names if name in known.types}
+    pinned = versions_of(set(types.values()), pins=versions, known=known)
+    held = rows_holding_at(entities, versions=pinned, known_at=known_at)
+    return [
+        training_row(entity, held=held.get(position, {}), names=names, types=types)
+        for position, entity in enumerate(entities, start=1)
+    ]
+
+
+def rows_holding_at(
+    entities: Sequence[Entity], *, versions: Mapping[str, str], known_at: datetime | None
+) -> dict[int, dict[str, float]]:
+    """Position (from 1) → the values of every type that held then."""
+    parameters = {
+        "customer_ids": [entity.customer_id for entity in entities],
+        "moments": [entity.timestamp for entity in entities],
+        "feature_types": list(versions),
+        "versions": list(versions.values()),
+        "known_at": known_at,
+    }
+    held: dict[int, dict[str, float]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(AS_OF_JOIN, parameters)
+        for position, features in cursor.fetchall():
+            held.setdefault(position, {}).update(orjson.loads(features))
+    return held
+
+
+def training_row(
+    entity: Entity, *, held: Mapping[str, float], names: Sequence[str], types: Mapping[str, str]
+) -> TrainingRow:
+    """The named values among those that held; 0.0 and a reason for the others."""
+    missing = {name: "no_value" if name in types else "unknown" for name in names if name not in held}
+    return TrainingRow(
+        entity=entity,
+        features={name: float(held.get(name, 0.0)) for name in names},
+        missing=missing,
+    )

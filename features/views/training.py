@@ -1,0 +1,83 @@
+"""/api/v1/features/as-of/."""
+
+from typing import Annotated, Any
+
+import msgspec
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from events.validation import Moment, check_customer_id
+from features.as_of import Entity, as_of_join
+from features.serializers import NAMES_PER_BATCH
+from featurehub.access.models import Scope
+from featurehub.api import ApiView, body_as
+
+ENTITIES_PER_REQUEST = 10_000
+
+
+class EntityBody(msgspec.Struct):
+    customer_id: str
+    timestamp: Moment
+
+
+class AsOfQuestion(msgspec.Struct, kw_only=True):
+    """The body of `POST features/as-of/`."""
+
+    entities: Annotated[list[EntityBody], msgspec.Meta(min_length=1, max_length=ENTITIES_PER_REQUEST)]
+    names: Annotated[list[str], msgspec.Meta(min_length=1, max_length=NAMES_PER_BATCH)]
+    version: str | list[str] = []
+    known_at: Moment | None = None
+
+
+class EntitySerializer(serializers.Serializer[Any]):
+    customer_id = serializers.CharField()
+    timestamp = serializers.DateTimeField()
+
+
+class AsOfQuestionSerializer(serializers.Serializer[Any]):
+    entities = EntitySerializer(many=True)
+    names = serializers.ListField(child=serializers.CharField(), max_length=NAMES_PER_BATCH)
+    version = serializers.ListField(child=serializers.CharField(), required=False)
+    known_at = serializers.DateTimeField(required=False)
+
+
+class TrainingRowSerializer(EntitySerializer):
+    features = serializers.DictField(child=serializers.FloatField())
+    missing = serializers.DictField(child=serializers.CharField())
+
+
+class AsOfSerializer(serializers.Serializer[Any]):
+    results = TrainingRowSerializer(many=True)
+
+
+decoder = msgspec.json.Decoder(AsOfQuestion)
+
+
+class AsOfView(ApiView):
+    """Point-in-time rows for training: no value later than the entity's timestamp."""
+
+    scopes = {"POST": Scope.READ}
+
+    @extend_schema(request=AsOfQuestionSerializer, responses=AsOfSerializer)
+    def post(self, request: Request) -> Response:
+        body = body_as(decoder, request)
+        for entity in body.entities:
+            check_customer_id(entity.customer_id)
+        rows = as_of_join(
+            [Entity(entity.customer_id, entity.timestamp) for entity in body.entities],
+            names=body.names,
+            versions=[body.version] if isinstance(body.version, str) else body.version,
+            known_at=body.known_at,
+        )
+        results = [
+            {
+                "customer_id": row.entity.customer_id,
+                "timestamp": row.entity.timestamp,
+                "features": row.features,
+                "missing": row.missing,
+            }
+            for row in rows
+        ]
+        return Response({"results": results})
