@@ -1,0 +1,32 @@
+"""A client of the API, as tests use it."""
+
+from typing import Any
+
+import orjson
+from django.http import HttpResponse
+from django.test import Client, TestCase
+
+JSON = "application/json"
+
+
+class ApiClient(Client):
+    """Django's test client with a key: sends JSON, and runs what a request left to be done after its commit."""
+
+    def __init__(self, *, key: str | None = None) -> None:
+        super().__init__(headers={"Authorization": f"Api-Key {key}"} if key is not None else None)
+
+    def request(self, **request: Any) -> HttpResponse:
+        with TestCase.captureOnCommitCallbacks(execute=True):
+            return super().request(**request)
+
+    def post(self, path: str, data: Any = None, content_type: str = JSON, **extra: Any) -> HttpResponse:
+        """`data` is sent as JSON, or as it is where it is bytes."""
+        return super().post(path, as_body(data), content_type=content_type, **extra)
+
+    def patch(self, path: str, data: Any = None, content_type: str = JSON, **extra: Any) -> HttpResponse:
+        """`data` is sent as JSON, or as it is where it is bytes."""
+        return super().patch(path, as_body(data), content_type=content_type, **extra)
+
+
+def as_body(data: Any) -> bytes:
+    return data if isinstance(data, bytes) else orjson.dumps(data)

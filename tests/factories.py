@@ -1,0 +1,126 @@
+"""Small things that tests are made of; each fills in what a test does not care about."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+from urllib.parse import quote
+
+import msgspec
+from django_redis import get_redis_connection
+
+from events.ingest import Ingested, ingest
+from events.models import Event
+from events.validation import NewEvent
+from featurehub.access.models import Scope, create_api_key
+from features import refresh
+from features.formulas import Weights
+from features.models import CustomerFeature, WeightSet
+from features.registry import registry
+from tests.api_client import ApiClient
+
+numbers = count(1)
+
+
+def ago(**duration: float) -> datetime:
+    """The moment that is `duration` (such as days=3) before now."""
+    return datetime.now(UTC) - timedelta(**duration)
+
+
+def make_client(*scopes: str) -> ApiClient:
+    """A client with a new key of these scopes."""
+    _, key = create_api_key("test", scopes=[str(scope) for scope in scopes or (Scope.READ,)])
+    return ApiClient(key=key)
+
+
+def make_event(**fields: Any) -> dict[str, Any]:
+    """An event as a client sends it: a page view of customer c1 a minute ago, with an id of its own."""
+    event = {
+        "event_id": f"e{next(numbers)}",
+        "customer_id": "c1",
+        "event_type": "page_view",
+        "timestamp": ago(minutes=1),
+        **fields,
+    }
+    return {name: value for name, value in event.items() if value is not None}
+
+
+def make_purchase(*, amount: float = 10.0, category: str | None = None, **fields: Any) -> dict[str, Any]:
+    metadata = {"amount": amount, **({} if category is None else {"category": category})}
+    return make_event(event_type="purchase", metadata=metadata, **fields)
+
+
+def new_event(**fields: Any) -> NewEvent:
+    """An event as it is after parsing."""
+    return msgspec.convert(make_event(**fields), NewEvent)
+
+
+def store_events(*events: dict[str, Any]) -> Ingested:
+    """Ingests events without HTTP and without checks."""
+    return ingest(msgspec.convert(events, list[NewEvent]))
+
+
+def make_customer(customer_id: str = "c1", *, events: list[dict[str, Any]] | None = None, **counts: int) -> str:
+    """A customer whose events are stored, computed and published: `events`, and as many of each type as `counts` says.
+
+    make_customer("c1", page_view=3, purchase=1)
+    """
+    made = [
+        make_event(customer_id=customer_id, event_type=event_type)
+        for event_type, number in counts.items()
+        for _ in range(number)
+    ]
+    store_events(*({**event, "customer_id": customer_id} for event in events or []), *made)
+    refresh.refresh_dirty()
+    return customer_id
+
+
+def make_weight_set(*, weights: dict[str, tuple[float, float]] | None = None, **fields: Any) -> WeightSet:
+    """A draft for the live behavioral version with the active set's numbers, some replaced: type → (weight, norm)."""
+    active = WeightSet.objects.get(state=WeightSet.State.ACTIVE)
+    draft = WeightSet.objects.create(
+        **{"version": active.version, "name": "Draft", "reason": "A test", "monetary_norm": 1000.0, **fields}
+    )
+    for row in active.weights.all():
+        weight, norm = (weights or {}).get(row.event_type, (row.weight, row.norm))
+        draft.weights.create(event_type=row.event_type, weight=weight, norm=norm)
+    return draft
+
+
+def first_weights() -> Weights:
+    """The weights of the contract's section 3."""
+    return Weights(
+        weight={
+            "page_view": 0.3, "email_open": 0.2, "email_click": 0.0, "form_submit": 0.2, "purchase": 0.3, "login": 0.1,
+        },
+        norm={"page_view": 100, "email_open": 50, "email_click": 20, "form_submit": 20, "purchase": 10, "login": 30},
+        monetary_norm=1000.0,
+    )  # fmt: skip
+
+
+def post_events(client: ApiClient, *events: dict[str, Any]) -> Any:
+    return client.post("/api/v1/events/", {"events": list(events)})
+
+
+def url_of(customer_id: str, part: str = "features/") -> str:
+    """The address of something of a customer, with whatever the id holds percent-encoded."""
+    return f"/api/v1/customers/{quote(customer_id, safe='')}/{part}"
+
+
+def rows_of(customer_id: str, feature_type: str = "behavioral") -> list[CustomerFeature]:
+    """The customer's history, oldest first."""
+    return list(CustomerFeature.objects.filter(customer_id=customer_id, feature_type=feature_type).order_by("id"))
+
+
+def cached(customer_id: str) -> dict[str, str]:
+    """The customer's hash in Redis."""
+    held = get_redis_connection("default").hgetall(f"customer_features:{customer_id}")
+    return {field.decode(): value.decode() for field, value in held.items()}
+
+
+def stored_events() -> int:
+    return Event.objects.count()
+
+
+def forget_registry() -> None:
+    """After a test changed definitions or versions."""
+    registry.forget()
