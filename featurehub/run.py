@@ -25,7 +25,7 @@ _SET_UP = {
     "bootstrap": ("Setting up the admin user, the API key and, on the first start, the demo data", []),
 }
 # The web server of a run that was killed just now needs a moment to notice.
-_SECONDS_FOR_A_PORT = 3.0
+_SECONDS_FOR_A_PORT = 2.0
 _SECONDS_BETWEEN_REQUESTS = 0.3
 _SECONDS_UNTIL_A_WORD = 60.0
 

@@ -52,10 +52,10 @@ def find(pid_file: Path, *, argument: str) -> int | None:
         pid = int(pid_file.read_text())
     except (FileNotFoundError, ValueError):
         return None
-    return pid if argument in _command_line(pid) else None
+    return pid if argument in command_line(pid) else None
 
 
-def _command_line(pid: int) -> str:
+def command_line(pid: int) -> str:
     """The arguments of a process, blank-separated; empty where there is none, or a dead one that nobody waits for."""
     proc = Path("/proc")
     if (proc / "self").exists():
