@@ -1,0 +1,12 @@
+"""How commands show that they go on."""
+
+import sys
+from typing import Any
+
+from tqdm import tqdm
+
+
+def progress_bar(*, total: int | None, unit: str, description: str) -> "tqdm[Any]":
+    """A bar on stderr with the rate and the time left; in a log file a line every few seconds, not ten a second."""
+    interval = 0.1 if sys.stderr.isatty() else 5.0
+    return tqdm(total=total, unit=f" {unit}", desc=description, mininterval=interval, unit_scale=False, file=sys.stderr)
