@@ -29,6 +29,11 @@ create temporary table if not exists incoming_event (
 COPY_INCOMING = """
 copy incoming_event (event_id, customer_id, event_type, "timestamp", session_id, amount, category, metadata) from stdin
 """
+# The months that no partition is there for yet: none but in a bulk load of old events, see events/partitions.py.
+MAKE_PARTITIONS = """
+with months as materialized (select distinct date_trunc('month', "timestamp", 'UTC') as month from incoming_event)
+select events_make_partition(month) from months where to_regclass(events_partition_name(month)) is null
+"""
 # Ordered, so that two transactions with the same events wait for each other in one direction only.
 # A mark is due when its event counts: an event dated ahead of the server counts from that moment on.
 INSERT_EVENTS_AND_MARKS = """
@@ -54,7 +59,7 @@ class Ingested:
 
 
 def ingest(events: Sequence[NewEvent]) -> Ingested:
-    """Stores checked events and marks their customers, all or nothing, in four statements whatever their number.
+    """Stores checked events and marks their customers, all or nothing, in five statements whatever their number.
 
     Duplicates of stored events or among `events` (same event_id and timestamp) are counted and change nothing.
     """
@@ -64,6 +69,7 @@ def ingest(events: Sequence[NewEvent]) -> Ingested:
             with cursor.copy(COPY_INCOMING) as copy:
                 for row in rows(events):
                     copy.write_row(row)
+            cursor.execute(MAKE_PARTITIONS)
             cursor.execute(INSERT_EVENTS_AND_MARKS)
             accepted: int = cursor.fetchone()[0]
         if accepted:

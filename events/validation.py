@@ -52,35 +52,38 @@ class EventBatch(msgspec.Struct):
     events: Annotated[list[NewEvent], msgspec.Meta(min_length=1, max_length=EVENTS_PER_REQUEST)]
 
 
-def check_all(events: Iterable[NewEvent], *, now: datetime) -> None:
+def check_all(events: Iterable[NewEvent], *, now: datetime, oldest: datetime = EARLIEST) -> None:
     """Raises InvalidError with `attr` `events.N.…` at the first event that can't be taken."""
     for position, event in enumerate(events):
         try:
-            check(event, now=now)
+            check(event, now=now, oldest=oldest)
         except InvalidError as error:
             error.attr = f"events.{position}.{error.attr}"
             raise
 
 
-def check(event: NewEvent, *, now: datetime) -> None:
-    """Raises InvalidError with `attr` where an event of the right types has a value that can't be taken."""
+def check(event: NewEvent, *, now: datetime, oldest: datetime = EARLIEST) -> None:
+    """Raises InvalidError with `attr` where an event of the right types has a value that can't be taken.
+
+    `oldest` is `partitions.oldest_kept` for events that are to be stored.
+    """
     check_customer_id(event.customer_id)
     for attr, text in (("event_id", event.event_id), ("session_id", event.session_id)):
         if text is not None and UNSTORABLE.search(text):
             raise InvalidError("It holds a character that can't be stored.", attr=attr)
-    if event.timestamp < EARLIEST:
-        raise InvalidError("The timestamp is before 1970.", attr="timestamp")
+    if event.timestamp < oldest:
+        raise InvalidError(f"The timestamp is before {oldest:%Y-%m-%d}: nothing older is kept.", attr="timestamp")
     if event.timestamp > now + CLOCK_SKEW:
         raise InvalidError("The timestamp is more than 5 minutes ahead of the server.", attr="timestamp")
     check_metadata(event.metadata)
 
 
-def check_customer_id(customer_id: str) -> None:
-    """1 to 128 printable characters, no blanks, no slash."""
+def check_customer_id(customer_id: str, *, attr: str = "customer_id") -> None:
+    """1 to 128 printable characters, no blanks, no slash. Raises InvalidError with `attr`."""
     if not (0 < len(customer_id) <= 128 and customer_id.isprintable() and " " not in customer_id):
-        raise InvalidError("A customer_id is 1 to 128 printable characters without blanks.", attr="customer_id")
+        raise InvalidError("A customer_id is 1 to 128 printable characters without blanks.", attr=attr)
     if "/" in customer_id:
-        raise InvalidError("A customer_id holds no slash.", attr="customer_id")
+        raise InvalidError("A customer_id holds no slash.", attr=attr)
 
 
 def check_metadata(metadata: dict[str, Any]) -> None:

@@ -9,6 +9,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from events.ingest import ingest
+from events.partitions import oldest_kept
 from events.serializers import EventBatchSerializer, IngestedSerializer
 from events.validation import EventBatch, check_all
 from featurehub.access.models import Scope
@@ -25,7 +26,8 @@ class EventsView(ApiView):
     @extend_schema(request=EventBatchSerializer, responses={201: IngestedSerializer})
     def post(self, request: Request) -> Response:
         events = body_as(decoder, request).events
-        check_all(events, now=datetime.now(UTC))
+        now = datetime.now(UTC)
+        check_all(events, now=now, oldest=oldest_kept(now))
         ingested = ingest(events)
         return Response(
             {"accepted": ingested.accepted, "duplicates": ingested.duplicates}, status=status.HTTP_201_CREATED

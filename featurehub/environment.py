@@ -37,6 +37,12 @@ def whole_number(*, least: int, most: int) -> Callable[[str], int]:
     return parse
 
 
+def whole_number_or_zero(*, least: int, most: int) -> Callable[[str], int]:
+    """A parser of 0 and of whole numbers in [least, most]."""
+    parse = whole_number(least=least, most=most)
+    return lambda text: 0 if text.strip() == "0" else parse(text)
+
+
 def switch(text: str) -> bool:
     """1/true/yes/on or 0/false/no/off."""
     word = text.lower()

@@ -5,7 +5,7 @@ from typing import Any
 
 import dj_database_url
 
-from featurehub.environment import read, switch, url, whole_number, words
+from featurehub.environment import read, switch, url, whole_number, whole_number_or_zero, words
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOCAL_DIR = Path(read("FEATUREHUB_LOCAL_DIR", parse=str, expected="a folder", default=".local"))
@@ -23,6 +23,21 @@ WINDOW_DAYS = read(
     expected="a whole number of days from 1 to 3650",
     default="30",
 )
+# Zero keeps forever. Events go by whole months; of older history the last row of each day stays.
+EVENT_RETENTION_DAYS = read(
+    "FEATUREHUB_EVENT_RETENTION_DAYS",
+    parse=whole_number_or_zero(least=WINDOW_DAYS, most=36_500),
+    expected=f"a whole number of days from {WINDOW_DAYS} (the window) on, or 0 to keep events forever",
+    default="0",
+)
+HISTORY_RETENTION_DAYS = read(
+    "FEATUREHUB_HISTORY_RETENTION_DAYS",
+    parse=whole_number_or_zero(least=1, most=36_500),
+    expected="a whole number of days from 1 on, or 0 to keep all of the history",
+    default="0",
+)
+# Whether a weight set must be approved by somebody who did not write it before it can be activated.
+TWO_PERSON_APPROVAL = read("FEATUREHUB_TWO_PERSON_APPROVAL", parse=switch, expected="1 or 0", default="0")
 ADMIN_PASSWORD = read("FEATUREHUB_ADMIN_PASSWORD", parse=str, expected="a password", default="") or None
 # How old the in-memory copy of API keys, feature definitions and versions may be, in seconds.
 SNAPSHOT_SECONDS = 5.0
