@@ -104,6 +104,7 @@ def _read_procfile(path: Path) -> dict[str, str]:
 
 def _environment(port: int) -> Mapping[str, str]:
     return {
+        "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",  # as is usual in a container
         **os.environ,
         "PORT": str(port),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
