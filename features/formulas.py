@@ -19,6 +19,7 @@ Floats = npt.NDArray[np.float64]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NEVER = int(np.iinfo(np.int64).min)
+LARGEST = float(np.finfo(np.float64).max)
 MICROSECONDS_PER_SECOND = 1_000_000
 MICROSECONDS_PER_DAY = 86_400 * MICROSECONDS_PER_SECOND
 # Values that change with time alone, without an event coming or leaving.
@@ -103,16 +104,20 @@ class Activity:
 
 def normalised(counts: Mapping[str, Ints], *, weights: Weights) -> dict[str, Floats]:
     """min(n / norm, 1) for each event type: columns in [0, 1]."""
-    return {name: np.minimum(counts[name] / weights.norm[name], 1.0) for name in EVENT_TYPES}
+    return {name: share(counts[name], norm=weights.norm[name]) for name in EVENT_TYPES}
 
 
 def unclamped_score(counts: Mapping[str, Ints], *, weights: Weights) -> Floats:
-    """Σ weight · min(n / norm, 1), added in the order of EVENT_TYPES so that it is the same bits everywhere."""
+    """Σ weight · min(n / norm, 1), added in the order of EVENT_TYPES so that it is the same bits everywhere.
+
+    Finite, whatever the weights: at most the largest double.
+    """
     parts = normalised(counts, weights=weights)
     total: Floats = np.zeros(len(counts[PAGE_VIEW]))
-    for name in EVENT_TYPES:
-        total = total + weights.weight[name] * parts[name]
-    return total
+    with np.errstate(over="ignore"):
+        for name in EVENT_TYPES:
+            total = total + weights.weight[name] * parts[name]
+    return np.minimum(total, LARGEST)
 
 
 def recency_score(last_purchase_us: Ints, *, as_of_us: int, window_days: int) -> Floats:
@@ -140,7 +145,7 @@ def behavioral(activity: Activity, *, weights: Weights, as_of_us: int, window_da
         "recency_score": recency_score(activity.last_purchase_us, as_of_us=as_of_us, window_days=window_days),
         "frequency_score": purchases,
         "purchase_amount_30d": activity.purchase_amount,
-        "monetary_score": np.minimum(activity.purchase_amount / weights.monetary_norm, 1.0),
+        "monetary_score": share(activity.purchase_amount, norm=weights.monetary_norm),
         "category_preferences": ratio(activity.top_category_events, activity.categorised_events),
     }
 
@@ -153,6 +158,12 @@ def rfm_score(recency: Floats, *, frequency: Floats, monetary: Floats) -> Floats
 def microseconds(moment: datetime) -> int:
     """Microseconds since 1970 UTC, exactly."""
     return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def share(value: Ints | Floats, *, norm: float) -> Floats:
+    """min(value / norm, 1); the smaller is taken first, because a tiny norm would overflow the division."""
+    capped: Floats = np.minimum(value, norm) / norm
+    return capped
 
 
 def ratio(part: Ints, whole: Ints) -> Floats:
