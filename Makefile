@@ -1,11 +1,12 @@
 # Every target makes what it needs, from an empty environment on. Settings come from the environment: see README.md.
 .DEFAULT_GOAL := run
-.PHONY: run test check bench
+.PHONY: run test check bench bench-serving
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/requirements.installed
+FEAST := benchmarks/.venv-feast/requirements.installed
 REQUIREMENTS := requirements.txt requirements-dev.txt constraints.txt
 # PATH: what is started by name (granian, celery) is the .venv's.
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
@@ -25,8 +26,18 @@ check: $(READY)
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
 
-bench: $(READY)
+bench: $(READY) $(FEAST)
 	@$(RUN) $(BIN)/python -m benchmarks $(ARGS)
+
+bench-serving: $(READY) $(FEAST)
+	@$(RUN) $(BIN)/python -m benchmarks serving feast_workload in_process $(ARGS)
+
+$(FEAST): benchmarks/requirements.txt benchmarks/constraints.txt
+	@echo "Making benchmarks/.venv-feast and installing Feast, the peer (once, about two minutes)"
+	@$(PYTHON) -m venv benchmarks/.venv-feast
+	@benchmarks/.venv-feast/bin/python -m pip install --quiet --disable-pip-version-check \
+		-r benchmarks/requirements.txt -c benchmarks/constraints.txt
+	@touch $@
 
 $(READY): $(REQUIREMENTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \

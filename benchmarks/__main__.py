@@ -1,0 +1,65 @@
+"""`python -m benchmarks [NAME …]`: runs the benchmarks named (or all), prints a table and writes results/NAME.json."""
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import django
+from django.core.management import call_command
+
+from benchmarks import rows
+from benchmarks.load import MissingTool
+from benchmarks.servers import PROJECT, NotStarted
+from featurehub.embedded import servers
+from featurehub.embedded.server import EmbeddedServerError
+
+SUITES = tuple(sorted(path.stem for path in (Path(__file__).parent / "suites").glob("[a-z]*.py")))
+
+
+def main() -> int:
+    """The exit status: 0 where every benchmark ran, whether or not it met its goals."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(SUITES))
+    names = parser.parse_args().names or SUITES
+    unknown = set(names) - set(SUITES)
+    if unknown:
+        parser.error(f"there is no benchmark {', '.join(sorted(unknown))}: {', '.join(SUITES)}")
+    try:
+        with own_servers():
+            for name in names:
+                measure(name)
+    except (MissingTool, NotStarted, EmbeddedServerError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+@contextmanager
+def own_servers() -> Iterator[None]:
+    """Embedded servers in `.local/benchmarks`, migrated. A DATABASE_URL that is set is left alone: it may be real."""
+    folder = Path(os.environ.get("FEATUREHUB_LOCAL_DIR") or PROJECT / ".local").resolve() / "benchmarks"
+    (folder / "static").mkdir(parents=True, exist_ok=True)
+    with servers.running(folder) as urls:
+        os.environ |= urls
+        os.environ |= {"CELERY_BROKER_URL": urls["REDIS_URL"], "FEATUREHUB_LOCAL_DIR": str(folder)}
+        os.environ |= {"SECRET_KEY": "benchmarks", "ALLOWED_HOSTS": "127.0.0.1", "FEATUREHUB_HTTPS": "0"}
+        os.environ.setdefault("DJANGO_SETTINGS_MODULE", "featurehub.settings")
+        django.setup()
+        call_command("migrate", verbosity=0)
+        yield
+
+
+def measure(name: str) -> None:
+    """Runs one benchmark, prints its table and writes it down."""
+    print(f"\n== {name}", flush=True)
+    measured = importlib.import_module(f"benchmarks.suites.{name}").run()
+    print(rows.table(measured))
+    print(f"written to {rows.write(name, measured).relative_to(PROJECT)}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

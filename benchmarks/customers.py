@@ -1,0 +1,70 @@
+"""The same customers for everybody: five values that FeatureHub computes, and 250 that nobody does."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from features import store
+from features.formulas import BEHAVIORAL, RFM_SCORE
+from features.models import FeatureDefinition, FeatureType, FeatureVersion
+from features.store import Published
+
+CUSTOMERS = 10_000
+FIVE = ("engagement_score", "page_views_30d", "purchases_30d", "conversion_rate", "recency_score")
+SYNTHETIC = tuple(f"synthetic_{number:03d}" for number in range(250))
+PER_PUBLISH = 1_000
+
+
+def customer_id(number: int) -> str:
+    return f"customer-{number:07d}"
+
+
+def missing_id(number: int) -> str:
+    return f"nobody-{number:07d}"
+
+
+def write_values(path: Path, *, customers: int, synthetic: int = 0) -> None:
+    """A Parquet file with a row a customer: random doubles with all their digits, the same at every run."""
+    random = np.random.default_rng(1)
+    names = [*FIVE, *SYNTHETIC[:synthetic]]
+    columns = {"customer_id": pa.array([customer_id(number) for number in range(customers)])}
+    columns |= {name: pa.array(random.random(customers)) for name in names}
+    pq.write_table(pa.table(columns), path)
+
+
+def register_synthetic(count: int) -> None:
+    """Definitions of the synthetic features, as live features of type customer."""
+    version = FeatureVersion.objects.get(feature_type=FeatureType.CUSTOMER, state=FeatureVersion.State.LIVE)
+    names = [f"synthetic_{number:03d}" for number in range(count)]
+    FeatureDefinition.objects.bulk_create(
+        [FeatureDefinition(name=name, feature_type=FeatureType.CUSTOMER) for name in names], ignore_conflicts=True
+    )
+    version.definitions.add(*FeatureDefinition.objects.filter(name__in=names))
+
+
+def publish(path: Path) -> None:
+    """Puts the file's values into Redis through the store, as a refresh does: every type has a stamp."""
+    as_of = datetime.now(UTC)
+    for batch in pq.ParquetFile(path).iter_batches(batch_size=PER_PUBLISH):
+        rows = batch.to_pylist()
+        store.publish({row["customer_id"]: as_published(row, as_of=as_of) for row in rows})
+
+
+def as_published(row: dict[str, float], *, as_of: datetime) -> Sequence[Published]:
+    """One customer's values of all four types; FeatureHub's hash is as full as in production."""
+    behavioral = {name: row.get(name, 0.5) for name in BEHAVIORAL}
+    synthetic = {name: value for name, value in row.items() if name.startswith("synthetic_")}
+    parts = {
+        FeatureType.BEHAVIORAL: behavioral,
+        FeatureType.CUSTOMER: {"tenure_days": 100.0, **synthetic},
+        FeatureType.CONTEXTUAL: {"cart_value": 12.5, "items_in_cart": 2.0},
+        FeatureType.DERIVED: {RFM_SCORE: 0.5},
+    }
+    return [
+        Published(feature_type=name, version="1.0", as_of=as_of, sequence=1, features=features, metadata={})
+        for name, features in parts.items()
+    ]

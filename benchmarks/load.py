@@ -1,0 +1,123 @@
+"""Load on a server: as much as it takes (wrk), or so many requests a second (threads of our own)."""
+
+import http.client
+import itertools
+import json
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+SECONDS_TO_ANSWER = 5.0
+
+SCRIPT = """
+local requests, position = {}, 0
+init = function()
+  local headers = {%(headers)s}
+  for line in io.lines("%(requests)s") do
+    local method, path, body = line:match("^(%%S+) (%%S+) ?(.*)$")
+    table.insert(requests, wrk.format(method, path, headers, body ~= "" and body or nil))
+  end
+end
+request = function() position = position %% #requests + 1; return requests[position] end
+done = function(summary, latency)
+  local e = summary.errors
+  print(string.format('\\nRESULT {"requests": %%d, "seconds": %%f, "errors": %%d, "p50_ms": %%f, "p99_ms": %%f}',
+    summary.requests, summary.duration / 1e6, e.connect + e.read + e.write + e.status + e.timeout,
+    latency:percentile(50) / 1e3, latency:percentile(99) / 1e3))
+end
+"""
+
+
+class MissingTool(Exception):
+    """A program that the benchmark needs is not there; the message says how to get it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """`body` is one line of JSON, or empty."""
+
+    method: str
+    path: str
+    body: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What the load generator saw. Errors are answers other than 2xx, broken connections and timeouts."""
+
+    requests: int
+    seconds: float
+    errors: int
+    p50_ms: float
+    p99_ms: float
+
+    @property
+    def per_second(self) -> float:
+        return self.requests / self.seconds
+
+
+def saturate(
+    port: int, requests: Sequence[Request], *, headers: Mapping[str, str], seconds: float, connections: int
+) -> Load:
+    """wrk: each connection sends its next request when it has the answer to the last one."""
+    wrk = shutil.which("wrk")
+    if wrk is None:
+        raise MissingTool("The benchmarks need wrk: apt install wrk, or brew install wrk.")
+    with TemporaryDirectory() as folder:
+        lines, script = Path(folder) / "requests", Path(folder) / "wrk.lua"
+        lines.write_text("".join(f"{each.method} {each.path} {each.body}\n" for each in requests))
+        header_lines = ", ".join(f'["{name}"] = "{value}"' for name, value in headers.items())
+        script.write_text(SCRIPT % {"headers": header_lines, "requests": lines})
+        command = [wrk, "-t1", f"-c{connections}", f"-d{seconds:g}s", f"--timeout={SECONDS_TO_ANSWER:g}s", "-s", script]
+        done = subprocess.run([*command, f"http://127.0.0.1:{port}"], check=True, capture_output=True, text=True)
+    return Load(**json.loads(done.stdout.partition("RESULT ")[2]))
+
+
+def pace(
+    port: int, requests: Sequence[Request], *, headers: Mapping[str, str], seconds: float, per_second: float,
+    connections: int = 16,
+) -> Load:  # fmt: skip
+    """Requests at fixed moments, whether or not the earlier ones were answered.
+
+    Latency counts from the moment a request was due, so that a server that stalls is charged for those that waited.
+    """
+    numbers, start, latencies, failures = itertools.count(), time.monotonic() + 0.1, list[float](), list[str]()
+
+    def send_due_requests() -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS_TO_ANSWER)
+        while (due := next(numbers) / per_second) < seconds:
+            time.sleep(max(0.0, start + due - time.monotonic()))
+            try:
+                status = send(connection, requests[int(due * per_second) % len(requests)], headers=headers)
+            except (OSError, http.client.HTTPException) as error:
+                connection.close()
+                status = repr(error)
+            latencies.append(time.monotonic() - start - due)
+            if status != "2xx":
+                failures.append(status)
+
+    threads = [threading.Thread(target=send_due_requests) for _ in range(connections)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return summary(latencies, errors=len(failures), seconds=time.monotonic() - start)
+
+
+def send(connection: http.client.HTTPConnection, request: Request, *, headers: Mapping[str, str]) -> str:
+    """`2xx`, or what went wrong."""
+    connection.request(request.method, request.path, body=request.body or None, headers=dict(headers))
+    response = connection.getresponse()
+    body = response.read()
+    return "2xx" if response.status // 100 == 2 else f"{response.status} {body[:200]!r}"
+
+
+def summary(latencies: Sequence[float], *, errors: int, seconds: float) -> Load:
+    ordered = sorted(latencies)
+    p50, p99 = (ordered[int(len(ordered) * share)] * 1e3 for share in (0.5, 0.99))
+    return Load(requests=len(ordered), seconds=seconds, errors=errors, p50_ms=p50, p99_ms=p99)

@@ -1,0 +1,106 @@
+"""The servers under test as child processes, and the time on the processor that each request takes of them."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.machine import cpu_seconds
+from featurehub.embedded.server import is_free
+
+PROJECT = Path(__file__).resolve().parent.parent
+FEAST = PROJECT / "benchmarks/.venv-feast/bin/feast"
+SECONDS_TO_START = 60.0
+FLOOR = "granian --interface wsgi --http 1 --no-ws --workers 1 --blocking-threads 1 --log-level warning"
+
+
+class NotStarted(Exception):
+    """A server under test does not answer; the message holds the end of its log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """`headers` are what a client must send."""
+
+    name: str
+    port: int
+    pid: int
+    headers: Mapping[str, str]
+
+    def cpu_seconds(self) -> float:
+        """So far, of all its processes."""
+        return cpu_seconds(self.pid)
+
+
+@contextmanager
+def featurehub(*, key: str, workers: int = 1) -> Iterator[Server]:
+    """FeatureHub as the Procfile runs it, checking API keys."""
+    web = next(line for line in (PROJECT / "Procfile").read_text().splitlines() if line.startswith("web: "))
+    command = web.removeprefix("web: ").replace("--workers 1 ", f"--workers {workers} ")
+    with running("featurehub", command=command, headers={"Authorization": f"Api-Key {key}"}) as server:
+        yield server
+
+
+@contextmanager
+def feast(repository: Path) -> Iterator[Server]:
+    """Feast's Python feature server, one worker. It would start its worker anew every 1,000 requests: that is off."""
+    command = f"{FEAST} --chdir {repository} serve --port $PORT --workers 1 --no-access-log --max-requests 0"
+    with running("feast", command=command, headers={"Content-Type": "application/json"}) as server:
+        yield server
+
+
+@contextmanager
+def floor() -> Iterator[Server]:
+    """A bare WSGI function with its HMGET, on granian."""
+    with running("floor", command=f"{FLOOR} --port $PORT benchmarks.floor:application", headers={}) as server:
+        yield server
+
+
+@contextmanager
+def running(name: str, *, command: str, headers: Mapping[str, str]) -> Iterator[Server]:
+    """A server from its start until the end of the block. `command` is the shell's and finds $PORT."""
+    port = next(port for port in range(7000, 9000) if is_free(port))
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    log = Path(os.environ["FEATUREHUB_LOCAL_DIR"]) / f"{name}.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            ["/bin/sh", "-c", f"exec {command}"],
+            cwd=PROJECT,
+            env={**os.environ, "PORT": str(port), "PATH": path},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        wait_until_it_listens(process, port=port, log=log)
+        yield Server(name=name, port=port, pid=process.pid, headers=headers)
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.wait(30)
+
+
+def wait_until_it_listens(process: "subprocess.Popen[bytes]", *, port: int, log: Path) -> None:
+    deadline = time.monotonic() + SECONDS_TO_START
+    while process.poll() is None and time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise NotStarted(f"{process.args!r} does not answer:\n{log.read_text()[-2000:]}")
+
+
+def run_in_feast(*arguments: str | Path) -> None:
+    """A script in Feast's own environment."""
+    subprocess.run([FEAST.with_name("python"), *arguments], check=True, cwd=PROJECT)
+
+
+def in_turn(sides: Sequence[str], *, rounds: int) -> Iterator[str]:
+    """A B C A B C …: what disturbs the machine disturbs everybody."""
+    for _ in range(rounds):
+        yield from sides

@@ -1,0 +1,112 @@
+"""One customer and 100 customers × five features over HTTP: FeatureHub, Feast, and a bare WSGI function."""
+
+import http.client
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from statistics import median
+from typing import Any
+
+from benchmarks import peers, servers
+from benchmarks.customers import FIVE
+from benchmarks.load import Load, Request, pace
+from benchmarks.peers import Measured
+from benchmarks.rows import Row
+from benchmarks.servers import Server
+
+ROUNDS = 5
+SECONDS = 4.0
+CONNECTIONS = 4
+PER_BATCH = 100
+
+
+class DifferentAnswers(Exception):
+    """The two stores do not hold the same values, so that nothing can be compared."""
+
+
+def run() -> list[Row]:
+    with peers.both() as both, servers.floor() as floor:
+        single = peers.questions(per_request=1, names=FIVE, service="five")
+        batch = peers.questions(per_request=PER_BATCH, names=FIVE, service="five")
+        compare_answers(both, single)
+        compare_answers(both, batch)
+        singles = rounds({**both, "floor": floor}, {**single, "floor": peers.floor_questions()}, title="1 × 5")
+        batches = rounds(both, batch, title=f"{PER_BATCH} × 5")
+        calm = half_load(both["featurehub"], single["featurehub"], saturation=singles["featurehub"].load.per_second)
+    return [
+        row("one customer, 5 features: CPU per request", singles, against="feast", at_most=0.25),
+        row("one customer, 5 features: CPU per request", singles, against="floor"),
+        Row(
+            work="one customer, 5 features: p99 at half the saturation rate",
+            figure=calm.p99_ms,
+            unit="ms",
+            at_most=10.0,
+            details=asdict(calm),
+        ),
+        row(f"{PER_BATCH} customers × 5 features: CPU per request", batches, against="feast", at_most=1 / 15),
+    ]
+
+
+def compare_answers(both: Mapping[str, Server], requests: Mapping[str, Sequence[Request]]) -> None:
+    """Raises DifferentAnswers where the first question has different values."""
+    answers = {name: ask(both[name], requests[name][0]) for name in both}
+    ours = answers["featurehub"].get("results", [answers["featurehub"]])
+    columns = zip(answers["feast"]["metadata"]["feature_names"], answers["feast"]["results"], strict=True)
+    theirs = {name: column["values"] for name, column in columns if name in FIVE}
+    if {name: [row["features"][name] for row in ours] for name in FIVE} != theirs:
+        raise DifferentAnswers(json.dumps(answers)[:2000])
+
+
+def ask(server: Server, request: Request) -> dict[str, Any]:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection.request(request.method, request.path, body=request.body or None, headers=dict(server.headers))
+    answer: dict[str, Any] = json.loads(connection.getresponse().read())
+    connection.close()
+    return answer
+
+
+def rounds(
+    sides: Mapping[str, Server], requests: Mapping[str, Sequence[Request]], *, title: str
+) -> dict[str, Measured]:
+    """Each side's median turn, by CPU per request, after a turn to warm up."""
+    turns: dict[str, list[Measured]] = {name: [] for name in sides}
+    for name in sides:
+        peers.turn(sides[name], requests[name], seconds=1.0, connections=CONNECTIONS)
+    for name in servers.in_turn(list(sides), rounds=ROUNDS):
+        turns[name].append(peers.turn(sides[name], requests[name], seconds=SECONDS, connections=CONNECTIONS))
+    medians = {name: median_turn(measured) for name, measured in turns.items()}
+    print(f"{title}, medians of {ROUNDS} turns of {SECONDS:g} s, {CONNECTIONS} connections")
+    print(peers.side_by_side(medians), flush=True)
+    return medians
+
+
+def median_turn(turns: Sequence[Measured]) -> Measured:
+    """Each figure's own median."""
+    return Measured(
+        load=Load(
+            requests=int(median(turn.load.requests for turn in turns)),
+            seconds=median(turn.load.seconds for turn in turns),
+            errors=sum(turn.load.errors for turn in turns),
+            p50_ms=median(turn.load.p50_ms for turn in turns),
+            p99_ms=median(turn.load.p99_ms for turn in turns),
+        ),
+        cpu_ms=median(turn.cpu_ms for turn in turns),
+        redis_cpu_ms=median(turn.redis_cpu_ms for turn in turns),
+    )
+
+
+def half_load(server: Server, requests: Sequence[Request], *, saturation: float) -> Load:
+    return pace(server.port, requests, headers=server.headers, seconds=10.0, per_second=saturation / 2)
+
+
+def row(work: str, measured: Mapping[str, Measured], *, against: str, at_most: float | None = None) -> Row:
+    return Row(
+        work=f"{work} against {against}",
+        figure=measured["featurehub"].cpu_ms,
+        unit="ms",
+        against="floor" if against == "floor" else "peer",
+        reference=measured[against].cpu_ms,
+        at_most=at_most,
+        runs=ROUNDS,
+        details={name: asdict(measured[name]) for name in ("featurehub", against)},
+    )
