@@ -1,14 +1,22 @@
 """Definitions, versions, weight sets, customers, their append-only feature history, and runs of long work."""
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Func, Q, Value
 from django.db.models.functions import Now
 
 from events.event_types import EVENT_TYPES
 
+BUCKETS = 256  # a power of two
 INFINITY = float("inf")  # NaN sorts above infinity in PostgreSQL, so `< Infinity` refuses both
+
+
+def above_zero(number: float) -> None:
+    """A norm divides: raises ValidationError for 0 and less."""
+    if not number > 0:
+        raise ValidationError("A norm is greater than 0.", code="min_value")
 
 
 class FeatureType(models.TextChoices):
@@ -74,10 +82,13 @@ class FeatureVersion(models.Model):
 
 
 class WeightSet(models.Model):
-    """How much each event type counts in `engagement_score`. Immutable once activated (a trigger holds it)."""
+    """How much each event type counts in `engagement_score`. Its numbers change in a draft only (triggers hold it)."""
 
     class State(models.TextChoices):
         DRAFT = "draft"
+        PROPOSED = "proposed"
+        APPROVED = "approved"
+        SCHEDULED = "scheduled"
         ACTIVE = "active"
         SUPERSEDED = "superseded"
 
@@ -90,28 +101,54 @@ class WeightSet(models.Model):
     name = models.CharField(max_length=128)
     state = models.CharField(max_length=16, choices=State.choices, default=State.DRAFT, editable=False)
     origin = models.CharField(max_length=16, choices=Origin.choices, default=Origin.HAND, editable=False)
-    reason = models.TextField(blank=True, help_text="Why this change? It is kept with the set.")
+    reason = models.TextField("why", help_text="What should get better with these weights? It is kept with the set.")
     monetary_norm = models.FloatField(
-        default=1000.0, help_text="The purchase amount of 30 days that gives a monetary_score of 1."
+        default=1000.0,
+        validators=[above_zero],
+        help_text="The purchase amount of 30 days that gives a monetary_score of 1.",
     )
     created_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", editable=False
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
+    approved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", editable=False
+    )
+    approved_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # When a scheduled set is to be activated.
+    activate_at = models.DateTimeField(null=True, blank=True, editable=False)
     activated_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", editable=False
     )
     activated_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
+        permissions = [
+            ("approve_weightset", "Can approve weight sets"),
+            ("activate_weightset", "Can schedule, activate and roll back weight sets"),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["version"], condition=Q(state="active"), name="weight_set_one_active"),
             models.CheckConstraint(
                 condition=Q(monetary_norm__gt=0, monetary_norm__lt=INFINITY),
                 name="weight_set_monetary_norm_is_positive",
             ),
+            # A set that goes back to a draft has lost its approval; no other state than these is known.
             models.CheckConstraint(
-                condition=Q(state="draft") | Q(activated_at__isnull=False), name="weight_set_activation_is_dated"
+                condition=Q(state__in=["draft", "proposed"], approved_at__isnull=True)
+                | Q(state__in=["approved", "scheduled"], approved_at__isnull=False)
+                | Q(state__in=["active", "superseded"]),
+                name="weight_set_approval_is_dated",
+            ),
+            models.CheckConstraint(
+                condition=Q(state="scheduled", activate_at__isnull=False)
+                | (~Q(state="scheduled") & Q(activate_at__isnull=True)),
+                name="weight_set_schedule_has_a_moment",
+            ),
+            models.CheckConstraint(
+                condition=Q(state__in=["active", "superseded"], activated_at__isnull=False)
+                | (~Q(state__in=["active", "superseded"]) & Q(activated_at__isnull=True)),
+                name="weight_set_activation_is_dated",
             ),
         ]
         ordering = ["-id"]
@@ -120,13 +157,58 @@ class WeightSet(models.Model):
         return f"{self.name} (#{self.pk})"
 
 
+class WeightSetStep(models.Model):
+    """One step in the life of a set: who did what, when, and why. Only ever appended (a trigger holds it)."""
+
+    class Action(models.TextChoices):
+        CREATED = "created", "Drafted"
+        EDITED = "edited", "Changed"
+        PROPOSED = "proposed", "Proposed"
+        SENT_BACK = "sent_back", "Sent back to draft"
+        APPROVED = "approved", "Approved"
+        SCHEDULED = "scheduled", "Scheduled"
+        UNSCHEDULED = "unscheduled", "Schedule cancelled"
+        ACTIVATED = "activated", "Activated"
+        SUPERSEDED = "superseded", "Superseded"
+
+    weight_set = models.ForeignKey(WeightSet, on_delete=models.CASCADE, related_name="steps")
+    action = models.CharField(max_length=16, choices=Action.choices)
+    # None: FeatureHub itself.
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    at = models.DateTimeField(db_default=Now())
+    reason = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(
+                    action__in=[
+                        "created", "edited", "proposed", "sent_back", "approved",
+                        "scheduled", "unscheduled", "activated", "superseded",
+                    ]
+                ),
+                name="weight_set_step_action_is_known",
+            ),
+        ]  # fmt: skip
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.get_action_display()} at {self.at.isoformat()}"
+
+
 class Weight(models.Model):
     """weight × min(count / norm, 1) is what one event type contributes."""
 
     weight_set = models.ForeignKey(WeightSet, on_delete=models.CASCADE, related_name="weights")
     event_type = models.CharField(max_length=16, choices=[(name, name.replace("_", " ")) for name in EVENT_TYPES])
-    weight = models.FloatField(validators=[MinValueValidator(0.0)])
-    norm = models.FloatField(help_text="The count at which this event type contributes its whole weight.")
+    weight = models.FloatField(
+        validators=[MinValueValidator(0.0, "A weight is at least 0.")],
+        help_text="What this event type adds to the score at its norm.",
+    )
+    norm = models.FloatField(
+        validators=[above_zero],
+        help_text="The count at which this event type contributes its whole weight.",
+    )
 
     class Meta:
         constraints = [
@@ -146,25 +228,50 @@ class Customer(models.Model):
 
     customer_id = models.CharField(max_length=128, primary_key=True)
     first_seen_at = models.DateTimeField(db_default=Now())
-    # The as_of of the newest behavioral computation, whether or not it changed a value.
+    # The as_of of the newest behavioral computation, whether or not it changed a value. Renewals need none: see Renewal.
     computed_at = models.DateTimeField(null=True)
     # When the oldest counted event leaves the window; none counted: none leaves.
     recompute_at = models.DateTimeField(null=True)
     # The weight set that computation used.
     weight_set = models.ForeignKey(WeightSet, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
+    # The part of all customers that this one is renewed with: 0 to BUCKETS - 1, the same for an id forever.
+    bucket = models.GeneratedField(
+        expression=Func(
+            F("customer_id"), Value(0), function="hashtextextended", output_field=models.BigIntegerField()
+        ).bitand(BUCKETS - 1),
+        output_field=models.SmallIntegerField(),
+        db_persist=True,
+    )
 
     class Meta:
         indexes = [
             # The refresh of values that an event leaving the window changed: `recompute_at < now`.
             models.Index(fields=["recompute_at"], name="customer_recompute", condition=Q(recompute_at__isnull=False)),
-            # The refresh before the TTL ends: active customers by `computed_at`.
-            models.Index(fields=["computed_at"], name="customer_renewal", condition=Q(recompute_at__isnull=False)),
+            # Work that takes all customers in parts: renewals, thinning the history.
+            models.Index(fields=["bucket"], name="customer_bucket"),
             # Who is still to be re-scored: `weight_set = (an earlier one) order by customer_id`.
             models.Index(fields=["weight_set", "customer_id"], name="customer_rescore"),
         ]
 
     def __str__(self) -> str:
         return self.customer_id
+
+
+class Renewal(models.Model):
+    """One bucket of customers, renewed together before their TTL ends: BUCKETS rows, made by a migration.
+
+    What a customer's last computation found holds until an event leaves the window (`recompute_at`), so that one
+    moment says for a whole bucket up to when it is known to hold, and no customer's row is written to renew it.
+    """
+
+    bucket = models.SmallIntegerField(primary_key=True)
+    # The values of the bucket's active customers hold at this moment, unless one has lost an event before it.
+    renewed_at = models.DateTimeField(null=True)
+    # When it is renewed next. Claimed: when somebody else may assume that the claimer has died.
+    due_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return f"Bucket {self.bucket}"
 
 
 class CustomerFeature(models.Model):
@@ -202,11 +309,14 @@ class Run(models.Model):
         RESCORE = "rescore", "Re-score under new weights"
         RECOMPUTE = "recompute", "Recompute from events"
         REFRESH = "refresh", "Refresh before expiry"
+        RETENTION = "retention", "Drop months of events past their retention"
+        THINNING = "thinning", "Thin out the history past its retention"
 
     class State(models.TextChoices):
         RUNNING = "running"
         DONE = "done"
         FAILED = "failed"
+        OVERTAKEN = "overtaken"
 
     kind = models.CharField(max_length=16, choices=Kind.choices)
     state = models.CharField(max_length=16, choices=State.choices, default=State.RUNNING)
@@ -216,9 +326,36 @@ class Run(models.Model):
     error = models.TextField(blank=True)
     started_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
+    # A recomputation's moment, or where a thinning ends.
+    as_of = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        constraints = [
+            # The others may run side by side.
+            models.UniqueConstraint(
+                fields=["kind"],
+                condition=Q(state="running", kind__in=["refresh", "retention", "thinning"]),
+                name="run_one_at_a_time",
+            ),
+        ]
         ordering = ["-id"]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()}: {self.done} of {self.total}"
+
+
+class RunChunk(models.Model):
+    """A part of a run that is still to be done. Deleted when it is done; a claim moves `due_at` ahead."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="chunks", db_index=False)
+    number = models.PositiveIntegerField()
+    due_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            # Its index finds the next chunk of a run, too.
+            models.UniqueConstraint(fields=["run", "number"], name="run_chunk_is_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Chunk {self.number} of run {self.run_id}"

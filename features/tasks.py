@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from celery import current_app, shared_task
 from django.db import OperationalError
@@ -9,6 +10,7 @@ from django.db import OperationalError
 from events.ingest import forget_nudge
 from features import refresh, runs, store
 from features.models import Run
+from features.weights import lifecycle
 
 # A task gives its worker back after this long, so that fresh events never wait for a long piece of work.
 SECONDS_PER_TURN = 1.0
@@ -45,6 +47,12 @@ def rescore(run_id: int) -> None:
     run = Run.objects.get(pk=run_id)
     if run.state == Run.State.RUNNING and (work(lambda: refresh.rescore(run)) or not runs.finish_rescore(run)):
         current_app.send_task("features.rescore", args=[run_id], queue="batch")
+
+
+@shared_task(name="features.activate_due_weights", autoretry_for=PASSING, retry_backoff=True, max_retries=5)
+def activate_due_weights() -> None:
+    """Activates the scheduled weight sets whose moment has come. Sent by beat."""
+    lifecycle.activate_due(now=datetime.now(UTC))
 
 
 @shared_task(name="features.resume_runs")

@@ -30,7 +30,8 @@ settings.load_profile("featurehub")
 MARKER = "featurehub:tests"
 # Tables that tests write to. The first definitions and weights, and the schedule, stay.
 EMPTY_TABLES = """
-truncate events_event, events_dirtycustomer, features_customer, features_customerfeature, features_run, access_apikey
+truncate events_event, events_dirtycustomer, features_customer, features_customerfeature, features_run, access_apikey,
+    features_weightsetstep
 """
 # Only the first weight set is left, and active. The triggers would refuse that.
 RESTORE_WEIGHTS = """
@@ -39,6 +40,7 @@ alter table features_weightset disable trigger user;
 delete from features_weight where weight_set_id <> (select min(id) from features_weightset);
 delete from features_weightset where id <> (select min(id) from features_weightset);
 update features_weightset set state = 'active';
+set constraints all immediate;
 alter table features_weight enable trigger user;
 alter table features_weightset enable trigger user;
 """

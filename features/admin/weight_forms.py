@@ -1,0 +1,81 @@
+"""The forms of weight sets: the numbers in one form, and why a step is taken."""
+
+from datetime import UTC
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.forms.models import BaseInlineFormSet
+from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+
+from events.event_types import EVENT_TYPES
+from features.models import Weight, WeightSet
+
+MOST_DECIMALS = {"step": "any", "inputmode": "decimal"}
+
+
+class WeightSetForm(forms.ModelForm):  # type: ignore[type-arg]
+    class Meta:
+        model = WeightSet
+        fields = ("name", "reason", "monetary_norm")
+
+
+class WeightForm(forms.ModelForm):  # type: ignore[type-arg]
+    """One event type's row. The event type is the row's name, whatever a browser sends."""
+
+    event_type = forms.CharField(disabled=True, widget=UnfoldAdminTextInputWidget())
+    weight = forms.FloatField(
+        min_value=0.0, widget=UnfoldAdminDecimalFieldWidget(attrs={**MOST_DECIMALS, "min": "0"}),
+        error_messages={"min_value": "A weight is at least 0.", "invalid": "Enter a number, such as 0.25."},
+    )  # fmt: skip
+    norm = forms.FloatField(
+        widget=UnfoldAdminDecimalFieldWidget(attrs={**MOST_DECIMALS, "min": "0"}),
+        error_messages={"invalid": "Enter a number, such as 20."},
+    )
+
+    class Meta:
+        model = Weight
+        fields = ("event_type", "weight", "norm")
+
+    def has_changed(self) -> bool:
+        """A new set's rows are saved although they are as the form proposed them."""
+        return self.instance.pk is None or super().has_changed()
+
+
+class WeightFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
+    def clean(self) -> None:
+        """Raises ValidationError unless there is a row for each event type, one of them with a weight above 0."""
+        super().clean()
+        if any(self.errors):
+            return
+        rows: list[dict[str, Any]] = [form.cleaned_data for form in self.forms]
+        if sorted(row["event_type"] for row in rows) != sorted(EVENT_TYPES):
+            raise ValidationError("There is one row for each event type: load the page again.")
+        if not any(row["weight"] for row in rows):
+            raise ValidationError("All weights are zero, so every customer would score 0: give one a weight above 0.")
+
+
+class ReasonForm(forms.Form):
+    """Why a step is taken."""
+
+    reason = forms.CharField(
+        label="Why?",
+        max_length=2000,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3, "autofocus": True}),
+        error_messages={"required": "Say why: it is kept with the set, for whoever asks later."},
+        help_text="It is kept in the timeline with your name and the time.",
+    )
+
+
+class ScheduleForm(ReasonForm):
+    """When to activate, in UTC."""
+
+    at = forms.DateTimeField(
+        label="When (UTC)",
+        widget=UnfoldAdminTextInputWidget(attrs={"type": "datetime-local", "step": "60"}),
+        error_messages={"required": "Choose a day and a time.", "invalid": "Choose a day and a time."},
+    )
+    field_order = ("at", "reason")
+
+    def clean_at(self) -> Any:
+        return self.cleaned_data["at"].replace(tzinfo=UTC)

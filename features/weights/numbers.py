@@ -1,0 +1,65 @@
+"""The numbers of weight sets, as the formulas and the API take them."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from featurehub.errors import UnknownError
+from features.formulas import Weights
+from features.models import WeightSet
+
+
+def active_set(version: str) -> WeightSet:
+    """The active set of a behavioral version, with its weights. Two queries."""
+    try:
+        return WeightSet.objects.prefetch_related("weights").get(version__number=version, state=WeightSet.State.ACTIVE)
+    except WeightSet.DoesNotExist:
+        raise UnknownError(f"Behavioral version {version} has no active weight set.") from None
+
+
+def as_weights(weight_set: WeightSet) -> Weights:
+    """The numbers of a set, as the formulas take them."""
+    rows = list(weight_set.weights.all())
+    return Weights(
+        weight={row.event_type: row.weight for row in rows},
+        norm={row.event_type: row.norm for row in rows},
+        monetary_norm=weight_set.monetary_norm,
+    )
+
+
+@lru_cache(maxsize=1024)
+def activated_weights(weight_set_id: int) -> Weights:
+    """The numbers of a set that is or was active. They never change, so they are read once a process."""
+    activated = WeightSet.objects.filter(activated_at__isnull=False)
+    return as_weights(activated.prefetch_related("weights").get(pk=weight_set_id))
+
+
+def describe(weight_set: WeightSet) -> dict[str, Any]:
+    """A set as the API shows it."""
+    return {
+        "id": weight_set.pk,
+        "name": weight_set.name,
+        "version": weight_set.version.number,
+        "state": weight_set.state,
+        "origin": weight_set.origin,
+        "reason": weight_set.reason,
+        "created_at": weight_set.created_at,
+        "activated_at": weight_set.activated_at,
+        "monetary_norm": weight_set.monetary_norm,
+        "weights": {row.event_type: {"weight": row.weight, "norm": row.norm} for row in weight_set.weights.all()},
+    }
+
+
+def activated_sets() -> list[dict[str, Any]]:
+    """The active and the earlier sets, newest first."""
+    activated = WeightSet.objects.filter(activated_at__isnull=False)
+    return [describe(row) for row in activated.select_related("version").prefetch_related("weights")]
+
+
+def merged(weights: Weights, *, changes: Mapping[str, Any], monetary_norm: float | None) -> Weights:
+    """`weights` with some of its numbers replaced: `changes` is event type → {"weight", "norm"}, each optional."""
+    return Weights(
+        weight={name: changes.get(name, {}).get("weight", value) for name, value in weights.weight.items()},
+        norm={name: changes.get(name, {}).get("norm", value) for name, value in weights.norm.items()},
+        monetary_norm=weights.monetary_norm if monetary_norm is None else monetary_norm,
+    )
