@@ -1,8 +1,7 @@
 """Takes events into PostgreSQL: what this acknowledged is kept, however the processes after it fare."""
 
 import logging
-import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from celery import current_app
@@ -11,7 +10,8 @@ from django.db import connection, transaction
 from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
-from events.validation import NewEvent, encode_metadata
+from events.copying import copy_blocks
+from events.validation import NewEvent
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,8 @@ CREATE_INCOMING = """
 create temporary table if not exists incoming_event (
     event_id text, customer_id text, event_type text, "timestamp" timestamptz,
     session_id text, amount numeric, category text, metadata jsonb
-) on commit delete rows
+) on commit delete rows;
+delete from incoming_event  -- what an earlier call left, where both are in one transaction
 """
 COPY_INCOMING = """
 copy incoming_event (event_id, customer_id, event_type, "timestamp", session_id, amount, category, metadata) from stdin
@@ -67,30 +68,14 @@ def ingest(events: Sequence[NewEvent]) -> Ingested:
         with connection.cursor() as cursor:
             cursor.execute(CREATE_INCOMING)
             with cursor.copy(COPY_INCOMING) as copy:
-                for row in rows(events):
-                    copy.write_row(row)
+                for block in copy_blocks(events):
+                    copy.write(block)
             cursor.execute(MAKE_PARTITIONS)
             cursor.execute(INSERT_EVENTS_AND_MARKS)
             accepted: int = cursor.fetchone()[0]
         if accepted:
             transaction.on_commit(nudge)
     return Ingested(accepted=accepted, duplicates=len(events) - accepted)
-
-
-def rows(events: Iterable[NewEvent]) -> Iterable[tuple[object, ...]]:
-    """The columns of COPY_INCOMING. An event without an id gets one, and counts again when it is sent again."""
-    for event in events:
-        amount = event.amount
-        yield (
-            event.event_id or uuid.uuid4().hex,
-            event.customer_id,
-            event.event_type,
-            event.timestamp,
-            event.session_id,
-            None if amount is None else repr(amount),
-            event.category,
-            encode_metadata(event.metadata).decode(),
-        )
 
 
 def nudge() -> None:

@@ -3,8 +3,8 @@
 A compiled validator (msgspec): a DRF serializer costs more per event than writing it to PostgreSQL does.
 """
 
-import math
 import re
+import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
@@ -17,8 +17,11 @@ METADATA_BYTES = 8 * 1024
 EVENTS_PER_REQUEST = 10_000
 CLOCK_SKEW = timedelta(minutes=5)
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+# Whole numbers of a JSON text can be beyond any double.
+LARGEST_AMOUNT = sys.float_info.max
 # PostgreSQL's text has no NUL, and its JSON no lone surrogate either.
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+NUL_IN_JSON = rb"\u0000"
 
 Text64 = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Text128 = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
@@ -68,14 +71,19 @@ def check(event: NewEvent, *, now: datetime, oldest: datetime = EARLIEST) -> Non
     `oldest` is `partitions.oldest_kept` for events that are to be stored.
     """
     check_customer_id(event.customer_id)
-    for attr, text in (("event_id", event.event_id), ("session_id", event.session_id)):
-        if text is not None and UNSTORABLE.search(text):
-            raise InvalidError("It holds a character that can't be stored.", attr=attr)
+    check_text(event.event_id, attr="event_id")
+    check_text(event.session_id, attr="session_id")
     if event.timestamp < oldest:
         raise InvalidError(f"The timestamp is before {oldest:%Y-%m-%d}: nothing older is kept.", attr="timestamp")
     if event.timestamp > now + CLOCK_SKEW:
         raise InvalidError("The timestamp is more than 5 minutes ahead of the server.", attr="timestamp")
     check_metadata(event.metadata)
+
+
+def check_text(text: str | None, *, attr: str) -> None:
+    """Raises InvalidError for a text that PostgreSQL can't hold. What is printable it can, and that is quick to see."""
+    if text is not None and not text.isprintable() and UNSTORABLE.search(text):
+        raise InvalidError("It holds a character that can't be stored.", attr=attr)
 
 
 def check_customer_id(customer_id: str, *, attr: str = "customer_id") -> None:
@@ -93,13 +101,15 @@ def check_metadata(metadata: dict[str, Any]) -> None:
     amount, category = metadata.get("amount"), metadata.get("category")
     if amount is not None and (isinstance(amount, bool) or not isinstance(amount, int | float)):
         raise InvalidError("The amount must be a number.", attr="metadata.amount")
-    if amount is not None and not (amount >= 0 and math.isfinite(amount)):
+    if amount is not None and not 0 <= amount <= LARGEST_AMOUNT:
         raise InvalidError("The amount must be a finite number ≥ 0.", attr="metadata.amount")
     if category is not None and not isinstance(category, str):
         raise InvalidError("The category must be a string.", attr="metadata.category")
-    if len(encode_metadata(metadata)) > METADATA_BYTES:
+    encoded = encode_metadata(metadata)
+    if len(encoded) > METADATA_BYTES:
         raise InvalidError("The metadata is larger than 8 KB.", attr="metadata")
-    if any(UNSTORABLE.search(text) for text in texts(metadata)):
+    # A lone surrogate has no JSON form; a NUL has one that PostgreSQL refuses, and few other texts look like it.
+    if NUL_IN_JSON in encoded and any("\x00" in text for text in texts(metadata)):
         raise InvalidError("It holds a character that can't be stored.", attr="metadata")
 
 
