@@ -19,6 +19,7 @@ from featurehub.access.models import Scope, create_api_key
 
 FEAST_DATABASE = 1  # of the same Redis server
 DIFFERENT_REQUESTS = 1_000
+FEAST_FIVE = [f"five:{name}" for name in FIVE]
 
 FEAST_CONFIGURATION = """
 project: featurehub_benchmark
@@ -71,14 +72,16 @@ def reader_key() -> str:
     return create_api_key("benchmark", scopes=[Scope.READ, Scope.WRITE, Scope.INGEST])[1]
 
 
-def questions(*, per_request: int, names: Sequence[str], service: str, known: bool = True) -> dict[str, list[Request]]:
+def questions(
+    *, per_request: int, names: Sequence[str], feast_features: str | Sequence[str], known: bool = True
+) -> dict[str, list[Request]]:
     """The same random customers in both stores' words; `known` ones, or ones that nobody has heard of."""
     draw = random.Random(2)
     name_of = customer_id if known else customers.missing_id
     batches = [[name_of(draw.randrange(CUSTOMERS)) for _ in range(per_request)] for _ in range(DIFFERENT_REQUESTS)]
     return {
         "featurehub": [featurehub_question(batch, names=names) for batch in batches],
-        "feast": [feast_question(batch, service=service) for batch in batches],
+        "feast": [feast_question(batch, features=feast_features) for batch in batches],
     }
 
 
@@ -89,14 +92,16 @@ def featurehub_question(customer_ids: Sequence[str], *, names: Sequence[str]) ->
     return Request("POST", "/api/v1/features/batch/", json.dumps(body, separators=(",", ":")))
 
 
-def feast_question(customer_ids: Sequence[str], *, service: str) -> Request:
-    body = {"feature_service": service, "entities": {"customer_id": customer_ids}}
+def feast_question(customer_ids: Sequence[str], *, features: str | Sequence[str]) -> Request:
+    """`features`: a feature service, or features by name, which costs Feast half as much."""
+    asked = {"feature_service": features} if isinstance(features, str) else {"features": features}
+    body = {**asked, "entities": {"customer_id": customer_ids}}
     return Request("POST", "/get-online-features", json.dumps(body, separators=(",", ":")))
 
 
 def floor_questions() -> list[Request]:
     """The single reads of `questions`, for the bare WSGI function."""
-    return questions(per_request=1, names=FIVE, service="five")["featurehub"]
+    return questions(per_request=1, names=FIVE, feast_features=FEAST_FIVE)["featurehub"]
 
 
 def turn(server: Server, requests: Sequence[Request], *, seconds: float, connections: int) -> Measured:

@@ -26,10 +26,7 @@ def main() -> None:
                     source=source, online=True)
         for view, fields in names.items()
     ]  # fmt: skip
-    services = [
-        FeatureService(name="five", features=views[:1]),
-        *(FeatureService(name=f"features_{10 * n}", features=views[1 : n + 1]) for n in (5, 25) if n < len(views)),
-    ]
+    services = [FeatureService(name=f"features_{10 * n}", features=views[1 : n + 1]) for n in (5, 25) if n < len(views)]
     store = FeatureStore(repo_path=Path(repository))
     store.apply([customer, source, *views, *services])
     for view, fields in names.items():

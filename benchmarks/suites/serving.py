@@ -26,8 +26,8 @@ class DifferentAnswers(Exception):
 
 def run() -> list[Row]:
     with peers.both() as both, servers.floor() as floor:
-        single = peers.questions(per_request=1, names=FIVE, service="five")
-        batch = peers.questions(per_request=PER_BATCH, names=FIVE, service="five")
+        single = peers.questions(per_request=1, names=FIVE, feast_features=peers.FEAST_FIVE)
+        batch = peers.questions(per_request=PER_BATCH, names=FIVE, feast_features=peers.FEAST_FIVE)
         compare_answers(both, single)
         compare_answers(both, batch)
         singles = rounds({**both, "floor": floor}, {**single, "floor": peers.floor_questions()}, title="1 × 5")
