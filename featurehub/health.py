@@ -7,7 +7,11 @@ from django.core.cache import cache
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+
+from features.metrics import FeatureStoreCollector
+
+REGISTRY.register(FeatureStoreCollector())
 
 
 def alive(request: HttpRequest) -> JsonResponse:

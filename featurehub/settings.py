@@ -5,6 +5,7 @@ from typing import Any
 
 import dj_database_url
 
+from featurehub import navigation
 from featurehub.environment import read, switch, url, whole_number, whole_number_or_zero, words
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -59,6 +60,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 100 * 1024 * 1024
 
 INSTALLED_APPS = [
     "unfold",
+    "unfold.contrib.filters",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -87,7 +89,7 @@ MIDDLEWARE = [
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [],
+        "DIRS": [BASE_DIR / "featurehub/templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -171,14 +173,7 @@ SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 
 # --- Admin ------------------------------------------------------------------------------------------------------------
-UNFOLD = {
-    "SITE_TITLE": "FeatureHub",
-    "SITE_HEADER": "FeatureHub",
-    "SITE_SUBHEADER": "Feature store",
-    "SITE_SYMBOL": "hub",
-    "SHOW_HISTORY": True,
-    "SHOW_VIEW_ON_SITE": False,
-}
+UNFOLD = navigation.UNFOLD
 
 LOGGING = {
     "version": 1,

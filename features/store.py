@@ -26,15 +26,23 @@ CUSTOMERS_PER_SCRIPT = 500
 # An unheard-of customer is remembered as such, but not for long: ids that nobody has would fill the memory.
 ABSENT_SECONDS = 60
 
-# Compare and set: a type's fields are written only over an older stamp. Stamps have a fixed width, so that
-# comparing them as text compares (as_of, history row). The TTL is renewed either way.
+# Compare and set: a type's fields are written only over an older stamp. Of two stamps of one version the newer is that
+# of the later history row, and of one row that of the later moment; of two versions that of the later moment. They
+# have a fixed width, so text is compared. The TTL is renewed either way.
 PUBLISH = """
+local function is_newer(held, new)
+  if string.sub(held, 39) == string.sub(new, 39) then
+    local row_held, row_new = string.sub(held, 19), string.sub(new, 19)
+    if row_held ~= row_new then return row_held < row_new end
+  end
+  return held < new
+end
 local published = 0
 for i, key in ipairs(KEYS) do
   local held_any = false
   for _, part in ipairs(cjson.decode(ARGV[i + 2])) do
     local held = redis.call('HGET', key, part[1])
-    if not held or held < part[2] then
+    if not held or is_newer(held, part[2]) then
       redis.call('HSET', key, part[1], part[2], unpack(part[3]))
       published = published + 1
     end
@@ -44,6 +52,51 @@ for i, key in ipairs(KEYS) do
   redis.call('EXPIRE', key, held_any and ARGV[1] or math.min(ARGV[1], ARGV[2]))
 end
 return published
+"""
+
+# Renews the customers of whom it holds the newest rows: a stamp's text behind its moment, `ARGV[4 + i]` and a version.
+# Answers 1 where that was all, the wanted fields where time moves a value, and false where it holds something else.
+RENEW = """
+local ttl, moment, types, wanted = ARGV[1], ARGV[2], cjson.decode(ARGV[3]), cjson.decode(ARGV[4])
+local rows = {}
+for i, key in ipairs(KEYS) do
+  local held = redis.call('HMGET', key, unpack(types.fields))
+  local stamps = {}
+  for n, version in ipairs(types.versions) do
+    local row = ARGV[4 + i] .. version
+    if held[n] and string.sub(held[n], 18) == row then
+      if held[n] < moment .. row then
+        stamps[#stamps + 1] = types.fields[n]
+        stamps[#stamps + 1] = moment .. row
+      end
+    else
+      stamps = nil
+      break
+    end
+  end
+  if not stamps then
+    rows[i] = false
+  elseif held[#types.fields] == '0.0' or #stamps == 0 then
+    if #stamps > 0 then redis.call('HSET', key, unpack(stamps)) end
+    redis.call('EXPIRE', key, ttl)
+    rows[i] = 1
+  else
+    rows[i] = redis.call('HMGET', key, unpack(wanted))
+  end
+end
+return rows
+"""
+# Writes the values that time has moved, where the hash still holds the row that they were moved from.
+MOVE = """
+for i, key in ipairs(KEYS) do
+  for _, part in ipairs(cjson.decode(ARGV[i + 1])) do
+    local held = redis.call('HGET', key, part[1])
+    if held and string.sub(held, 18) == string.sub(part[2], 18) and held < part[2] then
+      redis.call('HSET', key, part[1], part[2], unpack(part[3]))
+    end
+  end
+  redis.call('EXPIRE', key, ARGV[1])
+end
 """
 
 # One round trip and one command for a batch: the server does the look-ups.
@@ -69,15 +122,31 @@ class Published:
     metadata: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occupancy:
+    """`keys` counts every key of this Redis database, a few that are not customers among them."""
+
+    keys: int
+    bytes_used: int
+
+
 def key_of(customer_id: str, suffix: str = "") -> str:
     return f"{PREFIX}{customer_id}{suffix}"
 
 
 def stamp(published: Published) -> str:
     """`as_of sequence version`, ordered as text the way the values are ordered in time; empty where there are none."""
-    if published.as_of is None:
+    if published.as_of is None or published.version is None:
         return ""
-    return f"{microseconds(published.as_of):017d} {published.sequence:019d} {published.version}"
+    return moment_text(published.as_of) + row_text(published.sequence) + published.version
+
+
+def moment_text(as_of: datetime) -> str:
+    return f"{microseconds(as_of):017d}"
+
+
+def row_text(sequence: int) -> str:
+    return f" {sequence:019d} "
 
 
 def parse_stamp(text: bytes) -> tuple[datetime, str]:
@@ -100,13 +169,53 @@ def publish(values: Mapping[str, Sequence[Published]]) -> int:
     return published
 
 
+def renew(
+    sequences: Mapping[str, int], *, as_of: datetime, versions: Mapping[str, str], moved: str, wanted: Sequence[str]
+) -> dict[str, list[bytes] | None]:
+    """Gives the customers a TTL and the moment `as_of`, where Redis holds the rows in `sequences` of these versions.
+
+    Returns the others: the `wanted` fields of those whose `moved` value time moves, for `move`, and None for those
+    that Redis holds other rows of, or none.
+    """
+    script = get_redis_connection("default").register_script(RENEW)
+    types = {"fields": [*(f"_{name}" for name in versions), moved], "versions": list(versions.values())}
+    head = [settings.FEATURE_TTL, moment_text(as_of), orjson.dumps(types), orjson.dumps(list(wanted))]
+    left = {}
+    for chunk in batched(sequences.items(), CUSTOMERS_PER_SCRIPT):
+        keys = [key_of(customer_id) for customer_id, _ in chunk]
+        rows = script(keys=keys, args=[*head, *(row_text(sequence) for _, sequence in chunk)])
+        left |= {customer_id: row for (customer_id, _), row in zip(chunk, rows, strict=True) if row != 1}
+    return left
+
+
+def move(
+    values: Mapping[str, Mapping[str, Mapping[str, float]]],
+    *,
+    sequences: Mapping[str, int],
+    as_of: datetime,
+    versions: Mapping[str, str],
+) -> None:
+    """Writes customer_id → type → values over those of the same rows of an earlier moment, and renews the TTL."""
+    script = get_redis_connection("default").register_script(MOVE)
+    moment = moment_text(as_of)
+    for chunk in batched(values.items(), CUSTOMERS_PER_SCRIPT):
+        args = []
+        for customer_id, by_type in chunk:
+            row = moment + row_text(sequences[customer_id])
+            parts = [(f"_{name}", row + version, pairs(by_type[name])) for name, version in versions.items()]
+            args.append(orjson.dumps(parts))
+        script(keys=[key_of(customer_id) for customer_id, _ in chunk], args=[settings.FEATURE_TTL, *args])
+
+
+def pairs(features: Mapping[str, float]) -> list[str]:
+    """field, value, field, value, …: decimal strings that round-trip the doubles."""
+    return [text for name, value in features.items() for text in (name, repr(float(value)))]
+
+
 def encode(part: Published) -> tuple[str, str, list[str]]:
     """What PUBLISH takes: the stamp's field, the stamp, and field, value, field, value, …"""
     field = f"_{part.feature_type}"
-    pairs = [f"{field}:metadata", orjson.dumps(part.metadata).decode()]
-    for name, value in part.features.items():
-        pairs += (name, repr(float(value)))
-    return field, stamp(part), pairs
+    return field, stamp(part), [f"{field}:metadata", orjson.dumps(part.metadata).decode(), *pairs(part.features)]
 
 
 def read(customer_ids: Sequence[str], fields: Sequence[str]) -> list[list[bytes | None]]:
@@ -118,6 +227,18 @@ def read(customer_ids: Sequence[str], fields: Sequence[str]) -> list[list[bytes 
         keys=[key_of(customer_id) for customer_id in customer_ids], args=fields
     )
     return rows
+
+
+def seconds_left(customer_id: str) -> float | None:
+    """How long the customer's hash is kept unless it is renewed; None where there is none."""
+    milliseconds: int = get_redis_connection("default").pttl(key_of(customer_id))
+    return milliseconds / 1000 if milliseconds >= 0 else None
+
+
+def occupancy() -> Occupancy:
+    """How full Redis is. Raises redis' ConnectionError or TimeoutError where it is away."""
+    client = get_redis_connection("default")
+    return Occupancy(keys=client.dbsize(), bytes_used=int(client.info("memory")["used_memory"]))
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:

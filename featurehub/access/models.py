@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -47,3 +48,8 @@ def create_api_key(name: str, *, scopes: list[str]) -> tuple[ApiKey, str]:
     """A new key and its text, which can't be shown again."""
     key = f"fh_{secrets.token_urlsafe(32)}"
     return ApiKey.objects.create(name=name, prefix=key[:10], hashed_key=hash_key(key), scopes=scopes), key
+
+
+def revoke_api_keys(ids: Sequence[int]) -> int:
+    """Revokes the keys that are not revoked yet, for good. Returns how many."""
+    return ApiKey.objects.filter(pk__in=ids, revoked_at__isnull=True).update(revoked_at=Now())

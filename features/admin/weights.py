@@ -30,7 +30,7 @@ STATE_COLOURS = {
 }
 
 
-class WeightInline(TabularInline):  # type: ignore[misc]
+class WeightInline(TabularInline):
     """All event types, no more and no fewer."""
 
     model = Weight
@@ -54,7 +54,7 @@ def active_numbers() -> list[dict[str, Any]]:
 
 
 @admin.register(WeightSet)
-class WeightSetAdmin(ModelAdmin):  # type: ignore[misc]
+class WeightSetAdmin(ModelAdmin):
     form = WeightSetForm
     inlines = [WeightInline]
     list_display = ("name", "shown_state", "origin", "life")
@@ -72,11 +72,11 @@ class WeightSetAdmin(ModelAdmin):  # type: ignore[misc]
         sets: QuerySet[WeightSet] = super().get_queryset(request)
         return sets.prefetch_related("steps__by")
 
-    @display(description="State", ordering="state", label=STATE_COLOURS)  # type: ignore[untyped-decorator]
+    @display(description="State", ordering="state", label=STATE_COLOURS)
     def shown_state(self, weight_set: WeightSet) -> str:
         return weight_set.get_state_display()
 
-    @display(description="Life")  # type: ignore[untyped-decorator]
+    @display(description="Life")
     def life(self, weight_set: WeightSet) -> str:
         rows = [
             (step.get_action_display(), step.by or "FeatureHub", step.at.isoformat(), f"{step.at:%-d %b %H:%M}")

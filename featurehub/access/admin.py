@@ -1,0 +1,148 @@
+"""Who may do what: API keys for programs, users and roles for people."""
+
+from django.conf import settings
+from django.contrib import admin, messages
+from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group, User
+from django.db.models import QuerySet
+from django.forms import ModelForm, MultipleChoiceField
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.html import format_html
+from unfold.admin import ModelAdmin
+from unfold.dataclasses import UnfoldAction
+from unfold.decorators import action, display
+from unfold.enums import ActionVariant
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
+
+from featurehub.access.authentication import clients
+from featurehub.access.models import ApiKey, Scope, create_api_key, revoke_api_keys
+
+SCOPES = {
+    Scope.READ: "read: features, history, explanations, definitions and weights",
+    Scope.WRITE: "write: set the values that clients own, and erase customers",
+    Scope.INGEST: "ingest: post events",
+}
+SHOWN_ONCE = (
+    "This is the key of {}. Copy it now: only its hash is kept, and it can't be shown again."
+    '<code class="hub-secret">{}</code>'
+)
+
+
+class ApiKeyForm(ModelForm):  # type: ignore[type-arg]
+    scopes = MultipleChoiceField(
+        choices=list(SCOPES.items()),
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text="As few as its program needs. They can't be changed later: make another key instead.",
+    )
+
+    class Meta:
+        model = ApiKey
+        fields = ("name", "scopes")
+        help_texts = {"name": "The program that is going to use it."}
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ModelAdmin):
+    form = ApiKeyForm
+    list_display = ("name", "shown_prefix", "shown_scopes", "created_at", "state")
+    list_filter = ("revoked_at",)
+    search_fields = ("name", "prefix")
+    ordering = ("-id",)
+    fields = ("name", "scopes")
+    actions = ("revoke_selected",)
+    actions_detail = ("revoke",)
+
+    def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
+        return self.fields if obj is None else ("name", "shown_prefix", "shown_scopes", "created_at", "state")
+
+    # --- Who may do what ----------------------------------------------------------------------------------------------
+
+    def has_change_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        """Nobody: a key is what it was made as, until it is revoked."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
+        """Nobody: the list tells who had access."""
+        return False
+
+    def has_revoke_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return request.user.has_perm("access.change_apikey")
+
+    # --- Columns ------------------------------------------------------------------------------------------------------
+
+    @display(description="Begins with")
+    def shown_prefix(self, key: ApiKey) -> str:
+        return format_html("<code>{}…</code>", key.prefix)
+
+    @display(description="Scopes")
+    def shown_scopes(self, key: ApiKey) -> str:
+        return ", ".join(key.scopes)
+
+    @display(description="State", label={"valid": "success", "revoked": "danger"})
+    def state(self, key: ApiKey) -> tuple[str, str]:
+        if key.revoked_at is None:
+            return "valid", "valid"
+        return "revoked", f"revoked {key.revoked_at:%Y-%m-%d %H:%M}"
+
+    # --- Making and revoking ------------------------------------------------------------------------------------------
+
+    def save_model(self, request: HttpRequest, obj: ApiKey, form: ApiKeyForm, change: bool) -> None:
+        """Only ever a new key; its text is in the message on the next page, and nowhere else."""
+        made, key = create_api_key(obj.name, scopes=form.cleaned_data["scopes"])
+        obj.pk, obj.prefix = made.pk, made.prefix
+        messages.warning(request, format_html(SHOWN_ONCE, obj.name, key))
+
+    @admin.action(description="Revoke selected keys", permissions=["revoke"])
+    def revoke_selected(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> HttpResponse:
+        """Asks first, and revokes on the answer."""
+        return self.confirm(request, queryset)
+
+    @action(description="Revoke", icon="block", variant=ActionVariant.DANGER, permissions=["revoke"])
+    def revoke(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The page behind the button: asks, and revokes on the answer."""
+        key = self.get_object(request, object_id)
+        if key is None:
+            raise Http404(f"There is no API key {object_id}.")
+        return self.confirm(request, ApiKey.objects.filter(pk=key.pk))
+
+    def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[UnfoldAction]:
+        """What was revoked has no button for it."""
+        key = self.get_object(request, object_id)
+        return [] if key is None or key.revoked_at else super().get_actions_detail(request, object_id)
+
+    def confirm(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> HttpResponse:
+        """The question, or after `confirmed` what was done."""
+        valid = list(keys.filter(revoked_at__isnull=True))
+        listed = HttpResponseRedirect(reverse("admin:access_apikey_changelist"))
+        if not valid:
+            messages.info(request, "Nothing to revoke: no valid key is among these.")
+            return listed
+        if request.method != "POST" or "confirmed" not in request.POST:
+            context = {"title": "Revoke?", "opts": self.opts, "keys": valid, "seconds": settings.SNAPSHOT_SECONDS}
+            return TemplateResponse(request, "access/revoke.html", {**self.admin_site.each_context(request), **context})
+        revoke_api_keys([key.pk for key in valid])
+        clients.forget()
+        for key in valid:
+            self.log_change(request, key, "Revoked.")
+        messages.success(request, f"Revoked: {', '.join(map(str, valid))}.")
+        return listed
+
+
+admin.site.unregister(User)
+admin.site.unregister(Group)
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
+    form = UserChangeForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+
+
+@admin.register(Group)
+class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
+    pass

@@ -1,0 +1,83 @@
+"""The admin's side: what it lists, for whom, and in which order. Read by settings, so nothing of Django's apps here."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.http import HttpRequest
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+
+
+def may_view(model: str) -> Callable[[HttpRequest], bool]:
+    """Whether the user of a request may look at `app.model`."""
+    app_label, name = model.split(".")
+    return lambda request: request.user.has_perm(f"{app_label}.view_{name}")
+
+
+def item(title: str, *, icon: str, model: str) -> dict[str, Any]:
+    """A link to the list of `app.model`, for those who may view it."""
+    address = reverse_lazy(f"admin:{model.replace('.', '_')}_changelist")
+    return {"title": title, "icon": icon, "link": address, "permission": may_view(model)}
+
+
+def stylesheet(request: HttpRequest) -> str:
+    return static("features/admin.css")
+
+
+NAVIGATION = [
+    {
+        "items": [{"title": "Now", "icon": "monitoring", "link": reverse_lazy("admin:index")}],
+    },
+    {
+        "title": "Customers",
+        "items": [
+            item("Customers", icon="group", model="features.customer"),
+            item("Feature history", icon="history", model="features.customerfeature"),
+        ],
+    },
+    {
+        "title": "Events",
+        "items": [item("Events", icon="bolt", model="events.event")],
+    },
+    {
+        "title": "Weights",
+        "items": [item("Weight sets", icon="tune", model="features.weightset")],
+    },
+    {
+        "title": "Registry",
+        "items": [
+            item("Feature definitions", icon="dictionary", model="features.featuredefinition"),
+            item("Feature versions", icon="layers", model="features.featureversion"),
+        ],
+    },
+    {
+        "title": "Operations",
+        "items": [
+            item("Runs", icon="progress_activity", model="features.run"),
+            item("Backlog", icon="pending_actions", model="events.dirtycustomer"),
+            item("Periodic tasks", icon="schedule", model="django_celery_beat.periodictask"),
+            item("Intervals", icon="timer", model="django_celery_beat.intervalschedule"),
+            item("Crontabs", icon="calendar_month", model="django_celery_beat.crontabschedule"),
+        ],
+    },
+    {
+        "title": "Access",
+        "items": [
+            item("API keys", icon="key", model="access.apikey"),
+            item("Users", icon="person", model="auth.user"),
+            item("Roles", icon="badge", model="auth.group"),
+        ],
+    },
+]
+
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "FeatureHub",
+    "SITE_HEADER": "FeatureHub",
+    "SITE_SUBHEADER": "Feature store",
+    "SITE_SYMBOL": "hub",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": False,
+    "STYLES": [stylesheet],
+    "DASHBOARD_CALLBACK": "features.admin.dashboard.dashboard",
+    "SIDEBAR": {"navigation": NAVIGATION},
+}

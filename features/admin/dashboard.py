@@ -1,0 +1,142 @@
+"""The admin's first page: what is happening now, in one look. UNFOLD["DASHBOARD_CALLBACK"] names `dashboard`."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+
+from featurehub.counting import RowCount
+from featurehub.words import ago, duration
+from features import overview, store
+from features.admin.runs import progress
+from features.models import WeightSet
+
+# A mark waits for a second or so where a worker is running.
+LATE_SECONDS = 10
+RUNS_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tile:
+    """A number, what it means now, and the list behind it; `tone` is good, warning, danger or empty."""
+
+    name: str
+    number: str
+    note: str
+    url: str
+    tone: str = ""
+
+
+def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """The index's context, with what the user may see of the store's state."""
+    if not request.user.has_perm("features.view_customer"):
+        return context
+    now = timezone.now()
+    customers = overview.customers()
+    return {
+        **context,
+        "is_first_use": not customers.number,
+        "tiles": [
+            customers_tile(customers, now=now),
+            events_tile(now),
+            backlog_tile(now),
+            redis_tile(),
+            freshness_tile(now),
+            weights_tile(now),
+        ],
+        "runs": [progress(run, now=now) | {"kind": run.get_kind_display()} for run in overview.running()[:RUNS_SHOWN]],
+    }
+
+
+def customers_tile(customers: RowCount, *, now: datetime) -> Tile:
+    active = overview.freshness(now=now).active
+    return Tile(
+        name="Customers",
+        number=str(customers),
+        note=f"{active} active in the last {settings.WINDOW_DAYS} days",
+        url=reverse("admin:features_customer_changelist"),
+    )
+
+
+def events_tile(now: datetime) -> Tile:
+    return Tile(
+        name="Events, last 24 hours",
+        number=str(overview.events_since(now - timedelta(days=1), until=now)),
+        note="by the time they happened at",
+        url=reverse("admin:events_event_changelist"),
+    )
+
+
+def backlog_tile(now: datetime) -> Tile:
+    waiting = overview.backlog(now=now)
+    is_late = waiting.oldest_seconds > LATE_SECONDS
+    if not waiting.due.number:
+        note = "every accepted event is computed and published"
+    elif is_late:
+        note = f"the oldest for {duration(waiting.oldest_seconds)}: is a worker running?"
+    else:
+        note = f"the oldest for {duration(waiting.oldest_seconds)}"
+    return Tile(
+        name="Waiting to be computed",
+        number=str(waiting.due),
+        note=note,
+        url=reverse("admin:events_dirtycustomer_changelist"),
+        tone="warning" if is_late else "good",
+    )
+
+
+def redis_tile() -> Tile:
+    address = reverse("admin:features_customer_changelist")
+    try:
+        held = store.occupancy()
+    except store.AWAY:
+        return Tile(
+            name="Redis", number="away", note="PostgreSQL answers reads, more slowly", url=address, tone="danger"
+        )
+    megabytes = held.bytes_used / 1_048_576
+    return Tile(
+        name="Redis", number="reachable", note=f"{held.keys:,} keys, {megabytes:,.1f} MB", url=address, tone="good"
+    )
+
+
+def freshness_tile(now: datetime) -> Tile:
+    """Whether values are renewed before Redis drops them."""
+    fresh = overview.freshness(now=now)
+    ttl = duration(settings.FEATURE_TTL)
+    if fresh.oldest is None:
+        number, note, tone = "–", "no customer is active", ""
+    elif fresh.behind.number:
+        number, tone = f"{fresh.behind} behind", "warning"
+        note = f"last computed more than {ttl} ago, so Redis has dropped them"
+    else:
+        number, tone = ago(fresh.oldest, now), "good"
+        note = f"the least recently computed active customer; Redis keeps values for {ttl}"
+    return Tile(
+        name="Freshness",
+        number=number,
+        note=note,
+        url=f"{reverse('admin:features_customer_changelist')}?activity={'behind' if tone == 'warning' else 'active'}",
+        tone=tone,
+    )
+
+
+def weights_tile(now: datetime) -> Tile:
+    active = WeightSet.objects.filter(state=WeightSet.State.ACTIVE).order_by("-activated_at").first()
+    if active is None or active.activated_at is None:
+        return Tile(
+            name="Active weights",
+            number="none",
+            note="nothing can be scored",
+            url=reverse("admin:features_weightset_changelist"),
+            tone="danger",
+        )
+    return Tile(
+        name="Active weights",
+        number=str(active),
+        note=f"since {ago(active.activated_at, now)}",
+        url=reverse("admin:features_weightset_change", args=[active.pk]),
+    )

@@ -1,0 +1,86 @@
+"""Runs of long work: how far they are, how fast, and how long they still take."""
+
+from datetime import datetime
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, JsonResponse
+from django.template.loader import render_to_string
+from django.urls import URLPattern, path
+from django.utils import timezone
+from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import ChoicesDropdownFilter
+from unfold.decorators import display
+
+from featurehub.browsing import ReadOnlyAdmin
+from featurehub.words import duration
+from features.models import Run
+
+STATE_COLOURS = {"Running": "info", "Done": "success", "Failed": "danger", "Overtaken": "default"}
+RUNS_PER_ANSWER = 200
+
+
+def progress(run: Run, *, now: datetime) -> dict[str, Any]:
+    """What the page and its refresh show: `percent` of 100, and the rate and the time left in words."""
+    is_running = run.state == Run.State.RUNNING
+    seconds = ((now if is_running else run.updated_at) - run.started_at).total_seconds()
+    rate = run.done / seconds if seconds > 0 else 0.0
+    return {
+        "id": run.pk,
+        "state": run.state,
+        "percent": percent(run),
+        "text": f"{run.done:,} of {run.total:,}",
+        "rate": f"{rate:,.0f} a second" if run.done and rate >= 1 else "",
+        "left": time_left(run, rate=rate) if is_running else f"took {duration(seconds)}",
+    }
+
+
+def percent(run: Run) -> int:
+    """Rounded down: 100 means all."""
+    if not run.total:
+        return 100 if run.state == Run.State.DONE else 0
+    return min(100 * run.done // run.total, 100)
+
+
+def time_left(run: Run, *, rate: float) -> str:
+    """At the rate so far."""
+    if not rate:
+        return "waiting for a worker"
+    return f"{duration(max(run.total - run.done, 0) / rate)} left"
+
+
+@admin.register(Run)
+class RunAdmin(ReadOnlyAdmin):
+    list_display = ("kind", "shown_state", "bar", "started_at", "updated_at")
+    list_filter = (("kind", ChoicesDropdownFilter), ("state", ChoicesDropdownFilter))
+    list_filter_submit = True
+    list_select_related = ("weight_set",)
+    ordering = ("-id",)
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    empty_template = "features/admin/no_runs.html"
+    fields = readonly_fields = ("kind", "shown_state", "bar", "weight_set", "error", "started_at", "updated_at")
+
+    class Media:
+        js = ("features/progress.js",)
+
+    def get_urls(self) -> list[URLPattern]:
+        address = path("progress/", self.admin_site.admin_view(self.progress_view), name="features_run_progress")
+        return [address, *super().get_urls()]
+
+    def progress_view(self, request: HttpRequest) -> JsonResponse:
+        """`?id=1&id=2` → {"runs": [progress]}: what progress.js asks for while a run is running."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        ids = [int(text) for text in request.GET.getlist("id") if text.isascii() and text.isdigit() and len(text) < 19]
+        runs = Run.objects.filter(pk__in=ids[:RUNS_PER_ANSWER])
+        return JsonResponse({"runs": [progress(run, now=timezone.now()) for run in runs]})
+
+    @display(description="State", label=STATE_COLOURS)
+    def shown_state(self, run: Run) -> str:
+        return run.get_state_display()
+
+    @display(description="Progress")
+    def bar(self, run: Run) -> SafeString:
+        return render_to_string("features/admin/progress.html", {"progress": progress(run, now=timezone.now())})

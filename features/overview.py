@@ -1,0 +1,62 @@
+"""How the whole store is doing, at a cost that does not grow with it: for the dashboard and for Prometheus."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import QuerySet
+
+from events.models import DirtyCustomer, Event
+from featurehub.counting import RowCount, rows_in
+from features.models import Customer, Run
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """The marks that are due; `oldest_seconds` is how long the oldest has been, 0 where none is."""
+
+    due: RowCount
+    oldest_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Freshness:
+    """`active` customers have events in the window. Those of them that are `behind` were last computed more than a
+    TTL ago: Redis has lost them. `oldest` is the least recently computed of them, None where none is active."""
+
+    active: RowCount
+    behind: RowCount
+    oldest: datetime | None
+
+
+def backlog(*, now: datetime) -> Backlog:
+    """Events that were accepted and are not readable as features yet."""
+    due = DirtyCustomer.objects.filter(due_at__lte=now)
+    oldest = due.order_by("due_at").values_list("due_at", flat=True).first()
+    return Backlog(due=rows_in(due), oldest_seconds=(now - oldest).total_seconds() if oldest else 0.0)
+
+
+def freshness(*, now: datetime) -> Freshness:
+    """Whether the renewal of active customers keeps up. By the partial index on `computed_at`."""
+    active = Customer.objects.filter(recompute_at__isnull=False, computed_at__isnull=False)
+    behind = active.filter(computed_at__lt=now - timedelta(seconds=settings.FEATURE_TTL))
+    oldest = active.order_by("computed_at").values_list("computed_at", flat=True).first()
+    return Freshness(active=rows_in(active), behind=rows_in(behind), oldest=oldest)
+
+
+def customers() -> RowCount:
+    return rows_in(Customer.objects.all())
+
+
+def events_since(moment: datetime, *, until: datetime) -> RowCount:
+    """Events that happened between the two moments. By the index on `timestamp`, in the months that it touches."""
+    return rows_in(Event.objects.filter(timestamp__gt=moment, timestamp__lte=until))
+
+
+def running() -> QuerySet[Run]:
+    return Run.objects.filter(state=Run.State.RUNNING)
+
+
+def last_runs() -> QuerySet[Run]:
+    """The newest run of each kind."""
+    return Run.objects.order_by("kind", "-id").distinct("kind")
