@@ -27,7 +27,9 @@ totals as (
         count(*) filter (where event_type = 'form_submit') as form_submit,
         count(*) filter (where event_type = 'purchase') as purchase,
         count(*) filter (where event_type = 'login') as login,
-        least(sum(amount) filter (where event_type = 'purchase'), 1.7976931348623157e308)::float8 as purchase_amount,
+        -- `least` passes over nulls: without the zero, a customer who bought nothing would have the largest double.
+        least(coalesce(sum(amount) filter (where event_type = 'purchase'), 0), 1.7976931348623157e308)::float8
+            as purchase_amount,
         max("timestamp") filter (where event_type = 'purchase') as last_purchase,
         min("timestamp") as first_event
     from recent
