@@ -42,7 +42,7 @@ with inserted as (
     insert into events_event (event_id, customer_id, event_type, "timestamp", session_id, amount, category, metadata)
     select event_id, customer_id, event_type, "timestamp", session_id, amount, category, metadata
     from incoming_event
-    order by event_id, "timestamp"
+    order by event_id, "timestamp", ctid  -- of two with one key, the first that was sent
     on conflict do nothing
     returning customer_id, "timestamp"
 ), marked as (
