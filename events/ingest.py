@@ -11,6 +11,7 @@ from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from events.copying import copy_blocks
+from events.tombstones import HOLD_OFF_ERASURE, refuse_erased
 from events.validation import NewEvent
 
 logger = logging.getLogger(__name__)
@@ -20,15 +21,20 @@ REFRESH_TASK = "features.refresh_dirty"
 NUDGE = "events.nudge"
 NUDGE_SECONDS = 1
 
-CREATE_INCOMING = """
+CREATE_INCOMING = f"""
 create temporary table if not exists incoming_event (
     event_id text, customer_id text, event_type text, "timestamp" timestamptz,
     session_id text, amount numeric, category text, metadata jsonb
 ) on commit delete rows;
-delete from incoming_event  -- what an earlier call left, where both are in one transaction
-"""
+delete from incoming_event;  -- what an earlier call left, where both are in one transaction
+{HOLD_OFF_ERASURE}
+"""  # noqa: S608 - a constant of ours
 COPY_INCOMING = """
 copy incoming_event (event_id, customer_id, event_type, "timestamp", session_id, amount, category, metadata) from stdin
+"""
+ERASED_AMONG_INCOMING = """
+select distinct customer_id from incoming_event
+join events_erasedcustomer on customer_hash = sha256(convert_to(customer_id, 'UTF8'))
 """
 # The months that no partition is there for yet: none but in a bulk load of old events, see events/partitions.py.
 MAKE_PARTITIONS = """
@@ -60,9 +66,10 @@ class Ingested:
 
 
 def ingest(events: Sequence[NewEvent]) -> Ingested:
-    """Stores checked events and marks their customers, all or nothing, in five statements whatever their number.
+    """Stores checked events and marks their customers, all or nothing, in six statements whatever their number.
 
     Duplicates of stored events or among `events` (same event_id and timestamp) are counted and change nothing.
+    Raises InvalidError for an event of an erased customer.
     """
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -70,6 +77,8 @@ def ingest(events: Sequence[NewEvent]) -> Ingested:
             with cursor.copy(COPY_INCOMING) as copy:
                 for block in copy_blocks(events):
                     copy.write(block)
+            cursor.execute(ERASED_AMONG_INCOMING)
+            refuse_erased(events, erased=[customer_id for (customer_id,) in cursor.fetchall()])
             cursor.execute(MAKE_PARTITIONS)
             cursor.execute(INSERT_EVENTS_AND_MARKS)
             accepted: int = cursor.fetchone()[0]

@@ -66,3 +66,16 @@ class DirtyCustomer(models.Model):
 
     def __str__(self) -> str:
         return f"{self.customer_id} from {self.due_at.isoformat()}"
+
+
+class ErasedCustomer(models.Model):
+    """A tombstone: while it stands, nothing of this customer is taken in. It holds the id's hash, not the id."""
+
+    customer_hash = models.BinaryField(max_length=32, unique=True, editable=False)
+    erased_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{bytes(self.customer_hash).hex()[:12]}… erased at {self.erased_at.isoformat()}"

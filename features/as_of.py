@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import orjson
 from django.db import connection
@@ -69,7 +70,7 @@ def rows_holding_at(
     entities: Sequence[Entity], *, versions: Mapping[str, str], known_at: datetime | None
 ) -> dict[int, dict[str, float]]:
     """Position (from 1) → the values of every type that held then."""
-    parameters = {
+    parameters: dict[str, Any] = {
         "customer_ids": [entity.customer_id for entity in entities],
         "moments": [entity.timestamp for entity in entities],
         "feature_types": list(versions),

@@ -9,6 +9,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from events.tombstones import ERASED, erased_among
 from featurehub.errors import InvalidError, UnknownError
 from features import history, store
 from features.computation import database_now, register
@@ -33,11 +34,14 @@ def set_customer_features(
     """Sets the named values, keeps the others that hold at `timestamp` (now), and returns the CustomerFeature.
 
     An earlier moment corrects history and leaves newer rows as they are; one ahead of PostgreSQL's clock is read as
-    now. Raises InvalidError for a type, name or value that can't be written, UnknownError for an unknown version.
+    now. Raises InvalidError for a type, name or value that can't be written or a customer who was erased,
+    UnknownError for an unknown version.
     """
     check(feature_type, version=version, features=features, known=registry.get())
     with transaction.atomic():
         lock_writers(customer_id, feature_type=feature_type)
+        if erased_among([customer_id]):
+            raise InvalidError(ERASED, code="erased", attr="customer_id")
         register([customer_id])
         now = database_now()
         as_of = min(timestamp or now, now)

@@ -27,7 +27,12 @@ REGISTER_CUSTOMERS = """
 insert into features_customer (customer_id) select unnest(%s::text[]) order by 1 on conflict do nothing
 """
 REGISTER_MARKED = """
-insert into features_customer (customer_id) select distinct customer_id from events_dirtycustomer order by 1
+insert into features_customer (customer_id)
+select distinct customer_id from events_dirtycustomer
+where not exists (
+    select from events_erasedcustomer where customer_hash = sha256(convert_to(customer_id, 'UTF8'))
+)
+order by 1
 on conflict do nothing
 """
 LOCK_CUSTOMERS = """

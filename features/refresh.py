@@ -15,6 +15,8 @@ from django.db.models import F, Q
 from django.db.models.functions import Now
 
 from events.models import DirtyCustomer
+from events.tombstones import erased_among
+from features import store
 from features.computation import compute_from_events, compute_from_history, database_now, lock, record, register
 from features.engines import postgres
 from features.formulas import Activity
@@ -28,13 +30,18 @@ Progress = Callable[[int], object]
 
 
 def refresh_dirty(*, limit: int = CUSTOMERS_PER_CHUNK) -> int:
-    """Recomputes and publishes the customers of the oldest due marks. Returns how many marks were settled."""
+    """Recomputes and publishes the customers of the oldest due marks. Returns how many marks were settled.
+
+    The mark of an erased customer asks for its Redis keys to be deleted.
+    """
     with transaction.atomic():
         due = DirtyCustomer.objects.filter(due_at__lte=Now()).order_by("due_at")
         marks = list(due.select_for_update(skip_locked=True)[:limit])
-        customer_ids = sorted({mark.customer_id for mark in marks})
-        if customer_ids:
-            compute_from_events(customer_ids)
+        marked = {mark.customer_id for mark in marks}
+        erased = erased_among(marked)
+        customer_ids = sorted(marked - erased)
+        compute_from_events(customer_ids)
+    store.forget(erased)
     publish(customer_ids)
     settle([mark.pk for mark in marks])
     return len(marks)
@@ -85,6 +92,8 @@ def recompute(
 
     `progress` is told how many customers each chunk had.
     """
+    if customer_ids is not None:
+        customer_ids = sorted(set(customer_ids) - erased_among(customer_ids))
     register(customer_ids)
     moment = as_of or database_now()
     done = 0

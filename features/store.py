@@ -18,6 +18,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from features.formulas import EPOCH, microseconds
+from features.registry import registry
 
 T = TypeVar("T")
 PREFIX = "customer_features:"
@@ -227,6 +228,13 @@ def read(customer_ids: Sequence[str], fields: Sequence[str]) -> list[list[bytes 
         keys=[key_of(customer_id) for customer_id in customer_ids], args=fields
     )
     return rows
+
+
+def forget(customer_ids: Iterable[str]) -> int:
+    """Deletes what is held of the customers, of every version that can be read. Returns how many keys there were."""
+    suffixes = ["", *(f":{feature_type}:{number}" for feature_type, number in registry.get().readable)]
+    keys = [key_of(customer_id, suffix) for customer_id in customer_ids for suffix in suffixes]
+    return int(get_redis_connection("default").delete(*keys)) if keys else 0
 
 
 def seconds_left(customer_id: str) -> float | None:

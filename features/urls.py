@@ -2,9 +2,11 @@ from django.urls import path
 
 from features.views.batches import BatchView, ComputeView, DefinitionsView, WeightsView
 from features.views.customers import ExplanationView, FeaturesView, HistoryView, VectorView
+from features.views.erasure import ErasureView
 from features.views.training import AsOfView
 
 urlpatterns = [
+    path("customers/<str:customer_id>/", ErasureView.as_view(), name="customer"),
     path("customers/<str:customer_id>/features/", FeaturesView.as_view(), name="features"),
     path("customers/<str:customer_id>/vector/", VectorView.as_view(), name="vector"),
     path("customers/<str:customer_id>/explanation/", ExplanationView.as_view(), name="explanation"),

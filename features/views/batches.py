@@ -40,8 +40,8 @@ class BatchView(ApiView):
     @extend_schema(request=BatchQuestionSerializer, responses=BatchSerializer)
     def post(self, request: Request) -> Response:
         body = body_as(batch_decoder, request)
-        for customer_id in body.customer_ids:
-            check_customer_id(customer_id)
+        for position, customer_id in enumerate(body.customer_ids):
+            check_customer_id(customer_id, attr=f"customer_ids.{position}")
         versions = [body.version] if isinstance(body.version, str) else body.version
         results = get_feature_values(body.customer_ids, names=body.names, versions=versions)
         now = datetime.now(UTC)

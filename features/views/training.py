@@ -9,10 +9,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from events.validation import Moment, check_customer_id
-from features.as_of import Entity, as_of_join
-from features.serializers import NAMES_PER_BATCH
 from featurehub.access.models import Scope
 from featurehub.api import ApiView, body_as
+from features.as_of import Entity, as_of_join
+from features.serializers import NAMES_PER_BATCH
 
 ENTITIES_PER_REQUEST = 10_000
 
@@ -63,8 +63,8 @@ class AsOfView(ApiView):
     @extend_schema(request=AsOfQuestionSerializer, responses=AsOfSerializer)
     def post(self, request: Request) -> Response:
         body = body_as(decoder, request)
-        for entity in body.entities:
-            check_customer_id(entity.customer_id)
+        for position, entity in enumerate(body.entities):
+            check_customer_id(entity.customer_id, attr=f"entities.{position}.customer_id")
         rows = as_of_join(
             [Entity(entity.customer_id, entity.timestamp) for entity in body.entities],
             names=body.names,

@@ -1,0 +1,33 @@
+"""DELETE /api/v1/customers/{id}/."""
+
+from dataclasses import asdict
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from events.validation import check_customer_id
+from featurehub.access.models import Scope
+from featurehub.api import ApiView
+from features.erasure import erase_customer
+
+
+class ReceiptSerializer(serializers.Serializer[Any]):
+    customer_id = serializers.CharField()
+    erased_at = serializers.DateTimeField()
+    events = serializers.IntegerField()
+    history_rows = serializers.IntegerField()
+    redis_keys = serializers.IntegerField(allow_null=True)
+
+
+class ErasureView(ApiView):
+    """Erases the customer everywhere; events that arrive later are refused."""
+
+    scopes = {"DELETE": Scope.WRITE}
+
+    @extend_schema(responses=ReceiptSerializer)
+    def delete(self, request: Request, customer_id: str) -> Response:
+        check_customer_id(customer_id)
+        return Response(asdict(erase_customer(customer_id)))

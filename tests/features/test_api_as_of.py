@@ -1,0 +1,91 @@
+"""POST features/as-of/: no value from the future."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from featurehub.access.models import Scope
+from features import refresh
+from features.models import CustomerFeature
+from tests.api_client import ApiClient
+from tests.factories import make_client, make_purchase, store_events
+
+URL = "/api/v1/features/as-of/"
+NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
+NAMES = ["purchases_30d", "cart_value"]
+
+
+def entity(moment: datetime, customer_id: str = "c1") -> dict[str, str]:
+    return {"customer_id": customer_id, "timestamp": moment.isoformat()}
+
+
+def ask(api: ApiClient, *entities: dict[str, str], **fields: Any) -> list[dict[str, Any]]:
+    answer = api.post(URL, {"entities": entities, "names": NAMES, **fields})
+    assert answer.status_code == 200, answer.content
+    return answer.json()["results"]
+
+
+@pytest.fixture
+def two_purchases(db: None) -> None:
+    """One purchase at noon and one a day later, each computed an hour after it."""
+    for day in (0, 1):
+        store_events(make_purchase(timestamp=NOON + timedelta(days=day)))
+        refresh.recompute(customer_ids=["c1"], as_of=NOON + timedelta(days=day, hours=1))
+
+
+def test_a_value_holds_from_its_moment_until_the_next(api: ApiClient, two_purchases: None) -> None:
+    hours = (0, 1, 24, 25)
+    rows = ask(api, *(entity(NOON + timedelta(hours=hour)) for hour in hours))
+    assert [row["features"]["purchases_30d"] for row in rows] == [0.0, 1.0, 1.0, 2.0]
+    assert [row["missing"] for row in rows] == [
+        {"purchases_30d": "no_value", "cart_value": "no_value"},
+        *[{"cart_value": "no_value"}] * 3,
+    ]
+
+
+def test_answers_come_in_the_order_asked(api: ApiClient, two_purchases: None) -> None:
+    asked = [entity(NOON + timedelta(days=3)), entity(NOON, "nobody"), entity(NOON + timedelta(hours=2))]
+    rows = ask(api, *asked)
+    assert [(row["customer_id"], row["features"]["purchases_30d"]) for row in rows] == [
+        ("c1", 2.0),
+        ("nobody", 0.0),
+        ("c1", 1.0),
+    ]
+
+
+def test_a_late_event_does_not_show_in_what_was_known_before_it(api: ApiClient, two_purchases: None) -> None:
+    known_at = CustomerFeature.objects.latest("recorded_at").recorded_at
+    store_events(make_purchase(timestamp=NOON - timedelta(hours=1)))
+    refresh.recompute(customer_ids=["c1"], as_of=NOON + timedelta(hours=1))
+    later = entity(NOON + timedelta(hours=1))
+    assert ask(api, later)[0]["features"]["purchases_30d"] == 2.0
+    assert ask(api, later, known_at=known_at.isoformat())[0]["features"]["purchases_30d"] == 1.0
+
+
+def test_a_pinned_version_is_read_and_an_unknown_one_is_404(api: ApiClient, two_purchases: None) -> None:
+    body = {"entities": [entity(NOON + timedelta(days=3))], "names": NAMES}
+    assert ask(api, *body["entities"], version="behavioral:1.0")[0]["features"]["purchases_30d"] == 2.0
+    assert api.post(URL, {**body, "version": ["behavioral:9"]}).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("change", "attr"),
+    [
+        ({"entities": []}, "entities"),
+        ({"entities": [{"customer_id": "c1"}]}, "entities.0.timestamp"),
+        ({"entities": [{"customer_id": "c1", "timestamp": "2026-01-01T00:00:00"}]}, "entities.0.timestamp"),
+        ({"entities": [{"customer_id": "a b", "timestamp": "2026-01-01T00:00:00Z"}]}, "entities.0.customer_id"),
+        ({"names": []}, "names"),
+        ({"known_at": 5}, "known_at"),
+    ],
+)
+def test_bad_input_is_named(api: ApiClient, change: dict[str, Any], attr: str) -> None:
+    answer = api.post(URL, {"entities": [entity(NOON)], "names": NAMES, **change})
+    assert answer.status_code == 400
+    assert answer.json()["errors"][0]["attr"] == attr
+
+
+@pytest.mark.django_db
+def test_reading_needs_the_read_scope() -> None:
+    assert make_client(Scope.INGEST).post(URL, {"entities": [entity(NOON)], "names": NAMES}).status_code == 403

@@ -1,0 +1,57 @@
+"""DELETE customers/{id}/: nothing of the customer is left, and nothing comes back."""
+
+import pytest
+
+from events.models import ErasedCustomer, Event
+from featurehub.access.models import Scope
+from features.erasure import erase_customer
+from tests.api_client import ApiClient
+from tests.factories import make_client, make_customer, make_event, post_events, url_of
+from tests.features.test_erasure import NOTHING, everything_of
+
+
+def test_the_customer_is_gone_everywhere_and_the_receipt_counts_it(api: ApiClient) -> None:
+    make_customer("c1", page_view=3, purchase=1)
+    make_customer("c2", page_view=1)
+    receipt = api.delete(url_of("c1", "")).json()
+    assert (receipt["events"], receipt["history_rows"], receipt["redis_keys"]) == (4, 2, 1)
+    assert everything_of("c1") == NOTHING
+    assert everything_of("c2")["events"] == 1
+    values = api.get(url_of("c1") + "?names=page_views_30d").json()
+    assert values["missing"] == {"page_views_30d": "no_value"}
+
+
+def test_erasing_again_finds_nothing_and_is_no_error(api: ApiClient) -> None:
+    make_customer("c1", page_view=1)
+    erase_customer("c1")
+    again = api.delete(url_of("c1", ""))
+    assert again.status_code == 200
+    assert again.json()["events"] == 0
+
+
+def test_later_events_are_refused_by_name_and_nothing_of_the_request_is_stored(api: ApiClient) -> None:
+    erase_customer("c1")
+    answer = post_events(api, make_event(customer_id="c2"), make_event(customer_id="c1"))
+    assert answer.status_code == 400
+    error = answer.json()["errors"][0]
+    assert (error["code"], error["attr"]) == ("erased", "events.1.customer_id")
+    assert Event.objects.count() == 0
+
+
+def test_later_values_are_refused(api: ApiClient) -> None:
+    erase_customer("c1")
+    body = {"feature_type": "contextual", "version": "1.0", "features": {"cart_value": 1.0}}
+    answer = api.patch(url_of("c1"), body)
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "erased")
+    assert everything_of("c1") == NOTHING
+
+
+def test_without_its_tombstone_the_customer_is_new(api: ApiClient) -> None:
+    erase_customer("c1")
+    ErasedCustomer.objects.all().delete()
+    assert post_events(api, make_event(customer_id="c1")).status_code == 201
+
+
+@pytest.mark.parametrize("scope", [Scope.READ, Scope.INGEST])
+def test_erasing_needs_the_write_scope(db: None, scope: Scope) -> None:
+    assert make_client(scope).delete(url_of("c1", "")).status_code == 403
