@@ -1,0 +1,41 @@
+"""manage.py build_training_set LABELS.csv --out FILE.parquet"""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from tqdm import tqdm
+
+from featurehub.errors import FeatureHubError
+from features.registry import registry
+from features.training_set import build_training_set, moment
+
+
+class Command(BaseCommand):
+    help = "Joins labels (CSV: customer_id, timestamp, …) to the values that held then; nothing from the future."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("labels", type=Path)
+        parser.add_argument("--out", type=Path, required=True, help="the Parquet file to write")
+        parser.add_argument("--names", help="features, separated by commas; all that are live if left out")
+        parser.add_argument("--feature-version", dest="versions", action="append", default=[], help="behavioral:1.0")
+        parser.add_argument("--known-at", help="only what had been recorded by then")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            known_at = moment(options["known_at"]) if options["known_at"] else None
+            with tqdm(unit=" rows", desc="Joining", disable=options["verbosity"] == 0) as bar:
+                rows = build_training_set(
+                    options["labels"],
+                    out=options["out"],
+                    names=options["names"].split(",") if options["names"] else sorted(registry.get().types),
+                    versions=options["versions"],
+                    known_at=known_at,
+                    progress=bar.update,
+                )
+        except FeatureHubError as error:
+            raise CommandError(error.detail) from None
+        except OSError as error:
+            raise CommandError(f"{error.filename}: {error.strerror}.") from None
+        self.stdout.write(f"{rows:,} rows are in {options['out']}")
