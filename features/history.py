@@ -39,7 +39,8 @@ returning customer_id
 
 LATEST = """
 select wanted.customer_id, live.feature_type, live.version, row.id, row."timestamp", row.features, row.metadata,
-    customer.computed_at, customer.weight_set_id
+    greatest(customer.computed_at, case when renewal.renewed_at <= customer.recompute_at then renewal.renewed_at end),
+    customer.weight_set_id
 from unnest(%(customer_ids)s::text[]) as wanted (customer_id)
 cross join unnest(%(feature_types)s::text[], %(versions)s::text[]) as live (feature_type, version)
 cross join lateral (
@@ -50,14 +51,15 @@ cross join lateral (
     limit 1
 ) row
 left join features_customer customer on customer.customer_id = wanted.customer_id
+left join features_renewal renewal on renewal.bucket = customer.bucket
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latest:
-    """The newest row of a customer, type and version, and what the customer's last computation confirmed of it.
+    """The newest row of a customer, type and version, and what the last computation or renewal confirmed of it.
 
-    `computed_at` ≥ `timestamp`: until then the values were computed again and only time had moved them.
+    `computed_at` ≥ `timestamp`: until then the values are known to hold, and only time has moved them.
     """
 
     customer_id: str

@@ -52,7 +52,7 @@ def customer_gauges(now: datetime) -> list[GaugeMetricFamily]:
     return [
         gauge("customers", "Customers (beyond 10,000 estimated)", overview.customers().number),
         gauge("customers_active", "Customers with events in the window (beyond 10,000 estimated)", fresh.active.number),
-        gauge("customers_behind", "Active customers last computed more than a TTL ago", fresh.behind.number),
+        gauge("customers_behind", "Active customers last renewed more than a TTL ago", fresh.behind.number),
     ]
 
 

@@ -228,7 +228,7 @@ class Customer(models.Model):
 
     customer_id = models.CharField(max_length=128, primary_key=True)
     first_seen_at = models.DateTimeField(db_default=Now())
-    # The as_of of the newest behavioral computation, whether or not it changed a value. Renewals need none: see Renewal.
+    # The as_of of the newest behavioral computation, whether or not it changed a value; renewals need none.
     computed_at = models.DateTimeField(null=True)
     # When the oldest counted event leaves the window; none counted: none leaves.
     recompute_at = models.DateTimeField(null=True)

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Coalesce
 
 from events.models import DirtyCustomer, Event
 from featurehub.counting import RowCount, rows_in
-from features.models import Customer, Run
+from features.models import Customer, Renewal, Run
+from features.renewal import seconds_since_renewal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,8 +23,8 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Freshness:
-    """`active` customers have events in the window. Those of them that are `behind` were last computed more than a
-    TTL ago: Redis has lost them. `oldest` is the least recently computed of them, None where none is active."""
+    """`active` customers have events in the window. Those of them that are `behind` were last renewed more than a
+    TTL ago: Redis has lost them. `oldest` is the oldest renewal that one lives on, None where none is active."""
 
     active: RowCount
     behind: RowCount
@@ -37,11 +39,20 @@ def backlog(*, now: datetime) -> Backlog:
 
 
 def freshness(*, now: datetime) -> Freshness:
-    """Whether the renewal of active customers keeps up. By the partial index on `computed_at`."""
-    active = Customer.objects.filter(recompute_at__isnull=False, computed_at__isnull=False)
-    behind = active.filter(computed_at__lt=now - timedelta(seconds=settings.FEATURE_TTL))
-    oldest = active.order_by("computed_at").values_list("computed_at", flat=True).first()
-    return Freshness(active=rows_in(active), behind=rows_in(behind), oldest=oldest)
+    """Whether the renewal of active customers keeps up."""
+    active = Customer.objects.filter(recompute_at__isnull=False)
+    seconds = seconds_since_renewal(now=now)
+    oldest = now - timedelta(seconds=seconds) if seconds else None
+    return Freshness(active=rows_in(active), behind=rows_in(behind(active, now=now)), oldest=oldest)
+
+
+def behind(active: QuerySet[Customer], *, now: datetime) -> QuerySet[Customer]:
+    """Those of the active customers that were neither computed nor renewed within a TTL."""
+    lost_since = now - timedelta(seconds=settings.FEATURE_TTL)
+    held_since = Renewal.objects.annotate(held_since=Coalesce(F("renewed_at"), F("due_at")))
+    buckets = list(held_since.filter(held_since__lt=lost_since).values_list("bucket", flat=True))
+    lost = active.filter(computed_at__lt=lost_since)
+    return lost.filter(Q(bucket__in=buckets) | Q(recompute_at__lt=lost_since))
 
 
 def customers() -> RowCount:

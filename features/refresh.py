@@ -7,11 +7,11 @@ finds them does the work again, to the same result.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F
 from django.db.models.functions import Now
 
 from events.models import DirtyCustomer
@@ -23,6 +23,7 @@ from features.formulas import Activity
 from features.marks import mark, settle
 from features.models import Customer, Run
 from features.publishing import publish
+from features.renewal import renew
 from features.runs import earlier_sets, overtaken
 
 CUSTOMERS_PER_CHUNK = 1_000
@@ -47,23 +48,24 @@ def refresh_dirty(*, limit: int = CUSTOMERS_PER_CHUNK) -> int:
     return len(marks)
 
 
-def refresh_active(*, limit: int = CUSTOMERS_PER_CHUNK) -> int:
-    """Renews the active customers whose published values are half-way to their TTL, or have lost an event since.
-
-    Only customers an event has left are read again from their events. Returns how many customers were renewed.
-    """
-    renew_before = timedelta(seconds=settings.FEATURE_TTL / 2)
+def refresh_departed(*, limit: int = CUSTOMERS_PER_CHUNK) -> int:
+    """Recomputes and publishes customers that an event has left since their last computation. Returns how many."""
     with transaction.atomic():
-        stale = Customer.objects.filter(
-            Q(recompute_at__lt=Now()) | Q(computed_at__lt=Now() - renew_before), recompute_at__isnull=False
-        ).annotate(lost_an_event=Q(recompute_at__lt=Now()))
-        claimed = list(stale.order_by("customer_id").select_for_update(skip_locked=True, of=("self",))[:limit])
-        marks = mark([customer.pk for customer in claimed])
-        compute_from_events([customer.pk for customer in claimed if customer.lost_an_event])
-        compute_from_history([customer.pk for customer in claimed if not customer.lost_an_event])
-    publish([customer.pk for customer in claimed])
+        departed = Customer.objects.filter(recompute_at__lt=Now()).order_by("recompute_at")
+        claimed = list(departed.select_for_update(skip_locked=True, of=("self",)).values_list("pk", flat=True)[:limit])
+        marks = mark(claimed)
+        compute_from_events(claimed)
+    publish(claimed)
     settle(marks)
     return len(claimed)
+
+
+def refresh_active(*, limit: int = CUSTOMERS_PER_CHUNK) -> int:
+    """One step of keeping active customers right and alive: those that an event has left, then the next renewals.
+
+    Returns 0 where there is nothing to do.
+    """
+    return refresh_departed(limit=limit) or renew()
 
 
 def rescore(run: Run, *, limit: int = CUSTOMERS_PER_CHUNK) -> int:

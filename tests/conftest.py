@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 import pytest_django
 import redis
+from django.apps import apps
 from django.db import connection, connections
 from django.test.utils import setup_databases, teardown_databases
 from django_redis import get_redis_connection
@@ -28,11 +29,15 @@ settings.register_profile("explore", max_examples=1_000, print_blob=True, **COMM
 settings.load_profile("featurehub")
 
 MARKER = "featurehub:tests"
-# Tables that tests write to. The first definitions and weights, and the schedule, stay.
-EMPTY_TABLES = """
-truncate events_event, events_dirtycustomer, features_customer, features_customerfeature, features_run, access_apikey,
-    features_weightsetstep
-"""
+# What the migrations filled stays: definitions, versions, the first weights, buckets.
+KEPT = {
+    "features_featuredefinition",
+    "features_featureversion",
+    "features_weightset",
+    "features_weight",
+    "features_renewal",
+}
+RESTORE_RENEWALS = "update features_renewal set renewed_at = null, due_at = now()"
 # Only the first weight set is left, and active. The triggers would refuse that.
 RESTORE_WEIGHTS = """
 alter table features_weight disable trigger user;
@@ -88,9 +93,16 @@ def committed(django_db_setup: None, django_db_blocker: pytest_django.DjangoDbBl
     with django_db_blocker.unblock():
         yield
         with connection.cursor() as cursor:
-            cursor.execute(EMPTY_TABLES)
+            cursor.execute(f"truncate {', '.join(tables_of_tests())}")
+            cursor.execute(RESTORE_RENEWALS)
             cursor.execute(RESTORE_WEIGHTS)
         connections.close_all()
+
+
+def tables_of_tests() -> list[str]:
+    """The tables of this project that are empty at first."""
+    models = [model for name in ("access", "events", "features") for model in apps.get_app_config(name).get_models()]
+    return sorted({model._meta.db_table for model in models} - KEPT)
 
 
 @pytest.fixture

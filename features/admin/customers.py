@@ -1,7 +1,6 @@
 """Customers: found by the beginning of their id, and one page each."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
@@ -18,6 +17,7 @@ from unfold.decorators import display
 
 from featurehub.browsing import BoundedChangeList, LargeTableAdmin
 from featurehub.words import ago
+from features import overview
 from features.admin.customer_page import describe
 from features.explanation import SCORE
 from features.models import Customer
@@ -32,7 +32,7 @@ class ActivityFilter(RadioFilter):
         return [
             ("active", f"Events in the last {settings.WINDOW_DAYS} days"),
             ("quiet", f"None in the last {settings.WINDOW_DAYS} days"),
-            ("behind", "Active, but last computed more than a TTL ago"),
+            ("behind", "Active, but last renewed more than a TTL ago"),
         ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Customer]) -> QuerySet[Customer]:
@@ -42,8 +42,7 @@ class ActivityFilter(RadioFilter):
             case "quiet":
                 return queryset.filter(recompute_at__isnull=True)
             case "behind":
-                lost_since = timezone.now() - timedelta(seconds=settings.FEATURE_TTL)
-                return queryset.filter(recompute_at__isnull=False, computed_at__lt=lost_since)
+                return overview.behind(queryset.filter(recompute_at__isnull=False), now=timezone.now())
         return queryset
 
 
