@@ -1,0 +1,192 @@
+"""The online store: the layout of the contract's section 4, and who wins when computations finish in any order."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import permutations
+from typing import Any
+
+import orjson
+import pytest
+import redis
+from django_redis import get_redis_connection
+from hypothesis import given
+from hypothesis import strategies as st
+from pytest_django import Settings
+
+from features import store
+from features.formulas import EPOCH, LARGEST
+from features.store import Published
+from tests.factories import cached
+from tests.redis_commands import redis_commands
+
+NOON = datetime(2026, 3, 15, 12, tzinfo=UTC)
+STAMP = "01773576000000000 0000000000000000007 1.0"
+stamps = st.tuples(st.timedeltas(timedelta(0), timedelta(days=365 * 1000)), st.integers(0, 2**63 - 1))
+
+
+def published(**fields: Any) -> Published:
+    """Values as PostgreSQL has them: behavioral 1.0 of noon, row 7."""
+    return Published(
+        **{
+            "feature_type": "behavioral",
+            "version": "1.0",
+            "as_of": NOON,
+            "sequence": 7,
+            "features": {"engagement_score": 0.5},
+            "metadata": {},
+            **fields,
+        }
+    )
+
+
+def absent(feature_type: str = "customer") -> Published:
+    return published(feature_type=feature_type, version=None, as_of=None, sequence=0, features={})
+
+
+def publish(*parts: Published, customer_id: str = "c1") -> int:
+    return store.publish({customer_id: parts})
+
+
+@pytest.fixture
+def client() -> "redis.Redis[bytes]":
+    return get_redis_connection("default")
+
+
+def test_a_hash_holds_a_field_a_feature_and_the_stores_own(client: "redis.Redis[bytes]") -> None:
+    publish(published(metadata={"weight_set": 1}), absent())
+    assert client.keys("customer_features:*") == [b"customer_features:c1"]
+    assert cached("c1") == {
+        "engagement_score": "0.5",
+        "_behavioral": STAMP,
+        "_behavioral:metadata": '{"weight_set":1}',
+        "_customer": "",
+        "_customer:metadata": "{}",
+    }
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0.0"), (1.0, "1.0"), (3, "3.0"), (0.1, "0.1"), (1 / 3, "0.3333333333333333"),
+        (5e-324, "5e-324"), (LARGEST, "1.7976931348623157e+308"), (1e16, "1e+16"), (-1.5, "-1.5"),
+    ],
+)  # fmt: skip
+def test_a_value_is_a_decimal_string(value: float, text: str) -> None:
+    publish(published(features={"a": value}))
+    assert cached("c1")["a"] == text
+
+
+@given(value=st.floats(allow_nan=False, allow_infinity=False))
+def test_every_double_comes_back_from_its_string(value: float) -> None:
+    get_redis_connection("default").delete("customer_features:c1")
+    publish(published(features={"a": value}))
+    assert float(cached("c1")["a"]) == value
+
+
+@pytest.mark.parametrize("customer_id", ["c1", "{c1}", "ünïcode-客户", "a:b", "x" * 128, "*?[c1]", "%00"])
+def test_the_key_holds_the_id_itself(client: "redis.Redis[bytes]", customer_id: str) -> None:
+    publish(published(), customer_id=customer_id)
+    assert client.keys("customer_features:*") == [f"customer_features:{customer_id}".encode()]
+    assert store.read([customer_id], ["engagement_score"]) == [[b"0.5"]]
+
+
+def test_metadata_with_any_text_survives_the_script() -> None:
+    metadata = {"quote'\"": "\\ \n \x01 \u2028 💐 ]]", "nested": [{"a": [[]]}, None, True, 1e308]}
+    publish(published(metadata=metadata))
+    assert orjson.loads(cached("c1")["_behavioral:metadata"]) == metadata
+
+
+def test_a_hash_lives_as_long_as_the_setting_says(client: "redis.Redis[bytes]", settings: Settings) -> None:
+    settings.FEATURE_TTL = 77
+    publish(published())
+    assert client.ttl("customer_features:c1") == 77
+
+
+@pytest.mark.parametrize("sequence", [7, 6])
+def test_publishing_again_renews_the_ttl_though_nothing_is_newer(client: "redis.Redis[bytes]", sequence: int) -> None:
+    publish(published())
+    client.expire("customer_features:c1", 5)
+    assert publish(published(sequence=sequence)) == 0
+    assert client.ttl("customer_features:c1") == 3600
+
+
+def test_that_nobody_has_heard_of_a_customer_is_not_remembered_for_long(client: "redis.Redis[bytes]") -> None:
+    publish(absent(), absent("behavioral"))
+    assert 0 < client.ttl("customer_features:c1") <= 60
+
+
+def test_that_nothing_is_there_is_forgotten_when_something_is(client: "redis.Redis[bytes]") -> None:
+    publish(absent(), absent("behavioral"))
+    assert publish(absent(), published()) == 1
+    assert cached("c1")["engagement_score"] == "0.5"
+    assert client.ttl("customer_features:c1") == 3600
+
+
+def test_that_nothing_was_there_never_replaces_what_is() -> None:
+    publish(published())
+    assert publish(absent("behavioral")) == 0
+    assert cached("c1")["_behavioral"] == STAMP
+
+
+def computations() -> list[Published]:
+    """Some of one customer, the oldest first: a later row, and a later moment of the same row, is newer."""
+    rows = [(NOON, 7), (NOON + timedelta(microseconds=1), 7), (NOON + timedelta(hours=1), 10), (NOON, 12)]
+    return [
+        published(as_of=as_of, sequence=sequence, features={"a": float(number)})
+        for number, (as_of, sequence) in enumerate(rows)
+    ]
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))), ids=str)
+def test_an_older_computation_never_overwrites_a_newer_one(order: tuple[int, ...]) -> None:
+    newest = -1
+    for number in order:
+        assert publish(computations()[number]) == (number > newest)
+        newest = max(newest, number)
+        assert cached("c1")["a"] == repr(float(newest))
+
+
+def test_each_type_has_a_newest_of_its_own() -> None:
+    publish(published(sequence=9), published(feature_type="customer", sequence=1, features={"tenure_days": 1.0}))
+    assert publish(published(sequence=8), published(feature_type="customer", sequence=2, features={})) == 1
+    assert (cached("c1")["_behavioral"][-5:-4], cached("c1")["_customer"][-5:-4]) == ("9", "2")
+
+
+def test_many_customers_are_published_in_few_commands() -> None:
+    values = {f"c{number}": [published(features={"a": float(number)})] for number in range(1_200)}
+    store.publish({"c0": [absent()]})  # the script is loaded now
+    with redis_commands() as commands:
+        assert store.publish(values) == 1_200
+    assert len(commands) == 3
+    assert store.read(list(values), ["a"]) == [[repr(float(number)).encode()] for number in range(1_200)]
+
+
+def test_a_batch_is_read_in_the_order_asked_with_a_gap_for_each_unknown() -> None:
+    publish(published(), customer_id="c1")
+    assert store.read(["c2", "c1", "c2", "c1"], ["engagement_score", "_customer"]) == [
+        [None, None],
+        [b"0.5", None],
+        [None, None],
+        [b"0.5", None],
+    ]
+
+
+def test_a_script_that_the_server_has_forgotten_is_sent_again(client: "redis.Redis[bytes]") -> None:
+    publish(published())
+    client.script_flush()
+    assert publish(published(sequence=8)) == 1
+    client.script_flush()
+    assert store.read(["c1", "c1"], ["engagement_score"]) == [[b"0.5"], [b"0.5"]]
+
+
+def test_a_stamp_gives_back_its_moment_and_version() -> None:
+    assert store.parse_stamp(STAMP.encode()) == (NOON, "1.0")
+
+
+@given(stamps=st.tuples(stamps, stamps))
+def test_of_any_two_computations_the_one_of_the_later_row_stays(stamps: tuple[tuple[timedelta, int], ...]) -> None:
+    parts = [published(as_of=EPOCH + since, sequence=sequence) for since, sequence in stamps]
+    get_redis_connection("default").delete("customer_features:c1")
+    for part in parts:
+        publish(part)
+    newest = max(parts, key=lambda part: (part.sequence, part.as_of))
+    assert cached("c1")["_behavioral"] == store.stamp(newest)
