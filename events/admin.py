@@ -43,8 +43,8 @@ class SessionFilter(RadioFilter):
 
 @admin.register(Event)
 class EventAdmin(LargeTableAdmin):
-    list_display = ("moment", "kind", "customer", "amount", "category", "session_id", "received_at")
-    list_display_links = ("moment",)
+    list_display = ("timestamp", "kind", "customer", "amount", "category", "session_id", "received_at")
+    list_display_links = ("timestamp",)
     list_filter = (
         ("event_type", ChoicesDropdownFilter),
         ("timestamp", DayRangeFilter),
@@ -54,12 +54,13 @@ class EventAdmin(LargeTableAdmin):
     search_fields = ("customer_id", "event_id")
     search_help_text = "The whole customer_id or event_id"
     ordering = ("-id",)
+    order_in_words = "the latest to arrive first"
     empty_template = "events/admin/no_events.html"
     fields = readonly_fields = (
         "event_id",
         "customer",
         "kind",
-        "moment",
+        "timestamp",
         "received_at",
         "session_id",
         "amount",
@@ -74,10 +75,6 @@ class EventAdmin(LargeTableAdmin):
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         """One customer's events in the order of their index; all of them in the order they came."""
         return ("-timestamp", "-id") if request.GET.get("q") else self.ordering
-
-    @display(description="Happened at")
-    def moment(self, event: Event) -> str:
-        return f"{event.timestamp:%Y-%m-%d %H:%M:%S}"
 
     @display(description="Type", label=True)
     def kind(self, event: Event) -> str:
@@ -110,6 +107,7 @@ class DirtyCustomerAdmin(LargeTableAdmin):
     list_display_links = None
     list_filter = (DueFilter,)
     ordering = ("due_at",)
+    order_in_words = "the oldest first"
     empty_template = "events/admin/no_marks.html"
 
     @display(description="Customer")

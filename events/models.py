@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.functions import Now
@@ -42,6 +43,8 @@ class Event(models.Model):
         indexes = [
             # The window of a customer: engines read `customer_id = … and timestamp between …`.
             models.Index(fields=["customer_id", "timestamp"], name="event_customer_window"),
+            # Everybody's events of a day or an hour, for the admin: next to nothing to keep, where events come in time.
+            BrinIndex(fields=["timestamp"], name="event_moments", autosummarize=True),
         ]
 
     def __str__(self) -> str:
@@ -59,6 +62,7 @@ class DirtyCustomer(models.Model):
     due_at = models.DateTimeField()
 
     class Meta:
+        verbose_name = "dirty mark"
         indexes = [
             # Claims: `due_at <= now order by due_at limit n for update skip locked`.
             models.Index(fields=["due_at"], name="dirty_due"),

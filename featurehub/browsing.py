@@ -72,6 +72,7 @@ class LargeTableAdmin(ReadOnlyAdmin):
     list_per_page = 50
     list_filter_submit = True
     list_after_template = "featurehub/size_of_table.html"
+    order_in_words: str
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[BoundedChangeList]:
         return BoundedChangeList

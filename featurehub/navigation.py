@@ -20,8 +20,9 @@ def item(title: str, *, icon: str, model: str) -> dict[str, Any]:
     return {"title": title, "icon": icon, "link": address, "permission": may_view(model)}
 
 
-def stylesheet(request: HttpRequest) -> str:
-    return static("features/admin.css")
+def file(path: str) -> Callable[[HttpRequest], str]:
+    """The address of a static file, once Django can tell."""
+    return lambda request: static(path)
 
 
 NAVIGATION = [
@@ -75,9 +76,10 @@ UNFOLD: dict[str, Any] = {
     "SITE_HEADER": "FeatureHub",
     "SITE_SUBHEADER": "Feature store",
     "SITE_SYMBOL": "hub",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": file("features/favicon.svg")}],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
-    "STYLES": [stylesheet],
+    "STYLES": [file("features/admin.css")],
     "DASHBOARD_CALLBACK": "features.admin.dashboard.dashboard",
     "SIDEBAR": {"navigation": NAVIGATION},
 }

@@ -52,6 +52,7 @@ ROOT_URLCONF = "featurehub.urls"
 WSGI_APPLICATION = "featurehub.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 LANGUAGE_CODE = "en-us"
+FORMAT_MODULE_PATH = ["featurehub.formats"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 APPEND_SLASH = False

@@ -5,7 +5,7 @@ from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
-from django.db.models import QuerySet
+from django.db.models import ManyToManyField, QuerySet
 from django.forms import ModelForm, MultipleChoiceField
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -22,9 +22,9 @@ from featurehub.access.authentication import clients
 from featurehub.access.models import ApiKey, Scope, create_api_key, revoke_api_keys
 
 SCOPES = {
-    Scope.READ: "read: features, history, explanations, definitions and weights",
-    Scope.WRITE: "write: set the values that clients own, and erase customers",
-    Scope.INGEST: "ingest: post events",
+    Scope.READ: "read: values, history, explanations",
+    Scope.WRITE: "write: clients' own values, erasure",
+    Scope.INGEST: "ingest: events",
 }
 SHOWN_ONCE = (
     "This is the key of {}. Copy it now: only its hash is kept, and it can't be shown again."
@@ -48,7 +48,7 @@ class ApiKeyForm(ModelForm):  # type: ignore[type-arg]
 @admin.register(ApiKey)
 class ApiKeyAdmin(ModelAdmin):
     form = ApiKeyForm
-    list_display = ("name", "shown_prefix", "shown_scopes", "created_at", "state")
+    list_display = ("name", "shown_prefix", "shown_scopes", "state", "created_at", "revoked_at")
     list_filter = ("revoked_at",)
     search_fields = ("name", "prefix")
     ordering = ("-id",)
@@ -57,7 +57,7 @@ class ApiKeyAdmin(ModelAdmin):
     actions_detail = ("revoke",)
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
-        return self.fields if obj is None else ("name", "shown_prefix", "shown_scopes", "created_at", "state")
+        return self.fields if obj is None else self.list_display
 
     # --- Who may do what ----------------------------------------------------------------------------------------------
 
@@ -83,10 +83,8 @@ class ApiKeyAdmin(ModelAdmin):
         return ", ".join(key.scopes)
 
     @display(description="State", label={"valid": "success", "revoked": "danger"})
-    def state(self, key: ApiKey) -> tuple[str, str]:
-        if key.revoked_at is None:
-            return "valid", "valid"
-        return "revoked", f"revoked {key.revoked_at:%Y-%m-%d %H:%M}"
+    def state(self, key: ApiKey) -> str:
+        return "valid" if key.revoked_at is None else "revoked"
 
     # --- Making and revoking ------------------------------------------------------------------------------------------
 
@@ -141,8 +139,34 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
+    # Permissions come with roles; somebody who needs other ones than these has is a reason for another role.
+    fieldsets = (
+        (None, {"fields": ("username", "password")}),
+        ("Person", {"fields": ("first_name", "last_name", "email")}),
+        (
+            "What they may do",
+            {
+                "fields": ("is_active", "is_staff", "is_superuser", "groups"),
+                "description": "The staff status lets somebody log in here; a role says what they may do then.",
+            },
+        ),
+        ("Dates", {"fields": ("last_login", "date_joined")}),
+    )
+    filter_horizontal = ()
+    formfield_overrides = {ManyToManyField: {"widget": UnfoldAdminCheckboxSelectMultipleWidget}}
+    readonly_fields = ("last_login", "date_joined")
+    list_display = ("username", "email", "roles", "is_staff", "is_superuser", "last_login")
+    list_filter = ("is_staff", "is_superuser", "is_active", "groups")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        users: QuerySet[User] = super().get_queryset(request)
+        return users.prefetch_related("groups")
+
+    @display(description="Roles")
+    def roles(self, user: User) -> str:
+        return ", ".join(sorted(group.name for group in user.groups.all())) or "none"
 
 
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
-    pass
+    filter_horizontal = ()

@@ -65,6 +65,7 @@ class CustomerAdmin(LargeTableAdmin):
     search_fields = ("customer_id__startswith",)
     search_help_text = "The beginning of a customer_id"
     ordering = ("customer_id",)
+    order_in_words = "by customer_id"
     empty_template = "features/admin/no_customers.html"
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[BoundedChangeList]:
@@ -88,7 +89,6 @@ class CustomerAdmin(LargeTableAdmin):
             **self.admin_site.each_context(request),
             "title": customer.pk,
             "opts": self.opts,
-            "original": customer,
             **describe(customer, now=timezone.now()),
         }
         return TemplateResponse(request, "features/admin/customer.html", context)

@@ -33,6 +33,7 @@ class Tile:
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """The index's context, with what the user may see of the store's state."""
+    context = {**context, "title": "Now"}
     if not request.user.has_perm("features.view_customer"):
         return context
     now = timezone.now()

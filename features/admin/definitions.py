@@ -40,11 +40,11 @@ class DefinitionForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ("name", "feature_type", "description", "owner", "unit", "minimum", "maximum", "tags")
         help_texts = {
             "name": "What clients ask for. It can't be changed later.",
-            "feature_type": "Values of these types are written by clients. Behavioral and derived ones are computed.",
+            "feature_type": "Clients write customer and contextual values; the others are computed.",
             "owner": "The team to ask about it.",
             "unit": "Such as days, currency or share.",
-            "minimum": "A client that writes a smaller value is refused.",
-            "maximum": "A client that writes a larger value is refused.",
+            "minimum": "The smallest value; a client that writes a smaller one is refused.",
+            "maximum": "The largest value; a client that writes a larger one is refused.",
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

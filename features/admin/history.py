@@ -34,22 +34,19 @@ class VersionFilter(DropdownFilter):
 
 @admin.register(CustomerFeature)
 class CustomerFeatureAdmin(LargeTableAdmin):
-    list_display = ("moment", "customer", "kind", "values", "recorded_at")
-    list_display_links = ("moment",)
+    list_display = ("timestamp", "customer", "kind", "values", "recorded_at")
+    list_display_links = ("timestamp",)
     list_filter = (("feature_type", ChoicesDropdownFilter), VersionFilter, ("timestamp", DayRangeFilter))
     search_fields = ("customer_id",)
     search_help_text = "The whole customer_id"
     ordering = ("-id",)
+    order_in_words = "the latest to be recorded first"
     empty_template = "features/admin/no_history.html"
-    fields = readonly_fields = ("customer", "kind", "moment", "recorded_at", "features_as_json", "metadata_as_json")
+    fields = readonly_fields = ("customer", "kind", "timestamp", "recorded_at", "features_as_json", "metadata_as_json")
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
         """One customer's rows in the order of their index; all of them in the order they came."""
         return ("-timestamp", "-id") if request.GET.get("q") else self.ordering
-
-    @display(description="Holds from")
-    def moment(self, row: CustomerFeature) -> str:
-        return f"{row.timestamp:%Y-%m-%d %H:%M:%S}"
 
     @display(description="Customer")
     def customer(self, row: CustomerFeature) -> SafeString:
@@ -65,7 +62,7 @@ class CustomerFeatureAdmin(LargeTableAdmin):
         """The first few that are not zero."""
         shown = [f"{name} {value:.3g}" for name, value in row.features.items() if value][:NAMES_SHOWN]
         rest = len(row.features) - len(shown)
-        return ", ".join(shown) + (f" and {rest} more" if rest and shown else "") or f"{rest} zeros"
+        return ", ".join(shown) + (f" and {rest} more" if rest else "") if shown else "all zero"
 
     @display(description="Features")
     def features_as_json(self, row: CustomerFeature) -> SafeString:

@@ -22,7 +22,7 @@ RUNS_PER_ANSWER = 200
 
 
 def progress(run: Run, *, now: datetime) -> dict[str, Any]:
-    """What the page and its refresh show: `percent` of 100, and the rate and the time left in words."""
+    """What the page and its refresh show: `percent` of 100, how far it is, and its pace in words."""
     is_running = run.state == Run.State.RUNNING
     seconds = ((now if is_running else run.updated_at) - run.started_at).total_seconds()
     rate = run.done / seconds if seconds > 0 else 0.0
@@ -31,9 +31,13 @@ def progress(run: Run, *, now: datetime) -> dict[str, Any]:
         "state": run.state,
         "percent": percent(run),
         "text": f"{run.done:,} of {run.total:,}",
-        "rate": f"{rate:,.0f} a second" if run.done and rate >= 1 else "",
-        "left": time_left(run, rate=rate) if is_running else f"took {duration(seconds)}",
+        "pace": in_words(rate, rest=time_left(run, rate=rate) if is_running else f"took {duration(seconds)}"),
     }
+
+
+def in_words(rate: float, *, rest: str) -> str:
+    """The rate where it is worth a number, and the rest of the sentence."""
+    return f"{rate:,.0f} a second, {rest}" if rate >= 1 else rest
 
 
 def percent(run: Run) -> int:
@@ -57,7 +61,6 @@ class RunAdmin(ReadOnlyAdmin):
     list_filter_submit = True
     list_select_related = ("weight_set",)
     ordering = ("-id",)
-    show_full_result_count = False
     show_facets = admin.ShowFacets.NEVER
     empty_template = "features/admin/no_runs.html"
     fields = readonly_fields = ("kind", "shown_state", "bar", "weight_set", "error", "started_at", "updated_at")

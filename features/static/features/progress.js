@@ -8,7 +8,7 @@
             bar.dataset.state = progress.state;
             bar.querySelector("progress").value = progress.percent;
             bar.querySelector('[data-part="percent"]').textContent = `${progress.percent} %`;
-            for (const part of ["text", "rate", "left"]) {
+            for (const part of ["text", "pace"]) {
                 bar.querySelector(`[data-part="${part}"]`).textContent = progress[part];
             }
         }
