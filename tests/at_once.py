@@ -7,15 +7,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
-from typing import Any, TypeVar
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 from django.db import connection, connections
 
 T = TypeVar("T")
 PROJECT = Path(__file__).resolve().parents[1]
-# Nobody listens there.
-NOWHERE = "127.0.0.1:1"
 SET_UP = "import django; django.setup()\n"
 
 
@@ -35,6 +33,20 @@ def at_once(*functions: Callable[[], T]) -> Sequence[T]:
 
     with ThreadPoolExecutor(len(functions)) as threads:
         return list(threads.map(run, functions))
+
+
+def in_a_child(function: Callable[[], object]) -> int:
+    """The exit status of a forked process that runs the function with connections of its own; −9: it was killed."""
+    connections.close_all()
+    connection.close_pool()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            function()
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def in_a_process(code: str, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -60,10 +72,3 @@ def environment_of_tests() -> dict[str, str]:
         "DJANGO_SETTINGS_MODULE": "featurehub.settings",
         "PYTHONWARNINGS": "default",
     }
-
-
-def without_a_server(url: str) -> str:
-    """The URL, at a place where nobody listens."""
-    parts: Any = urlsplit(url)
-    user, separator, _ = parts.netloc.rpartition("@")
-    return str(parts._replace(netloc=f"{user}{separator}{NOWHERE}").geturl())

@@ -1,0 +1,48 @@
+"""A server that is away: its address is one where nobody listens."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.db import connection, connections
+from django.test import override_settings
+
+NOBODY = "127.0.0.1:1"
+
+
+def nobody_at(url: str) -> str:
+    """The URL, at an address where nobody listens."""
+    parts = urlsplit(url)
+    user, separator, _ = parts.netloc.rpartition("@")
+    return parts._replace(netloc=f"{user}{separator}{NOBODY}").geturl()
+
+
+@contextmanager
+def redis_away() -> Iterator[None]:
+    """Redis does not answer, within the block."""
+    cache = {**settings.CACHES["default"], "LOCATION": nobody_at(settings.REDIS_URL)}
+    with override_settings(CACHES={"default": cache}):
+        yield
+
+
+@contextmanager
+def postgres_away() -> Iterator[None]:
+    """PostgreSQL does not answer, within the block; for tests on the `committed` database."""
+    known: dict[str, Any] = connection.settings_dict
+    before = {name: known[name] for name in ("HOST", "PORT", "OPTIONS")}
+    quick = {**known["OPTIONS"], "pool": {**known["OPTIONS"]["pool"], "timeout": 0.3}}
+    host, _, port = NOBODY.partition(":")
+    try:
+        change_database(HOST=host, PORT=port, OPTIONS=quick)
+        yield
+    finally:
+        change_database(**before)
+
+
+def change_database(**changes: Any) -> None:
+    """Lets every connection to come go to another server."""
+    connections.close_all()
+    connection.close_pool()
+    connection.settings_dict.update(changes)

@@ -1,0 +1,213 @@
+"""From marks to published values: nothing is forgotten, whoever dies, is away or does the same work at once."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from threading import Event
+
+import pytest
+import pytest_django
+import redis
+from django.db import transaction
+
+from events.models import DirtyCustomer
+from features import refresh, store
+from features.models import Customer
+from tests.at_once import at_once, in_a_child
+from tests.away import redis_away
+from tests.factories import ago, cached, make_event, make_purchase, rows_of, store_events
+
+pytestmark = pytest.mark.usefixtures("committed")
+
+
+def marked() -> list[str]:
+    return sorted(DirtyCustomer.objects.values_list("customer_id", flat=True))
+
+
+def wait_until(is_so: Callable[[], bool], *, seconds: float = 20) -> None:
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end, "It did not come about."
+        time.sleep(0.02)
+
+
+def test_events_become_values_in_history_and_in_redis() -> None:
+    store_events(make_event(), make_purchase(amount=50.0))
+    assert refresh.refresh_dirty() == 1
+    (row,) = rows_of("c1")
+    assert (row.features["page_views_30d"], row.features["purchase_amount_30d"]) == (1.0, 50.0)
+    assert (cached("c1")["page_views_30d"], cached("c1")["purchase_amount_30d"]) == ("1.0", "50.0")
+    assert (marked(), refresh.refresh_dirty()) == ([], 0)
+
+
+def test_a_customer_with_many_marks_is_computed_once() -> None:
+    for _ in range(3):
+        store_events(make_event())
+    assert refresh.refresh_dirty() == 3
+    assert [row.features["page_views_30d"] for row in rows_of("c1")] == [3.0]
+
+
+def test_the_longest_waiting_come_first_and_the_others_after_them() -> None:
+    for number in range(5):
+        store_events(make_event(customer_id=f"c{number}"))
+    assert [refresh.refresh_dirty(limit=2) for _ in range(4)] == [2, 2, 1, 0]
+    assert [row.customer_id for number in range(5) for row in rows_of(f"c{number}")] == ["c0", "c1", "c2", "c3", "c4"]
+
+
+def test_events_that_change_nothing_append_nothing_and_leave_no_mark() -> None:
+    store_events(make_event())
+    refresh.refresh_dirty()
+    store_events(make_event(timestamp=ago(days=31)))
+    assert refresh.refresh_dirty() == 1
+    assert (len(rows_of("c1")), marked()) == (1, [])
+
+
+def test_an_event_that_comes_while_its_customer_is_computed_is_not_forgotten() -> None:
+    """The computation has read the events already; the mark of the new one is not among those it settles."""
+    store_events(make_event())
+    computed, ingested = Event(), Event()
+
+    def compute_slowly() -> None:
+        with transaction.atomic():
+            refresh.refresh_dirty()
+            computed.set()
+            assert ingested.wait(20)
+
+    def ingest_meanwhile() -> None:
+        assert computed.wait(20)
+        store_events(make_event())
+        ingested.set()
+
+    at_once(compute_slowly, ingest_meanwhile)
+    assert marked() == ["c1"]
+    refresh.refresh_dirty()
+    assert cached("c1")["page_views_30d"] == "2.0"
+
+
+@pytest.mark.parametrize("step", ["compute_from_events", "publish", "settle"])
+def test_what_a_worker_that_died_left_is_done_by_the_next(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    store_events(make_event(), make_event(customer_id="c2"))
+    with monkeypatch.context() as patch:
+        patch.setattr(refresh, step, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        assert in_a_child(refresh.refresh_dirty) == -signal.SIGKILL
+    assert marked() == ["c1", "c2"]
+    wait_until(lambda: refresh.refresh_dirty() == 2)
+    for customer_id in ("c1", "c2"):
+        assert cached(customer_id)["page_views_30d"] == "1.0"
+        assert len(rows_of(customer_id)) == 1
+    assert marked() == []
+
+
+def test_with_redis_away_values_are_in_history_and_published_when_it_is_back() -> None:
+    store_events(make_event())
+    with redis_away(), pytest.raises(store.AWAY):
+        refresh.refresh_dirty()
+    assert (len(rows_of("c1")), marked(), cached("c1")) == (1, ["c1"], {})
+    refresh.refresh_dirty()
+    assert (len(rows_of("c1")), marked(), cached("c1")["page_views_30d"]) == (1, [], "1.0")
+
+
+def test_workers_at_once_share_the_work_and_do_all_of_it() -> None:
+    for number in range(40):
+        store_events(make_event(customer_id=f"c{number}"))
+
+    def work() -> int:
+        return sum(iter(lambda: refresh.refresh_dirty(limit=3), 0))
+
+    done = at_once(work, work, work, work)
+    assert (sum(done) >= 40, marked()) == (True, [])
+    assert [cached(f"c{number}")["page_views_30d"] for number in range(40)] == ["1.0"] * 40
+    assert [len(rows_of(f"c{number}")) for number in range(40)] == [1] * 40
+
+
+def test_every_flow_at_once_ends_with_the_right_values() -> None:
+    """Ingestion, workers, renewals and a full recomputation of the same customers: no deadlock, nothing lost."""
+    names = [f"c{number}" for number in range(10)]
+
+    def ingest() -> None:
+        for _ in range(10):
+            store_events(*(make_event(customer_id=name, timestamp=ago(seconds=1)) for name in reversed(names)))
+
+    def work() -> None:
+        for _ in range(15):
+            refresh.refresh_dirty(limit=7)
+
+    def renew() -> None:
+        for _ in range(5):
+            Customer.objects.filter(pk__in=names[::2]).update(recompute_at=ago(days=1))
+            refresh.refresh_active(limit=3)
+
+    at_once(ingest, ingest, work, work, renew, lambda: refresh.recompute(), lambda: refresh.recompute())
+    while refresh.refresh_dirty():
+        pass
+    assert [cached(name)["page_views_30d"] for name in names] == ["20.0"] * 10
+    assert [rows_of(name)[-1].features["page_views_30d"] for name in names] == [20.0] * 10
+
+
+def test_an_event_dated_ahead_counts_from_its_moment_on_without_another_event() -> None:
+    store_events(make_event(), make_event(timestamp=ago(seconds=-1.5)))
+    refresh.refresh_dirty()
+    assert (cached("c1")["page_views_30d"], marked()) == ("1.0", ["c1"])
+    wait_until(lambda: refresh.refresh_dirty() == 1)
+    assert cached("c1")["page_views_30d"] == "2.0"
+    assert [row.features["page_views_30d"] for row in rows_of("c1")] == [1.0, 2.0]
+
+
+def test_an_event_that_leaves_the_window_counts_no_more_without_another_event() -> None:
+    leaves_in = timedelta(seconds=1.5)
+    store_events(make_event(timestamp=ago(days=30) + leaves_in), make_purchase(amount=5.0))
+    refresh.refresh_dirty()
+    assert cached("c1")["page_views_30d"] == "1.0"
+    wait_until(lambda: refresh.refresh_departed() == 1)
+    assert (cached("c1")["page_views_30d"], cached("c1")["purchases_30d"]) == ("0.0", "1.0")
+    assert refresh.refresh_departed() == 0
+
+
+def test_a_customer_whose_last_event_left_the_window_is_left_alone_after_it() -> None:
+    store_events(make_event(timestamp=ago(days=30) + timedelta(seconds=1.5)))
+    refresh.refresh_dirty()
+    wait_until(lambda: refresh.refresh_departed() == 1)
+    assert cached("c1")["page_views_30d"] == "0.0"
+    assert Customer.objects.get().recompute_at is None
+    assert refresh.refresh_departed() == 0
+
+
+def test_active_customers_are_renewed_before_their_ttl_ends(
+    empty_redis: "redis.Redis[bytes]", settings: pytest_django.Settings
+) -> None:
+    settings.FEATURE_TTL = 3
+    store_events(make_purchase(), make_event(customer_id="c2"))
+    refresh.refresh_dirty()
+    published = {name: cached(name)["_behavioral"] for name in ("c1", "c2")}
+    end = time.monotonic() + 3.5
+    while time.monotonic() < end:
+        refresh.refresh_active()
+        assert all(empty_redis.exists(f"customer_features:{name}") for name in published)
+    assert all(cached(name)["_behavioral"] > stamp for name, stamp in published.items())
+    assert all(len(rows_of(name)) == 1 for name in published)
+
+
+def test_recomputing_as_of_an_earlier_moment_fills_history_and_leaves_the_newest_values() -> None:
+    store_events(make_event(timestamp=ago(days=20)), make_event(timestamp=ago(days=5)))
+    refresh.refresh_dirty()
+    held, moment = cached("c1"), ago(days=10)
+    computed_at = Customer.objects.get().computed_at
+    assert refresh.recompute(as_of=moment) == 1
+    assert [(row.timestamp, row.features["page_views_30d"]) for row in rows_of("c1")][-1] == (moment, 1.0)
+    assert cached("c1") == held
+    assert Customer.objects.get().computed_at == computed_at
+    assert marked() == []
+
+
+def test_recomputing_names_only_those_named_and_tells_its_progress() -> None:
+    store_events(*(make_event(customer_id=f"c{number}") for number in range(4)))
+    chunks: list[int] = []
+    assert refresh.recompute(customer_ids=["c1", "c3", "nobody"], progress=chunks.append) == sum(chunks) == 3
+    assert [bool(cached(f"c{number}")) for number in range(4)] == [False, True, False, True]
+    assert refresh.recompute(progress=chunks.append) == 5
+
+
+def test_recomputing_nobody_is_no_work() -> None:
+    assert refresh.recompute() == refresh.recompute(customer_ids=[]) == 0
