@@ -18,6 +18,7 @@ class WeightSetForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = WeightSet
         fields = ("name", "reason", "monetary_norm")
+        widgets = {"reason": UnfoldAdminTextareaWidget(attrs={"rows": 3})}
 
 
 class WeightForm(forms.ModelForm):  # type: ignore[type-arg]

@@ -13,8 +13,10 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 
 from featurehub.errors import ConflictError
+from features.admin.weight_comparison import comparison_page
 from features.admin.weight_forms import WeightForm, WeightFormSet, WeightSetForm
 from features.admin.weight_steps import person, possible_steps, step_page
+from features.admin.weight_studio import preview_part, studio_page
 from features.models import FeatureType, Run, Weight, WeightSet, WeightSetStep
 from features.registry import registry
 from features.weights import lifecycle
@@ -62,6 +64,7 @@ class WeightSetAdmin(ModelAdmin):
     search_fields = ("name", "reason")
     ordering = ("-id",)
     warn_unsaved_form = True
+    list_before_template = "features/weights/list.html"
     change_form_outer_before_template = "features/weights/life.html"
     change_form_after_template = "features/weights/timeline.html"
 
@@ -132,8 +135,11 @@ class WeightSetAdmin(ModelAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         pages = [
+            path("compare/", self.compare, name="features_weightset_compare"),
             path("progress/<int:run_id>/", self.progress, name="features_weightset_progress"),
             path("<int:pk>/step/<slug:name>/", self.step, name="features_weightset_step"),
+            path("<int:pk>/studio/", self.studio, name="features_weightset_studio"),
+            path("<int:pk>/studio/preview/", self.preview, name="features_weightset_preview"),
         ]
         wrapped = [path(str(page.pattern), self.admin_site.admin_view(page.callback), name=page.name) for page in pages]
         return [*wrapped, *super().get_urls()]
@@ -157,6 +163,15 @@ class WeightSetAdmin(ModelAdmin):
 
     def step(self, request: HttpRequest, pk: int, name: str) -> HttpResponse:
         return step_page(request, pk=pk, name=name, context=self.page_context(request))
+
+    def compare(self, request: HttpRequest) -> HttpResponse:
+        return comparison_page(request, context=self.page_context(request))
+
+    def studio(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return studio_page(request, pk=pk, context=self.page_context(request))
+
+    def preview(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return preview_part(request, pk=pk)
 
     def progress(self, request: HttpRequest, run_id: int) -> HttpResponse:
         """How far the re-scoring is. htmx asks again and again for the part of the page that moves."""

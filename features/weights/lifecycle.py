@@ -40,13 +40,7 @@ def draft(*, version: str, name: str, reason: str, numbers: Weights, by: Actor, 
         weight_set = WeightSet.objects.create(
             version=owner, name=name, reason=reason, monetary_norm=numbers.monetary_norm, origin=origin, created_by=by
         )
-        Weight.objects.bulk_create(
-            Weight(
-                weight_set=weight_set, event_type=event_type, weight=numbers.weight[event_type],
-                norm=numbers.norm[event_type],
-            )
-            for event_type in EVENT_TYPES
-        )  # fmt: skip
+        add_weights(weight_set, numbers=numbers)
         record(weight_set, action=Action.CREATED, by=by, reason=reason)
     return weight_set
 
@@ -59,6 +53,18 @@ def reopen(weight_set_id: int, *, by: Actor, reason: str) -> WeightSet:
             raise ConflictError(f"{weight_set} was activated: it does not change. Make a new draft from it.")
         if weight_set.state != State.DRAFT:
             move(weight_set, State.DRAFT, action=Action.SENT_BACK, by=by, reason=reason)
+    return weight_set
+
+
+def set_numbers(weight_set_id: int, *, numbers: Weights, name: str, by: Actor, reason: str) -> WeightSet:
+    """Gives a set other numbers, as a draft. Raises ConflictError for one that was activated."""
+    with transaction.atomic():
+        weight_set = reopen(weight_set_id, by=by, reason="Its numbers were changed.")
+        changes = {"monetary_norm": numbers.monetary_norm, "name": name, "reason": reason}
+        WeightSet.objects.filter(pk=weight_set.pk).update(**changes)
+        weight_set.weights.all().delete()
+        add_weights(weight_set, numbers=numbers)
+        record(weight_set, action=Action.EDITED, by=by, reason=reason)
     return weight_set
 
 
@@ -188,6 +194,13 @@ def move(weight_set: WeightSet, state: str, *, action: str, by: Actor, reason: s
     record(weight_set, action=action, by=by, reason=reason)
 
 
+def add_weights(weight_set: WeightSet, *, numbers: Weights) -> None:
+    Weight.objects.bulk_create(
+        Weight(weight_set=weight_set, event_type=name, weight=numbers.weight[name], norm=numbers.norm[name])
+        for name in EVENT_TYPES
+    )
+
+
 def record(weight_set: WeightSet, *, action: str, by: Actor, reason: str) -> None:
     WeightSetStep.objects.create(weight_set=weight_set, action=action, by=by, reason=reason)
 
@@ -241,14 +254,3 @@ def check_numbers(weight_set: WeightSet) -> None:
 def start_rescore(run_id: int) -> None:
     """Sends the run to a worker. Where the message is lost, the sweep of unfinished runs sends it again."""
     current_app.send_task(RESCORE_TASK, args=[run_id], queue="batch")
-
-
-def new_from(weight_set: WeightSet, *, by: Actor) -> WeightSet:
-    """A draft with the numbers of another set."""
-    return draft(
-        version=weight_set.version.number,
-        name=f"Copy of {weight_set.name}"[:128],
-        reason=f"Made from {weight_set}",
-        numbers=as_weights(weight_set),
-        by=by,
-    )

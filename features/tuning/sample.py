@@ -1,0 +1,119 @@
+"""The stored activity of all active customers, or of a sample of stated size, as columns in memory for the studio.
+
+Active is who has an event in the window: the others score 0 under any weights, and would only hide what changes.
+Loading takes one query and is done once; moving a slider then costs array arithmetic only. See decision 0011.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from django.conf import settings
+from django.db import connection
+
+from events.event_types import EVENT_TYPES
+from featurehub.snapshot import Snapshot
+from features.formulas import Floats, Ints
+from features.models import Customer, FeatureType
+from features.registry import registry
+
+CUSTOMERS_IN_SAMPLE = 100_000
+# A studio that is open moves on the same customers for this long; one that is opened wants a newer sample.
+SECONDS_IN_MEMORY = 900.0
+SECONDS_WHEN_OPENED = 60.0
+NO_CATEGORY = "no category"
+
+# Ordered by a hash of the id: the same customers every time, and no part of the customers is preferred.
+ACTIVITY = """
+with wanted as materialized (
+    select customer_id from features_customer where recompute_at is not null
+    order by hashtextextended(customer_id, 0) limit %(limit)s
+)
+select wanted.customer_id, page_view, email_open, email_click, form_submit, purchase, login,
+    purchase_amount, last_purchase_us
+from wanted
+cross join lateral (
+    select metadata from features_customerfeature
+    where customer_id = wanted.customer_id and feature_type = %(feature_type)s and version = %(version)s
+    order by "timestamp" desc, id desc
+    limit 1
+) row
+cross join lateral jsonb_to_record(row.metadata -> 'activity') as activity (
+    page_view bigint, email_open bigint, email_click bigint, form_submit bigint, purchase bigint, login bigint,
+    purchase_amount float8, last_purchase_us bigint
+)
+"""
+TOP_CATEGORIES = """
+select distinct on (customer_id) customer_id, category
+from (
+    select customer_id, category, count(*) as events
+    from events_event
+    where "timestamp" between %(oldest)s and %(as_of)s and category is not null
+        and customer_id = any(%(customer_ids)s)
+    group by customer_id, category
+) counted
+order by customer_id, events desc, category
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """Columns of the n customers sampled out of `customers` active ones; moments in microseconds since 1970 UTC."""
+
+    taken_at: datetime
+    customers: int
+    inactive: int
+    customer_ids: list[str]
+    counts: dict[str, Ints]
+    purchase_amount: Floats
+    last_purchase_us: Ints
+    categories: list[str]
+
+    def __len__(self) -> int:
+        return len(self.customer_ids)
+
+
+def load() -> Sample:
+    """The sample as PostgreSQL has it now: four queries, one of them over the window's events for the categories."""
+    as_of = datetime.now(UTC)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            ACTIVITY,
+            {
+                "limit": CUSTOMERS_IN_SAMPLE,
+                "feature_type": FeatureType.BEHAVIORAL.value,
+                "version": registry.get().live[FeatureType.BEHAVIORAL],
+            },
+        )
+        rows = cursor.fetchall()
+    columns = list(zip(*rows, strict=True)) or [()] * (len(EVENT_TYPES) + 3)
+    customer_ids = list(columns[0])
+    counts = columns[1 : 1 + len(EVENT_TYPES)]
+    top = top_categories(customer_ids, as_of=as_of)
+    return Sample(
+        taken_at=as_of,
+        customers=Customer.objects.filter(recompute_at__isnull=False).count(),
+        inactive=Customer.objects.filter(recompute_at__isnull=True, weight_set__isnull=False).count(),
+        customer_ids=customer_ids,
+        counts={name: np.array(column, dtype=np.int64) for name, column in zip(EVENT_TYPES, counts, strict=True)},
+        purchase_amount=np.array(columns[-2], dtype=np.float64),
+        last_purchase_us=np.array(columns[-1], dtype=np.int64),
+        categories=[top.get(customer_id, NO_CATEGORY) for customer_id in customer_ids],
+    )
+
+
+def top_categories(customer_ids: list[str], *, as_of: datetime) -> dict[str, str]:
+    """Each customer's most frequent category in the window; customers without one are left out."""
+    oldest = as_of - timedelta(days=settings.WINDOW_DAYS)
+    with connection.cursor() as cursor:
+        cursor.execute(TOP_CATEGORIES, {"customer_ids": customer_ids, "oldest": oldest, "as_of": as_of})
+        return dict(cursor.fetchall())
+
+
+def current(*, opened: bool = False) -> Sample:
+    """The sample in memory, loaded where it is too old. An empty one is not kept: customers may come any moment."""
+    held = sample.get(younger_than=SECONDS_WHEN_OPENED if opened else None)
+    return held if len(held) else sample.get(younger_than=0)
+
+
+sample = Snapshot(load, seconds=SECONDS_IN_MEMORY)

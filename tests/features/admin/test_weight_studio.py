@@ -1,0 +1,149 @@
+"""The studio's page: its preview, what it says to numbers that can't be used, and saving."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from events.event_types import EVENT_TYPES
+from features.models import WeightSet
+from features.tuning.sample import sample
+from features.weights import active_set, as_weights, lifecycle
+from tests.factories import make_customer, make_weight_set
+from tests.features.admin.test_weight_sets import FIRST, login, numbers
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def no_sample_in_memory() -> Iterator[None]:
+    sample.forget()
+    yield
+    sample.forget()
+
+
+def url(part: str, weight_set: WeightSet) -> str:
+    return reverse(f"admin:features_weightset_{part}", args=[weight_set.pk])
+
+
+def fields(**changes: Any) -> dict[str, Any]:
+    """What the browser posts: the first weights, with `changes` such as weight_login="0.4"."""
+    weights = {f"weight_{name}": value for name, value in FIRST.items()}
+    norms = {f"norm_{name}": 50 for name in EVENT_TYPES}
+    return {**weights, **norms, "monetary_norm": 1000, "threshold": 0.5, "name": "Mine", "reason": "Try", **changes}
+
+
+def test_the_page_offers_the_sets_numbers_and_the_active_ones_as_reference(client: Client) -> None:
+    login(client, "change")
+    page = client.get(url("studio", make_weight_set(weights={"login": (0.7, 12.0)}))).content.decode()
+    assert 'name="weight_login"' in page
+    assert 'value="0.7"' in page
+    assert "active: 0.1" in page
+    assert "Save this draft" in page
+
+
+def test_the_preview_shows_who_moves_and_why(client: Client) -> None:
+    login(client)
+    make_customer("mover", login=10)
+    make_customer("steady", page_view=5)
+    answer = client.post(url("preview", make_weight_set()), fields(weight_login="0.9", norm_login="10"))
+    page = answer.content.decode()
+    assert "all 2 active customers" in page
+    assert "<strong>mover</strong>" in page
+    assert "10 × login +0.867" in page
+    assert 'role="img"' in page
+
+
+def test_a_rising_share_of_clamped_customers_is_warned_of(client: Client) -> None:
+    login(client)
+    make_customer("c1", login=10)
+    weight_set = make_weight_set()
+    assert "More scores are cut at 1" not in client.post(url("preview", weight_set), fields()).content.decode()
+    page = client.post(url("preview", weight_set), fields(weight_login="1.5", norm_login="10")).content.decode()
+    assert "More scores are cut at 1" in page
+    assert "0.0 % → 100.0 %" in page
+
+
+def test_without_customers_the_preview_explains_itself(client: Client) -> None:
+    login(client)
+    page = client.post(url("preview", make_weight_set()), fields()).content.decode()
+    assert "No customer has done anything in the window" in page
+    assert "<svg" not in page
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "sentence"),
+    [
+        ({"weight_login": "-1"}, "weight_login", "A weight is at least 0."),
+        ({"weight_login": "nan"}, "weight_login", "Enter a number, such as 0.25."),
+        ({"norm_login": "0"}, "norm_login", "A norm is greater than 0."),
+        ({"norm_login": "-inf"}, "norm_login", "Enter a number, such as 20."),
+        ({"monetary_norm": "0"}, "monetary_norm", "A norm is greater than 0."),
+        ({"threshold": "7"}, "threshold", "A threshold is a score from 0 to 1."),
+        ({f"weight_{name}": "0" for name in EVENT_TYPES}, "__all__", "All weights are zero"),
+    ],
+)
+def test_numbers_that_cannot_score_are_refused_beside_their_field(
+    client: Client, changes: dict[str, str], field: str, sentence: str
+) -> None:
+    login(client, "add", "change")
+    weight_set = make_weight_set()
+    answer = client.post(url("preview", weight_set), fields(**changes))
+    assert answer.status_code == 400
+    assert sentence in json.loads(answer.content)["errors"][field][0]["message"]
+    assert sentence in client.post(url("studio", weight_set), fields(**changes)).content.decode()
+    assert numbers(weight_set) == FIRST
+
+
+def test_saving_keeps_the_numbers_in_the_draft(client: Client) -> None:
+    login(client, "change")
+    weight_set = make_weight_set()
+    answer = client.post(url("studio", weight_set), fields(weight_login="0.45", monetary_norm="500"))
+    weight_set.refresh_from_db()
+    assert answer.headers["Location"] == f"{url('studio', weight_set)}?saved={weight_set.pk}"
+    assert (numbers(weight_set)["login"], weight_set.monetary_norm) == (0.45, 500.0)
+    assert weight_set.steps.get().action == "edited"
+
+
+def test_saving_a_proposed_set_makes_it_a_draft_again(client: Client) -> None:
+    login(client, "change")
+    weight_set = make_weight_set()
+    lifecycle.propose(weight_set.pk, by=None, reason="Ready")
+    client.post(url("studio", weight_set), fields())
+    weight_set.refresh_from_db()
+    assert weight_set.state == "draft"
+
+
+def test_trying_changes_to_the_active_set_makes_a_new_draft(client: Client) -> None:
+    ann = login(client, "add")
+    active = active_set("1.0")
+    client.post(url("studio", active), fields(weight_login="0.45", copy="1"))
+    made = WeightSet.objects.first()
+    assert made is not None
+    assert (made.state, made.created_by, numbers(made)["login"]) == ("draft", ann, 0.45)
+    assert as_weights(active_set("1.0")) == as_weights(active)
+
+
+def test_saving_needs_a_reason_and_the_permission(client: Client) -> None:
+    login(client, "change")
+    weight_set = make_weight_set()
+    assert "Say why" in client.post(url("studio", weight_set), fields(reason="")).content.decode()
+    login(client, name="viewer")
+    assert client.get(url("studio", weight_set)).status_code == 200
+    assert client.post(url("studio", weight_set), fields()).status_code == 403
+    assert weight_set.steps.count() == 0
+
+
+def test_two_sets_are_compared_side_by_side(client: Client) -> None:
+    login(client)
+    make_customer("c1", login=10)
+    first, second = active_set("1.0"), make_weight_set(weights={"login": (0.77, 10.0)})
+    compare = reverse("admin:features_weightset_compare")
+    for query in ("", f"?left={first.pk}&right={second.pk}"):
+        page = client.get(compare + query).content.decode()
+        assert '<td class="fh-changed">0.77</td>' in page
+        assert "<strong>c1</strong>" in page
+    assert "Select a valid choice" in client.get(f"{compare}?left=x").content.decode()
