@@ -36,7 +36,7 @@ order by 1
 on conflict do nothing
 """
 LOCK_CUSTOMERS = """
-select 1 from features_customer where customer_id = any(%s) order by customer_id for update
+select customer_id from features_customer where customer_id = any(%s) order by customer_id for update
 """
 CONFIRM_COMPUTED = """
 update features_customer customer
@@ -150,10 +150,11 @@ def register(customer_ids: Sequence[str] | None) -> None:
             cursor.execute(REGISTER_CUSTOMERS, [list(customer_ids)])
 
 
-def lock(customer_ids: Sequence[str]) -> None:
-    """Holds the customers until the transaction ends, in one order for everybody."""
+def lock(customer_ids: Sequence[str]) -> set[str]:
+    """Holds the customers until the transaction ends, in one order for everybody. Returns those that there are."""
     with connection.cursor() as cursor:
         cursor.execute(LOCK_CUSTOMERS, [list(customer_ids)])
+        return {customer_id for (customer_id,) in cursor.fetchall()}
 
 
 def database_now() -> datetime:

@@ -4,7 +4,8 @@ Source: the contract's section 3. Every engine fills the same `Activity` columns
 divisions happen here only, so all engines give the same doubles.
 """
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
@@ -92,6 +93,29 @@ class Activity:
             counts={name: column(name) for name in EVENT_TYPES},
             purchase_amount=np.array([record["purchase_amount"] for record in records], dtype=np.float64),
             **{name: column(name) for name in cls.COLUMNS},
+        )
+
+    @classmethod
+    def from_columns(cls, customer_ids: list[str], columns: Mapping[str, Sequence[float]]) -> Self:
+        """Columns from sequences by name, such as rows of a database, transposed."""
+        return cls(
+            customer_ids=customer_ids,
+            counts={name: np.array(columns[name], dtype=np.int64) for name in EVENT_TYPES},
+            purchase_amount=np.array(columns["purchase_amount"], dtype=np.float64),
+            **{name: np.array(columns[name], dtype=np.int64) for name in cls.COLUMNS},
+        )
+
+    def of(self, customer_ids: Collection[str]) -> Self:
+        """The activity of those of its customers that are among `customer_ids`."""
+        if len(self.customer_ids) == len(customer_ids):
+            return self
+        rows = [row for row, customer_id in enumerate(self.customer_ids) if customer_id in customer_ids]
+        return dataclasses.replace(
+            self,
+            customer_ids=[self.customer_ids[row] for row in rows],
+            counts={name: column[rows] for name, column in self.counts.items()},
+            purchase_amount=self.purchase_amount[rows],
+            **{name: getattr(self, name)[rows] for name in self.COLUMNS},
         )
 
     def to_records(self) -> list[dict[str, int | float]]:

@@ -6,7 +6,7 @@ from what PostgreSQL holds, and only then their marks go. A process that dies at
 finds them does the work again, to the same result.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from django.conf import settings
@@ -19,7 +19,6 @@ from events.tombstones import erased_among
 from features import store
 from features.computation import compute_from_events, compute_from_history, database_now, lock, record, register
 from features.engines import postgres
-from features.formulas import Activity
 from features.marks import mark, settle
 from features.models import Customer, Run
 from features.publishing import publish
@@ -88,34 +87,22 @@ def rescore(run: Run, *, limit: int = CUSTOMERS_PER_CHUNK) -> int:
 
 
 def recompute(
-    *, customer_ids: Sequence[str] | None = None, as_of: datetime | None = None, progress: Progress = lambda done: None
+    *, customer_ids: Sequence[str], as_of: datetime | None = None, progress: Progress = lambda done: None
 ) -> int:
-    """Recomputes these (or all) customers from their events, now or as of an earlier moment. Returns how many.
+    """Recomputes these customers from their events, now or as of an earlier moment. Returns how many.
 
-    `progress` is told how many customers each chunk had.
+    For everybody, see `recomputation`. `progress` is told how many customers each chunk had.
     """
-    if customer_ids is not None:
-        customer_ids = sorted(set(customer_ids) - erased_among(customer_ids))
-    register(customer_ids)
+    wanted = sorted(set(customer_ids) - erased_among(customer_ids))
+    register(wanted)
     moment = as_of or database_now()
-    done = 0
-    for activity in activities(customer_ids, as_of=moment):
+    for chunk in store.batched(wanted, CUSTOMERS_PER_CHUNK):
+        activity = postgres.aggregate(chunk, as_of=moment, window_days=settings.WINDOW_DAYS)
         with transaction.atomic():
-            lock(activity.customer_ids)
-            marks = mark(activity.customer_ids)
+            lock(chunk)
+            marks = mark(chunk)
             record(activity, as_of=moment, read_events=True)
-        publish(activity.customer_ids)
+        publish(chunk)
         settle(marks)
-        done += len(activity.customer_ids)
-        progress(len(activity.customer_ids))
-    return done
-
-
-def activities(customer_ids: Sequence[str] | None, *, as_of: datetime) -> Iterator[Activity]:
-    """Chunks of activity from events: of all customers in one pass, of some by their index."""
-    if customer_ids is None:
-        yield from postgres.aggregate_all(as_of=as_of, window_days=settings.WINDOW_DAYS)
-        return
-    for start in range(0, len(customer_ids), CUSTOMERS_PER_CHUNK):
-        chunk = customer_ids[start : start + CUSTOMERS_PER_CHUNK]
-        yield postgres.aggregate(chunk, as_of=as_of, window_days=settings.WINDOW_DAYS)
+        progress(len(chunk))
+    return len(wanted)

@@ -1,15 +1,20 @@
 """Long work: how far it is, when it ends, and when nobody goes on with it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
+from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
-from features.models import Customer, Run, WeightSet
+from features.models import Customer, Run, RunChunk, WeightSet
 
+ENDED_EARLY = "The process that prepared this run ended before it was done. It has changed nothing: start it again."
 STALLED_AFTER = timedelta(seconds=10)
+BY_WORKERS = (Run.Kind.RESCORE, Run.Kind.RECOMPUTE, Run.Kind.THINNING)
+# How long a chunk that was computed is left to its worker, to be published.
+PUBLISHING = timedelta(seconds=15)
 REFRESHES_KEPT = timedelta(days=7)
 
 
@@ -79,7 +84,46 @@ def finish_refresh() -> None:
         refreshes.filter(started_at__lt=Now() - REFRESHES_KEPT).delete()
 
 
-def stalled() -> list[int]:
-    """Runs that should go on but have not for a while."""
-    waiting = Run.objects.filter(kind=Run.Kind.RESCORE, state=Run.State.RUNNING, updated_at__lt=Now() - STALLED_AFTER)
-    return list(waiting.values_list("pk", flat=True))
+def set_total(run: Run, *, total: int) -> None:
+    Run.objects.filter(pk=run.pk).update(total=total, updated_at=Now())
+
+
+def add_chunks(run: Run, *, numbers: Iterable[int]) -> None:
+    """What there is to do, unless the run has done some of it already."""
+    if not run.done:
+        RunChunk.objects.bulk_create([RunChunk(run=run, number=number) for number in numbers], ignore_conflicts=True)
+
+
+def claim_chunk(run: Run) -> RunChunk | None:
+    """The next chunk that nobody has, the caller's until its transaction ends and for as long as publishing takes.
+
+    A claimer that dies in its transaction leaves the chunk at once, one that dies after it when it is due again.
+    """
+    due = run.chunks.filter(due_at__lte=Now()).order_by("number")
+    chunk = due.select_for_update(skip_locked=True).first()
+    if chunk is not None:
+        run.chunks.filter(pk=chunk.pk).update(due_at=Now() + PUBLISHING)
+    return chunk
+
+
+def settle_chunk(chunk: RunChunk, *, done: int) -> None:
+    """The chunk is done, and published. Counted once, whoever was claimed to be dead and was not."""
+    deleted, _ = RunChunk.objects.filter(pk=chunk.pk).delete()
+    if deleted:
+        advance(chunk.run, by=done)
+
+
+def finish_chunks(run: Run) -> bool:
+    """Ends the run where it has no chunk left. Returns whether it was this call that did."""
+    if run.chunks.exists():
+        return False
+    running = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING)
+    running.filter(done__lt=F("total")).update(state=Run.State.FAILED, error=ENDED_EARLY, updated_at=Now())
+    return bool(running.update(state=Run.State.DONE, updated_at=Now()))
+
+
+def stalled() -> list[Run]:
+    """Runs of workers that should go on but have not for a while; those that somebody holds locked do go on."""
+    waiting = Run.objects.filter(kind__in=BY_WORKERS, state=Run.State.RUNNING, updated_at__lt=Now() - STALLED_AFTER)
+    with transaction.atomic():
+        return list(waiting.select_for_update(skip_locked=True))

@@ -181,7 +181,7 @@ def renew(
     script = get_redis_connection("default").register_script(RENEW)
     types = {"fields": [*(f"_{name}" for name in versions), moved], "versions": list(versions.values())}
     head = [settings.FEATURE_TTL, moment_text(as_of), orjson.dumps(types), orjson.dumps(list(wanted))]
-    left = {}
+    left: dict[str, list[bytes] | None] = {}
     for chunk in batched(sequences.items(), CUSTOMERS_PER_SCRIPT):
         keys = [key_of(customer_id) for customer_id, _ in chunk]
         rows = script(keys=keys, args=[*head, *(row_text(sequence) for _, sequence in chunk)])

@@ -8,7 +8,7 @@ from celery import current_app, shared_task
 from django.db import OperationalError
 
 from events.ingest import forget_nudge
-from features import refresh, runs, store
+from features import recomputation, refresh, retention, runs, store
 from features.models import Run
 from features.weights import lifecycle
 
@@ -55,8 +55,48 @@ def activate_due_weights() -> None:
     lifecycle.activate_due(now=datetime.now(UTC))
 
 
+@shared_task(name="features.recompute", autoretry_for=PASSING, retry_backoff=True, max_retries=5)
+def recompute(run_id: int) -> None:
+    """Goes on with a run that recomputes everybody."""
+    go_on(run_id, step=recomputation.load_chunk)
+
+
+@shared_task(name="features.thin_out", autoretry_for=PASSING, retry_backoff=True, max_retries=5)
+def thin_out(run_id: int) -> None:
+    """Goes on with a run that thins out the history."""
+    go_on(run_id, step=retention.thin_out)
+
+
+@shared_task(name="features.thin_history")
+def thin_history() -> None:
+    """Begins to thin out the history past its retention. Sent by beat."""
+    run = retention.begin_thinning(now=datetime.now(UTC))
+    if run is not None:
+        thin_out.delay(run.pk)
+
+
+@shared_task(name="features.maintain_events", autoretry_for=PASSING, retry_backoff=True, max_retries=5)
+def maintain_events() -> None:
+    """Makes months of events ahead and drops expired ones. Sent by beat."""
+    retention.maintain_events(now=datetime.now(UTC))
+
+
+def go_on(run_id: int, *, step: Callable[[Run], int]) -> None:
+    """A turn at a run that is in chunks; another one is sent where something is left."""
+    run = Run.objects.get(pk=run_id)
+    if run.state == Run.State.RUNNING and work(lambda: step(run)):
+        current_app.send_task(TASKS[run.kind], args=[run_id], queue="batch")
+
+
 @shared_task(name="features.resume_runs")
 def resume_runs() -> None:
     """Sends again the runs that nobody has gone on with for a while: their message or worker is gone."""
-    for run_id in runs.stalled():
-        current_app.send_task("features.rescore", args=[run_id], queue="batch")
+    for run in runs.stalled():
+        current_app.send_task(TASKS[run.kind], args=[run.pk], queue="batch")
+
+
+TASKS: dict[str, str] = {
+    Run.Kind.RESCORE: rescore.name,
+    Run.Kind.RECOMPUTE: recompute.name,
+    Run.Kind.THINNING: thin_out.name,
+}

@@ -91,8 +91,9 @@ def test_one_pass_over_everybody_gives_what_reading_some_gives(partitions: None,
         register(CUSTOMERS)
         with connection.cursor() as cursor:
             cursor.execute("set local timezone = 'Asia/Kathmandu'")
-        chunks = list(postgres.aggregate_all(as_of=AS_OF, window_days=30))
-        assert {name: row for chunk in chunks for name, row in records(chunk).items()} == by_customer(log)
+            postgres.aggregate_into("activity", as_of=AS_OF, window_days=30)
+            cursor.execute("select * from activity")
+            assert records(postgres.columns(cursor.fetchall())) == by_customer(log)
 
 
 @given(log=st.lists(events, max_size=20))

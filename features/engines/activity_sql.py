@@ -1,0 +1,86 @@
+"""The one statement that turns events into activity, for every database that speaks SQL.
+
+Moments leave as whole microseconds and sums of amounts as the nearest double, so that every engine hands the formulas
+the same numbers. It is written for PostgreSQL and Spark (with `doubleQuotedIdentifiers`); where their words differ, a
+dialect fills them in.
+"""
+
+from collections.abc import Mapping
+
+from features.formulas import NEVER, Activity
+
+COLUMNS = (
+    "page_view",
+    "email_open",
+    "email_click",
+    "form_submit",
+    "purchase",
+    "login",
+    "purchase_amount",
+    *Activity.COLUMNS,
+)
+
+# `{wanted}` selects the customers, `{events}` what to read of them: both are SQL, as is what a dialect has.
+ACTIVITY = """
+with recent as {materialized} (
+    select customer_id, event_type, "timestamp", session_id, amount, category
+    from {events}
+    where "timestamp" between {oldest} and {as_of} {of_wanted}
+),
+wanted as ({wanted}),
+totals as (
+    select customer_id,
+        count(*) filter (where event_type = 'page_view') as page_view,
+        count(*) filter (where event_type = 'email_open') as email_open,
+        count(*) filter (where event_type = 'email_click') as email_click,
+        count(*) filter (where event_type = 'form_submit') as form_submit,
+        count(*) filter (where event_type = 'purchase') as purchase,
+        count(*) filter (where event_type = 'login') as login,
+        -- `least` passes over nulls: without the zero, a customer who bought nothing would have the largest double.
+        cast(least(coalesce(sum(amount) filter (where event_type = 'purchase'), 0), 1.7976931348623157e308) as {double})
+            as purchase_amount,
+        max("timestamp") filter (where event_type = 'purchase') as last_purchase,
+        min("timestamp") as first_event
+    from recent
+    group by customer_id
+),
+sessions as (
+    select customer_id, count(*) as sessions, {sum_of_lengths} as session_us
+    from (
+        select customer_id, {length} as length
+        from recent
+        where session_id is not null
+        group by customer_id, session_id
+    ) session
+    group by customer_id
+),
+categories as (
+    select customer_id, cast(sum(events) as bigint) as categorised_events, max(events) as top_category_events
+    from (
+        select customer_id, count(*) as events
+        from recent
+        where category is not null
+        group by customer_id, category
+    ) category
+    group by customer_id
+)
+select wanted.customer_id,
+    coalesce(page_view, 0) as page_view, coalesce(email_open, 0) as email_open,
+    coalesce(email_click, 0) as email_click, coalesce(form_submit, 0) as form_submit,
+    coalesce(purchase, 0) as purchase, coalesce(login, 0) as login,
+    coalesce(purchase_amount, 0) as purchase_amount,
+    coalesce({last_purchase_us}, {never}) as last_purchase_us,
+    coalesce({first_event_us}, {never}) as first_event_us,
+    coalesce(sessions, 0) as sessions, coalesce(session_us, 0) as session_us,
+    coalesce(categorised_events, 0) as categorised_events, coalesce(top_category_events, 0) as top_category_events
+from wanted
+left join totals using (customer_id)
+left join sessions using (customer_id)
+left join categories using (customer_id)
+"""
+
+
+def activity_sql(dialect: Mapping[str, str], *, wanted: str, of_wanted: str = "") -> str:
+    """The statement in a dialect; its columns are customer_id and COLUMNS."""
+    # The smallest bigint can't be written as a literal: its digits are read before the sign.
+    return ACTIVITY.format(wanted=wanted, of_wanted=of_wanted, never=f"({NEVER + 1} - 1)", **dialect)

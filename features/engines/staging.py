@@ -1,0 +1,35 @@
+"""The table that an engine leaves everybody's activity in, for engines that can't make it in one statement."""
+
+from collections.abc import Iterable
+
+from django.db import connection
+
+from features.engines.activity_sql import COLUMNS
+from features.formulas import NEVER
+
+MAKE_TABLE = """
+create table {table} (
+    customer_id text, page_view bigint, email_open bigint, email_click bigint, form_submit bigint, purchase bigint,
+    login bigint, purchase_amount float8, last_purchase_us bigint, first_event_us bigint, sessions bigint,
+    session_us bigint, categorised_events bigint, top_category_events bigint
+)
+"""
+# Customers without an event in the window: zeros, and no moments.
+COMPLETE = """
+insert into {table} (customer_id, {columns})
+select customer_id, {nothing} from features_customer
+where not exists (select from {table} staged where staged.customer_id = features_customer.customer_id)
+"""
+COPY = "copy {table} (customer_id, {columns}) from stdin"
+
+
+def fill(table: str, rows: Iterable[tuple[object, ...]]) -> None:
+    """Makes the table of `rows` (customer_id, *COLUMNS), and of zeros for the customers that have none."""
+    names = {"table": connection.ops.quote_name(table), "columns": ", ".join(COLUMNS)}
+    nothing = ", ".join(f"{NEVER}" if name in ("last_purchase_us", "first_event_us") else "0" for name in COLUMNS)
+    with connection.cursor() as cursor:
+        cursor.execute(MAKE_TABLE.format(**names))
+        with cursor.copy(COPY.format(**names)) as copy:
+            for row in rows:
+                copy.write_row(row)
+        cursor.execute(COMPLETE.format(**names, nothing=nothing))

@@ -1,0 +1,105 @@
+"""Recomputing everybody: an engine aggregates the events once, any number of workers load the result in chunks.
+
+The activity stands in a table of its own until the last chunk is computed, appended and published. A worker that dies
+leaves its chunk; whoever claims it next does it again, to the same result. Memory is bounded by the chunk.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+
+from celery import current_app
+from django.conf import settings
+from django.db import connection, transaction
+
+from features import runs
+from features.computation import database_now, lock, record, register
+from features.engines import postgres
+from features.engines.activity_sql import COLUMNS
+from features.formulas import Activity
+from features.models import Customer, Run
+from features.publishing import publish
+
+RECOMPUTE_TASK = "features.recompute"
+# Of the table of activity: about 5,000 customers.
+PAGES_PER_CHUNK = 100
+
+COUNT = "select count(*) from {table}"
+MAKE_CHUNKS = """
+insert into features_runchunk (run_id, number)
+select %(run_id)s, number
+from generate_series(0, (pg_relation_size(%(table)s) / current_setting('block_size')::int - 1) / %(pages)s) number
+where pg_relation_size(%(table)s) > 0
+"""
+READ_CHUNK = "select customer_id, {columns} from {table} where ctid >= %(first)s::tid and ctid < %(last)s::tid"
+
+# Fills the table, as `postgres.aggregate_into` does: (table, as_of=…, window_days=…).
+Engine = Callable[..., None]
+
+
+def begin(*, engine: Engine = postgres.aggregate_into, as_of: datetime | None = None) -> Run:
+    """Aggregates the events of everybody, at `as_of` or now, and leaves the rest to `load_chunk`.
+
+    The run is locked meanwhile: as long as somebody aggregates, nobody takes it for dead.
+    """
+    register(None)
+    moment = as_of or database_now()
+    run = Run.objects.create(kind=Run.Kind.RECOMPUTE, as_of=moment, total=Customer.objects.count())
+    with runs.failing(run), transaction.atomic():
+        Run.objects.select_for_update().get(pk=run.pk)
+        engine(table_of(run), as_of=moment, window_days=settings.WINDOW_DAYS)
+        make_chunks(run)
+        transaction.on_commit(partial(start_loading, run.pk))
+    run.refresh_from_db()
+    return run
+
+
+def table_of(run: Run) -> str:
+    return f"features_activity_of_run_{run.pk}"
+
+
+def make_chunks(run: Run) -> None:
+    """Divides the table of activity among the workers."""
+    table = connection.ops.quote_name(table_of(run))
+    with connection.cursor() as cursor:
+        cursor.execute(COUNT.format(table=table))
+        runs.set_total(run, total=cursor.fetchone()[0])
+        cursor.execute(MAKE_CHUNKS, {"run_id": run.pk, "table": table, "pages": PAGES_PER_CHUNK})
+
+
+def start_loading(run_id: int) -> None:
+    """Wakes a worker. Where the message is lost, the sweep of runs sends it again."""
+    current_app.send_task(RECOMPUTE_TASK, args=[run_id], queue="batch")
+
+
+def load_chunk(run: Run) -> int:
+    """Computes, appends and publishes the next chunk. Returns how many chunks that were: 0 where none is due."""
+    with transaction.atomic():
+        chunk = runs.claim_chunk(run)
+        if chunk is None:
+            finish(run)
+            return 0
+        read = read_chunk(run, number=chunk.number)
+        # Whoever was erased meanwhile is not there to be locked.
+        activity = read.of(lock(read.customer_ids))
+        assert run.as_of is not None
+        record(activity, as_of=run.as_of, read_events=True)
+    publish(activity.customer_ids)
+    runs.settle_chunk(chunk, done=len(read.customer_ids))
+    return 1
+
+
+def read_chunk(run: Run, *, number: int) -> Activity:
+    """The customers on the chunk's pages of the table of activity."""
+    statement = READ_CHUNK.format(table=connection.ops.quote_name(table_of(run)), columns=", ".join(COLUMNS))
+    pages = {"first": f"({number * PAGES_PER_CHUNK},0)", "last": f"({(number + 1) * PAGES_PER_CHUNK},0)"}
+    with connection.cursor() as cursor:
+        cursor.execute(statement, pages)
+        return postgres.columns(cursor.fetchall())
+
+
+def finish(run: Run) -> None:
+    """Ends the run and drops its activity, where no worker still has a chunk."""
+    if runs.finish_chunks(run):
+        with connection.cursor() as cursor:
+            cursor.execute(f"drop table if exists {connection.ops.quote_name(table_of(run))}")

@@ -1,0 +1,136 @@
+"""Recomputing everybody: one aggregation, then chunks that any number of workers load."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from django.db import connection
+from django.db.models.functions import Now
+
+from features import recomputation, refresh, runs
+from features.engines import staging
+from features.engines.activity_sql import COLUMNS
+from features.models import Customer, CustomerFeature, Run, RunChunk
+from tests.factories import ago, cached, make_customer, make_event, make_purchase, rows_of, store_events
+
+pytestmark = pytest.mark.usefixtures("db")
+
+
+def load(run: Run) -> Run:
+    while recomputation.load_chunk(run):
+        pass
+    run.refresh_from_db()
+    return run
+
+
+def tables() -> list[str]:
+    return [name for name in connection.introspection.table_names() if name.startswith("features_activity_of_run")]
+
+
+def test_everybody_is_computed_appended_and_published(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recomputation, "PAGES_PER_CHUNK", 1)
+    for number in range(200):
+        store_events(make_event(customer_id=f"c{number}"), make_purchase(customer_id=f"c{number}", amount=number))
+    run = recomputation.begin()
+    assert RunChunk.objects.filter(run=run).count() > 1
+    run = load(run)
+    assert (run.state, run.done, run.total) == (Run.State.DONE, 200, 200)
+    assert CustomerFeature.objects.filter(feature_type="behavioral").count() == 200
+    assert {cached(f"c{number}")["purchase_amount_30d"] for number in range(200)} == {f"{n}.0" for n in range(200)}
+    assert tables() == []
+
+
+def test_it_gives_what_the_refresh_of_marks_gives() -> None:
+    store_events(make_purchase(amount=12.5, timestamp=ago(days=2)), make_event(session_id="s"), make_event())
+    as_of = ago(seconds=1)
+    refresh.recompute(customer_ids=["c1"], as_of=as_of)
+    expected = rows_of("c1")[0]
+    with connection.cursor() as cursor:
+        cursor.execute("delete from features_customerfeature")
+    load(recomputation.begin(as_of=as_of))
+    (row,) = rows_of("c1")
+    assert (row.features, row.metadata, row.timestamp) == (expected.features, expected.metadata, expected.timestamp)
+
+
+def test_a_customer_whose_events_have_all_left_is_computed_to_zeros() -> None:
+    make_customer("c1", page_view=2)
+    load(recomputation.begin(as_of=ago(days=60)))
+    zeros = rows_of("c1")[-1]
+    assert zeros.features["page_views_30d"] == 0.0
+    assert cached("c1")["page_views_30d"] == "2.0"
+
+
+def test_what_a_refresh_computed_meanwhile_stays_published() -> None:
+    make_customer("c1", page_view=1)
+    run = recomputation.begin()
+    make_customer("c1", page_view=1)
+    load(run)
+    assert cached("c1")["page_views_30d"] == "2.0"
+
+
+def test_a_customer_that_was_erased_meanwhile_does_not_come_back() -> None:
+    make_customer("c1", page_view=1)
+    make_customer("c2", page_view=1)
+    run = recomputation.begin()
+    Customer.objects.filter(pk="c1").delete()
+    CustomerFeature.objects.filter(customer_id="c1").delete()
+    run = load(run)
+    assert rows_of("c1") == []
+    assert (run.state, run.done) == (Run.State.DONE, 2)
+
+
+def test_a_chunk_whose_worker_died_while_publishing_is_done_again_and_counted_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    make_customer("c1", page_view=1)
+    run = recomputation.begin()
+
+    def die(customer_ids: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recomputation, "publish", die)
+        with pytest.raises(SystemExit):
+            recomputation.load_chunk(run)
+    assert recomputation.load_chunk(run) == 0  # left to the worker that has it, for a while
+    RunChunk.objects.update(due_at=Now() - timedelta(seconds=1))
+    assert (load(run).state, run.done) == (Run.State.DONE, 1)
+
+
+def test_a_run_whose_aggregation_fails_says_why_and_leaves_nothing() -> None:
+    def fail(table: str, *, as_of: datetime, window_days: int) -> None:
+        raise RuntimeError("no disk is left")
+
+    with pytest.raises(RuntimeError):
+        recomputation.begin(engine=fail)
+    run = Run.objects.get()
+    assert (run.state, run.error) == (Run.State.FAILED, "no disk is left")
+    assert tables() == []
+
+
+def test_a_run_whose_aggregation_was_killed_ends_as_failed_and_says_what_to_do() -> None:
+    make_customer("c1", page_view=1)
+    run = Run.objects.create(kind=Run.Kind.RECOMPUTE, as_of=ago(), total=1)
+    Run.objects.update(updated_at=ago(minutes=1))
+    assert runs.stalled() == [run]
+    assert recomputation.load_chunk(run) == 0
+    run.refresh_from_db()
+    assert run.state == Run.State.FAILED
+    assert "start it again" in run.error
+
+
+def test_a_run_that_goes_on_is_not_sent_again() -> None:
+    make_customer("c1", page_view=1)
+    recomputation.begin()
+    assert runs.stalled() == []
+
+
+def test_an_engine_that_sees_only_those_with_events_is_completed() -> None:
+    make_customer("c1", page_view=1)
+    make_customer("c2", page_view=1)
+
+    def see_c1(table: str, *, as_of: datetime, window_days: int) -> None:
+        staging.fill(table, [("c1", 5, *[0] * (len(COLUMNS) - 1))])
+
+    load(recomputation.begin(engine=see_c1))
+    assert cached("c1")["page_views_30d"] == "5.0"
+    assert cached("c2")["page_views_30d"] == "0.0"
