@@ -30,3 +30,14 @@ class ApiClient(Client):
 
 def as_body(data: Any) -> bytes:
     return data if isinstance(data, bytes) else orjson.dumps(data)
+
+
+def error_of(response: Any) -> tuple[int, str | None]:
+    """The status and the attr of an answer that is one error in the contract's form."""
+    body = response.json()
+    assert set(body) == {"type", "errors"}
+    (error,) = body["errors"]
+    assert set(error) == {"code", "detail", "attr"}
+    assert error["detail"]
+    assert error["code"]
+    return response.status_code, error["attr"]
