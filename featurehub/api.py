@@ -1,7 +1,7 @@
 """What every endpoint under /api/v1/ shares: JSON by orjson, API keys, one form of error."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
@@ -66,9 +66,14 @@ class ApiView(APIView):
     renderer_classes = (JsonRenderer,)
     parser_classes = (NoParser,)
     content_negotiation_class = OnlyJson
+    http_method_names: Sequence[str] = ("get", "head", "post", "patch", "delete")
+
+    def scope_of(self, method: str | None) -> str | None:
+        """The scope that a method needs, HEAD that of GET; None for a method that is not served."""
+        return self.scopes.get("GET" if method == "HEAD" else str(method))
 
     def check_permissions(self, request: Request) -> None:
-        if request.method in self.scopes:
+        if self.scope_of(request.method) is not None:
             super().check_permissions(request)
 
 

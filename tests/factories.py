@@ -11,7 +11,6 @@ from django_redis import get_redis_connection
 from events.ingest import Ingested, ingest
 from events.models import Event
 from events.validation import NewEvent
-from featurehub.access.authentication import clients
 from featurehub.access.models import Scope, create_api_key
 from features import refresh
 from features.formulas import Weights
@@ -28,8 +27,7 @@ def ago(**duration: float) -> datetime:
 
 
 def make_client(*scopes: str) -> ApiClient:
-    """A client with a new key of these scopes, known at once."""
-    clients.forget()
+    """A client with a new key of these scopes."""
     _, key = create_api_key("test", scopes=[str(scope) for scope in scopes or (Scope.READ,)])
     return ApiClient(key=key)
 
