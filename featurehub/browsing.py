@@ -1,7 +1,7 @@
 """Admin classes for what is looked at but not edited here, and for tables too large to be counted."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from typing import Any
 
 from django.contrib import admin, messages
@@ -97,19 +97,17 @@ class DayRangeFilter(RangeDateFilter):
     """From the beginning of one day to the end of another, UTC; what is no date is left out."""
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        first = self.day("from")
-        last = self.day("to")
+        first, last = self.day("from"), self.day("to")
         if first is not None:
-            queryset = queryset.filter(**{f"{self.field_path}__gte": first})
+            queryset = queryset.filter(**{f"{self.field_path}__gte": datetime.combine(first, time.min, tzinfo=UTC)})
         if last is not None:
-            queryset = queryset.filter(**{f"{self.field_path}__lt": last + timedelta(days=1)})
+            queryset = queryset.filter(**{f"{self.field_path}__lte": datetime.combine(last, time.max, tzinfo=UTC)})
         return queryset
 
-    def day(self, which: str) -> datetime | None:
-        """The first moment of the day that was typed, or None."""
+    def day(self, which: str) -> date | None:
+        """The day that was typed, or None."""
         try:
-            day = parse_date(str(self.used_parameters.get(f"{self.parameter_name}_{which}")))
-            return None if day is None else datetime.combine(day, time.min, tzinfo=UTC)
+            return parse_date(str(self.used_parameters.get(f"{self.parameter_name}_{which}")))
         except ValueError:
             return None
 

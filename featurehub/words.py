@@ -3,6 +3,7 @@
 from datetime import datetime
 
 MINUTE, HOUR, DAY = 60, 3_600, 86_400
+TINY, HUGE = 1e-6, 1e15
 
 
 def duration(seconds: float) -> str:
@@ -23,7 +24,9 @@ def ago(moment: datetime, now: datetime) -> str:
 
 
 def brief(number: float) -> str:
-    """Whole numbers as they are, others with four significant digits."""
-    if number == int(number) and abs(number) < 1e15:
+    """Whole numbers as they are, others with four significant digits, or two decimals where they are larger."""
+    if abs(number) >= HUGE or 0 < abs(number) < TINY:
+        return f"{number:.4g}"
+    if number == int(number):
         return f"{int(number):,}"
     return f"{number:,.4g}" if abs(number) < 1_000 else f"{number:,.2f}"

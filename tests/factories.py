@@ -11,6 +11,7 @@ from django_redis import get_redis_connection
 from events.ingest import Ingested, ingest
 from events.models import Event
 from events.validation import NewEvent
+from featurehub.access.authentication import clients
 from featurehub.access.models import Scope, create_api_key
 from features import refresh
 from features.formulas import Weights
@@ -27,7 +28,8 @@ def ago(**duration: float) -> datetime:
 
 
 def make_client(*scopes: str) -> ApiClient:
-    """A client with a new key of these scopes."""
+    """A client with a new key of these scopes, known at once."""
+    clients.forget()
     _, key = create_api_key("test", scopes=[str(scope) for scope in scopes or (Scope.READ,)])
     return ApiClient(key=key)
 

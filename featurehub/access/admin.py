@@ -1,5 +1,7 @@
 """Who may do what: API keys for programs, users and roles for people."""
 
+from typing import Any
+
 from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
@@ -12,6 +14,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import RadioFilter
 from unfold.dataclasses import UnfoldAction
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
@@ -45,11 +48,25 @@ class ApiKeyForm(ModelForm):  # type: ignore[type-arg]
         help_texts = {"name": "The program that is going to use it."}
 
 
+class StateFilter(RadioFilter):
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("valid", "Valid"), ("revoked", "Revoked")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> QuerySet[ApiKey]:
+        is_valid = {"valid": True, "revoked": False}.get(self.value())
+        return queryset if is_valid is None else queryset.filter(revoked_at__isnull=is_valid)
+
+
 @admin.register(ApiKey)
 class ApiKeyAdmin(ModelAdmin):
     form = ApiKeyForm
     list_display = ("name", "shown_prefix", "shown_scopes", "state", "created_at", "revoked_at")
-    list_filter = ("revoked_at",)
+    list_filter = (StateFilter,)
+    list_filter_submit = True
+    show_facets = admin.ShowFacets.NEVER
     search_fields = ("name", "prefix")
     ordering = ("-id",)
     fields = ("name", "scopes")

@@ -32,7 +32,7 @@ class ActivityFilter(RadioFilter):
         return [
             ("active", f"Events in the last {settings.WINDOW_DAYS} days"),
             ("quiet", f"None in the last {settings.WINDOW_DAYS} days"),
-            ("behind", "Active, but last renewed more than a TTL ago"),
+            ("behind", "Active, but dropped by Redis"),
         ]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Customer]) -> QuerySet[Customer]:
@@ -71,19 +71,15 @@ class CustomerAdmin(LargeTableAdmin):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[BoundedChangeList]:
         return ScoredChangeList
 
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         """The page of one customer; there is nothing to change here."""
         if not self.has_view_permission(request):
             raise PermissionDenied
-        customer = self.find(request, unquote(object_id or ""))
+        customer = self.find(request, unquote(object_id))
         if customer is None:
-            answer: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, unquote(object_id or ""))
+            answer: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, unquote(object_id))
             return answer
         context = {
             **self.admin_site.each_context(request),

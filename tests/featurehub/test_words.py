@@ -1,0 +1,28 @@
+"""Numbers and moments as people read them."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from featurehub.words import ago, brief, duration
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0, "0 s"), (59.4, "59 s"), (60, "1 min 0 s"), (3_599, "59 min 59 s"), (3_600, "1 h 0 min"), (90_000, "1 d 1 h")],
+)
+def test_a_duration_is_told_in_its_largest_units(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_a_moment_ahead_of_our_clock_was_just_now() -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    assert ago(now + timedelta(seconds=3), now) == "0 s ago"
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0.0, "0"), (12_345.0, "12,345"), (0.3, "0.3"), (1 / 3, "0.3333"), (1234.567, "1,234.57"), (1e300, "1e+300")],
+)
+def test_a_number_is_brief(number: float, text: str) -> None:
+    assert brief(number) == text
