@@ -6,6 +6,7 @@ import msgspec
 from rest_framework import serializers
 
 from events.validation import EVENTS_PER_REQUEST, Moment, NewEvent
+from features.coverage import Coverage, Coverages
 from features.models import CustomerFeature, FeatureDefinition
 
 CUSTOMERS_PER_BATCH = 1_000
@@ -125,18 +126,39 @@ class ExplanationSerializer(serializers.Serializer[Any]):
 
 
 class DefinitionSerializer(serializers.ModelSerializer[FeatureDefinition]):
+    """Takes the measured `coverages` in its context."""
+
     versions: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
         many=True, read_only=True, slug_field="number"
     )
+    since_version = serializers.SerializerMethodField()
+    coverage = serializers.SerializerMethodField()
+    median_age_seconds = serializers.SerializerMethodField()
 
     class Meta:
         model = FeatureDefinition
         fields = (
             "name", "feature_type", "description", "owner", "unit", "minimum", "maximum", "tags", "versions",
+            "since_version", "coverage", "median_age_seconds",
         )  # fmt: skip
+
+    def get_since_version(self, definition: FeatureDefinition) -> str | None:
+        numbers = [version.number for version in definition.versions.all()]
+        return min(numbers, key=lambda number: [int(part) for part in number.split(".")], default=None)
+
+    def get_coverage(self, definition: FeatureDefinition) -> float | None:
+        return self.coverage_of(definition).share
+
+    def get_median_age_seconds(self, definition: FeatureDefinition) -> float | None:
+        return self.coverage_of(definition).median_age_seconds
+
+    def coverage_of(self, definition: FeatureDefinition) -> Coverage:
+        coverages: Coverages = self.context["coverages"]
+        return coverages.of(definition.name)
 
 
 class DefinitionsSerializer(serializers.Serializer[Any]):
+    sampled_customers = serializers.IntegerField()
     results = DefinitionSerializer(many=True)
 
 

@@ -1,0 +1,76 @@
+"""How many customers have a value of each feature, and how old it is: from a sample, at a cost that does not grow."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from statistics import median
+
+from django.db import connection
+
+from featurehub.snapshot import Snapshot
+from features.publishing import current_values
+
+SAMPLE = 1_000
+# Blocks of the table at random that hold about twice SAMPLE rows; all of a small table. A tablesample takes no
+# subquery, so its share is asked for first.
+SHARE = "select least(100, 200.0 * %s / greatest(reltuples, 1)) from pg_class where oid = 'features_customer'::regclass"
+SAMPLED = "select customer_id from features_customer tablesample system (%s) limit %s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverage:
+    """`share` of the sampled customers that have a value of a feature, 0 to 1; `median_age_seconds` of those values.
+
+    Both None where nothing could be sampled or nobody has one.
+    """
+
+    share: float | None
+    median_age_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Coverages:
+    """Coverage by feature name, in a sample of this many customers."""
+
+    customers: int
+    by_name: Mapping[str, Coverage]
+
+    def of(self, name: str) -> Coverage:
+        """The coverage of a feature, also of one that nobody has."""
+        return self.by_name.get(name, Coverage(share=0.0 if self.customers else None, median_age_seconds=None))
+
+
+def measure() -> Coverages:
+    """Coverage and age in a random sample of at most SAMPLE customers. Three queries."""
+    customer_ids = sample()
+    now = datetime.now(UTC)
+    counts: Counter[str] = Counter()
+    ages: defaultdict[str, list[float]] = defaultdict(list)
+    for by_type in current_values(customer_ids).values():
+        for published in by_type:
+            if published.as_of is not None:
+                counts.update(list(published.features))
+                age = (now - published.as_of).total_seconds()
+                for name in published.features:
+                    ages[name].append(age)
+    return Coverages(
+        customers=len(customer_ids),
+        by_name={
+            name: Coverage(share=number / len(customer_ids), median_age_seconds=median(ages[name]))
+            for name, number in counts.items()
+        },
+    )
+
+
+def sample() -> list[str]:
+    """Customers, in blocks as they lie in the table: cheap, and random enough for a share."""
+    with connection.cursor() as cursor:
+        cursor.execute(SHARE, [SAMPLE])
+        (share,) = cursor.fetchone()
+        cursor.execute(SAMPLED, [share, SAMPLE])
+        return [customer_id for (customer_id,) in cursor.fetchall()]
+
+
+# Measured at most this often, whoever asks.
+coverages = Snapshot(measure, seconds=30.0)
