@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
 import msgspec
+import orjson
 
 from featurehub.errors import InvalidError
 
@@ -114,11 +115,14 @@ def check_metadata(metadata: dict[str, Any]) -> None:
 
 
 def encode_metadata(metadata: dict[str, Any]) -> bytes:
-    """JSON as it is stored. Raises InvalidError where a value has no JSON form."""
+    """JSON as it is stored. Raises InvalidError where a value has no JSON form that every reader of it can take.
+
+    By orjson, which refuses what would break those: whole numbers beyond 64 bits, and more than 254 levels.
+    """
     try:
-        return msgspec.json.encode(metadata)
-    except (TypeError, ValueError, RecursionError, OverflowError) as error:
-        raise InvalidError(f"The metadata is not JSON: {error}", attr="metadata") from None
+        return orjson.dumps(metadata)
+    except TypeError as error:
+        raise InvalidError(f"The metadata is not JSON that can be kept: {error}.", attr="metadata") from None
 
 
 def texts(value: object) -> Iterable[str]:
