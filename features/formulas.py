@@ -144,7 +144,7 @@ def unclamped_score(counts: Mapping[str, Ints], *, weights: Weights) -> Floats:
     return np.minimum(total, LARGEST)
 
 
-def recency_score(last_purchase_us: Ints, *, as_of_us: int, window_days: int) -> Floats:
+def recency_score(last_purchase_us: Ints, *, as_of_us: int | Ints, window_days: int) -> Floats:
     """1 − (as_of − last purchase) / window; 0 without a purchase in the window."""
     bought = last_purchase_us != NEVER
     age = np.where(bought, as_of_us - np.where(bought, last_purchase_us, 0), 0)

@@ -1,13 +1,15 @@
 """From history to the online store: what is published is what PostgreSQL holds, never what a process has in memory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import numpy as np
 from django.conf import settings
 
 from features import history, store
-from features.formulas import RFM_SCORE, microseconds, recency_score, rfm_score
+from features.formulas import RFM_SCORE, Floats, microseconds, recency_score, rfm_score
 from features.history import Latest
 from features.models import FeatureType
 from features.registry import registry
@@ -26,14 +28,15 @@ def publish(customer_ids: Sequence[str]) -> None:
 def current_values(customer_ids: Sequence[str]) -> dict[str, list[Published]]:
     """The newest values of each customer, one entry a live feature type, also where there are none. One query."""
     live = registry.get().live
-    stored = {name: version for name, version in live.items() if name != FeatureType.DERIVED}
-    rows = history.latest(customer_ids, versions=stored)
-    values = {customer_id: {name: absent(name) for name in live} for customer_id in customer_ids}
+    nothing = {name: absent(name) for name in live}
+    values = {customer_id: dict(nothing) for customer_id in customer_ids}
+    rows = history.latest(customer_ids, versions={name: live[name] for name in live if name != FeatureType.DERIVED})
+    computed = [row for row in rows if row.feature_type == FeatureType.BEHAVIORAL]
+    for row, by_type in zip(computed, as_computed(computed, live=live), strict=True):
+        values[row.customer_id] |= by_type
     for row in rows:
-        values[row.customer_id][row.feature_type] = as_computed(row)
-    if FeatureType.DERIVED in live:
-        for by_type in values.values():
-            by_type[FeatureType.DERIVED] = derived(by_type[FeatureType.BEHAVIORAL], version=live[FeatureType.DERIVED])
+        if row.feature_type != FeatureType.BEHAVIORAL:
+            values[row.customer_id][row.feature_type] = as_stored(row, as_of=row.timestamp)
     return {customer_id: list(by_type.values()) for customer_id, by_type in values.items()}
 
 
@@ -42,39 +45,50 @@ def absent(feature_type: str) -> Published:
     return Published(feature_type=feature_type, version=None, as_of=None, sequence=0, features={}, metadata={})
 
 
-def as_computed(row: Latest) -> Published:
-    """A row's values at the moment they were last computed: only time has moved them since they were appended."""
-    as_of = row.timestamp
-    features: Mapping[str, float] = row.features
-    metadata: Mapping[str, Any] = row.metadata
-    if row.feature_type == FeatureType.BEHAVIORAL and row.computed_at is not None:
-        as_of = max(row.timestamp, row.computed_at)
-        last_purchase_us = np.array([row.metadata["activity"]["last_purchase_us"]])
-        recency = recency_score(last_purchase_us, as_of_us=microseconds(as_of), window_days=settings.WINDOW_DAYS)
-        features = {**row.features, "recency_score": float(recency[0])}
-        metadata = {**row.metadata, "weight_set": row.weight_set_id}
+def as_stored(row: Latest, *, as_of: datetime, **changed: Any) -> Published:
+    """A row's values, with the features or the metadata `changed`."""
     return Published(
         feature_type=row.feature_type,
         version=row.version,
         as_of=as_of,
         sequence=row.id,
-        features=features,
-        metadata=metadata,
+        **{"features": row.features, "metadata": row.metadata, **changed},
     )
 
 
-def derived(behavioral: Published, *, version: str) -> Published:
-    """The derived values, from the behavioral ones of the same moment."""
-    if behavioral.as_of is None:
-        return absent(FeatureType.DERIVED)
-    names = ("recency_score", "frequency_score", "monetary_score")
-    recency, frequency, monetary = (np.array([behavioral.features[name]]) for name in names)
-    score = rfm_score(recency, frequency=frequency, monetary=monetary)
-    return Published(
+def as_computed(rows: Sequence[Latest], *, live: Mapping[str, str]) -> Iterator[dict[str, Published]]:
+    """For each behavioral row its values, and those derived from them, at the moment up to which they are known to
+    hold: only time has moved them since they were appended."""
+    moments = [max(row.timestamp, row.computed_at or row.timestamp) for row in rows]
+    recency = recency_score(
+        np.array([row.metadata["activity"]["last_purchase_us"] for row in rows], dtype=np.int64),
+        as_of_us=np.array([microseconds(moment) for moment in moments], dtype=np.int64),
+        window_days=settings.WINDOW_DAYS,
+    )
+    scores = rfm_score(recency, frequency=column(rows, "frequency_score"), monetary=column(rows, "monetary_score"))
+    for row, as_of, moved, score in zip(rows, moments, recency.tolist(), scores.tolist(), strict=True):
+        behavioral = as_stored(
+            row,
+            as_of=as_of,
+            features={**row.features, "recency_score": moved},
+            metadata=row.metadata if row.weight_set_id is None else {**row.metadata, "weight_set": row.weight_set_id},
+        )
+        yield {row.feature_type: behavioral, **derived(behavioral, score=score, live=live)}
+
+
+def derived(behavioral: Published, *, score: float, live: Mapping[str, str]) -> dict[str, Published]:
+    """The derived values of a behavioral row's moment, where derived values are live."""
+    if FeatureType.DERIVED not in live:
+        return {}
+    values = replace(
+        behavioral,
         feature_type=FeatureType.DERIVED,
-        version=version,
-        as_of=behavioral.as_of,
-        sequence=behavioral.sequence,
-        features={RFM_SCORE: float(score[0])},
+        version=live[FeatureType.DERIVED],
+        features={RFM_SCORE: score},
         metadata={},
     )
+    return {FeatureType.DERIVED: values}
+
+
+def column(rows: Sequence[Latest], name: str) -> Floats:
+    return np.array([row.features[name] for row in rows])

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any, TypeVar
 
+import msgspec
 import orjson
 from django.conf import settings
 from django_redis import get_redis_connection
@@ -18,6 +19,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from features.formulas import EPOCH, microseconds
+from features.reading import Row, hmget_each
 from features.registry import registry
 
 T = TypeVar("T")
@@ -40,17 +42,21 @@ local function is_newer(held, new)
 end
 local published = 0
 for i, key in ipairs(KEYS) do
-  local held_any = false
-  for _, part in ipairs(cjson.decode(ARGV[i + 2])) do
-    local held = redis.call('HGET', key, part[1])
-    if not held or is_newer(held, part[2]) then
-      redis.call('HSET', key, part[1], part[2], unpack(part[3]))
+  local parts, fields, new, holds_any = cmsgpack.unpack(ARGV[i + 2]), {}, {}, false
+  for n, part in ipairs(parts) do fields[n] = part[1] end
+  local held = redis.call('HMGET', key, unpack(fields))
+  for n, part in ipairs(parts) do
+    if not held[n] or is_newer(held[n], part[2]) then
+      held[n] = part[2]
       published = published + 1
+      new[#new + 1] = part[1]
+      new[#new + 1] = part[2]
+      for _, text in ipairs(part[3]) do new[#new + 1] = text end
     end
-    held = redis.call('HGET', key, part[1])
-    if held ~= '' then held_any = true end
+    if held[n] ~= '' then holds_any = true end
   end
-  redis.call('EXPIRE', key, held_any and ARGV[1] or math.min(ARGV[1], ARGV[2]))
+  for first = 1, #new, 4000 do redis.call('HSET', key, unpack(new, first, math.min(first + 3999, #new))) end
+  redis.call('EXPIRE', key, holds_any and ARGV[1] or math.min(ARGV[1], ARGV[2]))
 end
 return published
 """
@@ -90,7 +96,7 @@ return rows
 # Writes the values that time has moved, where the hash still holds the row that they were moved from.
 MOVE = """
 for i, key in ipairs(KEYS) do
-  for _, part in ipairs(cjson.decode(ARGV[i + 1])) do
+  for _, part in ipairs(cmsgpack.unpack(ARGV[i + 1])) do
     local held = redis.call('HGET', key, part[1])
     if held and string.sub(held, 18) == string.sub(part[2], 18) and held < part[2] then
       redis.call('HSET', key, part[1], part[2], unpack(part[3]))
@@ -98,13 +104,6 @@ for i, key in ipairs(KEYS) do
   end
   redis.call('EXPIRE', key, ARGV[1])
 end
-"""
-
-# One round trip and one command for a batch: the server does the look-ups.
-READ = """
-local rows = {}
-for i, key in ipairs(KEYS) do rows[i] = redis.call('HMGET', key, unpack(ARGV)) end
-return rows
 """
 
 
@@ -165,7 +164,7 @@ def publish(values: Mapping[str, Sequence[Published]]) -> int:
     published = 0
     for chunk in batched(values.items(), CUSTOMERS_PER_SCRIPT):
         keys = [key_of(customer_id) for customer_id, _ in chunk]
-        parts = [orjson.dumps([encode(part) for part in by_type]) for _, by_type in chunk]
+        parts = [msgspec.msgpack.encode([encode(part) for part in by_type]) for _, by_type in chunk]
         published += int(script(keys=keys, args=[settings.FEATURE_TTL, ABSENT_SECONDS, *parts]))
     return published
 
@@ -204,7 +203,7 @@ def move(
         for customer_id, by_type in chunk:
             row = moment + row_text(sequences[customer_id])
             parts = [(f"_{name}", row + version, pairs(by_type[name])) for name, version in versions.items()]
-            args.append(orjson.dumps(parts))
+            args.append(msgspec.msgpack.encode(parts))
         script(keys=[key_of(customer_id) for customer_id, _ in chunk], args=[settings.FEATURE_TTL, *args])
 
 
@@ -219,15 +218,9 @@ def encode(part: Published) -> tuple[str, str, list[str]]:
     return field, stamp(part), [f"{field}:metadata", orjson.dumps(part.metadata).decode(), *pairs(part.features)]
 
 
-def read(customer_ids: Sequence[str], fields: Sequence[str]) -> list[list[bytes | None]]:
-    """The fields of each customer in the order asked: one command, however many customers."""
-    client = get_redis_connection("default")
-    if len(customer_ids) == 1:
-        return [client.hmget(key_of(customer_ids[0]), fields)]
-    rows: list[list[bytes | None]] = client.register_script(READ)(
-        keys=[key_of(customer_id) for customer_id in customer_ids], args=fields
-    )
-    return rows
+def read(customer_ids: Sequence[str], fields: Sequence[str]) -> list[Row]:
+    """The fields of each customer in the order asked: one round trip, however many customers."""
+    return hmget_each([PREFIX + customer_id for customer_id in customer_ids], tuple(fields))
 
 
 def forget(customer_ids: Iterable[str]) -> int:

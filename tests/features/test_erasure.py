@@ -9,7 +9,7 @@ from django.db import connections, transaction
 from django.db.models.functions import Now
 
 from events.models import DirtyCustomer, ErasedCustomer, Event
-from features import publishing, refresh, store
+from features import publishing, recomputation, refresh, store
 from features.erasure import erase_customer
 from features.models import Customer, CustomerFeature
 from tests.factories import cached, make_customer, make_event, store_events
@@ -41,7 +41,9 @@ def test_a_publication_that_comes_late_is_deleted_by_the_mark_that_is_left(db: N
 def test_recomputing_everybody_does_not_bring_the_customer_back(db: None) -> None:
     make_customer("c1", page_view=1)
     erase_customer("c1")
-    refresh.recompute()
+    run = recomputation.begin()
+    while recomputation.load_chunk(run):
+        pass
     refresh.recompute(customer_ids=["c1"])
     assert everything_of("c1") == NOTHING
 

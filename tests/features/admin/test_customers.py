@@ -1,0 +1,228 @@
+"""Customers in the admin: the list, and the page of one."""
+
+import re
+
+import pytest
+from django.contrib.admin.utils import quote
+from django.test import Client
+from django.urls import reverse
+from django_redis import get_redis_connection
+from pytest_django import DjangoAssertNumQueries
+
+from features.client_values import set_customer_features
+from features.models import Customer, WeightSet
+from features.weights import lifecycle
+from tests.away import redis_away
+from tests.factories import ago, make_customer, make_event, make_purchase, make_weight_set
+from tests.staff import log_in
+
+pytestmark = pytest.mark.django_db
+LIST = "/admin/features/customer/"
+CLAMPED = {"page_view": 100, "email_open": 50, "form_submit": 20, "purchase": 10, "login": 30}
+
+
+@pytest.fixture
+def viewer() -> Client:
+    return log_in("viewer")
+
+
+def url(customer_id: str) -> str:
+    return reverse("admin:features_customer_change", args=[quote(customer_id)])
+
+
+def page_of(client: Client, customer_id: str) -> str:
+    """The text of the page, blanks as one."""
+    response = client.get(url(customer_id))
+    assert response.status_code == 200
+    return " ".join(response.content.decode().split())
+
+
+def listed(client: Client, query: str = "") -> dict[str, float | None]:
+    """Customer → score, from top to bottom."""
+    response = client.get(f"{LIST}?{query}")
+    assert response.status_code == 200
+    return {row.pk: row.score for row in response.context["cl"].result_list}
+
+
+# --- The list ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_list_shows_each_customers_score(viewer: Client) -> None:
+    make_customer("b", page_view=50)
+    make_customer("a", login=30)
+    assert listed(viewer) == {"a": pytest.approx(0.1), "b": pytest.approx(0.15)}
+
+
+def test_a_customer_without_a_score_is_not_a_customer_with_zero(viewer: Client) -> None:
+    set_customer_features("written", feature_type="customer", version="1.0", features={"tenure_days": 3.0})
+    make_customer("quiet", events=[make_event(timestamp=ago(days=40))])
+    assert listed(viewer) == {"quiet": 0.0, "written": None}
+
+
+def test_the_search_takes_the_beginning_of_an_id(viewer: Client) -> None:
+    for customer_id in ("shop-1", "shop-2", "other", "a%b", "a_b", "axb"):
+        make_customer(customer_id, login=1)
+    assert list(listed(viewer, "q=shop-")) == ["shop-1", "shop-2"]
+    assert list(listed(viewer, "q=hop")) == []
+    assert list(listed(viewer, "q=a%25")) == ["a%b"]
+    assert list(listed(viewer, "q=a_")) == ["a_b"]
+
+
+def test_the_activity_filter_tells_active_from_quiet_customers(viewer: Client) -> None:
+    make_customer("active", login=1)
+    make_customer("quiet", events=[make_event(timestamp=ago(days=40))])
+    assert list(listed(viewer, "activity=active")) == ["active"]
+    assert list(listed(viewer, "activity=quiet")) == ["quiet"]
+    assert list(listed(viewer, "activity=behind")) == []
+    assert list(listed(viewer, "activity=x")) == ["active", "quiet"]
+
+
+def test_the_list_costs_no_more_for_more_customers(
+    viewer: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    for number in range(30):
+        make_customer(f"c{number}", login=1)
+    with django_assert_max_num_queries(14):
+        assert len(listed(viewer)) == 30
+
+
+def test_with_redis_away_the_list_is_there(viewer: Client) -> None:
+    make_customer("a", login=30)
+    with redis_away():
+        assert listed(viewer) == {"a": pytest.approx(0.1)}
+
+
+def test_without_customers_the_list_says_how_to_get_some(viewer: Client) -> None:
+    page = viewer.get(LIST).content.decode()
+    assert "No customers yet" in page
+    assert "load_demo" in page
+
+
+@pytest.mark.parametrize("query", ["q=%00", "p=x", "activity=%00", "weight_set__exact=x", "recompute_at__isnull=1"])
+def test_an_odd_address_is_no_error_page(viewer: Client, query: str) -> None:
+    make_customer("a", login=1)
+    assert viewer.get(f"{LIST}?{query}", follow=True).status_code == 200
+
+
+# --- The page ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_shows_the_score_and_each_event_types_part_in_it(viewer: Client) -> None:
+    make_customer("a", page_view=50, login=15, email_click=3)
+    page = page_of(viewer, "a")
+    assert re.search(r'<data id="score" value="0\.2[0-9]*">0\.200</data>', page)
+    parts = dict(re.findall(r'class="hub-(\w+)" style="width: ([\d.]+)%"', page))
+    assert parts == {"page_view": "15.0", "login": "5.0"}
+    rows = re.findall(r"</i>([\w ]+)</th> <td[^>]*>(\d+) ÷ (\d+)</td>", page)
+    assert ("page view", "50", "100") in rows
+    assert ("email click", "3", "20") in rows
+    assert len(rows) == 6
+
+
+def test_a_clamped_score_says_so_and_marks_what_is_cut_off(viewer: Client) -> None:
+    make_customer("a", **CLAMPED)
+    page = page_of(viewer, "a")
+    assert "clamped from 1.100" in page
+    assert 'class="hub-clamped" style="left: 90.909%"' in page
+    assert '<data id="score" value="1.0">1.000</data>' in page
+
+
+def test_a_score_that_is_not_clamped_has_nothing_hatched(viewer: Client) -> None:
+    make_customer("a", login=3)
+    page = page_of(viewer, "a")
+    assert "hub-clamped" not in page
+    assert 'class="hub-clamp" style="left: 100.0%"' in page
+
+
+def test_the_page_shows_every_live_value_with_its_unit_and_why_one_is_missing(viewer: Client) -> None:
+    make_customer("a", events=[make_purchase(amount=40.0, category="books")])
+    set_customer_features("a", feature_type="customer", version="1.0", features={"tenure_days": 12.0})
+    page = page_of(viewer, "a")
+    assert '<b>40</b> <span class="hub-quiet">currency</span>' in page
+    assert '<b>12</b> <span class="hub-quiet">days</span>' in page
+    assert len(re.findall(r"no value yet", page)) == 3  # loyalty_tier, cart_value, items_in_cart
+    assert "rfm_score" in page
+    assert "Mean of the recency, frequency and monetary scores" in page
+
+
+def test_the_history_of_the_score_marks_where_other_weights_took_over(viewer: Client) -> None:
+    make_customer("a", page_view=10)
+    draft = make_weight_set(weights={"page_view": (0.9, 100)})
+    lifecycle.activate(draft.pk, by=None)
+    make_customer("a", page_view=5)
+    page = page_of(viewer, "a")
+    assert f"weights #{draft.pk}</span>" in page
+    assert page.count('class="hub-mark"') == 1
+    assert "The same as a table (2 values)" in page
+    assert WeightSet.objects.get(state="active") == draft
+
+
+def test_the_page_lists_recent_events_newest_first_and_links_to_all(viewer: Client) -> None:
+    make_customer("a", events=[make_event(session_id="old", timestamp=ago(days=2)), make_event(session_id="new")])
+    page = page_of(viewer, "a")
+    assert page.index(">new</td>") < page.index(">old</td>")
+    assert 'href="/admin/events/event/?q=a"' in page
+
+
+def test_the_page_says_how_long_redis_keeps_the_values(viewer: Client) -> None:
+    make_customer("a", login=1)
+    assert re.search(
+        r'<span class="hub-label hub-good">cached</span> for (59 min \d+ s|1 h 0 min) more', page_of(viewer, "a")
+    )
+    get_redis_connection("default").delete("customer_features:a")
+    assert "not cached" in page_of(viewer, "a")
+    assert "cached</span> for" in page_of(viewer, "a")
+
+
+def test_with_redis_away_the_page_is_there_and_says_so(viewer: Client) -> None:
+    make_customer("a", login=30)
+    with redis_away():
+        page = page_of(viewer, "a")
+    assert '<span class="hub-label hub-danger">away</span>' in page
+    assert "read from PostgreSQL" in page
+    assert ">0.100</data>" in page
+
+
+def test_a_customer_without_events_is_told_from_one_with_a_score_of_zero(viewer: Client) -> None:
+    set_customer_features("written", feature_type="contextual", version="1.0", features={"cart_value": 9.5})
+    page = page_of(viewer, "written")
+    assert "There are no events of this customer" in page
+    assert "/api/v1/events/" in page
+    assert "No score has been recorded yet." in page
+    assert 'id="score"' not in page
+    make_customer("quiet", events=[make_event(timestamp=ago(days=40))])
+    assert ">0.000</data>" in page_of(viewer, "quiet")
+
+
+@pytest.mark.parametrize("customer_id", ["ü_é%\"'<b>&", "x" * 128, "_5F", "a:b?c#d", "..", "名前"])
+def test_any_customer_id_has_a_page(viewer: Client, customer_id: str) -> None:
+    make_customer(customer_id, login=1)
+    response = viewer.get(url(customer_id))
+    assert response.status_code == 200
+    assert response.context["customer"].pk == customer_id
+    assert "<b>&</code>" not in response.content.decode()
+    assert f'href="{url(customer_id)}' in viewer.get(LIST).content.decode()
+
+
+@pytest.mark.parametrize("customer_id", ["nobody", "%00", "a%00b", "x" * 200])
+def test_a_customer_nobody_has_heard_of_leads_back_with_a_word(viewer: Client, customer_id: str) -> None:
+    response = viewer.get(f"{LIST}{customer_id}/change/", follow=True)
+    assert response.redirect_chain == [("/admin/", 302)]
+    assert "doesn’t exist" in response.content.decode()
+
+
+def test_the_page_changes_nothing(viewer: Client) -> None:
+    make_customer("a", login=1)
+    root = log_in(is_superuser=True)
+    root.post(url("a"), {"customer_id": "b"})
+    assert root.post(f"{LIST}a/delete/", {"post": "yes"}).status_code == 403
+    assert list(Customer.objects.values_list("pk", flat=True)) == ["a"]
+
+
+def test_the_page_makes_a_bounded_number_of_queries(
+    viewer: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    make_customer("a", page_view=30, purchase=5)
+    page_of(viewer, "a")
+    with django_assert_max_num_queries(12):
+        page_of(viewer, "a")

@@ -1,0 +1,60 @@
+"""What Prometheus scrapes of the feature store."""
+
+import re
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from events.models import DirtyCustomer
+from features.models import Run
+from tests.away import postgres_away
+from tests.factories import ago, make_customer, make_event, store_events
+
+
+def scrape(client: Client) -> dict[str, float]:
+    """Our metrics: name, with labels, → value."""
+    response = client.get("/metrics")
+    assert response.status_code == 200
+    lines = re.findall(r"^(featurehub_\S+) (\S+)$", response.content.decode(), re.MULTILINE)
+    return {name: float(value) for name, value in lines}
+
+
+@pytest.mark.django_db
+def test_an_empty_store_is_all_zeros(client: Client) -> None:
+    metrics = scrape(client)
+    assert metrics["featurehub_database_up"] == 1
+    for name in ("due_marks", "oldest_due_mark_age_seconds", "customers", "customers_active", "customers_behind"):
+        assert metrics[f"featurehub_{name}"] == 0
+
+
+@pytest.mark.django_db
+def test_customers_and_the_backlog_are_counted(client: Client) -> None:
+    make_customer("active", login=1)
+    make_customer("quiet", events=[make_event(timestamp=ago(days=40))])
+    store_events(make_event(customer_id="waits"))
+    DirtyCustomer.objects.update(due_at=timezone.now() - timedelta(minutes=2))
+    metrics = scrape(client)
+    assert metrics["featurehub_customers"] == 2
+    assert metrics["featurehub_customers_active"] == 1
+    assert metrics["featurehub_due_marks"] == 1
+    assert 120 <= metrics["featurehub_oldest_due_mark_age_seconds"] < 180
+
+
+@pytest.mark.django_db
+def test_the_newest_run_of_each_kind_tells_its_state(client: Client) -> None:
+    for kind, state in (("rescore", "failed"), ("rescore", "done"), ("recompute", "running")):
+        Run.objects.create(kind=kind, state=state)
+    metrics = scrape(client)
+    assert metrics['featurehub_last_run{kind="rescore",state="done"}'] == 1
+    assert metrics['featurehub_last_run{kind="rescore",state="failed"}'] == 0
+    assert metrics['featurehub_last_run{kind="recompute",state="running"}'] == 1
+
+
+@pytest.mark.usefixtures("committed")
+def test_with_postgresql_away_the_page_is_there_and_says_so(client: Client) -> None:
+    with postgres_away():
+        metrics = scrape(client)
+    assert metrics == {"featurehub_database_up": 0}
+    assert scrape(client)["featurehub_database_up"] == 1
