@@ -1,7 +1,8 @@
 """The geometry of the weight pages' pictures: figures in, numbers for inline SVG out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 # The box that pictures are drawn in, in SVG units; y runs downwards.
 WIDTH, HEIGHT = 400.0, 160.0
@@ -46,3 +47,94 @@ def histogram(before: Sequence[int], after: Sequence[int]) -> list[Bin]:
         )
         for number, (old, new) in enumerate(zip(before, after, strict=True))
     ]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Whisker:
+    """A value with its interval, as places in the box."""
+
+    x: float
+    y: float
+    low_y: float
+    high_y: float
+    words: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """One set's points, joined by a line in the order given."""
+
+    name: str
+    kind: str
+    points: list[Whisker]
+
+    @property
+    def line(self) -> str:
+        return " ".join(f"{point.x},{point.y}" for point in self.points)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plot:
+    """Series in one box; `tick` are the y axis' labels with their places."""
+
+    series: list[Series]
+    ticks: list[tuple[str, float]]
+    low_x: str
+    high_x: str
+
+
+def lift_plot(active: Sequence[Mapping[str, Any]], tried: Sequence[Mapping[str, Any]]) -> Plot:
+    """Lift by decile, the highest scores first."""
+    top = max(max(row["lift"]["high"] for row in rows) for rows in (active, tried))
+    places = [(number + 0.5) / len(active) for number in range(len(active))]
+    return Plot(
+        series=[
+            series("active", kind="before", xs=places, estimates=[row["lift"] for row in active], top=top, shift=-4),
+            series("tried", kind="after", xs=places, estimates=[row["lift"] for row in tried], top=top, shift=4),
+        ],
+        ticks=ticks(top, suffix="×"),
+        low_x="highest scores",
+        high_x="lowest scores",
+    )
+
+
+def calibration_plot(active: Sequence[Mapping[str, Any]], tried: Sequence[Mapping[str, Any]]) -> Plot:
+    """Each decile's purchase rate over its mean score."""
+    top = max(max(row["rate"]["high"] for row in rows) for rows in (active, tried))
+
+    def line(name: str, kind: str, rows: Sequence[Mapping[str, Any]]) -> Series:
+        xs = [row["mean_score"] for row in rows]
+        return series(name, kind=kind, xs=xs, estimates=[row["rate"] for row in rows], top=top)
+
+    return Plot(
+        series=[line("active", "before", active), line("tried", "after", tried)],
+        ticks=ticks(100 * top, suffix=" %"),
+        low_x="score 0",
+        high_x="score 1",
+    )
+
+
+def series(
+    name: str, *, kind: str, xs: Sequence[float], estimates: Sequence[Mapping[str, float]], top: float, shift: float = 0
+) -> Series:
+    """Points at x in [0, 1] and y in [0, top]; `shift` moves a series aside so that intervals do not cover another."""
+
+    def y(value: float) -> float:
+        return round(HEIGHT * (1 - value / top), 2)
+
+    points = [
+        Whisker(
+            x=round(WIDTH * x + shift, 2),
+            y=y(estimate["value"]),
+            low_y=y(estimate["low"]),
+            high_y=y(estimate["high"]),
+            words=f"{estimate['value']:.3f}, 95 % interval {estimate['low']:.3f} to {estimate['high']:.3f}",
+        )
+        for x, estimate in zip(xs, estimates, strict=True)
+    ]
+    return Series(name=name, kind=kind, points=points)
+
+
+def ticks(top: float, *, suffix: str) -> list[tuple[str, float]]:
+    """Labels at the top, the middle and the bottom of the y axis."""
+    return [(f"{top * share:.1f}{suffix}", HEIGHT * (1 - share)) for share in (1.0, 0.5, 0.0)]

@@ -13,6 +13,7 @@ from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 
 from featurehub.errors import ConflictError
+from features.admin.weight_backtests import result_page, start_page
 from features.admin.weight_comparison import comparison_page
 from features.admin.weight_forms import WeightForm, WeightFormSet, WeightSetForm
 from features.admin.weight_steps import person, possible_steps, step_page
@@ -136,6 +137,8 @@ class WeightSetAdmin(ModelAdmin):
     def get_urls(self) -> list[URLPattern]:
         pages = [
             path("compare/", self.compare, name="features_weightset_compare"),
+            path("<int:pk>/backtests/", self.backtests, name="features_weightset_backtests"),
+            path("backtest/<int:pk>/", self.backtest, name="features_weightset_backtest"),
             path("progress/<int:run_id>/", self.progress, name="features_weightset_progress"),
             path("<int:pk>/step/<slug:name>/", self.step, name="features_weightset_step"),
             path("<int:pk>/studio/", self.studio, name="features_weightset_studio"),
@@ -172,6 +175,12 @@ class WeightSetAdmin(ModelAdmin):
 
     def preview(self, request: HttpRequest, pk: int) -> HttpResponse:
         return preview_part(request, pk=pk)
+
+    def backtests(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return start_page(request, pk=pk, context=self.page_context(request))
+
+    def backtest(self, request: HttpRequest, pk: int) -> HttpResponse:
+        return result_page(request, pk=pk, context=self.page_context(request))
 
     def progress(self, request: HttpRequest, run_id: int) -> HttpResponse:
         """How far the re-scoring is. htmx asks again and again for the part of the page that moves."""

@@ -1,0 +1,169 @@
+"""Backtests: a set and the active one on past days, judged by who purchased in the days after each.
+
+One step scores one day and keeps its columns, so that any worker can go on; the last step judges all days together.
+"""
+
+from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
+from typing import Any
+
+from celery import current_app
+from django.contrib.auth.models import User
+from django.db import transaction
+from django.db.models.functions import Now
+
+from featurehub.errors import InvalidError
+from features.formulas import Floats, Weights, unclamped_score
+from features.models import Backtest, BacktestDay, WeightSet
+from features.tuning import evaluation
+from features.tuning.past import PastDay, past_day
+from features.weights import active_set, as_weights
+
+TASK = "features.backtest"
+MOST_DAYS = 60
+STALLED_AFTER = timedelta(seconds=120)
+State = Backtest.State
+
+
+def start(
+    weight_set: WeightSet, *, first_day: date, last_day: date, every_days: int, horizon_days: int, today: date,
+    by: User | None,
+) -> Backtest:  # fmt: skip
+    """Starts a backtest in a worker. Raises InvalidError for days that can't be judged yet, or are too many."""
+    check(first_day, last_day=last_day, every_days=every_days, horizon_days=horizon_days, today=today)
+    with transaction.atomic():
+        backtest = Backtest.objects.create(
+            weight_set=weight_set,
+            against=active_set(weight_set.version.number),
+            first_day=first_day,
+            last_day=last_day,
+            every_days=every_days,
+            horizon_days=horizon_days,
+            total=len(days_of(first_day, last_day=last_day, every_days=every_days)),
+            # The numbers tested, as they were: a draft may change later.
+            numbers=numbers_of(as_weights(weight_set)),
+            created_by=by,
+        )
+        transaction.on_commit(partial(send, backtest.pk))
+    return backtest
+
+
+def check(first_day: date, *, last_day: date, every_days: int, horizon_days: int, today: date) -> None:
+    """Raises InvalidError with the field that is wrong."""
+    if horizon_days < 1:
+        raise InvalidError("At least one day must follow a scored day.", attr="horizon_days")
+    if every_days < 1:
+        raise InvalidError("Score a day at most once: every 1 day or more.", attr="every_days")
+    if last_day < first_day:
+        raise InvalidError("The last day is before the first.", attr="last_day")
+    if last_day + timedelta(days=horizon_days) > today:
+        latest = today - timedelta(days=horizon_days)
+        raise InvalidError(
+            f"Who buys in the {horizon_days} days after {last_day} is not known yet: choose {latest} or earlier.",
+            attr="last_day",
+        )
+    if len(days_of(first_day, last_day=last_day, every_days=every_days)) > MOST_DAYS:
+        raise InvalidError(f"That is more than {MOST_DAYS} days to score: leave more days between.", attr="every_days")
+
+
+def days_of(first_day: date, *, last_day: date, every_days: int) -> list[date]:
+    return [first_day + timedelta(days=number) for number in range(0, (last_day - first_day).days + 1, every_days)]
+
+
+def send(backtest_id: int) -> None:
+    """Sends the backtest to a worker. Where the message is lost, the sweep of unfinished ones sends it again."""
+    current_app.send_task(TASK, args=[backtest_id], queue="batch")
+
+
+def score_next_day(backtest_id: int) -> int:
+    """Scores the first day that has not been. Returns 0 where there is none, or another worker is at it."""
+    with transaction.atomic():
+        backtest = (
+            Backtest.objects.select_for_update(skip_locked=True, of=("self",))
+            .filter(pk=backtest_id, state=State.RUNNING)
+            .first()
+        )
+        if backtest is None:
+            return 0
+        scored = set(backtest.days.values_list("day", flat=True))
+        wanted = days_of(backtest.first_day, last_day=backtest.last_day, every_days=backtest.every_days)
+        waiting = [day for day in wanted if day not in scored]
+        if not waiting:
+            return 0
+        day = waiting[0]
+        # A day is scored as it begins: nothing that happens on it or later is known.
+        as_of = datetime.combine(day, time.min, tzinfo=UTC)
+        columns = past_day(as_of, horizon=timedelta(days=backtest.horizon_days))
+        BacktestDay.objects.create(backtest=backtest, day=day, columns=columns.to_bytes())
+        Backtest.objects.filter(pk=backtest_id).update(done=len(scored) + 1, updated_at=Now())
+    return 1
+
+
+def finish(backtest_id: int) -> bool:
+    """Judges a backtest whose days are all scored. Returns False where some are not."""
+    with transaction.atomic():
+        backtest = Backtest.objects.select_for_update().get(pk=backtest_id)
+        if backtest.state != State.RUNNING:
+            return True
+        if backtest.done < backtest.total:
+            return False
+        days = [(row.day, PastDay.from_bytes(bytes(row.columns))) for row in backtest.days.order_by("day")]
+        backtest.result = judge(days, active=as_weights(backtest.against), tried=weights_of(backtest.numbers))
+        backtest.state, backtest.updated_at = State.DONE, Now()
+        backtest.save(update_fields=["result", "state", "updated_at"])
+        backtest.days.all().delete()
+    return True
+
+
+def stalled() -> list[int]:
+    """Backtests that should go on but have not for a while."""
+    waiting = Backtest.objects.filter(state=State.RUNNING, updated_at__lt=Now() - STALLED_AFTER)
+    return list(waiting.values_list("pk", flat=True))
+
+
+def judge(days: list[tuple[date, PastDay]], *, active: Weights, tried: Weights) -> dict[str, Any]:
+    """The result as it is stored; `problem` says in a sentence why there is nothing to judge."""
+    rows = [
+        {"day": day.isoformat(), "customers": len(columns), "buyers": int(columns.bought.sum())}
+        for day, columns in days
+    ]
+    together = PastDay.concatenated([columns for _, columns in days])
+    problem = problem_of(together)
+    if problem is not None:
+        return {"days": rows, "problem": problem}
+    before, after = scores_of(together, weights=active), scores_of(together, weights=tried)
+    bought, customers = together.bought, together.customers
+    change = evaluation.difference(before, after, bought=bought, customers=customers)
+    return {
+        "days": rows,
+        "rows": len(together),
+        "buyers": int(together.bought.sum()),
+        "active": evaluation.as_json(evaluation.evaluate(before, bought=bought, customers=customers)),
+        "tried": evaluation.as_json(evaluation.evaluate(after, bought=bought, customers=customers)),
+        "auc_change": {"value": change.value, "low": change.low, "high": change.high},
+    }
+
+
+def problem_of(columns: PastDay) -> str | None:
+    """Why these days can't be judged; None where they can."""
+    if not len(columns):
+        return "No customer had an event in the window before any of these days. Choose days after your first events."
+    if not columns.bought.any():
+        return "Nobody purchased in the days after these days, so there is nothing to compare with. Choose other days."
+    if columns.bought.all():
+        return "Every customer purchased in the days after these days, so there is nothing to tell apart."
+    return None
+
+
+def scores_of(columns: PastDay, *, weights: Weights) -> Floats:
+    """The scores of all rows: n doubles in [0, 1]."""
+    clamped: Floats = unclamped_score(columns.counts, weights=weights).clip(max=1.0)
+    return clamped
+
+
+def numbers_of(weights: Weights) -> dict[str, Any]:
+    return {"weight": dict(weights.weight), "norm": dict(weights.norm), "monetary_norm": weights.monetary_norm}
+
+
+def weights_of(numbers: dict[str, Any]) -> Weights:
+    return Weights(**numbers)

@@ -1,0 +1,29 @@
+"""Celery's part of tuning: each task calls one function and can run twice."""
+
+import time
+
+from celery import current_app, shared_task
+from django.db import OperationalError
+
+from features.tuning import backtest
+
+# A task gives its worker back after this long, so that other batch work gets its turn.
+SECONDS_PER_TURN = 2.0
+
+
+@shared_task(name=backtest.TASK, autoretry_for=(OperationalError,), retry_backoff=True, max_retries=5)
+def run_backtest(backtest_id: int) -> None:
+    """Goes on with a backtest."""
+    end = time.monotonic() + SECONDS_PER_TURN
+    while backtest.score_next_day(backtest_id):
+        if time.monotonic() > end:
+            backtest.send(backtest_id)
+            return
+    backtest.finish(backtest_id)
+
+
+@shared_task(name="features.resume_backtests")
+def resume_backtests() -> None:
+    """Sends again the backtests that nobody has gone on with for a while: their message or worker is gone."""
+    for backtest_id in backtest.stalled():
+        current_app.send_task(backtest.TASK, args=[backtest_id], queue="batch")
