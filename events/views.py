@@ -3,17 +3,15 @@
 from datetime import UTC, datetime
 
 import msgspec
+from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
-from rest_framework import status
-from rest_framework.request import Request
-from rest_framework.response import Response
 
 from events.ingest import ingest
 from events.partitions import oldest_kept
 from events.serializers import EventBatchSerializer, IngestedSerializer
 from events.validation import EventBatch, check_all
 from featurehub.access.models import Scope
-from featurehub.api import ApiView, body_as
+from featurehub.api import ApiView, body_as, json_response
 
 decoder = msgspec.json.Decoder(EventBatch)
 
@@ -24,11 +22,9 @@ class EventsView(ApiView):
     scopes = {"POST": Scope.INGEST}
 
     @extend_schema(request=EventBatchSerializer, responses={201: IngestedSerializer})
-    def post(self, request: Request) -> Response:
+    def post(self, request: HttpRequest) -> HttpResponse:
         events = body_as(decoder, request).events
         now = datetime.now(UTC)
         check_all(events, now=now, oldest=oldest_kept(now))
         ingested = ingest(events)
-        return Response(
-            {"accepted": ingested.accepted, "duplicates": ingested.duplicates}, status=status.HTTP_201_CREATED
-        )
+        return json_response({"accepted": ingested.accepted, "duplicates": ingested.duplicates}, status=201)

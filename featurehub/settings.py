@@ -80,12 +80,12 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
-    "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.common.CommonMiddleware",
-    "django.middleware.csrf.CsrfViewMiddleware",
-    "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "featurehub.middleware.SessionMiddleware",
+    "featurehub.middleware.CommonMiddleware",
+    "featurehub.middleware.CsrfViewMiddleware",
+    "featurehub.middleware.AuthenticationMiddleware",
+    "featurehub.middleware.MessageMiddleware",
+    "featurehub.middleware.XFrameOptionsMiddleware",
 ]
 TEMPLATES = [
     {

@@ -13,9 +13,12 @@ from features.models import FeatureDefinition, FeatureType, FeatureVersion
 READABLE = (FeatureVersion.State.SHADOW, FeatureVersion.State.LIVE, FeatureVersion.State.DEPRECATED)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Registry:
-    """`types`: name → feature type. `live`: feature type → version. `readable`: every (type, version) to be read."""
+    """`types`: name → feature type. `live`: feature type → version. `readable`: every (type, version) to be read.
+
+    Each load is one of its own, equal to no other, so that what was derived from it can be kept by it.
+    """
 
     types: Mapping[str, str]
     bounds: Mapping[str, tuple[float | None, float | None]]

@@ -4,13 +4,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
-from rest_framework.request import Request
-from rest_framework.response import Response
 
 from events.validation import check_all, check_customer_id
 from featurehub.access.models import Scope
-from featurehub.api import ApiView, body_as
+from featurehub.api import ApiView, body_as, json_response
 from features.registry import definitions
 from features.serializers import (
     BatchQuestion,
@@ -38,14 +37,14 @@ class BatchView(ApiView):
     scopes = {"POST": Scope.READ}
 
     @extend_schema(request=BatchQuestionSerializer, responses=BatchSerializer)
-    def post(self, request: Request) -> Response:
+    def post(self, request: HttpRequest) -> HttpResponse:
         body = body_as(batch_decoder, request)
         for position, customer_id in enumerate(body.customer_ids):
             check_customer_id(customer_id, attr=f"customer_ids.{position}")
         versions = [body.version] if isinstance(body.version, str) else body.version
         results = get_feature_values(body.customer_ids, names=body.names, versions=versions)
         now = datetime.now(UTC)
-        return Response({"results": [as_json(values, now=now) for values in results]})
+        return json_response({"results": [as_json(values, now=now) for values in results]})
 
 
 class ComputeView(ApiView):
@@ -54,12 +53,12 @@ class ComputeView(ApiView):
     scopes = {"POST": Scope.READ}
 
     @extend_schema(request=ComputeQuestionSerializer, responses=CustomerFeatureSerializer)
-    def post(self, request: Request) -> Response:
+    def post(self, request: HttpRequest) -> HttpResponse:
         body = body_as(compute_decoder, request)
         now = datetime.now(UTC)
         check_all(body.events, now=now)
         changes: dict[str, Any] = msgspec.to_builtins(body.weights)
-        return Response(
+        return json_response(
             compute_features(
                 body.events, as_of=body.as_of or now, weight_changes=changes, monetary_norm=body.monetary_norm
             )
@@ -72,8 +71,8 @@ class DefinitionsView(ApiView):
     scopes = {"GET": Scope.READ}
 
     @extend_schema(responses=DefinitionsSerializer)
-    def get(self, request: Request) -> Response:
-        return Response({"results": DefinitionSerializer(definitions(), many=True).data})
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return json_response({"results": DefinitionSerializer(definitions(), many=True).data})
 
 
 class WeightsView(ApiView):
@@ -82,6 +81,6 @@ class WeightsView(ApiView):
     scopes = {"GET": Scope.READ}
 
     @extend_schema(responses=WeightSetsSerializer)
-    def get(self, request: Request) -> Response:
+    def get(self, request: HttpRequest) -> HttpResponse:
         sets = activated_sets()
-        return Response({"active": next((row for row in sets if row["state"] == "active"), None), "results": sets})
+        return json_response({"active": next((row for row in sets if row["state"] == "active"), None), "results": sets})

@@ -4,15 +4,14 @@ from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import msgspec
+from django.http import HttpRequest, HttpResponse
 from django.utils.dateparse import parse_datetime
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.pagination import CursorPagination
-from rest_framework.request import Request
-from rest_framework.response import Response
 
 from events.validation import CLOCK_SKEW, check_customer_id, check_metadata
 from featurehub.access.models import Scope
-from featurehub.api import ApiView, body_as
+from featurehub.api import ApiView, body_as, json_response
 from featurehub.errors import InvalidError
 from features.client_values import set_customer_features
 from features.explanation import explain
@@ -48,18 +47,18 @@ def as_json(values: Values, *, now: datetime) -> dict[str, Any]:
     }
 
 
-def names_of(request: Request) -> list[str] | None:
+def names_of(request: HttpRequest) -> list[str] | None:
     """`?names=a,b`; None where it is not given."""
-    text = request._request.GET.get("names")
+    text = request.GET.get("names")
     return None if text is None else [name for name in text.split(",") if name]
 
 
 class CustomerView(ApiView):
     """Base of the endpoints under one customer: the id in the path must be one."""
 
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        super().initial(request, *args, **kwargs)
-        check_customer_id(kwargs["customer_id"])
+    def admit(self, request: HttpRequest, *, method: str) -> None:
+        super().admit(request, method=method)
+        check_customer_id(self.kwargs["customer_id"])
 
 
 class FeaturesView(CustomerView):
@@ -68,13 +67,13 @@ class FeaturesView(CustomerView):
     scopes = {"GET": Scope.READ, "PATCH": Scope.WRITE}
 
     @extend_schema(parameters=[OpenApiParameter("names", str), VERSION], responses=ValuesSerializer)
-    def get(self, request: Request, customer_id: str) -> Response:
-        versions = request._request.GET.getlist("version")
+    def get(self, request: HttpRequest, customer_id: str) -> HttpResponse:
+        versions = request.GET.getlist("version")
         values = get_feature_values([customer_id], names=names_of(request), versions=versions)[0]
-        return Response(as_json(values, now=datetime.now(UTC)))
+        return json_response(as_json(values, now=datetime.now(UTC)))
 
     @extend_schema(request=FeaturesPatchSerializer, responses=CustomerFeatureSerializer)
-    def patch(self, request: Request, customer_id: str) -> Response:
+    def patch(self, request: HttpRequest, customer_id: str) -> HttpResponse:
         body = body_as(patch_decoder, request)
         if body.timestamp is not None and body.timestamp > datetime.now(UTC) + CLOCK_SKEW:
             raise InvalidError("The timestamp is more than 5 minutes ahead of the server.", attr="timestamp")
@@ -87,7 +86,7 @@ class FeaturesView(CustomerView):
             metadata=body.metadata,
             timestamp=body.timestamp,
         )
-        return Response(row)
+        return json_response(row)
 
 
 class VectorView(CustomerView):
@@ -96,8 +95,8 @@ class VectorView(CustomerView):
     scopes = {"GET": Scope.READ}
 
     @extend_schema(responses=VectorSerializer)
-    def get(self, request: Request, customer_id: str) -> Response:
-        return Response(get_feature_vector(customer_id))
+    def get(self, request: HttpRequest, customer_id: str) -> HttpResponse:
+        return json_response(get_feature_vector(customer_id))
 
 
 class ExplanationView(CustomerView):
@@ -106,8 +105,8 @@ class ExplanationView(CustomerView):
     scopes = {"GET": Scope.READ}
 
     @extend_schema(responses=ExplanationSerializer)
-    def get(self, request: Request, customer_id: str) -> Response:
-        return Response(explain(customer_id))
+    def get(self, request: HttpRequest, customer_id: str) -> HttpResponse:
+        return json_response(explain(customer_id))
 
 
 class HistoryPages(CursorPagination):
@@ -129,22 +128,22 @@ class HistoryView(CustomerView):
         ],
         responses=HistoryRowSerializer(many=True),
     )  # fmt: skip
-    def get(self, request: Request, customer_id: str, name: str) -> Response:
+    def get(self, request: HttpRequest, customer_id: str, name: str) -> HttpResponse:
         rows = history_of(
             customer_id,
             name=name,
-            version=request._request.GET.get("version"),
+            version=request.GET.get("version"),
             since=moment(request, "since"),
             until=moment(request, "until"),
         )
         pages = HistoryPages()
-        page = pages.paginate_queryset(rows, request, view=self)
-        return pages.get_paginated_response(HistoryRowSerializer(page, many=True).data)
+        page = pages.paginate_queryset(rows, self.initialize_request(request), view=self)
+        return json_response(pages.get_paginated_response(HistoryRowSerializer(page, many=True).data).data)
 
 
-def moment(request: Request, name: str) -> datetime | None:
+def moment(request: HttpRequest, name: str) -> datetime | None:
     """A query parameter as a moment with an offset. Raises InvalidError for anything else."""
-    text = request._request.GET.get(name)
+    text = request.GET.get(name)
     if text is None:
         return None
     try:

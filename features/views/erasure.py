@@ -3,14 +3,13 @@
 from dataclasses import asdict
 from typing import Any
 
+from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.request import Request
-from rest_framework.response import Response
 
 from events.validation import check_customer_id
 from featurehub.access.models import Scope
-from featurehub.api import ApiView
+from featurehub.api import ApiView, json_response
 from features.erasure import erase_customer
 
 
@@ -28,6 +27,6 @@ class ErasureView(ApiView):
     scopes = {"DELETE": Scope.WRITE}
 
     @extend_schema(responses=ReceiptSerializer)
-    def delete(self, request: Request, customer_id: str) -> Response:
+    def delete(self, request: HttpRequest, customer_id: str) -> HttpResponse:
         check_customer_id(customer_id)
-        return Response(asdict(erase_customer(customer_id)))
+        return json_response(asdict(erase_customer(customer_id)))

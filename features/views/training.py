@@ -3,14 +3,13 @@
 from typing import Annotated, Any
 
 import msgspec
+from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.request import Request
-from rest_framework.response import Response
 
 from events.validation import Moment, check_customer_id
 from featurehub.access.models import Scope
-from featurehub.api import ApiView, body_as
+from featurehub.api import ApiView, body_as, json_response
 from features.as_of import Entity, as_of_join
 from features.serializers import NAMES_PER_BATCH
 
@@ -61,7 +60,7 @@ class AsOfView(ApiView):
     scopes = {"POST": Scope.READ}
 
     @extend_schema(request=AsOfQuestionSerializer, responses=AsOfSerializer)
-    def post(self, request: Request) -> Response:
+    def post(self, request: HttpRequest) -> HttpResponse:
         body = body_as(decoder, request)
         for position, entity in enumerate(body.entities):
             check_customer_id(entity.customer_id, attr=f"entities.{position}.customer_id")
@@ -80,4 +79,4 @@ class AsOfView(ApiView):
             }
             for row in rows
         ]
-        return Response({"results": results})
+        return json_response({"results": results})
