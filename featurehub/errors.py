@@ -1,5 +1,9 @@
 """The one family of errors that services raise. They know nothing of HTTP; `featurehub.api` gives them a status."""
 
+import re
+
+import msgspec
+
 
 class FeatureHubError(Exception):
     """Something was asked that can't be done; nothing was changed.
@@ -39,3 +43,17 @@ class UnavailableError(FeatureHubError):
     """A part that is needed is down; asking again later can help."""
 
     code = "unavailable"
+
+
+def wrong_shape(error: msgspec.ValidationError) -> InvalidError:
+    """msgspec's "… - at `$.events[3].timestamp`" with attr `events.3.timestamp`.
+
+    Inside of an object with free names msgspec says `[...]`, of a name itself "`key` in `$.weights`": the object then.
+    """
+    detail, _, place = str(error).partition(" - at ")
+    path = place.rpartition("$")[2].rstrip("`").partition("[...]")[0]
+    attr = re.sub(r"\[(\d+)\]", r".\1", path).lstrip(".")
+    absent = re.fullmatch(r"Object missing required field `(\w+)`", detail)
+    if absent:
+        return InvalidError("This field is required.", attr=".".join(filter(None, [attr, absent[1]])), code="required")
+    return InvalidError(f"{detail}.", attr=attr or None)
