@@ -10,6 +10,7 @@ from drf_spectacular.utils import extend_schema
 from events.validation import check_all, check_customer_id
 from featurehub.access.models import Scope
 from featurehub.api import ApiView, body_as, json_response
+from features.coverage import coverages
 from features.registry import definitions
 from features.serializers import (
     BatchQuestion,
@@ -66,13 +67,15 @@ class ComputeView(ApiView):
 
 
 class DefinitionsView(ApiView):
-    """The registry."""
+    """The registry, with coverage and age from a sample of customers."""
 
     scopes = {"GET": Scope.READ}
 
     @extend_schema(responses=DefinitionsSerializer)
     def get(self, request: HttpRequest) -> HttpResponse:
-        return json_response({"results": DefinitionSerializer(definitions(), many=True).data})
+        measured = coverages.get()
+        results = DefinitionSerializer(definitions(), many=True, context={"coverages": measured}).data
+        return json_response({"sampled_customers": measured.customers, "results": results})
 
 
 class WeightsView(ApiView):
