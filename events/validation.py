@@ -29,7 +29,7 @@ Text128 = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-class NewEvent(msgspec.Struct, kw_only=True):
+class NewEvent(msgspec.Struct, kw_only=True, gc=False):
     """An event as a client sends it. `amount` and `category` are filled from `metadata` by `check`."""
 
     customer_id: Text128
@@ -74,11 +74,16 @@ def check(event: NewEvent, *, now: datetime, oldest: datetime = EARLIEST) -> Non
     check_customer_id(event.customer_id)
     check_text(event.event_id, attr="event_id")
     check_text(event.session_id, attr="session_id")
-    if event.timestamp < oldest:
-        raise InvalidError(f"The timestamp is before {oldest:%Y-%m-%d}: nothing older is kept.", attr="timestamp")
-    if event.timestamp > now + CLOCK_SKEW:
-        raise InvalidError("The timestamp is more than 5 minutes ahead of the server.", attr="timestamp")
+    check_timestamp(event.timestamp, now=now, oldest=oldest)
     check_metadata(event.metadata)
+
+
+def check_timestamp(timestamp: datetime, *, now: datetime, oldest: datetime = EARLIEST) -> None:
+    """Raises InvalidError for a moment that is too long ago to be kept, or further ahead than clocks differ."""
+    if timestamp < oldest:
+        raise InvalidError(f"The timestamp is before {oldest:%Y-%m-%d}: nothing older is kept.", attr="timestamp")
+    if timestamp > now + CLOCK_SKEW:
+        raise InvalidError("The timestamp is more than 5 minutes ahead of the server.", attr="timestamp")
 
 
 def check_text(text: str | None, *, attr: str) -> None:

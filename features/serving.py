@@ -9,12 +9,11 @@ from typing import Any
 
 import orjson
 
-from featurehub.errors import UnknownError
 from features import store
 from features.models import FeatureType
 from features.publishing import current_values
 from features.reading import Row
-from features.registry import Registry, registry
+from features.registry import Registry, registry, versions_of
 from features.store import Published
 
 logger = logging.getLogger(__name__)
@@ -64,7 +63,7 @@ def get_feature_values(
     Redis away or without a customer, PostgreSQL answers and Redis is refilled.
     """
     known = registry.get()
-    check_versions(versions, known=known)
+    versions_of((), pins=versions, known=known)
     question = ask(tuple(known.types if names is None else names), known=known, with_metadata=with_metadata)
     rows = read_cached(customer_ids, question.fields)
     answers = [
@@ -76,15 +75,6 @@ def get_feature_values(
         answer if answer is not None else from_database(customer_id, published=stored[customer_id], question=question)
         for customer_id, answer in zip(customer_ids, answers, strict=True)
     ]
-
-
-def check_versions(versions: Sequence[str], *, known: Registry) -> None:
-    """Raises UnknownError for a version that can't be read. A bare number means behavioral."""
-    for text in versions:
-        feature_type, separator, number = text.partition(":")
-        wanted = (feature_type, number) if separator else (FeatureType.BEHAVIORAL.value, text)
-        if wanted not in known.readable:
-            raise UnknownError(f"There is no readable version {text}.", attr="version")
 
 
 @lru_cache(maxsize=256)

@@ -9,7 +9,7 @@ from django.utils.dateparse import parse_datetime
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.pagination import CursorPagination
 
-from events.validation import CLOCK_SKEW, check_customer_id, check_metadata
+from events.validation import check_customer_id, check_metadata, check_timestamp
 from featurehub.access.models import Scope
 from featurehub.api import ApiView, body_as, json_response
 from featurehub.errors import InvalidError
@@ -48,9 +48,12 @@ def as_json(values: Values, *, now: datetime) -> dict[str, Any]:
 
 
 def names_of(request: HttpRequest) -> list[str] | None:
-    """`?names=a,b`; None where it is not given."""
+    """`?names=a,b`; None where it is not given. Raises InvalidError where it names nothing."""
     text = request.GET.get("names")
-    return None if text is None else [name for name in text.split(",") if name]
+    names = None if text is None else [name for name in text.split(",") if name]
+    if names == []:
+        raise InvalidError("Name at least one feature, or leave it out for all of them.", attr="names")
+    return names
 
 
 class CustomerView(ApiView):
@@ -75,8 +78,8 @@ class FeaturesView(CustomerView):
     @extend_schema(request=FeaturesPatchSerializer, responses=CustomerFeatureSerializer)
     def patch(self, request: HttpRequest, customer_id: str) -> HttpResponse:
         body = body_as(patch_decoder, request)
-        if body.timestamp is not None and body.timestamp > datetime.now(UTC) + CLOCK_SKEW:
-            raise InvalidError("The timestamp is more than 5 minutes ahead of the server.", attr="timestamp")
+        if body.timestamp is not None:
+            check_timestamp(body.timestamp, now=datetime.now(UTC))
         check_metadata(body.metadata or {})
         row = set_customer_features(
             customer_id,
@@ -84,7 +87,7 @@ class FeaturesView(CustomerView):
             version=body.version,
             features=body.features,
             metadata=body.metadata,
-            timestamp=body.timestamp,
+            timestamp=body.timestamp and body.timestamp.astimezone(UTC),
         )
         return json_response(row)
 
