@@ -27,7 +27,7 @@ def definition(name: str) -> FeatureDefinition:
     return FeatureDefinition.objects.get(name=name)
 
 
-def change(client: Client, name: str, **data: Any) -> Any:
+def change(client: Client, name: str, /, **data: Any) -> Any:
     return client.post(f"{DEFINITIONS}{definition(name).pk}/change/", data)
 
 
