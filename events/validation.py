@@ -30,7 +30,7 @@ Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class NewEvent(msgspec.Struct, kw_only=True, gc=False):
-    """An event as a client sends it. `amount` and `category` are filled from `metadata` by `check`."""
+    """An event as a client sends it. gc=False: it refers to nothing that could refer back, so nobody need look."""
 
     customer_id: Text128
     event_type: Literal["page_view", "email_open", "email_click", "form_submit", "purchase", "login"]

@@ -1,0 +1,84 @@
+"""From the named values of a row to an event, whatever the file's format."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from events.validation import NewEvent
+from featurehub.errors import InvalidError, wrong_shape
+
+REQUIRED = ("customer_id", "event_type", "timestamp")
+# The event's own fields. What stands in others goes to the metadata: amount and category are understood there.
+FIELDS = (*REQUIRED, "event_id", "session_id", "metadata")
+AMOUNT = "amount"
+
+decode = msgspec.json.Decoder().decode
+
+
+class Columns:
+    """The columns of a file, and how an event is made from a row of them."""
+
+    def __init__(self, names: Sequence[str], *, path: Path, absent: str | None) -> None:
+        """`absent` is what stands where there is no value. Raises InvalidError for names that are not an event's."""
+        self.names = list(names)
+        self.absent = absent
+        missing = [name for name in REQUIRED if name not in self.names]
+        if missing:
+            found = ", ".join(self.names[:20]) or "none"
+            raise InvalidError(f"{path} lacks the columns {', '.join(missing)}: it has {found[:500]}.")
+        repeated = sorted({name for name in self.names if self.names.count(name) > 1})
+        if repeated:
+            raise InvalidError(f"{path} has more than one column named {repeated[0] or '(nothing)'}.")
+        self._fields = [(name, position) for position, name in enumerate(names) if name in FIELDS]
+        self._further = [(name, position) for position, name in enumerate(names) if name not in FIELDS]
+
+    def event(self, values: Sequence[Any]) -> NewEvent:
+        """The event of a row. Raises InvalidError."""
+        if len(values) != len(self.names):
+            raise InvalidError(f"It has {len(values)} values where there are {len(self.names)} columns.")
+        absent = self.absent
+        fields = {name: values[position] for name, position in self._fields if values[position] != absent}
+        further = {name: values[position] for name, position in self._further if values[position] != absent}
+        if "metadata" in fields:
+            fields["metadata"] = as_object(fields["metadata"])
+        if AMOUNT in further:
+            further[AMOUNT] = as_number(further[AMOUNT])
+        return as_event(fields, further=further)
+
+
+def as_event(fields: dict[str, Any], *, further: Mapping[str, Any]) -> NewEvent:
+    """The event with these FIELDS, the further ones added to its metadata. Raises InvalidError."""
+    if further:
+        metadata = fields.get("metadata") or {}
+        if isinstance(metadata, dict):
+            fields["metadata"] = {**metadata, **further}
+    try:
+        return msgspec.convert(fields, NewEvent)
+    except msgspec.ValidationError as error:
+        raise wrong_shape(error) from None
+    except (ValueError, RecursionError) as error:
+        raise InvalidError(f"It can't be read: {error}.") from None
+
+
+def as_object(value: object) -> object:
+    """A metadata cell: JSON text, a struct (its absent members left out), or a map (a list of pairs)."""
+    if isinstance(value, str):
+        try:
+            return decode(value)
+        except (ValueError, RecursionError) as error:
+            raise InvalidError(f"The metadata is not JSON: {error}.", attr="metadata") from None
+    if isinstance(value, Mapping):
+        return {name: part for name, part in value.items() if part is not None}
+    if isinstance(value, list) and all(isinstance(pair, tuple) for pair in value):
+        return dict(value)
+    return value
+
+
+def as_number(value: object) -> object:
+    """An amount cell: a number, also as text or a decimal."""
+    try:
+        return msgspec.convert(str(value), float, strict=False)
+    except (msgspec.ValidationError, ValueError):
+        raise InvalidError("The amount must be a number.", attr=AMOUNT) from None

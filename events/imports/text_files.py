@@ -1,0 +1,122 @@
+"""CSV and JSON Lines, in UTF-8. A line that is broken, endless or no UTF-8 costs its row and not the file."""
+
+import csv
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any, AnyStr
+
+import msgspec
+
+from events.imports.fields import FIELDS, Columns, as_event
+from events.validation import NewEvent
+from featurehub.errors import InvalidError
+
+# Far beyond any event: what is behind it in a line is skipped, so that no line fills the memory.
+LINE_LIMIT = 1024 * 1024
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+BLOCK = 1024 * 1024
+NOT_UTF8 = re.compile("[\udc80-\udcff]")
+
+decode = msgspec.json.Decoder().decode
+
+
+class CsvFile:
+    """A header line, cells separated by commas. An empty cell says that there is no value."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.total = max(count_lines(path) - 1, 0)
+        with self._open() as file:
+            header = next(csv.reader(bounded_lines(file)), [])
+        self.columns = Columns([name.strip() for name in header], path=path, absent="")
+
+    def rows(self) -> Iterator[list[str] | csv.Error]:
+        with self._open() as file:
+            reader = csv.reader(bounded_lines(file))
+            next(reader)
+            while True:
+                try:
+                    yield next(reader)
+                except csv.Error as error:
+                    yield error
+                except StopIteration:
+                    return
+
+    def event(self, row: list[str] | csv.Error) -> NewEvent:
+        if isinstance(row, csv.Error):
+            raise InvalidError(f"It can't be read ({row}): is there a quote that is never closed?")
+        try:
+            return self.columns.event(row)
+        except InvalidError:
+            if NOT_UTF8.search("".join(row)):
+                raise InvalidError("It is not UTF-8.") from None
+            raise
+
+    def described(self, row: list[str] | csv.Error) -> Any:
+        if isinstance(row, csv.Error):
+            return None
+        names = self.columns.names
+        return dict(zip(names, row, strict=True)) if len(row) == len(names) else row
+
+    def _open(self) -> IO[str]:
+        # Bytes that are no UTF-8 become lone surrogates (NOT_UTF8), which no event may hold.
+        return self.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
+
+
+class EventLine(NewEvent, forbid_unknown_fields=True):
+    """The usual line: an event and nothing else."""
+
+
+decode_line = msgspec.json.Decoder(EventLine).decode
+
+
+class JsonLinesFile:
+    """A JSON object a line, as in `POST events/`. Further keys are kept in the metadata, as in the other formats."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.total = count_lines(path)
+
+    def rows(self) -> Iterator[bytes]:
+        with self.path.open("rb") as file:
+            for number, line in enumerate(bounded_lines(file)):
+                yield (line.removeprefix(BYTE_ORDER_MARK) if number == 0 else line).strip()
+
+    def event(self, row: bytes) -> NewEvent:
+        try:
+            return decode_line(row)
+        except (ValueError, RecursionError):
+            return self._other_event(row)
+
+    def _other_event(self, row: bytes) -> NewEvent:
+        """The event of a line that has further keys; for the others a sentence that says what is wrong."""
+        try:
+            values = decode(row)
+        except (ValueError, RecursionError) as error:
+            raise InvalidError(f"It is not JSON: {error}.") from None
+        if not isinstance(values, dict):
+            raise InvalidError("It is not a JSON object.")
+        return as_event({name: values.pop(name) for name in FIELDS if name in values}, further=values)
+
+    def described(self, row: bytes) -> Any:
+        return row.decode(errors="replace")
+
+
+def bounded_lines(file: IO[AnyStr]) -> Iterator[AnyStr]:
+    """The lines, each cut off at LINE_LIMIT."""
+    while line := file.readline(LINE_LIMIT):
+        yield line
+        rest = line
+        while len(rest) == LINE_LIMIT and rest[-1:] not in ("\n", b"\n"):
+            rest = file.readline(LINE_LIMIT)
+
+
+def count_lines(path: Path) -> int:
+    """How many lines there are, the last one also without an end."""
+    lines, last = 0, b"\n"
+    with path.open("rb") as file:
+        while block := file.read(BLOCK):
+            lines += block.count(b"\n")
+            last = block[-1:]
+    return lines + (last != b"\n")

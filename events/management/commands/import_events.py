@@ -1,0 +1,53 @@
+"""manage.py import_events FILE"""
+
+import gc
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.db import InterfaceError, OperationalError
+
+from events.imports.importing import EventFile, Imported, import_events, open_events
+from events.imports.rejections import RejectedFile
+from featurehub.errors import FeatureHubError
+from featurehub.progress import progress_bar
+
+AGAIN = "What is stored stays; run the same command again to go on: no event counts twice."
+
+
+class Command(BaseCommand):
+    help = (
+        "Imports events from a .csv, .jsonl or .parquet file. Bad rows are listed in FILE.rejected.jsonl with their "
+        "number and the reason, and the exit status is then 1; it is 2 where the file can't be imported. Running it "
+        "again counts nothing twice."
+    )
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("file", type=Path, help="columns or keys: customer_id, event_type, timestamp, …")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        path: Path = options["file"]
+        gc.freeze()  # what is there now stays: the collector need not look through it all along
+        try:
+            imported, rejected = self.run_import(open_events(path), path=path)
+        except FeatureHubError as error:
+            raise CommandError(error.detail, returncode=2) from None
+        except OSError as error:
+            raise CommandError(f"The rejected rows can't be listed: {error}. {AGAIN}", returncode=2) from None
+        except (OperationalError, InterfaceError) as error:
+            raise CommandError(f"PostgreSQL is away: {error}. {AGAIN}", returncode=2) from None
+        self.stdout.write(
+            f"{path}: {imported.accepted:,} accepted, {imported.duplicates:,} duplicates, "
+            f"{imported.rejected:,} rejected"
+        )
+        if imported.rejected:
+            raise CommandError(f"{rejected} lists the rejected rows with their number and the reason.", returncode=1)
+
+    def run_import(self, file: EventFile, *, path: Path) -> tuple[Imported, Path]:
+        """Imports under a bar. Returns what came of it and where rejected rows are listed."""
+        with (
+            RejectedFile(path) as rejected,
+            progress_bar(total=file.total, unit="rows", description=path.name) as bar,
+        ):
+            return import_events(file, rejected=rejected, progress=bar.update), rejected.path
