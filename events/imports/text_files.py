@@ -46,12 +46,10 @@ class CsvFile:
     def event(self, row: list[str] | csv.Error) -> NewEvent:
         if isinstance(row, csv.Error):
             raise InvalidError(f"It can't be read ({row}): is there a quote that is never closed?")
-        try:
-            return self.columns.event(row)
-        except InvalidError:
-            if NOT_UTF8.search("".join(row)):
-                raise InvalidError("It is not UTF-8.") from None
-            raise
+        text = "".join(row)
+        if not text.isascii() and NOT_UTF8.search(text):
+            raise InvalidError("It is not UTF-8.")
+        return self.columns.event(row)
 
     def described(self, row: list[str] | csv.Error) -> Any:
         if isinstance(row, csv.Error):
@@ -60,7 +58,7 @@ class CsvFile:
         return dict(zip(names, row, strict=True)) if len(row) == len(names) else row
 
     def _open(self) -> IO[str]:
-        # Bytes that are no UTF-8 become lone surrogates (NOT_UTF8), which no event may hold.
+        # Bytes that are no UTF-8 become lone surrogates, and so cost their row: NOT_UTF8.
         return self.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 

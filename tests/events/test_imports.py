@@ -1,0 +1,400 @@
+"""import_events: files as people have them, good and bad."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from django.core.management import CommandError, call_command
+
+from events.imports.importing import ROWS_PER_BATCH, open_events, prefetched
+from events.models import DirtyCustomer, Event
+from events.tombstones import bury
+from tests.factories import ago
+
+pytestmark = pytest.mark.django_db
+CDNOW = Path(__file__).parents[3] / "shared/data/cdnow_master.txt"
+MOMENT = ago(days=1).replace(microsecond=123456)
+GOOD = {"customer_id": "c1", "event_type": "login", "timestamp": MOMENT.isoformat()}
+
+Rows = list[dict[str, Any]]
+
+
+def write_csv(path: Path, rows: Rows) -> None:
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [[row.get(name, "") for name in names] for row in rows]
+    lines = [names, *([json.dumps(c) if isinstance(c, dict) else str(c) for c in line] for line in cells)]
+    quoted = [",".join('"' + cell.replace('"', '""') + '"' for cell in line) for line in lines]
+    path.write_text("\n".join(quoted) + "\n")
+
+
+def write_jsonl(path: Path, rows: Rows) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def write_parquet(path: Path, rows: Rows) -> None:
+    texts = [{n: json.dumps(v) if isinstance(v, dict) else v for n, v in row.items()} for row in rows]
+    names = list(dict.fromkeys(name for row in texts for name in row))
+    pq.write_table(pa.table({name: [row.get(name) for row in texts] for name in names}), path)
+
+
+FORMATS: dict[str, Callable[[Path, Rows], None]] = {
+    ".csv": write_csv,
+    ".jsonl": write_jsonl,
+    ".parquet": write_parquet,
+}
+
+
+def run_import(path: Path) -> str:
+    """What the command says on stdout, where it succeeds."""
+    out = StringIO()
+    call_command("import_events", str(path), stdout=out)
+    return out.getvalue()
+
+
+def failure_of(path: Path) -> CommandError:
+    with pytest.raises(CommandError) as caught:
+        run_import(path)
+    return caught.value
+
+
+def rejected(path: Path) -> list[dict[str, Any]]:
+    file = path.with_name(f"{path.name}.rejected.jsonl")
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+
+
+@pytest.fixture(params=FORMATS)
+def write(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Rows], Path]:
+    """Writes rows as a file of each format."""
+
+    def write_rows(rows: Rows) -> Path:
+        path = tmp_path / f"events{request.param}"
+        FORMATS[request.param](path, rows)
+        return path
+
+    return write_rows
+
+
+def test_a_file_is_stored_whatever_its_format(write: Callable[[Rows], Path]) -> None:
+    path = write(
+        [
+            {
+                "event_id": "e1", "customer_id": "c1", "event_type": "purchase", "timestamp": MOMENT.isoformat(),
+                "session_id": "s1", "metadata": {"amount": 12.5, "category": "jazz", "sku": 7},
+            },
+            {"event_id": "e2", "customer_id": "c2", "event_type": "login", "timestamp": "2026-01-02T03:04:05+02:00"},
+        ]
+    )  # fmt: skip
+    assert "2 accepted, 0 duplicates, 0 rejected" in run_import(path)
+    first, second = Event.objects.order_by("event_id")
+    assert (first.customer_id, first.event_type, first.timestamp) == ("c1", "purchase", MOMENT)
+    assert (first.session_id, first.amount, first.category) == ("s1", 12.5, "jazz")
+    assert first.metadata == {"amount": 12.5, "category": "jazz", "sku": 7}
+    assert second.timestamp == datetime(2026, 1, 2, 1, 4, 5, tzinfo=UTC)
+    assert (second.session_id, second.amount, second.category, second.metadata) == (None, None, None, {})
+    assert set(DirtyCustomer.objects.values_list("customer_id", flat=True)) == {"c1", "c2"}
+
+
+def test_amount_category_and_further_columns_are_kept_in_the_metadata(write: Callable[[Rows], Path]) -> None:
+    run_import(write([{**GOOD, "amount": 3.5, "category": "pop", "store": "Graz", "metadata": {"sku": 1}}]))
+    event = Event.objects.get()
+    assert event.metadata == {"amount": 3.5, "category": "pop", "store": "Graz", "sku": 1}
+    assert (event.amount, event.category) == (3.5, "pop")
+
+
+def test_a_second_run_counts_nothing_twice(write: Callable[[Rows], Path]) -> None:
+    # Identical rows without an id are two events, as in a real log.
+    path = write([GOOD, GOOD, {**GOOD, "event_id": "e1"}])
+    assert "3 accepted, 0 duplicates" in run_import(path)
+    assert "0 accepted, 3 duplicates" in run_import(path)
+    assert Event.objects.count() == 3
+
+
+def test_bad_rows_are_listed_and_the_good_ones_kept(write: Callable[[Rows], Path]) -> None:
+    path = write([GOOD, {**GOOD, "customer_id": "c/1"}, GOOD, {**GOOD, "event_type": "visit"}])
+    error = failure_of(path)
+    assert error.returncode == 1
+    assert "events" in str(error)
+    assert Event.objects.count() == 2
+    slash, visit = rejected(path)
+    assert (slash["row"], slash["attr"], slash["reason"]) == (2, "customer_id", "A customer_id holds no slash.")
+    assert (visit["row"], visit["attr"]) == (4, "event_type")
+    assert "visit" in json.dumps(visit["data"])
+
+
+def test_an_earlier_list_of_rejected_rows_goes_with_the_next_run(write: Callable[[Rows], Path]) -> None:
+    path = write([GOOD, {**GOOD, "customer_id": "c/1"}])
+    failure_of(path)
+    assert len(rejected(path)) == 1
+    failure_of(path)
+    assert len(rejected(path)) == 1
+    run_import(write([GOOD, GOOD]))
+    assert rejected(path) == []
+
+
+def test_rows_of_erased_customers_are_listed_and_the_others_kept(write: Callable[[Rows], Path]) -> None:
+    bury("gone")
+    path = write([{**GOOD, "customer_id": "gone"}, GOOD, {**GOOD, "customer_id": "g/one"}])
+    assert failure_of(path).returncode == 1
+    assert [line["row"] for line in rejected(path)] == [1, 3]
+    assert "erased" in rejected(path)[0]["reason"]
+    assert Event.objects.get().customer_id == "c1"
+
+
+@pytest.mark.parametrize(
+    ("fields", "attr", "reason"),
+    [
+        ({"timestamp": "2026-01-02T03:04:05"}, "timestamp", "timezone"),
+        ({"timestamp": (datetime.now(UTC) + timedelta(minutes=6)).isoformat()}, "timestamp", "5 minutes ahead"),
+        ({"timestamp": "yesterday"}, "timestamp", "Invalid"),
+        ({"timestamp": "1969-01-01T00:00:00Z"}, "timestamp", "1970"),
+        ({"customer_id": ""}, "customer_id", ""),
+        ({"customer_id": "a b"}, "customer_id", "without blanks"),
+        ({"customer_id": "c" * 129}, "customer_id", "128"),
+        ({"event_id": "e" * 65}, "event_id", "64"),
+        ({"event_id": "a\x00b"}, "event_id", "can't be stored"),
+        ({"metadata": {"amount": -1}}, "metadata.amount", "≥ 0"),
+        ({"metadata": {"amount": "much"}}, "metadata.amount", "number"),
+        ({"metadata": {"note": "x" * 8192}}, "metadata", "8 KB"),
+    ],
+)
+def test_a_bad_value_is_named_with_its_reason(
+    write: Callable[[Rows], Path], fields: dict[str, Any], attr: str, reason: str
+) -> None:
+    path = write([{**GOOD, **fields}])
+    assert failure_of(path).returncode == 1
+    (line,) = rejected(path)
+    assert (line["row"], line["attr"]) == (1, attr)
+    assert reason in line["reason"]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ('c1,login,2026-01-02T03:04:05Z,,"{bad"', "metadata is not JSON"),
+        ('c1,login,2026-01-02T03:04:05Z,,"[1]"', "Expected `object`"),
+        ("c1,login,2026-01-02T03:04:05Z,1_000,", "must be a number"),
+        ("c1,login,2026-01-02T03:04:05Z,nan,", "finite number"),
+        ("c1,login", "2 values where there are 5 columns"),
+        ("c1,login,2026-01-02T03:04:05Z,,,,", "7 values where there are 5 columns"),
+        (",login,2026-01-02T03:04:05Z,,", "required"),
+        ('c1,login,"2026-01-02T03:04:05Z,,' + "\n" * 140_000, "quote that is never closed"),
+    ],
+)
+def test_a_broken_csv_row_costs_only_itself(tmp_path: Path, line: str, reason: str) -> None:
+    path = tmp_path / "events.csv"
+    good = "c1,login,2026-01-02T03:04:05Z,,"
+    path.write_text(f"customer_id,event_type,timestamp,amount,metadata\n{good}\n{line}\n{good}\n")
+    assert failure_of(path).returncode == 1
+    assert (rejected(path)[0]["row"], Event.objects.count()) == (2, 2)
+    assert reason in rejected(path)[0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"{", "not JSON"),
+        (b"[]", "not a JSON object"),
+        (b"7", "not a JSON object"),
+        (b"[" * 100_000, "not JSON"),
+        (b'{"customer_id": "\xff"}', "not JSON"),
+        (b'{"customer_id": "' + b"c" * 3_000_000 + b'"}', "not JSON"),
+        (b"{}", "required"),
+        (
+            b'{"customer_id": "c1", "event_type": "login", "timestamp": "2026-01-02T03:04:05Z", "metadata": null}',
+            "null",
+        ),
+    ],
+)
+def test_a_broken_json_line_costs_only_itself(tmp_path: Path, line: bytes, reason: str) -> None:
+    path = tmp_path / "events.jsonl"
+    good = json.dumps(GOOD).encode()
+    path.write_bytes(b"\xef\xbb\xbf" + good + b"\n" + line + b"\r\n\n" + good)
+    assert failure_of(path).returncode == 1
+    assert (rejected(path)[0]["row"], Event.objects.count()) == (2, 2)
+    assert reason in rejected(path)[0]["reason"]
+
+
+def test_a_csv_row_that_is_no_utf8_costs_only_itself(tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    path.write_bytes(
+        b"\xef\xbb\xbfcustomer_id, event_type,timestamp,category\r\n"
+        b"c1,login,2026-01-02T03:04:05Z,Caf\xe9\r\n"
+        b"c2,login,2026-01-02T03:04:05Z,Caf\xc3\xa9\r\n"
+        b"\r\n"
+        b"c\xe93,login,2026-01-02T03:04:05Z,\r\n"
+    )
+    failure_of(path)
+    assert [(line["row"], line["reason"]) for line in rejected(path)] == [
+        (1, "It is not UTF-8."),
+        (4, "It is not UTF-8."),
+    ]
+    assert Event.objects.get().category == "Café"
+
+
+def parquet_of(tmp_path: Path, **columns: Any) -> Path:
+    """A Parquet file of one good row, with some columns replaced or added; None takes one away."""
+    fields = {"customer_id": ["c1"], "event_type": ["login"], "timestamp": pa.array([MOMENT]), **columns}
+    path = tmp_path / "events.parquet"
+    pq.write_table(pa.table({name: column for name, column in fields.items() if column is not None}), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    [
+        pa.array([MOMENT], pa.timestamp("us", "UTC")),
+        pa.array([MOMENT], pa.timestamp("us", "America/St_Johns")),
+        pa.array([MOMENT], pa.timestamp("ns", "UTC")),
+        pa.array([MOMENT.astimezone(timezone(timedelta(hours=9))).isoformat()]),
+        pa.array([MOMENT.isoformat()]).dictionary_encode(),
+    ],
+    ids=str,
+)
+def test_a_parquet_timestamp_is_a_moment_whatever_its_type(tmp_path: Path, timestamp: pa.Array) -> None:
+    run_import(parquet_of(tmp_path, timestamp=timestamp))
+    assert Event.objects.get().timestamp == MOMENT
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    [
+        pa.array([MOMENT.replace(tzinfo=None)], pa.timestamp("us")),
+        pa.array([2**62], pa.int64()).cast(pa.timestamp("us", "UTC")),
+        pa.array([1_700_000_000]),
+        pa.array([MOMENT.date()]),
+        pa.array([None], pa.timestamp("us", "UTC")),
+    ],
+    ids=str,
+)
+def test_a_parquet_timestamp_that_is_no_moment_is_refused(tmp_path: Path, timestamp: pa.Array) -> None:
+    path = parquet_of(tmp_path, timestamp=timestamp)
+    assert failure_of(path).returncode == 1
+    assert rejected(path)[0]["attr"] == "timestamp"
+
+
+@pytest.mark.parametrize(
+    ("columns", "metadata"),
+    [
+        ({"metadata": [{"sku": 1, "size": None}]}, {"sku": 1}),
+        ({"metadata": pa.array([[("sku", "1")]], pa.map_(pa.string(), pa.string()))}, {"sku": "1"}),
+        ({"metadata": pa.array([None], pa.string())}, {}),
+        ({"amount": pa.array([Decimal("9.95")])}, {"amount": 9.95}),
+        ({"amount": pa.array([7])}, {"amount": 7}),
+        ({"amount": pa.array([None], pa.float64())}, {}),
+        ({"since": pa.array([MOMENT.date()])}, {"since": MOMENT.date().isoformat()}),
+    ],
+)
+def test_parquet_types_become_json(tmp_path: Path, columns: dict[str, Any], metadata: dict[str, Any]) -> None:
+    run_import(parquet_of(tmp_path, **columns))
+    assert Event.objects.get().metadata == metadata
+
+
+def test_whole_numbers_are_ids_in_parquet(tmp_path: Path) -> None:
+    run_import(parquet_of(tmp_path, customer_id=[42], event_id=[7], session_id=[3]))
+    event = Event.objects.get()
+    assert (event.customer_id, event.event_id, event.session_id) == ("42", "7", "3")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("events.txt", b"", "ends with none of .csv, .jsonl, .parquet"),
+        ("missing.csv", None, "is not there"),
+        ("empty.csv", b"", "lacks the columns customer_id, event_type, timestamp: it has none"),
+        ("semicolons.csv", b"customer_id;event_type;timestamp\n", "it has customer_id;event_type;timestamp"),
+        ("half.csv", b"customer_id,timestamp\n", "lacks the columns event_type"),
+        ("twice.csv", b"customer_id,event_type,timestamp,a,a\n", "more than one column named a"),
+        ("quote.csv", b'"' + b"x" * 200_000, "can't be read"),
+        ("utf16.csv", "customer_id,event_type,timestamp\n".encode("utf-16"), "lacks the columns"),
+        ("no.parquet", b"PAR1 it is not", "can't be read"),
+        ("empty.parquet", b"", "can't be read"),
+    ],
+)
+def test_a_file_that_cannot_be_imported_ends_with_one_sentence(
+    tmp_path: Path, name: str, content: bytes | None, sentence: str
+) -> None:
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    error = failure_of(path)
+    assert error.returncode == 2
+    assert sentence in str(error)
+    assert Event.objects.count() == 0
+
+
+def test_a_folder_is_not_a_file_of_events(tmp_path: Path) -> None:
+    (tmp_path / "events.csv").mkdir()
+    assert "is a folder" in str(failure_of(tmp_path / "events.csv"))
+
+
+def test_a_parquet_file_without_a_column_is_refused(tmp_path: Path) -> None:
+    assert "lacks the columns customer_id" in str(failure_of(parquet_of(tmp_path, customer_id=None)))
+
+
+def test_a_parquet_file_that_breaks_off_keeps_what_came_before(tmp_path: Path) -> None:
+    path = tmp_path / "events.parquet"
+    rows = 3 * ROWS_PER_BATCH
+    ids = [f"e{number}" for number in range(rows)]
+    table = pa.table({"event_id": ids, **{name: [value] * rows for name, value in GOOD.items()}})
+    pq.write_table(table, path, row_group_size=ROWS_PER_BATCH, compression="zstd", use_dictionary=False)
+    content = bytearray(path.read_bytes())
+    middle = pq.ParquetFile(path).metadata.row_group(2).column(0).data_page_offset
+    content[middle : middle + 2_000] = bytes(2_000)
+    path.write_bytes(content)
+    error = failure_of(path)
+    assert error.returncode == 2
+    assert "what came before it is stored" in str(error)
+    assert Event.objects.count() in (ROWS_PER_BATCH, 2 * ROWS_PER_BATCH)
+
+
+def test_several_batches_are_imported_in_order(tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    rows = 2 * ROWS_PER_BATCH + 5
+    write_csv(path, [{**GOOD, "event_id": f"e{number}"} for number in range(rows - 1)] + [{**GOOD, "event_type": "no"}])
+    failure_of(path)
+    assert Event.objects.count() == rows - 1
+    assert [line["row"] for line in rejected(path)] == [rows]
+
+
+def test_files_without_rows_are_fine(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("customer_id,event_type,timestamp")
+    (tmp_path / "a.jsonl").write_text("\n\n")
+    for name in ("a.csv", "a.jsonl"):
+        assert "0 accepted, 0 duplicates, 0 rejected" in run_import(tmp_path / name)
+
+
+def test_a_file_is_read_no_further_than_one_batch_ahead() -> None:
+    made: list[int] = []
+    coming = prefetched(made.append(number) or number for number in range(1, 100))  # type: ignore[func-returns-value]
+    assert next(coming) == 1
+    assert next(coming) == 2
+    assert len(made) <= 3
+    assert list(coming) == list(range(3, 100))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_number_of_rows_is_known_for_the_progress_bar(tmp_path: Path, name: str) -> None:
+    path = tmp_path / f"events{name}"
+    FORMATS[name](path, [GOOD] * 7)
+    assert open_events(path).total == 7
+
+
+@pytest.mark.skipif(not CDNOW.exists(), reason=f"the whole CDNOW log is not at ../shared/data/{CDNOW.name}")
+def test_a_real_log_is_imported_line_by_line_and_twice_is_once(tmp_path: Path) -> None:
+    path = tmp_path / "cdnow.csv"
+    lines = [line.split() for line in CDNOW.read_text().splitlines()[1:]]
+    rows = [
+        f"{customer},purchase,{date[:4]}-{date[4:6]}-{date[6:]}T00:00:00Z,{amount},{items}"
+        for customer, date, items, amount in lines
+    ]
+    path.write_text("\n".join(["customer_id,event_type,timestamp,amount,items", *rows]))
+    assert "69,659 accepted, 0 duplicates, 0 rejected" in run_import(path)
+    assert "0 accepted, 69,659 duplicates, 0 rejected" in run_import(path)
+    assert Event.objects.values("customer_id").distinct().count() == 23_570
