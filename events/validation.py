@@ -86,6 +86,16 @@ def check_timestamp(timestamp: datetime, *, now: datetime, oldest: datetime = EA
         raise InvalidError("The timestamp is more than 5 minutes ahead of the server.", attr="timestamp")
 
 
+def in_utc(moment: datetime, *, attr: str) -> datetime:
+    """The same moment in UTC. Raises InvalidError with `attr` for one before 1970 or after the year 9999."""
+    try:
+        if moment >= EARLIEST:
+            return moment.astimezone(UTC)
+    except OverflowError:
+        pass
+    raise InvalidError("A moment is one from 1970 to 9999 in UTC.", attr=attr)
+
+
 def check_text(text: str | None, *, attr: str) -> None:
     """Raises InvalidError for a text that PostgreSQL can't hold. What is printable it can, and that is quick to see."""
     if text is not None and not text.isprintable() and UNSTORABLE.search(text):

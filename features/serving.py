@@ -189,13 +189,15 @@ def answer(
 def get_feature_vector(customer_id: str) -> dict[str, Any]:
     """Every live value of a customer as one CustomerFeature; `timestamp` is the oldest value's."""
     values = get_feature_values([customer_id], with_metadata=True)[0]
+    # The behavioral metadata last: what a client writes beside its values must not hide the weight set.
+    metadata = sorted(values.metadata.items(), key=lambda part: part[0] == FeatureType.BEHAVIORAL)
     return {
         "customer_id": customer_id,
         "features": values.features,
         "timestamp": values.computed_at,
         "feature_type": "vector",
         "version": values.versions.get(FeatureType.BEHAVIORAL, ""),
-        "metadata": {key: value for part in values.metadata.values() for key, value in part.items()},
+        "metadata": {key: value for _, part in metadata for key, value in part.items()},
         "versions": values.versions,
         "missing": values.missing,
         "source": values.source,

@@ -7,7 +7,7 @@ import msgspec
 from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
 
-from events.validation import check_all, check_customer_id
+from events.validation import check_all, check_customer_id, in_utc
 from featurehub.access.models import Scope
 from featurehub.api import ApiView, body_as, json_response
 from features.coverage import coverages
@@ -58,11 +58,10 @@ class ComputeView(ApiView):
         body = body_as(compute_decoder, request)
         now = datetime.now(UTC)
         check_all(body.events, now=now)
+        as_of = now if body.as_of is None else in_utc(body.as_of, attr="as_of")
         changes: dict[str, Any] = msgspec.to_builtins(body.weights)
         return json_response(
-            compute_features(
-                body.events, as_of=body.as_of or now, weight_changes=changes, monetary_norm=body.monetary_norm
-            )
+            compute_features(body.events, as_of=as_of, weight_changes=changes, monetary_norm=body.monetary_norm)
         )
 
 

@@ -7,15 +7,16 @@ import msgspec
 from django.http import HttpRequest, HttpResponse
 from django.utils.dateparse import parse_datetime
 from drf_spectacular.utils import OpenApiParameter, extend_schema
-from rest_framework.pagination import CursorPagination
+from rest_framework.utils.urls import replace_query_param
 
-from events.validation import check_customer_id, check_metadata, check_timestamp
+from events.validation import check_customer_id, check_metadata, check_timestamp, in_utc
 from featurehub.access.models import Scope
 from featurehub.api import ApiView, body_as, json_response
 from featurehub.errors import InvalidError
 from features.client_values import set_customer_features
 from features.explanation import explain
 from features.history import history_of
+from features.history_pages import Cursor, page_of, parse_limit
 from features.serializers import (
     CustomerFeatureSerializer,
     ExplanationSerializer,
@@ -78,8 +79,9 @@ class FeaturesView(CustomerView):
     @extend_schema(request=FeaturesPatchSerializer, responses=CustomerFeatureSerializer)
     def patch(self, request: HttpRequest, customer_id: str) -> HttpResponse:
         body = body_as(patch_decoder, request)
-        if body.timestamp is not None:
-            check_timestamp(body.timestamp, now=datetime.now(UTC))
+        timestamp = None if body.timestamp is None else in_utc(body.timestamp, attr="timestamp")
+        if timestamp is not None:
+            check_timestamp(timestamp, now=datetime.now(UTC))
         check_metadata(body.metadata or {})
         row = set_customer_features(
             customer_id,
@@ -87,7 +89,7 @@ class FeaturesView(CustomerView):
             version=body.version,
             features=body.features,
             metadata=body.metadata,
-            timestamp=body.timestamp and body.timestamp.astimezone(UTC),
+            timestamp=timestamp,
         )
         return json_response(row)
 
@@ -112,13 +114,6 @@ class ExplanationView(CustomerView):
         return json_response(explain(customer_id))
 
 
-class HistoryPages(CursorPagination):
-    page_size = 100
-    max_page_size = 1_000
-    page_size_query_param = "limit"
-    ordering = ("-timestamp", "-id")
-
-
 class HistoryView(CustomerView):
     """The rows that hold a feature, newest first."""
 
@@ -139,9 +134,21 @@ class HistoryView(CustomerView):
             since=moment(request, "since"),
             until=moment(request, "until"),
         )
-        pages = HistoryPages()
-        page = pages.paginate_queryset(rows, self.initialize_request(request), view=self)
-        return json_response(pages.get_paginated_response(HistoryRowSerializer(page, many=True).data).data)
+        cursor = request.GET.get("cursor")
+        page = page_of(
+            rows,
+            limit=parse_limit(request.GET.get("limit")),
+            cursor=None if cursor is None else Cursor.parse(cursor),
+        )
+        results = HistoryRowSerializer(page.rows, many=True).data
+        return json_response(
+            {"next": link(request, page.older), "previous": link(request, page.newer), "results": results}
+        )
+
+
+def link(request: HttpRequest, cursor: Cursor | None) -> str | None:
+    """The request's URL with another cursor."""
+    return None if cursor is None else replace_query_param(request.build_absolute_uri(), "cursor", cursor)
 
 
 def moment(request: HttpRequest, name: str) -> datetime | None:
