@@ -1,6 +1,6 @@
 """From history to the online store: what is published is what PostgreSQL holds, never what a process has in memory."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -11,9 +11,11 @@ from django.conf import settings
 from features import history, store
 from features.formulas import RFM_SCORE, Floats, microseconds, recency_score, rfm_score
 from features.history import Latest
-from features.models import FeatureType
+from features.models import Customer, FeatureType
 from features.registry import registry
 from features.store import Published
+
+CUSTOMERS_PER_CHUNK = 1_000
 
 
 def publish(customer_ids: Sequence[str]) -> None:
@@ -23,6 +25,21 @@ def publish(customer_ids: Sequence[str]) -> None:
     """
     if customer_ids:
         store.publish(current_values(customer_ids))
+
+
+def publish_everybody(*, progress: Callable[[int], object] = lambda done: None) -> int:
+    """Publishes every known customer, in chunks by id. Returns how many; `progress` is told how many a chunk had.
+
+    Raises as `publish` does.
+    """
+    published, last = 0, ""
+    following = Customer.objects.order_by("pk").values_list("pk", flat=True)
+    while chunk := list(following.filter(pk__gt=last)[:CUSTOMERS_PER_CHUNK]):
+        publish(chunk)
+        progress(len(chunk))
+        published += len(chunk)
+        last = chunk[-1]
+    return published
 
 
 def current_values(customer_ids: Sequence[str]) -> dict[str, list[Published]]:
