@@ -9,10 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -50,13 +51,18 @@ SECONDS_TO_STOP = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """A running instance: where it is, a key with every scope, and the admin's login."""
+    """A running instance: where it is, a key with every scope, the admin's login, and all it has printed."""
 
     url: str
     key: str
     username: str
     password: str
+    log: Path
     environment: dict[str, str]
+
+    def api(self) -> httpx.Client:
+        """A client of the API with the key; it asks no proxy."""
+        return httpx.Client(base_url=self.url, headers={"Authorization": f"Api-Key {self.key}"}, trust_env=False)
 
     def manage(self, *arguments: str) -> str:
         """What a `manage.py` command prints, run on the instance's own servers."""
@@ -89,6 +95,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
                 key=key,
                 username="admin",
                 password=password,
+                log=log,
                 environment=environment,
             )
         finally:
@@ -100,13 +107,18 @@ def wait_until_ready(process: "subprocess.Popen[bytes]", *, port: int, log: Path
     deadline = time.monotonic() + SECONDS_TO_START
     while time.monotonic() < deadline and process.poll() is None:
         with suppress(OSError, http.client.HTTPException):
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-            connection.request("GET", "/readyz")
-            if connection.getresponse().status == 200:
+            if status_of(port, "/readyz") == 200:
                 return
         time.sleep(0.2)
     ended = "takes too long" if process.poll() is None else f"ended with status {process.returncode}"
     raise AssertionError(f"The start of FeatureHub {ended}:\n{log.read_text()[-4000:]}")
+
+
+def status_of(port: int, path: str) -> int:
+    """The status of a GET; no proxy is asked."""
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
+        connection.request("GET", path)
+        return connection.getresponse().status
 
 
 def run_manage(arguments: list[str] | tuple[str, ...], *, environment: dict[str, str]) -> str:
@@ -154,12 +166,17 @@ def page(browser: Browser) -> Iterator[Page]:
 @pytest.fixture
 def admin_page(page: Page, stack: Stack) -> Page:
     """The tab, logged in to the admin, at its index."""
+    log_in(page, stack)
+    return page
+
+
+def log_in(page: Page, stack: Stack) -> None:
+    """Fills in the login form; the tab is at the admin's index then."""
     page.goto(f"{stack.url}/admin/")
     page.get_by_label("Username").fill(stack.username)
     page.get_by_label("Password").fill(stack.password)
     page.get_by_role("button", name="Log in").click()
     page.wait_for_url(f"{stack.url}/admin/")
-    return page
 
 
 @pytest.fixture(scope="session")

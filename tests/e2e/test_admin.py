@@ -1,0 +1,85 @@
+"""The admin in a real browser, on a running instance with the demo data."""
+
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.e2e.conftest import Stack, log_in
+
+NARROW = {"width": 375, "height": 800}
+
+
+def best_customer(stack: Stack) -> str:
+    """The demo customer that the first start proposes to look at."""
+    found = re.search(r"customer (\S+) has an engagement_score", stack.log.read_text())
+    assert found is not None
+    return found[1]
+
+
+def scrolls_sideways(page: Page) -> bool:
+    return bool(page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"))
+
+
+def test_the_dashboard_shows_what_is_happening(stack: Stack, admin_page: Page, artefacts: Path) -> None:
+    expect(admin_page.get_by_text("Waiting to be computed")).to_be_visible()
+    expect(admin_page.get_by_text("reachable")).to_be_visible()
+    expect(admin_page.get_by_text("No long work is running")).to_be_visible()
+    admin_page.screenshot(path=artefacts / "dashboard.png")
+
+
+def test_a_customers_page_shows_the_score_that_clients_read_and_its_parts(
+    stack: Stack, admin_page: Page, artefacts: Path
+) -> None:
+    customer_id = best_customer(stack)
+    admin_page.locator("#nav-sidebar-apps").get_by_text("Customers", exact=True).last.click()
+    admin_page.get_by_placeholder("The beginning of a customer_id").fill(customer_id)
+    admin_page.keyboard.press("Enter")
+    admin_page.get_by_role("link", name=customer_id).click()
+    with stack.api() as client:
+        answer = client.get(f"/api/v1/customers/{customer_id}/explanation/").json()
+    score = admin_page.locator("#score")
+    expect(score).to_have_text(f"{answer['engagement_score']:.3f}")
+    for row in answer["contributions"]:
+        part = admin_page.locator(f".hub-bar .hub-{row['event_type']}")
+        if row["contribution"] > 0:
+            box = part.bounding_box()
+            assert box is not None
+            assert box["width"] >= 2
+        else:
+            expect(part).to_have_count(0)
+    expect(admin_page.get_by_role("img", name=re.compile("Engagement score"))).to_be_visible()
+    expect(admin_page.get_by_role("rowheader", name="page view", exact=True).first).to_be_visible()
+    admin_page.screenshot(path=artefacts / "customer.png")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_pages_fit_a_narrow_screen(stack: Stack, browser: Browser, theme: str, artefacts: Path) -> None:
+    context = browser.new_context(viewport=NARROW, color_scheme=theme)  # type: ignore[arg-type]
+    page = context.new_page()
+    log_in(page, stack)
+    for name, path in {
+        "dashboard": "/admin/",
+        "customer": f"/admin/features/customer/{best_customer(stack)}/change/",
+        "events": "/admin/events/event/",
+        "keys": "/admin/access/apikey/add/",
+    }.items():
+        page.goto(stack.url + path)
+        assert not scrolls_sideways(page), path
+        page.screenshot(path=artefacts / f"{name}-375-{theme}.png")
+    context.close()
+
+
+def test_a_new_customers_page_is_there_seconds_after_their_first_event(stack: Stack, admin_page: Page) -> None:
+    event = {"customer_id": "first-timer", "event_type": "login", "timestamp": datetime.now(UTC).isoformat()}
+    with stack.api() as client:
+        answer = client.post("/api/v1/events/", json={"events": [event]})
+    assert answer.status_code == 201, answer.text
+    for _ in range(50):
+        admin_page.goto(f"{stack.url}/admin/features/customer/first-timer/change/")
+        if admin_page.locator("#score").count():
+            break
+        admin_page.wait_for_timeout(200)
+    expect(admin_page.locator("#score")).to_have_text("0.003")
