@@ -10,7 +10,7 @@ from django.conf import settings
 from events.models import Event
 from features import store
 from features.admin.charts import Bar, Line, Point, stacked_bar, step_line
-from features.explanation import SCORE, explain
+from features.explanation import SCORE, explain, under_drafts
 from features.history import rows_holding
 from features.models import Customer, FeatureDefinition, FeatureType
 from features.registry import registry
@@ -121,6 +121,7 @@ def describe(customer: Customer, *, now: datetime) -> dict[str, Any]:
         "explanation": explanation,
         "score": explanation[SCORE],
         "bar": bar(explanation),
+        "under_drafts": under_drafts(customer_id),
         "line": line,
         "points": points,
         "groups": groups(customer_id),

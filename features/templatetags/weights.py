@@ -17,6 +17,7 @@ def signed(change: float) -> str:
     text = f"{abs(change):.3f}"
     return text if float(text) == 0 else f"{'+' if change > 0 else '−'}{text}"
 
+
 @register.filter
 def unlocalized(number: object) -> str:
     """As a browser reads it, whatever the language: in SVG and in number fields. None is empty."""

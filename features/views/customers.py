@@ -29,6 +29,8 @@ from features.serializers import (
 from features.serving import Values, get_feature_values, get_feature_vector
 
 patch_decoder = msgspec.json.Decoder(FeaturesPatch)
+# A number with fewer digits fits PostgreSQL's bigint.
+DIGITS_OF_AN_ID = 19
 VERSION = OpenApiParameter(
     "version", str, many=True, description="behavioral:1.0, one a type; a bare 1.0 is behavioral"
 )
@@ -105,13 +107,26 @@ class VectorView(CustomerView):
 
 
 class ExplanationView(CustomerView):
-    """Each event type's part in the engagement score."""
+    """Each event type's part in the engagement score, or in what it would be under another weight set."""
 
     scopes = {"GET": Scope.READ}
 
-    @extend_schema(responses=ExplanationSerializer)
+    @extend_schema(
+        parameters=[OpenApiParameter("weights", int, description="the id of a weight set, such as a draft")],
+        responses=ExplanationSerializer,
+    )
     def get(self, request: HttpRequest, customer_id: str) -> HttpResponse:
-        return json_response(explain(customer_id))
+        return json_response(explain(customer_id, weight_set_id=weight_set_of(request)))
+
+
+def weight_set_of(request: HttpRequest) -> int | None:
+    """`?weights=`; None where it is not given. Raises InvalidError for anything but the id of a set."""
+    text = request.GET.get("weights")
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < DIGITS_OF_AN_ID):
+        raise InvalidError("It must be the id of a weight set: a whole number.", attr="weights")
+    return int(text)
 
 
 class HistoryView(CustomerView):

@@ -1,5 +1,13 @@
 """Weight sets: `numbers` reads them, `lifecycle` takes them from a draft to the active set and back."""
 
-from features.weights.numbers import activated_sets, activated_weights, active_set, as_weights, describe, merged
+from features.weights.numbers import (
+    activated_sets,
+    activated_weights,
+    active_set,
+    as_weights,
+    describe,
+    merged,
+    weights_of,
+)
 
-__all__ = ["activated_sets", "activated_weights", "active_set", "as_weights", "describe", "merged"]
+__all__ = ["activated_sets", "activated_weights", "active_set", "as_weights", "describe", "merged", "weights_of"]

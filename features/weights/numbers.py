@@ -34,6 +34,14 @@ def activated_weights(weight_set_id: int) -> Weights:
     return as_weights(activated.prefetch_related("weights").get(pk=weight_set_id))
 
 
+def weights_of(weight_set_id: int) -> Weights:
+    """The numbers of a set as they are now, also of a draft. Raises UnknownError."""
+    try:
+        return as_weights(WeightSet.objects.prefetch_related("weights").get(pk=weight_set_id))
+    except WeightSet.DoesNotExist:
+        raise UnknownError(f"There is no weight set {weight_set_id}.", attr="weights") from None
+
+
 def describe(weight_set: WeightSet) -> dict[str, Any]:
     """A set as the API shows it."""
     return {

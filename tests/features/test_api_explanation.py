@@ -7,7 +7,7 @@ import pytest
 from events.event_types import EVENT_TYPES
 from features.models import WeightSet
 from tests.api_client import ApiClient, error_of
-from tests.factories import make_customer, url_of
+from tests.factories import make_customer, make_weight_set, url_of
 
 
 def get(api: ApiClient, customer_id: str = "c1") -> dict[str, Any]:
@@ -61,3 +61,36 @@ def test_a_customer_nobody_has_heard_of_has_a_score_of_zero(api: ApiClient) -> N
 
 def test_an_id_that_can_be_nobodys_is_refused(api: ApiClient) -> None:
     assert error_of(api.get(url_of("a b", "explanation/"))) == (400, "customer_id")
+
+
+def test_under_a_draft_the_same_activity_is_weighed_with_its_numbers(api: ApiClient) -> None:
+    make_customer("c1", login=3)
+    draft = make_weight_set(weights={"login": (0.8, 6.0)})
+    explanation = api.get(url_of("c1", f"explanation/?weights={draft.pk}")).json()
+    assert (explanation["weight_set"], explanation["engagement_score"]) == (draft.pk, pytest.approx(0.4))
+    parts = {part["event_type"]: part["contribution"] for part in explanation["contributions"]}
+    assert sum(parts.values()) == explanation["unclamped_score"]
+    assert get(api)["engagement_score"] == pytest.approx(0.01)
+
+
+def test_under_a_draft_too_the_score_is_at_most_one(api: ApiClient) -> None:
+    make_customer("c1", login=3)
+    draft = make_weight_set(weights={"login": (5.0, 1.0)})
+    explanation = api.get(url_of("c1", f"explanation/?weights={draft.pk}")).json()
+    assert (explanation["unclamped_score"], explanation["engagement_score"]) == (5.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("weights", "status", "sentence"),
+    [
+        ("999999", 404, "There is no weight set 999999."),
+        ("", 400, "It must be the id of a weight set"),
+        ("first", 400, "It must be the id of a weight set"),
+        ("-1", 400, "It must be the id of a weight set"),
+        ("9" * 30, 400, "It must be the id of a weight set"),
+    ],
+)
+def test_a_weight_set_that_is_none_is_refused(api: ApiClient, weights: str, status: int, sentence: str) -> None:
+    response = api.get(url_of("c1", f"explanation/?weights={weights}"))
+    error = response.json()["errors"][0]
+    assert (response.status_code, sentence in error["detail"]) == (status, True)

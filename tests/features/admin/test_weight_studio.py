@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
@@ -147,3 +148,12 @@ def test_two_sets_are_compared_side_by_side(client: Client) -> None:
         assert '<td class="fh-changed">0.77</td>' in page
         assert "<strong>c1</strong>" in page
     assert "Select a valid choice" in client.get(f"{compare}?left=x").content.decode()
+
+
+def test_a_customers_page_says_what_its_score_would_be_under_a_draft(client: Client) -> None:
+    client.force_login(User.objects.create_superuser("root"))
+    make_customer("c1", login=3)
+    draft = make_weight_set(name="Loyalty", weights={"login": (0.8, 6.0)})
+    page = client.get(reverse("admin:features_customer_change", args=["c1"])).content.decode()
+    assert f"Loyalty (#{draft.pk})" in page
+    assert "<b>0.400</b>" in page
