@@ -1,11 +1,12 @@
 # Every target makes what it needs, from an empty environment on. Settings come from the environment: see README.md.
 .DEFAULT_GOAL := run
-.PHONY: run test check bench bench-serving
+.PHONY: run test test-spark check bench bench-serving bench-batch
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/requirements.installed
+SPARK := .venv/spark.installed
 FEAST := benchmarks/.venv-feast/requirements.installed
 REQUIREMENTS := requirements.txt requirements-dev.txt constraints.txt
 # PATH: what is started by name (granian, celery) is the .venv's.
@@ -19,6 +20,9 @@ run: $(READY)
 test: $(READY)
 	@$(RUN) $(BIN)/python -m pytest $(ARGS)
 
+test-spark: $(SPARK)
+	@$(RUN) $(BIN)/python -m pytest tests/spark $(ARGS)
+
 check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -31,6 +35,14 @@ bench: $(READY) $(FEAST)
 
 bench-serving: $(READY) $(FEAST)
 	@$(RUN) $(BIN)/python -m benchmarks serving feast_workload in_process $(ARGS)
+
+bench-batch: $(SPARK)
+	@$(RUN) $(BIN)/python -m benchmarks batch $(ARGS)
+
+$(SPARK): $(READY) requirements-spark.txt
+	@echo "Installing Spark into .venv (once, about a minute)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-spark.txt -c constraints.txt
+	@touch $@
 
 $(FEAST): benchmarks/requirements.txt benchmarks/constraints.txt
 	@echo "Making benchmarks/.venv-feast and installing Feast, the peer (once, about two minutes)"

@@ -20,16 +20,16 @@ insert into {table} (customer_id, {columns})
 select customer_id, {nothing} from features_customer
 where not exists (select from {table} staged where staged.customer_id = features_customer.customer_id)
 """
-COPY = "copy {table} (customer_id, {columns}) from stdin"
+COPY = "copy {table} (customer_id, {columns}) from stdin (format csv)"
 
 
-def fill(table: str, rows: Iterable[tuple[object, ...]]) -> None:
-    """Makes the table of `rows` (customer_id, *COLUMNS), and of zeros for the customers that have none."""
+def fill(table: str, blocks: Iterable[bytes]) -> None:
+    """Makes the table of CSV (customer_id, *COLUMNS), and of zeros for the customers that are not in it."""
     names = {"table": connection.ops.quote_name(table), "columns": ", ".join(COLUMNS)}
     nothing = ", ".join(f"{NEVER}" if name in ("last_purchase_us", "first_event_us") else "0" for name in COLUMNS)
     with connection.cursor() as cursor:
         cursor.execute(MAKE_TABLE.format(**names))
         with cursor.copy(COPY.format(**names)) as copy:
-            for row in rows:
-                copy.write_row(row)
+            for block in blocks:
+                copy.write(block)
         cursor.execute(COMPLETE.format(**names, nothing=nothing))

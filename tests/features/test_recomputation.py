@@ -129,7 +129,7 @@ def test_an_engine_that_sees_only_those_with_events_is_completed() -> None:
     make_customer("c2", page_view=1)
 
     def see_c1(table: str, *, as_of: datetime, window_days: int) -> None:
-        staging.fill(table, [("c1", 5, *[0] * (len(COLUMNS) - 1))])
+        staging.fill(table, [b"c1,5" + b",0" * (len(COLUMNS) - 1) + b"\n"])
 
     load(recomputation.begin(engine=see_c1))
     assert cached("c1")["page_views_30d"] == "5.0"

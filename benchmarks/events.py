@@ -1,0 +1,65 @@
+"""Events of many customers, a few of them very active and most hardly (Zipf-Mandelbrot), made inside PostgreSQL."""
+
+from datetime import UTC, datetime, timedelta
+
+from django.db import connection
+from tqdm import tqdm
+
+from events.partitions import make_partitions
+
+EVENTS_PER_CUSTOMER = 30
+EVENTS_PER_STATEMENT = 500_000
+# Some of the events have left the window of 30 days already.
+DAYS = 33
+# How many customers share the top of the distribution.
+HEAD = 1_000
+
+EMPTY = """
+truncate events_event, events_dirtycustomer, features_customer, features_customerfeature, features_run, features_runchunk
+"""
+MAKE_EVENTS = """
+insert into events_event
+    (event_id, customer_id, event_type, "timestamp", session_id, amount, category, metadata)
+select 'e' || number,
+    'customer-' || lpad(customer::text, 8, '0'),
+    event_type,
+    moment,
+    case when share < 0.7 then customer || '-' || to_char(moment, 'DDD') end,
+    case when event_type = 'purchase' then round((5 + share * 95)::numeric, 2) end,
+    case when event_type in ('purchase', 'page_view') then 'category ' || (number %% 12) end,
+    '{}'
+from (
+    select number,
+        floor(power(%(customers)s + %(head)s, luck) * power(%(head)s, 1 - luck) - %(head)s)::int as customer,
+        (array['page_view', 'page_view', 'page_view', 'page_view', 'page_view', 'page_view',
+            'email_open', 'email_open', 'email_click', 'form_submit', 'purchase', 'login'])[1 + number %% 12]
+            as event_type,
+        %(until)s - random() * %(days)s * interval '1 day' as moment,
+        random() as share
+    from (
+        select number, random() as luck from generate_series(%(first)s::bigint, %(last)s::bigint) number
+    ) draw
+) event
+"""
+REGISTER = """
+insert into features_customer (customer_id)
+select 'customer-' || lpad(number::text, 8, '0') from generate_series(0, %(customers)s - 1) number
+on conflict do nothing
+"""
+
+
+def make_events(*, customers: int) -> None:
+    """An empty store with the events of `customers`, EVENTS_PER_CUSTOMER of each on average, the same at every run."""
+    now = datetime.now(UTC)
+    make_partitions(now - timedelta(days=DAYS), until=now)
+    total = customers * EVENTS_PER_CUSTOMER
+    with connection.cursor() as cursor, tqdm(total=total, unit=" events", desc="making events") as bar:
+        cursor.execute(EMPTY)
+        cursor.execute("select setseed(0.5)")
+        for first in range(0, total, EVENTS_PER_STATEMENT):
+            last = min(first + EVENTS_PER_STATEMENT, total) - 1
+            draw = {"first": first, "last": last, "customers": customers, "head": min(HEAD, customers)}
+            cursor.execute(MAKE_EVENTS, {**draw, "days": DAYS, "until": now})
+            bar.update(last + 1 - first)
+        cursor.execute(REGISTER, {"customers": customers})
+        cursor.execute("vacuum analyze events_event, features_customer")

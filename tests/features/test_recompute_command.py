@@ -1,0 +1,54 @@
+"""manage.py recompute: everybody, or some, now or as of an earlier moment."""
+
+from pathlib import Path
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from features.models import Run
+from tests.factories import ago, cached, make_event, rows_of, store_events
+
+pytestmark = pytest.mark.usefixtures("db")
+
+
+def test_everybody_is_recomputed_and_the_run_can_be_seen(capsys: pytest.CaptureFixture[str]) -> None:
+    store_events(make_event(), make_event(customer_id="c2"))
+    call_command("recompute")
+    assert "2 customers were recomputed." in capsys.readouterr().out
+    assert cached("c1")["page_views_30d"] == cached("c2")["page_views_30d"] == "1.0"
+    assert Run.objects.get().state == Run.State.DONE
+
+
+def test_only_the_customers_named_are_recomputed() -> None:
+    store_events(make_event(), make_event(customer_id="c2"), make_event(customer_id="c3"))
+    call_command("recompute", "--customer", "c1", "--customer", "c3")
+    assert [len(rows_of(customer_id)) for customer_id in ("c1", "c2", "c3")] == [1, 0, 1]
+
+
+def test_an_earlier_moment_sees_what_was_there_then() -> None:
+    store_events(make_event(timestamp=ago(days=3)), make_event(timestamp=ago(days=1)))
+    call_command("recompute", "--as-of", ago(days=2).isoformat())
+    assert rows_of("c1")[0].features["page_views_30d"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--as-of", "2999-01-01T00:00:00Z"], "ahead of now"),
+        (["--as-of", "2026-01-01T00:00:00"], "invalid moment value"),
+        (["--events", "somewhere"], "is not what export_events writes"),
+        (["--remote", "sc://there"], "are for --engine spark"),
+        (["--engine", "spark", "--customer", "c1"], "Spark is for everybody"),
+        (["--engine", "spark", "--jdbc", "no.jar"], "invalid jar value"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_anything_is(arguments: list[str], says: str) -> None:
+    with pytest.raises(CommandError, match=says):
+        call_command("recompute", *arguments)
+    assert not Run.objects.exists()
+
+
+def test_an_export_is_not_asked_for_what_happened_after_it(tmp_path: Path) -> None:
+    call_command("export_events", to=tmp_path)
+    with pytest.raises(CommandError, match="export them again"):
+        call_command("recompute", "--engine", "spark", "--events", str(tmp_path), "--as-of", ago().isoformat())
