@@ -117,6 +117,8 @@ class WeightSet(models.Model):
     approved_at = models.DateTimeField(null=True, blank=True, editable=False)
     # When a scheduled set is to be activated.
     activate_at = models.DateTimeField(null=True, blank=True, editable=False)
+    # Since when it is scored beside the active set, for nobody to read.
+    shadow_since = models.DateTimeField(null=True, blank=True, editable=False)
     activated_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", editable=False
     )
@@ -139,6 +141,11 @@ class WeightSet(models.Model):
                 | Q(state__in=["approved", "scheduled"], approved_at__isnull=False)
                 | Q(state__in=["active", "superseded"]),
                 name="weight_set_approval_is_dated",
+            ),
+            # The days of a shadow are compared with one another: its numbers must not change under it.
+            models.CheckConstraint(
+                condition=Q(shadow_since__isnull=True) | Q(state__in=["proposed", "approved", "scheduled"]),
+                name="weight_set_in_shadow_does_not_change",
             ),
             models.CheckConstraint(
                 condition=Q(state="scheduled", activate_at__isnull=False)
@@ -170,6 +177,8 @@ class WeightSetStep(models.Model):
         UNSCHEDULED = "unscheduled", "Schedule cancelled"
         ACTIVATED = "activated", "Activated"
         SUPERSEDED = "superseded", "Superseded"
+        SHADOWED = "shadowed", "Put into shadow"
+        UNSHADOWED = "unshadowed", "Taken out of shadow"
 
     weight_set = models.ForeignKey(WeightSet, on_delete=models.CASCADE, related_name="steps")
     action = models.CharField(max_length=16, choices=Action.choices)
@@ -184,7 +193,7 @@ class WeightSetStep(models.Model):
                 condition=Q(
                     action__in=[
                         "created", "edited", "proposed", "sent_back", "approved",
-                        "scheduled", "unscheduled", "activated", "superseded",
+                        "scheduled", "unscheduled", "activated", "superseded", "shadowed", "unshadowed",
                     ]
                 ),
                 name="weight_set_step_action_is_known",
@@ -274,6 +283,27 @@ class BacktestDay(models.Model):
 
     def __str__(self) -> str:
         return f"{self.day} of backtest {self.backtest_id}"
+
+
+class ShadowDay(models.Model):
+    """What a set in shadow would have given on a day, beside what the active set gave to the same customers."""
+
+    weight_set = models.ForeignKey(WeightSet, on_delete=models.CASCADE, related_name="shadow_days")
+    against = models.ForeignKey(WeightSet, on_delete=models.CASCADE, related_name="+")
+    day = models.DateField()
+    customers = models.PositiveIntegerField()
+    mean_active = models.FloatField()
+    mean_shadow = models.FloatField()
+    mean_difference = models.FloatField(help_text="Mean of the sizes of the customers' differences.")
+    rank_correlation = models.FloatField(null=True)
+    observed_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["weight_set", "day"], name="shadow_day_is_kept_once")]
+        ordering = ["day"]
+
+    def __str__(self) -> str:
+        return f"{self.weight_set} in shadow on {self.day}"
 
 
 class Customer(models.Model):

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from features.models import ShadowDay
+
 # The box that pictures are drawn in, in SVG units; y runs downwards.
 WIDTH, HEIGHT = 400.0, 160.0
 
@@ -138,3 +140,23 @@ def series(
 def ticks(top: float, *, suffix: str) -> list[tuple[str, float]]:
     """Labels at the top, the middle and the bottom of the y axis."""
     return [(f"{top * share:.1f}{suffix}", HEIGHT * (1 - share)) for share in (1.0, 0.5, 0.0)]
+
+
+def shadow_plot(days: Sequence[ShadowDay]) -> Plot:
+    """The mean scores of both sets over the days."""
+    top = max(max(day.mean_active, day.mean_shadow) for day in days) or 1.0
+    places = [(number + 0.5) / len(days) for number in range(len(days))]
+
+    def line(name: str, kind: str, means: list[float]) -> Series:
+        exact = [{"value": mean, "low": mean, "high": mean} for mean in means]
+        return series(name, kind=kind, xs=places, estimates=exact, top=top)
+
+    return Plot(
+        series=[
+            line("active", "before", [day.mean_active for day in days]),
+            line("shadow", "after", [day.mean_shadow for day in days]),
+        ],
+        ticks=[(f"{top * share:.3f}", HEIGHT * (1 - share)) for share in (1.0, 0.5, 0.0)],
+        low_x=f"{days[0].day:%-d %b %Y}",
+        high_x=f"{days[-1].day:%-d %b %Y}",
+    )

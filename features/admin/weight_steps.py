@@ -92,6 +92,29 @@ STEPS = {
         take=lambda pk, by, cleaned: lifecycle.unschedule(pk, by=by, reason=cleaned["reason"]),
         is_main=False,
     ),
+    "shadow": Step(
+        title="Run in shadow",
+        sentence=(
+            "Scores customers with these weights beside the active ones, day after day, and charts the difference. "
+            "Readers see nothing of it. It ends when the set is changed or activated."
+        ),
+        button="Run in shadow",
+        done="{set} runs in shadow: its page shows a point for each day, the first within the hour.",
+        permission="change_weightset",
+        states=lifecycle.CAN_BE_SHADOWS,
+        take=lambda pk, by, cleaned: lifecycle.put_into_shadow(pk, by=by, reason=cleaned["reason"]),
+        is_main=False,
+    ),
+    "unshadow": Step(
+        title="End the shadow",
+        sentence="Stops scoring beside the active set. The days charted so far stay.",
+        button="End the shadow",
+        done="{set} does not run in shadow any more.",
+        permission="change_weightset",
+        states=lifecycle.CAN_BE_SHADOWS,
+        take=lambda pk, by, cleaned: lifecycle.take_out_of_shadow(pk, by=by, reason=cleaned["reason"]),
+        is_main=False,
+    ),
     "send-back": Step(
         title="Send back",
         sentence="Makes the set a draft again. Its approval and its schedule go.",
@@ -125,6 +148,7 @@ def possible_steps(weight_set: WeightSet, *, request: HttpRequest) -> list[tuple
         if weight_set.state in step.states
         and may(request, step.permission)
         and (name not in ("activate", "schedule") or weight_set.state in startable())
+        and name != ("unshadow" if weight_set.shadow_since is None else "shadow")
     ]
 
 

@@ -14,6 +14,7 @@ from unfold.decorators import display
 
 from featurehub.errors import ConflictError
 from features.admin.weight_backtests import result_page, start_page
+from features.admin.weight_charts import shadow_plot
 from features.admin.weight_comparison import comparison_page
 from features.admin.weight_forms import WeightForm, WeightFormSet, WeightSetForm
 from features.admin.weight_steps import person, possible_steps, step_page
@@ -155,11 +156,14 @@ class WeightSetAdmin(ModelAdmin):
                 {"step": step, "url": reverse("admin:features_weightset_step", args=[obj.pk, name])}
                 for name, step in possible_steps(obj, request=request)
             ]
+            shadow_days = list(obj.shadow_days.all())
             context = {
                 **context,
                 "possible_steps": steps,
                 "timeline": obj.steps.select_related("by"),
                 "run": last_run(obj),
+                "shadow_days": shadow_days,
+                "shadow_plot": shadow_plot(shadow_days) if shadow_days else None,
             }
         answer: HttpResponse = super().render_change_form(request, context, *args, obj=obj, **kwargs)
         return answer

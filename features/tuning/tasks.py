@@ -1,11 +1,12 @@
 """Celery's part of tuning: each task calls one function and can run twice."""
 
 import time
+from datetime import UTC, datetime
 
 from celery import current_app, shared_task
 from django.db import OperationalError
 
-from features.tuning import backtest
+from features.tuning import backtest, shadow
 
 # A task gives its worker back after this long, so that other batch work gets its turn.
 SECONDS_PER_TURN = 2.0
@@ -27,3 +28,9 @@ def resume_backtests() -> None:
     """Sends again the backtests that nobody has gone on with for a while: their message or worker is gone."""
     for backtest_id in backtest.stalled():
         current_app.send_task(backtest.TASK, args=[backtest_id], queue="batch")
+
+
+@shared_task(name="features.observe_shadows", autoretry_for=(OperationalError,), retry_backoff=True, max_retries=5)
+def observe_shadows() -> None:
+    """Keeps today's figures of the sets in shadow. Sent by beat."""
+    shadow.observe(now=datetime.now(UTC))

@@ -30,6 +30,8 @@ Actor: TypeAlias = User | None
 State, Action, Origin = WeightSet.State, WeightSetStep.Action, WeightSet.Origin
 
 RESCORE_TASK = "features.rescore"
+# Their numbers do not change: a change makes them drafts, and ends the shadow.
+CAN_BE_SHADOWS = (State.PROPOSED, State.APPROVED, State.SCHEDULED)
 # The steps after which a person counts as an author of a set's numbers.
 AUTHORING = (Action.CREATED, Action.EDITED)
 
@@ -128,6 +130,27 @@ def activate(weight_set_id: int, *, by: Actor, reason: str) -> Run:
         return make_active(weight_set, by=by, reason=reason)
 
 
+def put_into_shadow(weight_set_id: int, *, by: Actor, reason: str) -> None:
+    """Has the set scored beside the active one until it is taken out, changed or activated; readers see nothing."""
+    with transaction.atomic():
+        weight_set = claim(weight_set_id, allowed=CAN_BE_SHADOWS, reason=reason)
+        if weight_set.shadow_since is not None:
+            raise ConflictError(f"{weight_set} runs in shadow already{last_step(weight_set)}.")
+        WeightSet.objects.filter(pk=weight_set.pk).update(shadow_since=Now())
+        weight_set.shadow_days.all().delete()
+        record(weight_set, action=Action.SHADOWED, by=by, reason=reason)
+
+
+def take_out_of_shadow(weight_set_id: int, *, by: Actor, reason: str) -> None:
+    """Ends the shadow; what it showed stays."""
+    with transaction.atomic():
+        weight_set = claim(weight_set_id, allowed=CAN_BE_SHADOWS, reason=reason)
+        if weight_set.shadow_since is None:
+            raise ConflictError(f"{weight_set} does not run in shadow by now{last_step(weight_set)}.")
+        WeightSet.objects.filter(pk=weight_set.pk).update(shadow_since=None)
+        record(weight_set, action=Action.UNSHADOWED, by=by, reason=reason)
+
+
 def activate_due(*, now: datetime) -> list[Run]:
     """Activates the scheduled sets whose moment has come, in that order."""
     due = WeightSet.objects.filter(state=State.SCHEDULED, activate_at__lte=now).order_by("activate_at", "pk")
@@ -192,6 +215,8 @@ def move(weight_set: WeightSet, state: str, *, action: str, by: Actor, reason: s
     cleared: Mapping[str, object] = {"activate_at": None}
     if state in (State.DRAFT, State.PROPOSED):
         cleared = {**cleared, "approved_by": None, "approved_at": None}
+    if state not in CAN_BE_SHADOWS:
+        cleared = {**cleared, "shadow_since": None}
     WeightSet.objects.filter(pk=weight_set.pk).update(state=state, **{**cleared, **changes})
     weight_set.refresh_from_db()
     record(weight_set, action=action, by=by, reason=reason)

@@ -1,0 +1,53 @@
+"""Sets in shadow: scored beside the active one day after day, for nobody to read but their page."""
+
+from datetime import datetime
+
+import numpy as np
+
+from features.formulas import unclamped_score
+from features.models import ShadowDay, WeightSet
+from features.tuning.sample import Sample, load
+from features.tuning.statistics import rank_correlation
+from features.weights import active_set, as_weights
+
+
+def observe(*, now: datetime) -> int:
+    """Keeps today's figures of each set in shadow, over earlier ones of today. Returns how many sets there are.
+
+    Computed from stored activity: both sets are asked about the same customers at the same moment. Nothing is kept
+    where there is no active customer.
+    """
+    shadows = list(
+        WeightSet.objects.filter(shadow_since__isnull=False).select_related("version").prefetch_related("weights")
+    )
+    sample = load() if shadows else None
+    if sample is not None and len(sample):
+        days = [figures(shadow, sample=sample, now=now) for shadow in shadows]
+        ShadowDay.objects.bulk_create(
+            days,
+            update_conflicts=True,
+            unique_fields=["weight_set", "day"],
+            update_fields=[
+                "against", "customers", "mean_active", "mean_shadow", "mean_difference", "rank_correlation",
+                "observed_at",
+            ],
+        )  # fmt: skip
+    return len(shadows)
+
+
+def figures(shadow: WeightSet, *, sample: Sample, now: datetime) -> ShadowDay:
+    """One set's figures at `now`; not saved."""
+    active = active_set(shadow.version.number)
+    given = np.minimum(unclamped_score(sample.counts, weights=as_weights(active)), 1.0)
+    other = np.minimum(unclamped_score(sample.counts, weights=as_weights(shadow)), 1.0)
+    return ShadowDay(
+        weight_set=shadow,
+        against=active,
+        day=now.date(),
+        customers=len(sample),
+        mean_active=float(given.mean()),
+        mean_shadow=float(other.mean()),
+        mean_difference=float(np.abs(other - given).mean()),
+        rank_correlation=rank_correlation(given, other),
+        observed_at=now,
+    )

@@ -1,0 +1,125 @@
+"""A set in shadow: scored beside the active one, read by nobody, ended by whatever changes it."""
+
+from datetime import UTC, datetime
+
+import pytest
+from django.db import IntegrityError
+from django.test import Client
+from django.urls import reverse
+
+from featurehub.errors import ConflictError, InvalidError
+from features.models import ShadowDay, WeightSet
+from features.tuning import shadow
+from features.weights import active_set, lifecycle
+from tests.factories import cached, make_customer, make_weight_set
+from tests.features.admin.test_weight_sets import login, numbers
+
+pytestmark = pytest.mark.django_db
+MONDAY, TUESDAY = datetime(2026, 6, 1, 9, tzinfo=UTC), datetime(2026, 6, 2, 9, tzinfo=UTC)
+
+
+def in_shadow() -> WeightSet:
+    """A proposed set that counts logins only, in shadow."""
+    weight_set = make_weight_set(weights={"login": (0.6, 6.0), "page_view": (0.0, 100.0)})
+    lifecycle.propose(weight_set.pk, by=None, reason="Ready")
+    lifecycle.put_into_shadow(weight_set.pk, by=None, reason="Let us see")
+    weight_set.refresh_from_db()
+    return weight_set
+
+
+def test_each_day_keeps_what_both_sets_give_to_the_same_customers() -> None:
+    make_customer("c1", login=3)
+    make_customer("c2", page_view=10)
+    weight_set = in_shadow()
+
+    assert shadow.observe(now=MONDAY) == 1
+    assert shadow.observe(now=TUESDAY) == 1
+
+    days = list(weight_set.shadow_days.all())
+    assert [(day.day.isoformat(), day.customers, day.against) for day in days] == [
+        ("2026-06-01", 2, active_set("1.0")), ("2026-06-02", 2, active_set("1.0")),
+    ]  # fmt: skip
+    assert days[0].mean_active == pytest.approx((0.01 + 0.03) / 2)
+    assert days[0].mean_shadow == pytest.approx(0.3 / 2)
+    assert days[0].mean_difference == pytest.approx((0.29 + 0.03) / 2)
+    assert days[0].rank_correlation == pytest.approx(-1.0)
+
+
+def test_later_figures_of_a_day_replace_the_earlier_ones() -> None:
+    weight_set = in_shadow()
+    make_customer("c1", login=3)
+    shadow.observe(now=MONDAY)
+    make_customer("c2", login=6)
+    shadow.observe(now=MONDAY)
+    assert weight_set.shadow_days.get().mean_shadow == pytest.approx((0.3 + 0.6) / 2)
+
+
+def test_nobody_reads_the_shadows_scores() -> None:
+    make_customer("c1", login=3)
+    before = cached("c1")
+    in_shadow()
+    shadow.observe(now=MONDAY)
+    assert cached("c1") == before
+
+
+def test_without_customers_or_shadows_nothing_is_kept() -> None:
+    assert shadow.observe(now=MONDAY) == 0
+    in_shadow()
+    shadow.observe(now=MONDAY)
+    assert not ShadowDay.objects.exists()
+
+
+def test_changing_or_activating_the_set_ends_its_shadow() -> None:
+    changed, activated = in_shadow(), in_shadow()
+    lifecycle.reopen(changed.pk, by=None, reason="Another number")
+    lifecycle.activate(activated.pk, by=None, reason="Go")
+    assert not WeightSet.objects.filter(shadow_since__isnull=False).exists()
+    assert shadow.observe(now=MONDAY) == 0
+
+
+def test_approving_and_scheduling_go_on_with_the_shadow() -> None:
+    weight_set = in_shadow()
+    lifecycle.approve(weight_set.pk, by=None, reason="Fine")
+    lifecycle.schedule(weight_set.pk, at=TUESDAY, now=MONDAY, by=None, reason="Tomorrow")
+    weight_set.refresh_from_db()
+    assert weight_set.shadow_since is not None
+
+
+def test_a_shadow_begins_and_ends_once_with_a_reason() -> None:
+    weight_set = in_shadow()
+    with pytest.raises(ConflictError, match="in shadow already"):
+        lifecycle.put_into_shadow(weight_set.pk, by=None, reason="Again")
+    with pytest.raises(InvalidError, match="Say why"):
+        lifecycle.take_out_of_shadow(weight_set.pk, by=None, reason="")
+    lifecycle.take_out_of_shadow(weight_set.pk, by=None, reason="Seen enough")
+    with pytest.raises(ConflictError, match="does not run in shadow"):
+        lifecycle.take_out_of_shadow(weight_set.pk, by=None, reason="Again")
+    assert [step.action for step in weight_set.steps.all()] == ["proposed", "shadowed", "unshadowed"]
+
+
+def test_the_database_refuses_a_draft_in_shadow() -> None:
+    weight_set = make_weight_set()
+    with pytest.raises(ConflictError, match="draft"):
+        lifecycle.put_into_shadow(weight_set.pk, by=None, reason="Go")
+    with pytest.raises(IntegrityError, match="weight_set_in_shadow_does_not_change"):
+        WeightSet.objects.filter(pk=weight_set.pk).update(shadow_since=MONDAY)
+
+
+def test_the_sets_page_charts_its_shadow(client: Client) -> None:
+    login(client, "change")
+    make_customer("c1", login=3)
+    weight_set = make_weight_set()
+    lifecycle.propose(weight_set.pk, by=None, reason="Ready")
+    page = reverse("admin:features_weightset_change", args=[weight_set.pk])
+    step = reverse("admin:features_weightset_step", args=[weight_set.pk, "shadow"])
+    assert step in client.get(page).content.decode()
+
+    client.post(step, {"reason": "Let us see"})
+    assert "The first point comes within the hour" in client.get(page).content.decode()
+    assert step not in client.get(page).content.decode()
+    shadow.observe(now=MONDAY)
+    shown = client.get(page).content.decode()
+
+    assert 'role="img"' in shown
+    assert "1 Jun 2026" in shown
+    assert numbers(weight_set) == numbers(active_set("1.0"))
