@@ -122,14 +122,14 @@ def from_cache(customer_id: str, *, row: Row, question: Question) -> Values | No
     stamps = row[:width]
     if None in stamps:
         return None
-    metadata: dict[str, dict[str, Any]] = {}
-    if question.with_metadata:
-        texts = zip(question.versions, row[width : 2 * width], strict=True)
-        metadata = {name: orjson.loads(text) for name, text in texts if text is not None}
-        width *= 2
     held = {name: store.parse_stamp(stamp) for name, stamp in zip(question.versions, stamps, strict=True) if stamp}
     if any(version != question.versions[name] for name, (_, version) in held.items()):
         return None
+    metadata: dict[str, dict[str, Any]] = {}
+    if question.with_metadata:
+        texts = zip(question.versions, row[width : 2 * width], strict=True)
+        metadata = {name: orjson.loads(text) for name, text in texts if text is not None and name in held}
+        width *= 2
     moments = {name: as_of for name, (as_of, _) in held.items()}
     values = numbers(question.registered, texts=row[width:])
     return answer(customer_id, values=values, moments=moments, metadata=metadata, question=question, source="cache")
