@@ -48,7 +48,10 @@ def test_a_clamped_score_shows_what_it_was_before(api: ApiClient) -> None:
     assert explanation["engagement_score"] == 1.0
 
 
-def test_a_customer_nobody_has_heard_of_has_a_score_of_zero(api: ApiClient) -> None:
+@pytest.mark.parametrize("source", ["database", "cache"])
+def test_a_customer_nobody_has_heard_of_has_a_score_of_zero(api: ApiClient, source: str) -> None:
+    if source == "cache":
+        get(api)
     assert get(api) == {
         "customer_id": "c1",
         "weight_set": None,
