@@ -4,16 +4,19 @@ import logging
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from django.db import Error
+from django.db import Error, connection
 from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
+from psycopg.conninfo import make_conninfo
+from psycopg.pq import PGconn, Ping
 from psycopg_pool import PoolTimeout
 
 from features import overview
 from features.models import Run
 
 logger = logging.getLogger(__name__)
+PING_SECONDS = 2
 
 
 class FeatureStoreCollector(Collector):
@@ -24,13 +27,26 @@ class FeatureStoreCollector(Collector):
         return []
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        try:
-            gauges = [*backlog_gauges(timezone.now()), *customer_gauges(timezone.now()), last_run_gauge()]
-        except (Error, PoolTimeout) as error:
-            logger.warning("PostgreSQL does not answer, its metrics are left out: %s", error)
-            gauges = []
+        gauges = read_gauges()
         yield gauge("database_up", "1 where PostgreSQL answers", float(bool(gauges)))
         yield from gauges
+
+
+def read_gauges() -> list[GaugeMetricFamily]:
+    """None of them where PostgreSQL does not answer."""
+    now = timezone.now()
+    try:
+        return [*backlog_gauges(now), *customer_gauges(now), last_run_gauge()] if answers() else []
+    except (Error, PoolTimeout) as error:
+        logger.warning("PostgreSQL does not answer, its metrics are left out: %s", error)
+        return []
+
+
+def answers() -> bool:
+    """Whether PostgreSQL takes connections. A query would wait for it as long as a request does: a scrape does not."""
+    known = connection.settings_dict
+    conninfo = make_conninfo(host=known["HOST"], port=known["PORT"] or None, connect_timeout=PING_SECONDS)
+    return PGconn.ping(conninfo.encode()) == Ping.OK
 
 
 def gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
