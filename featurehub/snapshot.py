@@ -26,21 +26,33 @@ class Snapshot(Generic[T]):
         self._loaded_at = 0.0
 
     def get(self, *, younger_than: float | None = None) -> T:
-        """The copy, at most `younger_than` (or the bounded age of this snapshot) seconds old."""
+        """The copy, at most `younger_than` (or the bounded age of this snapshot) seconds old.
+
+        One thread loads at a time. Without `younger_than` the others go on with the copy they have: where PostgreSQL
+        is away, loading takes as long as waiting for a connection does.
+        """
         held = self._held
         limit = self._seconds if younger_than is None else younger_than
-        if held is not None and time.monotonic() - self._loaded_at < limit:
+        if held is not None and self._is_younger_than(limit):
             return held
-        with self._lock:
-            if self._held is None or time.monotonic() - self._loaded_at >= limit:
+        if not self._lock.acquire(blocking=held is None or younger_than is not None):
+            assert held is not None
+            return held
+        try:
+            if self._held is None or not self._is_younger_than(limit):
                 self._held = self._reload()
                 self._loaded_at = time.monotonic()
             return self._held
+        finally:
+            self._lock.release()
 
     def forget(self) -> None:
         """Loads again at the next use: after a change made by this process."""
         with self._lock:
             self._held = None
+
+    def _is_younger_than(self, seconds: float) -> bool:
+        return time.monotonic() - self._loaded_at < seconds
 
     def _reload(self) -> T:
         try:
