@@ -1,0 +1,114 @@
+"""A copy in memory of something in PostgreSQL: how old it may be, and what it does while PostgreSQL is away."""
+
+from collections.abc import Callable
+from threading import Barrier, Event
+
+import pytest
+from django.db import InterfaceError, OperationalError
+
+from featurehub.snapshot import Snapshot
+from tests.at_once import at_once
+
+FOREVER = 3600.0
+
+
+class Source:
+    """Gives 1, 2, 3, … unless it is away."""
+
+    def __init__(self) -> None:
+        self.loads = 0
+        self.away: Exception | None = None
+        self.while_loading: Callable[[], object] = lambda: None
+
+    def load(self) -> int:
+        self.loads += 1
+        self.while_loading()
+        if self.away is not None:
+            raise self.away
+        return self.loads
+
+
+@pytest.fixture
+def source() -> Source:
+    return Source()
+
+
+def test_it_is_loaded_at_the_first_use_and_kept(source: Source) -> None:
+    snapshot = Snapshot(source.load, seconds=FOREVER)
+    assert source.loads == 0
+    assert [snapshot.get() for _ in range(3)] == [1, 1, 1]
+
+
+def test_it_is_loaded_again_when_it_is_too_old(source: Source) -> None:
+    snapshot = Snapshot(source.load, seconds=0)
+    assert [snapshot.get() for _ in range(3)] == [1, 2, 3]
+
+
+def test_a_reader_may_ask_for_a_younger_one(source: Source) -> None:
+    snapshot = Snapshot(source.load, seconds=FOREVER)
+    assert [snapshot.get(), snapshot.get(younger_than=0), snapshot.get(younger_than=FOREVER)] == [1, 2, 2]
+
+
+def test_it_is_loaded_again_after_it_was_forgotten(source: Source) -> None:
+    snapshot = Snapshot(source.load, seconds=FOREVER)
+    snapshot.get()
+    snapshot.forget()
+    assert snapshot.get() == 2
+
+
+@pytest.mark.parametrize("away", [OperationalError(), InterfaceError()])
+def test_the_last_copy_serves_while_postgresql_is_away(source: Source, away: Exception) -> None:
+    snapshot = Snapshot(source.load, seconds=0)
+    snapshot.get()
+    source.away = away
+    assert [snapshot.get(), snapshot.get()] == [1, 1]
+    source.away = None
+    assert snapshot.get() == 4
+
+
+def test_while_postgresql_is_away_it_is_not_asked_more_often(source: Source) -> None:
+    snapshot = Snapshot(source.load, seconds=FOREVER)
+    snapshot.get()
+    source.away = OperationalError()
+    snapshot.get(younger_than=0)
+    assert [snapshot.get(younger_than=60) for _ in range(5)] == [1] * 5
+    assert source.loads == 2
+
+
+def test_without_a_copy_the_absence_is_an_error(source: Source) -> None:
+    source.away = OperationalError()
+    with pytest.raises(OperationalError):
+        Snapshot(source.load, seconds=FOREVER).get()
+
+
+def test_another_error_is_no_absence(source: Source) -> None:
+    snapshot = Snapshot(source.load, seconds=0)
+    snapshot.get()
+    source.away = ZeroDivisionError()
+    with pytest.raises(ZeroDivisionError):
+        snapshot.get()
+
+
+def test_many_threads_at_its_first_use_load_it_once(source: Source) -> None:
+    snapshot = Snapshot(source.load, seconds=FOREVER)
+    assert at_once(*[snapshot.get] * 8) == [1] * 8
+    assert source.loads == 1
+
+
+def test_while_one_thread_loads_it_again_the_others_go_on_with_the_old_copy(source: Source) -> None:
+    snapshot = Snapshot(source.load, seconds=0)
+    snapshot.get()
+    loading, others_are_through = Event(), Barrier(4)
+
+    def wait_for_the_others() -> None:
+        loading.set()
+        others_are_through.wait(20)
+
+    def get_meanwhile() -> int:
+        assert loading.wait(20)
+        value = snapshot.get()
+        others_are_through.wait(20)
+        return value
+
+    source.while_loading = wait_for_the_others
+    assert at_once(snapshot.get, get_meanwhile, get_meanwhile, get_meanwhile) == [2, 1, 1, 1]
