@@ -5,20 +5,23 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db import transaction
 from django.db.models import QuerySet
+from django.db.models.functions import Now
 
 from events.event_types import EVENT_TYPES, PURCHASE
-from events.ingest import Ingested, ingest
-from events.models import Event
+from events.ingest import ingest
+from events.models import DirtyCustomer, Event
 from events.validation import NewEvent
 from features import history, refresh
 from features.demo.behaviour import EVENT_ID_PREFIX, events_of
 from features.demo.purchases import purchases_by_customer
+from features.history import Latest
 from features.models import FeatureType
 from features.registry import registry
 
 WEEKS_OF_HISTORY = 8
-# The example's score is not clamped: that is easier to follow.
+EVENTS_PER_BATCH = 10_000
 EXAMPLE_BELOW = 0.95
 Progress = Callable[[int], object]
 
@@ -44,9 +47,13 @@ def generate(*, now: datetime, progress: Progress = lambda done: None) -> list[N
     return events
 
 
-def store(events: Sequence[NewEvent]) -> Ingested:
+def store(events: Sequence[NewEvent], *, progress: Progress = lambda done: None) -> None:
     """Ingests the demo events in one transaction: they are there all at once or not at all."""
-    return ingest(events)
+    with transaction.atomic():
+        for start in range(0, len(events), EVENTS_PER_BATCH):
+            batch = events[start : start + EVENTS_PER_BATCH]
+            ingest(batch)
+            progress(len(batch))
 
 
 def compute_history(*, now: datetime, progress: Progress = lambda done: None) -> None:
@@ -56,8 +63,12 @@ def compute_history(*, now: datetime, progress: Progress = lambda done: None) ->
         refresh.recompute(customer_ids=ids, as_of=now - timedelta(weeks=weeks), progress=progress)
 
 
+def due_marks() -> int:
+    return DirtyCustomer.objects.filter(due_at__lte=Now()).count()
+
+
 def compute_now(*, progress: Progress = lambda done: None) -> None:
-    """Computes and publishes what has a mark, as a worker does: the marks that ingestion left are settled by it."""
+    """Computes and publishes what has a mark, as a worker does: ingestion left one of each customer. Settles them."""
     while settled := refresh.refresh_dirty():
         progress(settled)
 
@@ -89,13 +100,18 @@ def summarise() -> Loaded | None:
     rows = history.latest(ids, versions={FeatureType.BEHAVIORAL: version})
     if not rows:
         return None
-    scores = {row.customer_id: row.features["engagement_score"] for row in rows}
-    example_id = max(scores, key=lambda customer_id: (scores[customer_id] < EXAMPLE_BELOW, scores[customer_id]))
+    example = max(rows, key=fitness)
     return Loaded(
         customers=len(ids),
         events=demo_events().count(),
         purchases=demo_events().filter(event_type=PURCHASE).count(),
         active_customers=sum(1 for row in rows if any(row.metadata["activity"][name] for name in EVENT_TYPES)),
-        example_id=example_id,
-        example_score=scores[example_id],
+        example_id=example.customer_id,
+        example_score=example.features["engagement_score"],
     )
+
+
+def fitness(row: Latest) -> tuple[bool, float]:
+    """How good an example a customer is: one who bought and has a high score that is not clamped."""
+    score = row.features["engagement_score"]
+    return row.features["purchases_30d"] > 0 and score < EXAMPLE_BELOW, score

@@ -35,15 +35,15 @@ class Command(BaseCommand):
         )
         with progress_bar(total=customers, unit="customers", description="Generating") as bar:
             events = loading.generate(now=now, progress=bar.update)
-        self.stdout.write(f"Storing {len(events):,} events")
-        loading.store(events)
+        with progress_bar(total=len(events), unit="events", description="Storing") as bar:
+            loading.store(events, progress=bar.update)
 
     def compute(self, now: datetime, *, with_history: bool) -> None:
         if with_history:
             total = len(loading.recent_customer_ids(now=now)) * loading.WEEKS_OF_HISTORY
             with progress_bar(total=total, unit="customers", description="Computing the last weeks") as bar:
                 loading.compute_history(now=now, progress=bar.update)
-        with progress_bar(total=len(loading.customer_ids()), unit="customers", description="Computing today") as bar:
+        with progress_bar(total=loading.due_marks(), unit="customers", description="Computing today") as bar:
             loading.compute_now(progress=bar.update)
 
     def describe(self) -> None:

@@ -1,0 +1,130 @@
+"""bootstrap: what `make run` sets up, kept over restarts, renewed where it was taken away."""
+
+import re
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import call_command
+from django.db.models.functions import Now
+from pytest_django import Settings
+
+from events.models import Event
+from featurehub.access.first_start import ADMIN_PASSWORD_FILE, DEMO_KEY_FILE, ensure_admin, ensure_demo_key
+from featurehub.access.models import ApiKey, Scope
+from tests.api_client import ApiClient
+from tests.factories import make_customer, make_event, post_events
+
+pytestmark = pytest.mark.django_db
+
+
+def admin_accepts(password: str) -> bool:
+    return User.objects.get(username="admin").check_password(password)
+
+
+def is_private(path: Path) -> bool:
+    return path.stat().st_mode & 0o777 == 0o600
+
+
+def test_the_admin_is_made_with_a_random_password_that_is_shown_again(tmp_path: Path) -> None:
+    password = ensure_admin(tmp_path, password=None)
+    assert password is not None
+    assert len(password) >= 12
+    assert admin_accepts(password)
+    assert User.objects.get(username="admin").is_superuser
+    assert is_private(tmp_path / ADMIN_PASSWORD_FILE)
+    assert ensure_admin(tmp_path, password=None) == password
+
+
+def test_the_admin_has_the_password_of_the_environment(tmp_path: Path) -> None:
+    assert ensure_admin(tmp_path, password="from outside") == "from outside"
+    assert admin_accepts("from outside")
+    assert ensure_admin(tmp_path, password="another one") == "another one"
+    assert admin_accepts("another one")
+    assert not admin_accepts("from outside")
+
+
+def test_a_password_that_the_admin_chose_stays(tmp_path: Path) -> None:
+    ensure_admin(tmp_path, password="from outside")
+    admin = User.objects.get(username="admin")
+    admin.set_password("my own")
+    admin.save()
+    assert ensure_admin(tmp_path, password="from outside") is None
+    assert ensure_admin(tmp_path, password=None) is None
+    assert admin_accepts("my own")
+
+
+def test_an_admin_whose_password_file_is_gone_keeps_the_password(tmp_path: Path) -> None:
+    password = ensure_admin(tmp_path, password=None)
+    (tmp_path / ADMIN_PASSWORD_FILE).unlink()
+    assert password is not None
+    assert ensure_admin(tmp_path, password=None) is None
+    assert admin_accepts(password)
+
+
+def test_the_demo_key_has_every_scope_and_is_made_once(tmp_path: Path) -> None:
+    key = ensure_demo_key(tmp_path)
+    assert is_private(tmp_path / DEMO_KEY_FILE)
+    assert ensure_demo_key(tmp_path) == key
+    assert set(ApiKey.objects.get().scopes) == set(Scope.values)
+    assert post_events(ApiClient(key=key), make_event()).status_code == 201
+
+
+def test_a_revoked_demo_key_is_replaced(tmp_path: Path) -> None:
+    key = ensure_demo_key(tmp_path)
+    ApiKey.objects.update(revoked_at=Now())
+    assert ensure_demo_key(tmp_path) != key
+    assert ApiKey.objects.filter(revoked_at__isnull=True).count() == 1
+
+
+def test_a_demo_key_of_another_database_is_replaced(tmp_path: Path) -> None:
+    key = ensure_demo_key(tmp_path)
+    ApiKey.objects.all().delete()
+    assert ensure_demo_key(tmp_path) != key
+
+
+@pytest.fixture
+def local_dir(settings: Settings, tmp_path: Path) -> Path:
+    settings.LOCAL_DIR = tmp_path
+    settings.ADMIN_PASSWORD = None
+    settings.PORT = 8123
+    return tmp_path
+
+
+def bootstrap() -> str:
+    out = StringIO()
+    call_command("bootstrap", stdout=out)
+    return out.getvalue()
+
+
+def test_bootstrap_says_how_to_log_in_and_what_to_try(local_dir: Path) -> None:
+    make_customer("mine", page_view=1)
+    first = bootstrap()
+    password, key = (re.search(rf"{word} +(\S+)", first) for word in ("password", "API key"))
+    assert password is not None
+    assert admin_accepts(password[1])
+    assert key is not None
+    assert f"curl -H 'Authorization: Api-Key {key[1]}' 'http://127.0.0.1:8123/api/v1/customers/" in first
+    assert "http://127.0.0.1:8123/admin/" in first
+    assert bootstrap() == first
+
+
+def test_bootstrap_does_not_print_the_password_of_the_environment(local_dir: Path, settings: Settings) -> None:
+    settings.ADMIN_PASSWORD = "from outside"
+    make_customer("mine", page_view=1)
+    assert "from outside" not in bootstrap()
+
+
+def test_bootstrap_loads_no_demo_data_among_events_of_ones_own(local_dir: Path) -> None:
+    make_customer("mine", page_view=1)
+    bootstrap()
+    assert Event.objects.count() == 1
+
+
+def test_bootstrap_does_not_load_the_demo_data_after_the_first_start(local_dir: Path) -> None:
+    make_customer("mine", page_view=1)
+    bootstrap()
+    Event.objects.all().delete()
+    bootstrap()
+    assert not Event.objects.exists()
