@@ -118,8 +118,9 @@ DATABASE_URL = read(
     "DATABASE_URL", parse=url("postgres", "postgresql"), expected="postgresql://user:password@host:port/name"
 )
 REDIS_URL = read("REDIS_URL", parse=url("redis", "rediss", "unix"), expected="redis://[:password@]host:port/number")
-DATABASES: dict[str, Any] = {"default": {**dj_database_url.parse(DATABASE_URL)}}
-DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 16, "timeout": 10}
+# A session that PostgreSQL has ended is noticed before it is used; where it is away, 3 seconds are enough to see it.
+DATABASES: dict[str, Any] = {"default": {**dj_database_url.parse(DATABASE_URL, conn_health_checks=True)}}
+DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 16, "timeout": 3}
 CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
