@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import orjson
+import psycopg
 import pytest
 import pytest_django
+from django.db import connections
 from django.utils import timezone
 
 from events.models import Event
@@ -13,6 +15,7 @@ from featurehub.access.authentication import clients
 from featurehub.access.models import ApiKey, Scope, create_api_key
 from features.models import CustomerFeature
 from tests.api_client import ApiClient, error_of
+from tests.at_once import environment_of_tests
 from tests.away import postgres_away, redis_away
 from tests.factories import make_client, make_customer, make_event, post_events, url_of
 
@@ -37,6 +40,11 @@ PATHS = sorted({path for _, path, _, _ in ENDPOINTS})
 each_endpoint = pytest.mark.parametrize(
     ("method", "path", "scope", "body"), ENDPOINTS, ids=[f"{method} {path}" for method, path, _, _ in ENDPOINTS]
 )
+
+END_OTHER_SESSIONS = """
+select pg_terminate_backend(pid, 5000) from pg_stat_activity
+where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'
+"""
 
 
 def ask(client: ApiClient, method: str, path: str, body: Any) -> Any:
@@ -193,6 +201,16 @@ def test_without_postgresql_what_is_cached_is_served(without_postgres: ApiClient
         assert without_postgres.get(path).json()["source"] == "cache"
     batch = without_postgres.post("/api/v1/features/batch/", {"customer_ids": ["cached"], "names": ["tenure_days"]})
     assert batch.json()["results"][0]["source"] == "cache"
+
+
+def test_after_postgresql_was_away_the_next_request_is_served(committed: None, api: ApiClient) -> None:
+    """Its sessions are gone, and what the pool holds of them is of no use."""
+    assert post_events(api, make_event()).status_code == 201
+    connections.close_all()
+    with psycopg.connect(environment_of_tests()["DATABASE_URL"], autocommit=True) as other:
+        ended = other.execute(END_OTHER_SESSIONS).fetchall()
+    assert ended
+    assert post_events(api, make_event()).status_code == 201
 
 
 def test_without_redis_everything_is_served(api: ApiClient) -> None:
