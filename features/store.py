@@ -16,6 +16,7 @@ import orjson
 from django.conf import settings
 from django_redis import get_redis_connection
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from features.formulas import EPOCH, microseconds
@@ -24,7 +25,8 @@ from features.registry import registry
 
 T = TypeVar("T")
 PREFIX = "customer_features:"
-AWAY = (RedisConnectionError, RedisTimeoutError)
+# It does not answer, or it takes nothing in: full, or a replica that is not promoted yet.
+AWAY = (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError)
 CUSTOMERS_PER_SCRIPT = 500
 # An unheard-of customer is remembered as such, but not for long: ids that nobody has would fill the memory.
 ABSENT_SECONDS = 60
