@@ -68,6 +68,16 @@ def empty_redis(own_redis: "redis.Redis[bytes]") -> "redis.Redis[bytes]":
     return own_redis
 
 
+@pytest.fixture
+def full_redis(own_redis: "redis.Redis[bytes]") -> Iterator[None]:
+    """Redis answers what it holds, and takes nothing more in."""
+    before = own_redis.config_get("maxmemory*")
+    own_redis.config_set("maxmemory", 1, "maxmemory-policy", "noeviction")
+    yield
+    for name in ("maxmemory", "maxmemory-policy"):
+        own_redis.config_set(name, before[name])
+
+
 @pytest.fixture(autouse=True)
 def empty_snapshots() -> None:
     """What this process held in memory of another test's database."""

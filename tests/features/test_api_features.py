@@ -116,6 +116,11 @@ def test_with_redis_away_postgresql_answers(api: ApiClient) -> None:
     assert (answer["source"], answer["features"]["page_views_30d"]) == ("database", 3.0)
 
 
+def test_a_redis_that_is_full_is_no_reason_not_to_answer(api: ApiClient, full_redis: None) -> None:
+    answer = get(api)
+    assert (answer["source"], set(answer["features"].values())) == ("database", {0.0})
+
+
 @pytest.mark.parametrize(
     "lost", [["_behavioral"], ["_behavioral", "page_views_30d"], ["_behavioral:metadata", "_behavioral"]]
 )

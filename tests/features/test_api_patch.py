@@ -167,6 +167,11 @@ def test_with_redis_away_the_values_are_kept_and_published_later(api: ApiClient,
     assert (cached("c1")["tenure_days"], DirtyCustomer.objects.count()) == ("5.0", 0)
 
 
+def test_with_redis_full_the_values_are_kept(api: ApiClient, committed: None, full_redis: None) -> None:
+    patch(api)
+    assert (len(rows_of("c1", "customer")), DirtyCustomer.objects.count()) == (1, 1)
+
+
 def test_writers_at_once_lose_no_value(committed: None) -> None:
     clients = [make_client("write") for _ in range(4)]
     names = ["tenure_days", "loyalty_tier"] * 2

@@ -1,0 +1,100 @@
+"""What ingestion promises beyond its answer: marks, nudges, and that nothing else need be there."""
+
+import os
+import time
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django_redis import get_redis_connection
+
+from events.ingest import NUDGE, Ingested, ingest
+from events.models import DirtyCustomer, Event
+from tests.at_once import in_a_process
+from tests.away import nobody_at, redis_away
+from tests.factories import ago, make_event, new_event, post_events, store_events, stored_events
+
+NUDGE_KEY = f":1:{NUDGE}"
+POST_AN_EVENT = """
+from tests.factories import make_client, make_event, post_events
+print(post_events(make_client("ingest"), make_event()).status_code)
+"""
+
+
+def queued() -> int:
+    return int(get_redis_connection("default").llen("realtime"))
+
+
+def test_nothing_to_ingest_is_nothing_done(db: None) -> None:
+    assert ingest([]) == Ingested(accepted=0, duplicates=0)
+    assert (queued(), DirtyCustomer.objects.count()) == (0, 0)
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=-5), timedelta(0), timedelta(minutes=4)])
+def test_a_mark_is_due_when_its_event_counts(db: None, ahead: timedelta) -> None:
+    timestamp = ago(seconds=0) + ahead
+    store_events(make_event(timestamp=timestamp))
+    due_at = DirtyCustomer.objects.get().due_at
+    if ahead > timedelta(0):
+        assert due_at == timestamp
+    else:
+        assert ago(minutes=1) < due_at <= ago(seconds=0)
+
+
+def test_a_customer_with_events_now_and_ahead_has_a_mark_for_each(db: None) -> None:
+    ahead = ago(minutes=-3)
+    store_events(make_event(), make_event(), make_event(timestamp=ahead))
+    now, later = DirtyCustomer.objects.order_by("due_at").values_list("due_at", flat=True)
+    assert now < later == ahead
+
+
+def test_events_and_marks_are_kept_together_or_not_at_all(committed: None) -> None:
+    with transaction.atomic():
+        ingest([new_event()])
+        transaction.set_rollback(True)
+    assert (stored_events(), DirtyCustomer.objects.count(), queued()) == (0, 0, 0)
+
+
+def test_two_ingestions_in_one_transaction_are_two(committed: None) -> None:
+    event = new_event()
+    with transaction.atomic():
+        assert ingest([event]) == Ingested(accepted=1, duplicates=0)
+        Event.objects.all().delete()
+        assert ingest([new_event(), new_event()]) == Ingested(accepted=2, duplicates=0)
+    assert (stored_events(), queued()) == (2, 1)
+
+
+def test_a_nudge_is_sent_again_when_its_second_is_over(committed: None) -> None:
+    store_events(make_event())
+    store_events(make_event())
+    assert (queued(), 0 < get_redis_connection("default").ttl(NUDGE_KEY) <= 1) == (1, True)
+    time.sleep(1.1)
+    store_events(make_event())
+    assert queued() == 2
+
+
+def test_a_nudge_reaches_the_queue_of_a_redis_that_has_lost_everything(committed: None, empty_redis: Any) -> None:
+    store_events(make_event())
+    empty_redis.flushdb()
+    store_events(make_event())
+    assert queued() == 1
+
+
+def test_without_redis_events_are_taken_in(committed: None, api: Any) -> None:
+    with redis_away():
+        assert post_events(api, make_event()).status_code == 201
+    assert (stored_events(), DirtyCustomer.objects.count()) == (1, 1)
+
+
+def test_without_a_broker_events_are_taken_in_and_soon(committed: None) -> None:
+    away = nobody_at(os.environ["REDIS_URL"])
+    done = in_a_process(POST_AN_EVENT, CELERY_BROKER_URL=away, REDIS_URL=os.environ["REDIS_URL"])
+    assert (done.stdout.split(), done.returncode) == (["201"], 0), done.stderr
+    assert "No worker was nudged" in done.stderr
+    assert (stored_events(), DirtyCustomer.objects.count()) == (1, 1)
+
+
+def test_a_redis_that_is_full_takes_no_event_away(committed: None, api: Any, full_redis: None) -> None:
+    assert post_events(api, make_event()).status_code == 201
+    assert (stored_events(), DirtyCustomer.objects.count()) == (1, 1)
