@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -14,14 +14,13 @@ from features.models import FeatureType
 from features.publishing import current_values
 from features.reading import Row
 from features.registry import Registry, registry, versions_of
-from features.store import Published
 
 logger = logging.getLogger(__name__)
 
 UNKNOWN, NO_VALUE = "unknown", "no_value"
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class Values:
     """The answer to a read. `missing` gives the reason for each name that is 0.0 because it has no value."""
 
@@ -31,22 +30,23 @@ class Values:
     missing: Mapping[str, str]
     computed_at: datetime | None
     source: str
-    metadata: dict[str, dict[str, Any]] = field(default_factory=dict)
+    metadata: Mapping[str, dict[str, Any]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What is asked of every customer of a read.
+    """What is asked of every customer of a read, and where it stands in a row of Redis.
 
-    `names` in the order asked; of them the `registered` ones in the order of their Redis `fields`, which stand behind
-    a stamp (and metadata, where asked for) for each feature type in `versions`. `types`: registered name → type.
+    `names` in the order asked; of them the `registered` ones, name → type; `versions`, type → live version. A row has
+    each type's stamp, which ends in the version (`endings`), then each type's metadata where it was asked for, and
+    the registered names' values from `values_at` on.
     """
 
     names: tuple[str, ...]
-    registered: tuple[str, ...]
-    types: Mapping[str, str]
+    registered: Mapping[str, str]
     versions: Mapping[str, str]
-    with_metadata: bool
+    endings: tuple[bytes, ...]
+    values_at: int
     fields: tuple[str, ...]
 
 
@@ -65,32 +65,32 @@ def get_feature_values(
     known = registry.get()
     versions_of((), pins=versions, known=known)
     question = ask(tuple(known.types if names is None else names), known=known, with_metadata=with_metadata)
-    rows = read_cached(customer_ids, question.fields)
-    answers = [
-        from_cache(customer_id, row=row, question=question) for customer_id, row in zip(customer_ids, rows, strict=True)
-    ]
-    lacking = [customer_id for customer_id, answer in zip(customer_ids, answers, strict=True) if answer is None]
-    stored = read_through(lacking) if lacking else {}
+    cached = list(zip(customer_ids, read_cached(customer_ids, question.fields), strict=True))
+    lacking = [customer_id for customer_id, row in cached if not is_current(row, endings=question.endings)]
+    stored = read_through(lacking, question.fields) if lacking else {}
     return [
-        answer if answer is not None else from_database(customer_id, published=stored[customer_id], question=question)
-        for customer_id, answer in zip(customer_ids, answers, strict=True)
+        answer(customer_id, row=stored[customer_id], question=question, source="database")
+        if customer_id in stored
+        else answer(customer_id, row=row, question=question, source="cache")
+        for customer_id, row in cached
     ]
 
 
 @lru_cache(maxsize=256)
 def ask(names: tuple[str, ...], *, known: Registry, with_metadata: bool) -> Question:
     """Names as Redis fields. Clients ask the same again and again, so the last questions are kept."""
-    types = {name: known.types[name] for name in names if name in known.types}
-    versions = {name: known.live[name] for name in dict.fromkeys(types.values()) if name in known.live}
-    stamps = [f"_{name}" for name in versions]
-    metadata = [f"_{name}:metadata" for name in versions] if with_metadata else []
+    registered = {name: known.types[name] for name in names if name in known.types}
+    versions = {name: known.live[name] for name in dict.fromkeys(registered.values()) if name in known.live}
+    head = [f"_{name}" for name in versions]
+    if with_metadata:
+        head += [f"_{name}:metadata" for name in versions]
     return Question(
         names=names,
-        registered=tuple(types),
-        types=types,
+        registered=registered,
         versions=versions,
-        with_metadata=with_metadata,
-        fields=(*stamps, *metadata, *types),
+        endings=tuple(store.stamp_ending(version) for version in versions.values()),
+        values_at=len(head),
+        fields=(*head, *registered),
     )
 
 
@@ -106,84 +106,60 @@ def read_cached(customer_ids: Sequence[str], fields: tuple[str, ...]) -> Sequenc
         return nothing
 
 
-def read_through(customer_ids: Sequence[str]) -> dict[str, list[Published]]:
-    """The customers' values from PostgreSQL, put into Redis on the way where it is there."""
+def is_current(row: Row, *, endings: Sequence[bytes]) -> bool:
+    """Whether Redis knows: each type's stamp is there, and of the live version or empty."""
+    for stamp, ending in zip(row, endings, strict=False):
+        if stamp is None or (stamp and not stamp.endswith(ending)):
+            return False
+    return True
+
+
+def read_through(customer_ids: Sequence[str], fields: Sequence[str]) -> dict[str, Row]:
+    """The customers' values from PostgreSQL as rows of Redis, put into Redis on the way where it is there."""
     values = current_values(list(dict.fromkeys(customer_ids)))
     try:
         store.publish(values)
     except store.AWAY as error:
         logger.warning("Redis was not refilled: %s", error)
-    return values
+    return {customer_id: store.as_row(published, fields) for customer_id, published in values.items()}
 
 
-def from_cache(customer_id: str, *, row: Row, question: Question) -> Values | None:
-    """The answer in a row of Redis; None where a type's stamp is not there or another version's: Redis can't know."""
-    width = len(question.versions)
-    stamps = row[:width]
-    if None in stamps:
-        return None
-    held = {name: store.parse_stamp(stamp) for name, stamp in zip(question.versions, stamps, strict=True) if stamp}
-    if any(version != question.versions[name] for name, (_, version) in held.items()):
-        return None
-    metadata: dict[str, dict[str, Any]] = {}
-    if question.with_metadata:
-        texts = zip(question.versions, row[width : 2 * width], strict=True)
-        metadata = {name: orjson.loads(text) for name, text in texts if text is not None and name in held}
-        width *= 2
-    moments = {name: as_of for name, (as_of, _) in held.items()}
-    values = numbers(question.registered, texts=row[width:])
-    return answer(customer_id, values=values, moments=moments, metadata=metadata, question=question, source="cache")
+def answer(customer_id: str, *, row: Row, question: Question, source: str) -> Values:
+    """A row's values in the order asked, zeros and reasons for the names that have none, and the oldest moment."""
+    texts = row[question.values_at :]
+    if None in texts or len(texts) < len(question.names):
+        return incomplete_answer(customer_id, row=row, question=question, source=source)
+    # One pass of a JSON parser is five times as fast as float() for each.
+    features = dict(zip(question.registered, orjson.loads(b"[%b]" % b",".join(texts)), strict=True))  # type: ignore[arg-type]
+    computed_at = store.oldest_moment(row[: len(question.versions)])
+    return Values(customer_id, question.versions, features, {}, computed_at, source, metadata_in(row, question))
 
 
-def numbers(names: Sequence[str], *, texts: Sequence[bytes | None]) -> dict[str, float]:
-    """The names that have a value, with it. One pass of a JSON parser is five times as fast as float() for each."""
-    there = [text for text in texts if text is not None]
-    if len(there) < len(texts):
-        names = [name for name, text in zip(names, texts, strict=True) if text is not None]
-    return dict(zip(names, orjson.loads(b"[%b]" % b",".join(there)), strict=True))
-
-
-def from_database(customer_id: str, *, published: Sequence[Published], question: Question) -> Values:
-    """The answer in PostgreSQL's values."""
-    asked = [part for part in published if part.feature_type in question.versions]
-    moments = {part.feature_type: part.as_of for part in asked if part.as_of is not None}
-    metadata = {part.feature_type: dict(part.metadata) for part in asked if part.as_of is not None}
-    stored = {name: value for part in asked for name, value in part.features.items()}
-    values = {name: float(stored[name]) for name in question.types if name in stored}
-    return answer(customer_id, values=values, moments=moments, metadata=metadata, question=question, source="database")
-
-
-def answer(
-    customer_id: str,
-    *,
-    values: Mapping[str, float],
-    moments: Mapping[str, datetime],
-    metadata: dict[str, dict[str, Any]],
-    question: Question,
-    source: str,
-) -> Values:
-    """Values in the order asked, zeros and reasons for the names that have none, and the oldest moment among them."""
-    if len(values) == len(question.names):
-        return Values(
-            customer_id=customer_id,
-            versions=question.versions,
-            features=values,
-            missing={},
-            computed_at=min(moments.values(), default=None),
-            source=source,
-            metadata=metadata,
-        )
-    types = question.types
-    given = {types[name] for name in values}
+def incomplete_answer(customer_id: str, *, row: Row, question: Question, source: str) -> Values:
+    """The answer where a name is not registered, asked for twice or without a value."""
+    registered = question.registered
+    texts = zip(registered, row[question.values_at :], strict=True)
+    values: dict[str, float] = {name: orjson.loads(text) for name, text in texts if text is not None}
+    given = {registered[name] for name in values}
+    stamps = [stamp for feature_type, stamp in zip(question.versions, row, strict=False) if feature_type in given]
     return Values(
-        customer_id=customer_id,
-        versions=question.versions,
-        features={name: values.get(name, 0.0) for name in question.names},
-        missing={name: NO_VALUE if name in types else UNKNOWN for name in question.names if name not in values},
-        computed_at=min((as_of for name, as_of in moments.items() if name in given), default=None),
-        source=source,
-        metadata=metadata,
+        customer_id,
+        question.versions,
+        {name: values.get(name, 0.0) for name in question.names},
+        {name: NO_VALUE if name in registered else UNKNOWN for name in question.names if name not in values},
+        store.oldest_moment(stamps),
+        source,
+        metadata_in(row, question),
     )
+
+
+def metadata_in(row: Row, question: Question) -> dict[str, dict[str, Any]]:
+    """Feature type → metadata, of the types that have values; empty where it was not asked for."""
+    types = len(question.versions)
+    if types == question.values_at:
+        return {}
+    held = zip(question.versions, row, row[types : question.values_at], strict=False)
+    return {feature_type: orjson.loads(text) for feature_type, stamp, text in held if stamp and text}
 
 
 def get_feature_vector(customer_id: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ that PostgreSQL has no values of this type; a stamp that is absent says nothing,
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from itertools import islice
 from typing import Any, TypeVar
 
@@ -153,8 +154,25 @@ def row_text(sequence: int) -> str:
 
 def parse_stamp(text: bytes) -> tuple[datetime, str]:
     """(as_of, version) of a stamp that is not empty."""
-    moment, _, version = text.decode().split(" ")
-    return EPOCH + timedelta(microseconds=int(moment)), version
+    moment, _, version = text.split(b" ")
+    return moment_of(moment), version.decode()
+
+
+def stamp_ending(version: str) -> bytes:
+    """What the stamps of a version end in, and no other's."""
+    return f" {version}".encode()
+
+
+def oldest_moment(stamps: Sequence[bytes | None]) -> datetime | None:
+    """The as_of of the oldest stamp; None where there is none, or only empty ones. Text is ordered as time is."""
+    oldest = min(filter(None, stamps), default=None)
+    return None if oldest is None else moment_of(oldest[:17])
+
+
+@lru_cache(maxsize=1_024)
+def moment_of(text: bytes) -> datetime:
+    """`moment_text` back. The customers of one chunk were computed at one moment, so the last ones are kept."""
+    return EPOCH + timedelta(microseconds=int(text))
 
 
 def publish(values: Mapping[str, Sequence[Published]]) -> int:
@@ -223,6 +241,15 @@ def encode(part: Published) -> tuple[str, str, list[str]]:
 def read(customer_ids: Sequence[str], fields: Sequence[str]) -> list[Row]:
     """The fields of each customer in the order asked: one round trip, however many customers."""
     return hmget_each([PREFIX + customer_id for customer_id in customer_ids], tuple(fields))
+
+
+def as_row(published: Sequence[Published], fields: Sequence[str]) -> Row:
+    """What `read` would give of values that were just published."""
+    held: dict[str, str] = {}
+    for part in published:
+        field, text, rest = encode(part)
+        held |= {field: text, **dict(zip(rest[::2], rest[1::2], strict=True))}
+    return [held[field].encode() if field in held else None for field in fields]
 
 
 def forget(customer_ids: Iterable[str]) -> int:
