@@ -83,3 +83,22 @@ def test_a_new_customers_page_is_there_seconds_after_their_first_event(stack: St
             break
         admin_page.wait_for_timeout(200)
     expect(admin_page.locator("#score")).to_have_text("0.003")
+
+
+def set_run(stack: Stack, pk: int, **fields: object) -> None:
+    stack.manage("shell", "-c", f"from features.models import Run; Run.objects.filter(pk={pk}).update(**{fields!r})")
+
+
+def test_the_bar_of_a_running_run_moves_by_itself(stack: Stack, admin_page: Page, artefacts: Path) -> None:
+    # Of a kind that no worker takes up: this test is what works on it.
+    create = "from features.models import Run; print(Run.objects.create(kind='retention', total=200, done=20).pk)"
+    pk = int(stack.manage("shell", "--verbosity", "0", "-c", create))
+    admin_page.goto(f"{stack.url}/admin/features/run/")
+    bar = admin_page.locator(f'[data-run="{pk}"]')
+    expect(bar).to_contain_text("10 % 20 of 200")
+    set_run(stack, pk, done=120)
+    expect(bar).to_contain_text("60 % 120 of 200")
+    admin_page.screenshot(path=artefacts / "runs.png")
+    set_run(stack, pk, done=200, state="done")
+    expect(admin_page.locator("#result_list")).to_contain_text("Done")
+    expect(bar).to_contain_text("100 % 200 of 200")
