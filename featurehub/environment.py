@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -57,12 +58,13 @@ def words(text: str) -> list[str]:
 
 
 def url(*schemes: str) -> Callable[[str], str]:
-    """A parser of URLs with one of the schemes and a host."""
+    """A parser of URLs with one of the schemes, a host, and a port that is a number, if any."""
 
     def parse(text: str) -> str:
         scheme, separator, rest = text.partition("://")
         if scheme not in schemes or not separator or not rest:
             raise ValueError(text)
+        urlsplit(text).port  # noqa: B018 - raises ValueError where it is no number
         return text
 
     return parse
