@@ -5,7 +5,7 @@ from typing import Any, ClassVar, TypeVar
 
 import msgspec
 import orjson
-from django.core.exceptions import RequestDataTooBig
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.views import defaults
@@ -122,6 +122,8 @@ def as_api_exception(error: Exception) -> Exception:
         return Unavailable()
     if isinstance(error, RequestDataTooBig):
         return PayloadTooLarge()
+    if isinstance(error, SuspiciousOperation):  # a host that is not ours, thousands of query parameters
+        return ParseError(str(error))
     if isinstance(error, UnknownError):
         return NotFound(error.detail, code=error.code)
     if isinstance(error, ConflictError):
