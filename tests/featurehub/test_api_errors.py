@@ -176,6 +176,10 @@ def test_a_body_beyond_the_limit_is_refused(
         assert stored() == (0, 0)
 
 
+def test_thousands_of_query_parameters_are_refused(api: ApiClient) -> None:
+    assert error_of(api.get(f"{url_of('c1')}?{'version=1.0&' * 1_500}")) == (400, None)
+
+
 @pytest.fixture
 def without_postgres(committed: None) -> Iterator[ApiClient]:
     """A client whose key and whose registry are in memory already, and then PostgreSQL goes away."""

@@ -173,3 +173,8 @@ def test_an_unknown_version_is_not_found(api: ApiClient, version: str) -> None:
 
 def test_a_customer_nobody_has_heard_of_has_an_empty_history(api: ApiClient) -> None:
     assert get(api) == {"next": None, "previous": None, "results": []}
+
+
+def test_no_link_leads_to_a_host_that_is_not_ours(api: ApiClient) -> None:
+    make_rows(2)
+    assert error_of(api.get(history(), {"limit": 1}, headers={"host": "evil.example"})) == (400, None)
