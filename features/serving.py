@@ -1,4 +1,7 @@
-"""The read path: Redis first, PostgreSQL when Redis has nothing or is away, refilled after."""
+"""The read path: Redis first, PostgreSQL when Redis has nothing or is away, refilled after.
+
+`FeatureStore` is the whole store for code of the same Django project, with no HTTP in between.
+"""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -8,9 +11,11 @@ from functools import lru_cache
 from typing import Any
 
 import orjson
+from asgiref.sync import sync_to_async
 
-from features import store
-from features.models import FeatureType
+from features import client_values, store
+from features.history import history_of
+from features.models import CustomerFeature, FeatureType
 from features.publishing import current_values
 from features.reading import Row
 from features.registry import Registry, registry, versions_of
@@ -178,3 +183,67 @@ def get_feature_vector(customer_id: str) -> dict[str, Any]:
         "missing": values.missing,
         "source": values.source,
     }
+
+
+class FeatureStore:
+    """The feature store in process. Methods raise what `featurehub.errors` has; nothing here is kept between calls.
+
+    Each has an asynchronous twin with an `a` before its name, as Django's ORM has them: it runs in the thread that
+    Django keeps for this (`sync_to_async`), because most of them can need PostgreSQL, and Django's connections to it
+    are not asynchronous.
+    """
+
+    def get_customer_features(
+        self, customer_id: str, names: Sequence[str] | None = None, *, versions: Sequence[str] = ()
+    ) -> Values:
+        """The named (or all live) values of a customer; nobody has heard of them: zeros, with the reasons."""
+        return get_feature_values([customer_id], names=names, versions=versions)[0]
+
+    def get_features_of_customers(
+        self, customer_ids: Sequence[str], names: Sequence[str] | None = None, *, versions: Sequence[str] = ()
+    ) -> list[Values]:
+        """The same of many customers in the order asked, in one round trip to Redis."""
+        return get_feature_values(customer_ids, names=names, versions=versions)
+
+    def set_customer_features(
+        self,
+        customer_id: str,
+        features: Mapping[str, float],
+        *,
+        feature_type: str,
+        version: str,
+        metadata: Mapping[str, Any] | None = None,
+        timestamp: datetime | None = None,
+    ) -> dict[str, Any]:
+        """Sets the named values, keeps the others and returns the CustomerFeature; see `client_values`."""
+        return client_values.set_customer_features(
+            customer_id,
+            feature_type=feature_type,
+            version=version,
+            features=features,
+            metadata=metadata,
+            timestamp=timestamp,
+        )
+
+    def get_feature_history(
+        self,
+        customer_id: str,
+        name: str,
+        *,
+        version: str | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        limit: int = 100,
+    ) -> list[CustomerFeature]:
+        """The newest `limit` rows that hold the feature, newest first; `since` ≤ timestamp ≤ `until`."""
+        return list(history_of(customer_id, name=name, version=version, since=since, until=until)[:limit])
+
+    def get_feature_vector(self, customer_id: str) -> dict[str, Any]:
+        """Every live value of a customer as one CustomerFeature."""
+        return get_feature_vector(customer_id)
+
+    aget_customer_features = sync_to_async(get_customer_features)
+    aget_features_of_customers = sync_to_async(get_features_of_customers)
+    aset_customer_features = sync_to_async(set_customer_features)
+    aget_feature_history = sync_to_async(get_feature_history)
+    aget_feature_vector = sync_to_async(get_feature_vector)
