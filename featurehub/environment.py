@@ -38,6 +38,18 @@ def whole_number(*, least: int, most: int) -> Callable[[str], int]:
     return parse
 
 
+def number(*, least: float, most: float) -> Callable[[str], float]:
+    """A parser of numbers in [least, most]; NaN is in no range."""
+
+    def parse(text: str) -> float:
+        value = float(text)
+        if not least <= value <= most:
+            raise ValueError(text)
+        return value
+
+    return parse
+
+
 def whole_number_or_zero(*, least: int, most: int) -> Callable[[str], int]:
     """A parser of 0 and of whole numbers in [least, most]."""
     parse = whole_number(least=least, most=most)

@@ -6,7 +6,7 @@ from typing import Any
 import dj_database_url
 
 from featurehub import navigation
-from featurehub.environment import read, switch, url, whole_number, whole_number_or_zero, words
+from featurehub.environment import number, read, switch, url, whole_number, whole_number_or_zero, words
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOCAL_DIR = Path(read("FEATUREHUB_LOCAL_DIR", parse=str, expected="a folder", default=".local"))
@@ -39,6 +39,27 @@ HISTORY_RETENTION_DAYS = read(
 )
 # Whether a weight set must be approved by somebody who did not write it before it can be activated.
 TWO_PERSON_APPROVAL = read("FEATUREHUB_TWO_PERSON_APPROVAL", parse=switch, expected="1 or 0", default="0")
+# Whether FeatureHub may activate weights that it fitted itself, and the guardrails it must stay inside: the largest
+# change of a weight, the least gain in AUC on held-out days, the least number of customers behind that.
+AUTO_ACTIVATION = read("FEATUREHUB_AUTO_ACTIVATION", parse=switch, expected="1 or 0", default="0")
+AUTO_ACTIVATION_LARGEST_CHANGE = read(
+    "FEATUREHUB_AUTO_ACTIVATION_LARGEST_CHANGE",
+    parse=number(least=0.0, most=1_000.0),
+    expected="a number from 0 to 1000",
+    default="0.1",
+)
+AUTO_ACTIVATION_LEAST_GAIN = read(
+    "FEATUREHUB_AUTO_ACTIVATION_LEAST_GAIN",
+    parse=number(least=0.0, most=1.0),
+    expected="a number from 0 to 1",
+    default="0.01",
+)
+AUTO_ACTIVATION_LEAST_CUSTOMERS = read(
+    "FEATUREHUB_AUTO_ACTIVATION_LEAST_CUSTOMERS",
+    parse=whole_number(least=1, most=1_000_000_000),
+    expected="a whole number from 1 on",
+    default="1000",
+)
 ADMIN_PASSWORD = read("FEATUREHUB_ADMIN_PASSWORD", parse=str, expected="a password", default="") or None
 # How old the in-memory copy of API keys, feature definitions and versions may be, in seconds.
 SNAPSHOT_SECONDS = 5.0

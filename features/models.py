@@ -306,6 +306,20 @@ class ShadowDay(models.Model):
         return f"{self.weight_set} in shadow on {self.day}"
 
 
+class Fitting(models.Model):
+    """What came of an attempt to fit weights to later purchases, in words, with its proposal where there is one."""
+
+    at = models.DateTimeField(db_default=Now())
+    outcome = models.TextField()
+    weight_set = models.ForeignKey(WeightSet, on_delete=models.CASCADE, null=True, related_name="fittings")
+
+    class Meta:
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return self.outcome
+
+
 class Customer(models.Model):
     """The entity. One row a customer: what the last computation was based on, and when it stops being right."""
 

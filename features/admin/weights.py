@@ -19,7 +19,7 @@ from features.admin.weight_comparison import comparison_page
 from features.admin.weight_forms import WeightForm, WeightFormSet, WeightSetForm
 from features.admin.weight_steps import person, possible_steps, step_page
 from features.admin.weight_studio import preview_part, studio_page
-from features.models import FeatureType, Run, Weight, WeightSet, WeightSetStep
+from features.models import FeatureType, Fitting, Run, Weight, WeightSet, WeightSetStep
 from features.registry import registry
 from features.weights import lifecycle
 from features.weights.numbers import active_set
@@ -108,6 +108,11 @@ class WeightSetAdmin(ModelAdmin):
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         active = active_set(registry.get().live[FeatureType.BEHAVIORAL])
         return {"monetary_norm": active.monetary_norm}
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        context = {**(extra_context or {}), "newest_fitting": Fitting.objects.first()}
+        answer: HttpResponse = super().changelist_view(request, context)
+        return answer
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """The form; somebody who activated the set while it was open is news, not an error page."""

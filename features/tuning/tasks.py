@@ -6,7 +6,9 @@ from datetime import UTC, datetime
 from celery import current_app, shared_task
 from django.db import OperationalError
 
-from features.tuning import backtest, shadow
+from features.models import FeatureType
+from features.registry import registry
+from features.tuning import backtest, fitting, shadow
 
 # A task gives its worker back after this long, so that other batch work gets its turn.
 SECONDS_PER_TURN = 2.0
@@ -34,3 +36,9 @@ def resume_backtests() -> None:
 def observe_shadows() -> None:
     """Keeps today's figures of the sets in shadow. Sent by beat."""
     shadow.observe(now=datetime.now(UTC))
+
+
+@shared_task(name="features.fit_weights")
+def fit_weights() -> None:
+    """Fits weights to later purchases and proposes them where they are better. Off until it is enabled in the admin."""
+    fitting.fit_and_propose(version=registry.get().live[FeatureType.BEHAVIORAL], today=datetime.now(UTC).date())

@@ -1,0 +1,184 @@
+"""Weights fitted to later purchases, filed as a proposal with its evidence. The weights that were active are the start.
+
+Logistic regression with weights ≥ 0 on the normalised counts of training days; the fitted weights are scaled to the
+active set's sum, so that scores stay of the same size. Judged on held-out days that begin after the last purchase
+that training could see.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from django.db import transaction
+from scipy.optimize import minimize
+
+from events.event_types import EVENT_TYPES
+from features.formulas import Floats, Weights, normalised
+from features.models import Backtest, Fitting, WeightSet
+from features.tuning import backtest
+from features.tuning.past import PastDay, past_day
+from features.weights import active_set, as_weights, lifecycle
+
+HORIZON_DAYS = 14
+EVERY_DAYS = 7
+TRAINING_DAYS = 8
+HELD_OUT_DAYS = 3
+# Fewer purchases than this follow chance more than customers.
+LEAST_BUYERS = {"training": 100, "held-out": 30}
+OPEN = (
+    WeightSet.State.DRAFT, WeightSet.State.PROPOSED, WeightSet.State.APPROVED, WeightSet.State.SCHEDULED,
+)  # fmt: skip
+# Keeps the fit finite where an event type separates buyers completely.
+PENALTY = 1e-4
+DECIMALS = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """Weights and how they do on the held-out days, `result` as a backtest keeps it."""
+
+    weights: Weights
+    held_out: list[date]
+    customers: int
+    result: dict[str, Any]
+
+    @property
+    def gain(self) -> float:
+        return float(self.result["auc_change"]["value"])
+
+
+class TooLittleDataError(Exception):
+    """There is nothing to propose; the message says why in a sentence."""
+
+
+def fit_and_propose(*, version: str, today: date) -> Fitting:
+    """Fits, judges, files a proposal where it is better, and keeps in words what came of it."""
+    active = active_set(version)
+    open_one = WeightSet.objects.filter(
+        origin=WeightSet.Origin.PROPOSAL, state__in=OPEN, version__number=version
+    ).first()
+    if open_one is not None:
+        return Fitting.objects.create(outcome=f"{open_one} still waits for a decision: nothing new is proposed.")
+    try:
+        fitted = fit(as_weights(active), today=today)
+    except TooLittleDataError as reason:
+        return Fitting.objects.create(outcome=f"{reason} Nothing is proposed.")
+    gain = f"AUC {fitted.gain:+.4f} on held-out days"
+    if fitted.result["auc_change"]["low"] <= 0:
+        return Fitting.objects.create(
+            outcome=f"The fitted weights are no better than the active ones beyond chance: {gain}. Nothing is proposed."
+        )
+    return file(fitted, active=active, today=today, gain=gain)
+
+
+def file(fitted: Fitted, *, active: WeightSet, today: date, gain: str) -> Fitting:
+    """Files the proposal with its backtest, and activates it where the setting and the guardrails allow."""
+    obstacle = obstacle_to_activation(fitted, active=as_weights(active))
+    verdict = f"Not activated by itself: {obstacle}" if obstacle else "Inside the guardrails."
+    with transaction.atomic():
+        proposal = lifecycle.draft(
+            version=active.version.number, name=f"Fitted to purchases {today}", numbers=fitted.weights, by=None,
+            reason=f"{gain}, {fitted.customers} customers, against {active}", origin=WeightSet.Origin.PROPOSAL,
+        )  # fmt: skip
+        Backtest.objects.create(
+            weight_set=proposal, against=active, numbers=backtest.numbers_of(fitted.weights),
+            first_day=fitted.held_out[0], last_day=fitted.held_out[-1], every_days=EVERY_DAYS,
+            horizon_days=HORIZON_DAYS, state=Backtest.State.DONE, total=HELD_OUT_DAYS, done=HELD_OUT_DAYS,
+            result=fitted.result,
+        )  # fmt: skip
+        lifecycle.propose(proposal.pk, by=None, reason=f"{gain}. {verdict}")
+        if not obstacle:
+            lifecycle.activate(proposal.pk, by=None, reason=f"By itself, as the settings allow. {verdict} {gain}.")
+        outcome = f"{proposal} is {'active' if not obstacle else 'proposed'}: {gain}. {verdict}"
+        return Fitting.objects.create(outcome=outcome, weight_set=proposal)
+
+
+def obstacle_to_activation(fitted: Fitted, *, active: Weights) -> str | None:
+    """Why FeatureHub may not activate these weights by itself; None where it may."""
+    largest = max(abs(fitted.weights.weight[name] - active.weight[name]) for name in EVENT_TYPES)
+    if not settings.AUTO_ACTIVATION:
+        return "auto-activation is off."
+    if settings.TWO_PERSON_APPROVAL:
+        return "approval takes two persons."
+    if largest > settings.AUTO_ACTIVATION_LARGEST_CHANGE:
+        return f"a weight changes by {largest:.4f}, more than {settings.AUTO_ACTIVATION_LARGEST_CHANGE}."
+    if fitted.gain < settings.AUTO_ACTIVATION_LEAST_GAIN:
+        return f"the gain is less than {settings.AUTO_ACTIVATION_LEAST_GAIN}."
+    if fitted.customers < settings.AUTO_ACTIVATION_LEAST_CUSTOMERS:
+        return f"fewer than {settings.AUTO_ACTIVATION_LEAST_CUSTOMERS} customers stand behind it."
+    return None
+
+
+def fit(active: Weights, *, today: date) -> Fitted:
+    """Weights from the training days, judged on the held-out ones. Raises TooLittleDataError."""
+    training, held_out = days_before(today)
+    columns = PastDay.concatenated([past(day) for day in training])
+    check_enough(columns, part="training")
+    judged = [(day, past(day)) for day in held_out]
+    together = PastDay.concatenated([day for _, day in judged])
+    check_enough(together, part="held-out")
+    weights = fitted_weights(columns, active=active)
+    return Fitted(
+        weights=weights,
+        held_out=held_out,
+        customers=len(np.unique(together.customers)),
+        result=backtest.judge(judged, active=active, tried=weights),
+    )
+
+
+def days_before(today: date) -> tuple[list[date], list[date]]:
+    """Training and held-out days, oldest first: all purchases looked at are past, training's before the held-out."""
+    last = today - timedelta(days=HORIZON_DAYS)
+    held_out = [last - timedelta(days=EVERY_DAYS * number) for number in reversed(range(HELD_OUT_DAYS))]
+    end = held_out[0] - timedelta(days=HORIZON_DAYS)
+    return [end - timedelta(days=EVERY_DAYS * number) for number in reversed(range(TRAINING_DAYS))], held_out
+
+
+def past(day: date) -> PastDay:
+    return past_day(datetime.combine(day, time.min, tzinfo=UTC), horizon=timedelta(days=HORIZON_DAYS))
+
+
+def check_enough(columns: PastDay, *, part: str) -> None:
+    """Raises TooLittleDataError where chance would decide."""
+    buyers, others = int(columns.bought.sum()), int((~columns.bought).sum())
+    least = LEAST_BUYERS[part]
+    if min(buyers, others) < least:
+        raise TooLittleDataError(
+            f"Too little data: of the scores on {part} days {buyers} were followed by a purchase and {others} "
+            f"were not; at least {least} of each are needed."
+        )
+
+
+def fitted_weights(columns: PastDay, *, active: Weights) -> Weights:
+    """The weights ≥ 0 that tell buyers apart best, scaled to the active set's sum; its norms.
+
+    Raises TooLittleDataError where no event type speaks for a purchase.
+    """
+    parts = normalised(columns.counts, weights=active)
+    matrix = np.column_stack([*[parts[name] for name in EVENT_TYPES], np.ones(len(columns))])
+    bounds = [*[(0.0, None)] * len(EVENT_TYPES), (None, None)]
+    answer = minimize(
+        loss, np.zeros(matrix.shape[1]), args=(matrix, columns.bought.astype(np.float64)), jac=True,
+        method="L-BFGS-B", bounds=bounds,
+    )  # fmt: skip
+    found = answer.x[: len(EVENT_TYPES)]
+    if not answer.success or not found.any():
+        raise TooLittleDataError("No event type told buyers from others on the training days.")
+    scaled = np.round(found * sum(active.weight.values()) / found.sum(), DECIMALS)
+    return Weights(
+        weight=dict(zip(EVENT_TYPES, scaled.tolist(), strict=True)),
+        norm=active.norm,
+        monetary_norm=active.monetary_norm,
+    )
+
+
+def loss(parameters: Floats, matrix: Floats, bought: Floats) -> tuple[float, Floats]:
+    """Mean logistic loss with a small penalty on the weights (not on the intercept), and its gradient."""
+    margin = matrix @ parameters
+    penalised = np.append(parameters[:-1], 0.0)
+    value = float(np.mean(np.logaddexp(0.0, margin) - bought * margin) + PENALTY * np.sum(penalised**2))
+    # The logistic function, written so that it does not overflow.
+    gradient = matrix.T @ (0.5 * (1.0 + np.tanh(0.5 * margin)) - bought) / len(bought) + 2 * PENALTY * penalised
+    return value, gradient
