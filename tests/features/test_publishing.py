@@ -1,0 +1,77 @@
+"""What is published is what PostgreSQL holds, moved to the moment up to which it is known to hold."""
+
+from datetime import timedelta
+
+import pytest
+from django_redis import get_redis_connection
+
+from features import publishing, store
+from features.models import Customer, FeatureVersion
+from features.store import Published
+from tests.away import redis_away
+from tests.factories import ago, cached, forget_registry, make_customer, make_purchase, rows_of
+
+
+def values_of(customer_id: str = "c1") -> dict[str, Published]:
+    return {part.feature_type: part for part in publishing.current_values([customer_id])[customer_id]}
+
+
+def test_every_live_type_has_an_entry_also_where_there_is_nothing(db: None) -> None:
+    values = values_of("nobody")
+    assert set(values) == {"behavioral", "contextual", "customer", "derived"}
+    assert {(part.version, part.as_of, len(part.features)) for part in values.values()} == {(None, None, 0)}
+
+
+def test_a_row_is_published_with_its_values_and_its_id(db: None) -> None:
+    make_customer("c1", page_view=3)
+    (row,) = rows_of("c1")
+    behavioral = values_of()["behavioral"]
+    assert behavioral.features == row.features
+    assert (behavioral.sequence, behavioral.version) == (row.pk, "1.0")
+    assert behavioral.metadata["weight_set"] == row.metadata["weight_set"]
+
+
+def test_what_time_moves_is_published_as_of_the_last_computation(db: None) -> None:
+    make_customer("c1", events=[make_purchase(amount=100.0, timestamp=ago(days=3))])
+    (row,) = rows_of("c1")
+    computed_at = row.timestamp + timedelta(days=6)
+    Customer.objects.update(computed_at=computed_at)
+    values = values_of()
+    assert values["behavioral"].as_of == values["derived"].as_of == computed_at
+    moved = values["behavioral"].features["recency_score"]
+    assert moved == pytest.approx(row.features["recency_score"] - 0.2, abs=1e-9)
+    assert values["derived"].features["rfm_score"] == pytest.approx((moved + 0.1 + 0.1) / 3)
+    assert values["behavioral"].features["purchase_amount_30d"] == 100.0
+
+
+def test_a_type_that_is_not_live_is_not_published(db: None) -> None:
+    make_customer("c1", page_view=3)
+    FeatureVersion.objects.filter(feature_type="derived").update(state="retired")
+    forget_registry()
+    assert "derived" not in values_of()
+
+
+def test_many_customers_are_one_query(db: None, django_assert_num_queries: object) -> None:
+    names = [make_customer(f"c{number}", page_view=number) for number in range(1, 20)]
+    with django_assert_num_queries(1):  # type: ignore[operator]
+        assert len(publishing.current_values(names)) == 19
+
+
+def test_publishing_nobody_asks_nobody(db: None, django_assert_num_queries: object) -> None:
+    with django_assert_num_queries(0), redis_away():  # type: ignore[operator]
+        publishing.publish([])
+
+
+def test_with_redis_away_the_caller_is_told(db: None) -> None:
+    make_customer("c1", page_view=3)
+    with redis_away(), pytest.raises(store.AWAY):
+        publishing.publish(["c1"])
+
+
+def test_everything_that_redis_has_lost_can_be_published_anew(db: None) -> None:
+    names = [make_customer(f"c{number}", page_view=number) for number in range(1, 6)]
+    held = {name: cached(name) for name in names}
+    get_redis_connection("default").flushdb()
+    chunks: list[int] = []
+    assert publishing.publish_everybody(progress=chunks.append) == sum(chunks) == 5
+    assert {name: cached(name) for name in names} == held
