@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 CLAMP = 1.0
@@ -11,11 +11,12 @@ CLAMP = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """One event type's part of the bar; `width` in percent of the bar's whole length."""
+    """One event type's part of the bar; `width` in percent of the bar's whole length. `is_cut` by the clamp."""
 
     event_type: str
     contribution: float
     width: float
+    is_cut: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,15 +61,17 @@ class Line:
 def stacked_bar(contributions: Sequence[Mapping[str, Any]], *, unclamped: float) -> Bar:
     """As long as 1, or as the sum where that is more: what the clamp takes away is seen to its right."""
     length = max(CLAMP, unclamped)
+    parts = [row for row in contributions if row["contribution"] > 0]
+    ends = accumulate(row["contribution"] for row in parts)
     return Bar(
         segments=[
             Segment(
                 event_type=row["event_type"],
                 contribution=row["contribution"],
                 width=round(100 * row["contribution"] / length, 3),
+                is_cut=end > CLAMP,
             )
-            for row in contributions
-            if row["contribution"] > 0
+            for row, end in zip(parts, ends, strict=True)
         ],
         clamp=round(100 * CLAMP / length, 3),
         score=round(100 * min(unclamped, CLAMP) / length, 3),

@@ -39,6 +39,11 @@ def test_an_event_type_without_a_contribution_has_no_segment() -> None:
     assert widths == [30.0, 20.0]
 
 
+def test_only_what_reaches_beyond_the_clamp_is_cut() -> None:
+    rows = [{"event_type": name, "contribution": part} for name, part in (("page_view", 0.9), ("login", 0.3))]
+    assert [segment.is_cut for segment in stacked_bar(rows, unclamped=1.2).segments] == [False, True]
+
+
 def test_no_points_make_no_line() -> None:
     assert step_line([], until=START) is None
 
