@@ -12,6 +12,7 @@ from django.db.models.functions import Now
 from events.event_types import EVENT_TYPES, PURCHASE
 from events.ingest import ingest
 from events.models import DirtyCustomer, Event
+from events.partitions import oldest_kept
 from events.validation import NewEvent
 from features import history, refresh
 from features.demo.behaviour import EVENT_ID_PREFIX, events_of
@@ -39,10 +40,11 @@ class Loaded:
 
 
 def generate(*, now: datetime, progress: Progress = lambda done: None) -> list[NewEvent]:
-    """All demo events, counted back from `now`. `progress` is told of each customer."""
+    """All demo events that are young enough to be kept, counted back from `now`. `progress` is told of customers."""
     events: list[NewEvent] = []
+    oldest = oldest_kept(now)
     for purchases in purchases_by_customer().values():
-        events.extend(events_of(purchases, now=now))
+        events.extend(event for event in events_of(purchases, now=now) if event.timestamp >= oldest)
         progress(1)
     return events
 

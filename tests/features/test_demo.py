@@ -81,6 +81,13 @@ def test_a_purchase_ends_a_session_of_page_views(events: list[NewEvent]) -> None
         assert max(session, key=lambda event: event.timestamp).event_type == "purchase"
 
 
+def test_nothing_older_than_the_retention_is_generated(settings: Settings) -> None:
+    settings.EVENT_RETENTION_DAYS = 60
+    events = generate(now=NOW)
+    assert min(event.timestamp for event in events) >= NOW - timedelta(days=60)
+    assert len(events) > 10_000
+
+
 def test_customers_do_not_depend_on_each_other(events: list[NewEvent]) -> None:
     purchases = list(purchases_by_customer().values())
     alone = list(events_of(purchases[100], now=NOW))
