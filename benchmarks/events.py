@@ -15,7 +15,8 @@ DAYS = 33
 HEAD = 1_000
 
 EMPTY = """
-truncate events_event, events_dirtycustomer, features_customer, features_customerfeature, features_run, features_runchunk
+truncate events_event, events_dirtycustomer, features_customer, features_customerfeature, features_run,
+    features_runchunk
 """
 MAKE_EVENTS = """
 insert into events_event

@@ -1,18 +1,17 @@
 """Renewing active customers before their TTL ends, at a cost that follows those whose values can have changed.
 
 Between two events that come or leave, a customer's values move with time alone, and only where there is a purchase to
-grow older. So a renewal reads no event and, of most customers, no value: PostgreSQL says which history row is the
-newest, Redis keeps what it has of that row, with a new moment and a new TTL. Customers come in buckets; a worker that
-dies leaves its bucket due, and whoever claims it next renews it again, to the same result.
+grow older. So a renewal reads no event and writes nothing to PostgreSQL: that says which history row is the newest,
+and Redis keeps what it has of that row, with a new moment, a new TTL, and what time has moved. Customers come in
+buckets; a worker that dies leaves its bucket due, and whoever claims it next renews it again, to the same result.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
-import orjson
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import F, Min
@@ -20,11 +19,12 @@ from django.db.models.functions import Coalesce, Now
 
 from features import runs, store
 from features.computation import compute_from_history, lock
-from features.formulas import RFM_SCORE, microseconds, recency_score, rfm_score
+from features.formulas import NEVER, RFM_SCORE, microseconds, recency_score, rfm_score
 from features.marks import mark, settle
-from features.models import Customer, FeatureType, Renewal
+from features.models import Customer, FeatureType, Renewal, Run
 from features.publishing import publish
 from features.registry import registry
+from features.store import Moved
 
 BUCKETS_PER_CLAIM = 4
 CUSTOMERS_PER_CHUNK = 2_000
@@ -43,29 +43,32 @@ returning renewal.bucket, renewal.renewed_at
 """
 # Customers that an event has left are left out: `refresh.refresh_departed` computes them from their events.
 RENEWABLE = """
-select customer.customer_id, row.id, customer.computed_at < %(as_of)s - interval '1 day'
+select customer.customer_id, row.id, customer.computed_at < %(as_of)s - interval '1 day',
+    (row.metadata #> '{activity,last_purchase_us}')::bigint,
+    (row.features -> 'frequency_score')::float8, (row.features -> 'monetary_score')::float8
 from features_customer customer
 left join lateral (
-    select id from features_customerfeature
+    select id, features, metadata from features_customerfeature
     where customer_id = customer.customer_id and feature_type = 'behavioral' and version = %(version)s
     order by "timestamp" desc, id desc
     limit 1
 ) row on true
 where customer.bucket = any(%(buckets)s) and customer.recompute_at >= %(as_of)s
 """
-COMPUTED = (FeatureType.BEHAVIORAL.value, FeatureType.DERIVED.value)
-# What rfm_score is made of, and what recency_score is.
-MOVED_BY_TIME = "recency_score"
-NEEDED_TO_MOVE = ("frequency_score", "monetary_score", f"_{FeatureType.BEHAVIORAL}:metadata")
+# The one value of each computed type that time moves.
+MOVED = {FeatureType.BEHAVIORAL.value: "recency_score", FeatureType.DERIVED.value: RFM_SCORE}
 
 
 @dataclass(frozen=True, slots=True)
 class Renewable:
-    """An active customer; `sequence` is its newest behavioral row's id, None where the live version has none."""
+    """An active customer and its newest behavioral row; `sequence` is None where the live version has none."""
 
     customer_id: str
     sequence: int | None
     is_a_day_old: bool
+    last_purchase_us: int
+    frequency_score: float
+    monetary_score: float
 
 
 def renew(*, limit: int = BUCKETS_PER_CLAIM) -> int:
@@ -74,7 +77,7 @@ def renew(*, limit: int = BUCKETS_PER_CLAIM) -> int:
     if as_of is None:
         runs.finish_refresh()
         return 0
-    run = runs.begin_refresh(total=to_renew(buckets))
+    run = runs.refresh_under_way() or begin_run(buckets)
     for chunk in store.batched(renewable(buckets, as_of=as_of), CUSTOMERS_PER_CHUNK):
         renew_chunk(chunk, as_of=as_of)
         runs.advance(run, by=len(chunk))
@@ -92,10 +95,14 @@ def claim(limit: int) -> tuple[list[int], datetime | None]:
     return [bucket for bucket, _ in rows], rows[0][1] if rows else None
 
 
-def to_renew(claimed: Sequence[int]) -> int:
-    """How many active customers there are in the claimed buckets and in those that are due beside them."""
+def begin_run(claimed: Sequence[int]) -> Run | None:
+    """The run of a refresh that begins; None where there is no active customer to renew.
+
+    It is about the active customers in the claimed buckets and in those that are due beside them.
+    """
     due = Renewal.objects.filter(due_at__lte=Now()).values_list("bucket", flat=True)
-    return Customer.objects.filter(bucket__in=[*claimed, *due], recompute_at__isnull=False).count()
+    total = Customer.objects.filter(bucket__in=[*claimed, *due], recompute_at__isnull=False).count()
+    return runs.begin(Run.Kind.REFRESH, total=total) if total else None
 
 
 def renewable(buckets: Sequence[int], *, as_of: datetime) -> Iterator[Renewable]:
@@ -113,32 +120,27 @@ def renew_chunk(customers: Sequence[Renewable], *, as_of: datetime) -> None:
     Once a day a customer is computed from its stored activity, so that the history shows how time has moved it.
     """
     recompute([customer.customer_id for customer in customers if customer.is_a_day_old])
-    sequences = {
-        customer.customer_id: customer.sequence
-        for customer in customers
-        if customer.sequence is not None and not customer.is_a_day_old
-    }
+    renewed = [customer for customer in customers if customer.sequence is not None and not customer.is_a_day_old]
     live = registry.get().live
-    versions = {name: live[name] for name in COMPUTED if name in live}
-    left = store.renew(sequences, as_of=as_of, versions=versions, moved=MOVED_BY_TIME, wanted=NEEDED_TO_MOVE)
-    moving = {customer_id: row for customer_id, row in left.items() if row is not None}
-    store.move(moved_values(moving, as_of=as_of), sequences=sequences, as_of=as_of, versions=versions)
-    publish([customer_id for customer_id, row in left.items() if row is None])
+    versions = {name: live[name] for name in MOVED if name in live}
+    names = [MOVED[name] for name in versions]
+    publish(store.renew(moved_by_time(renewed, as_of=as_of), as_of=as_of, versions=versions, names=names))
 
 
-def moved_values(moving: Mapping[str, Sequence[bytes]], *, as_of: datetime) -> dict[str, dict[str, dict[str, float]]]:
-    """customer_id → type → the values that time moves, at `as_of`. `moving`: customer_id → NEEDED_TO_MOVE."""
-    frequency = np.array([float(row[0]) for row in moving.values()])
-    monetary = np.array([float(row[1]) for row in moving.values()])
-    purchases = [orjson.loads(row[2])["activity"]["last_purchase_us"] for row in moving.values()]
-    recency = recency_score(
-        np.array(purchases, dtype=np.int64), as_of_us=microseconds(as_of), window_days=settings.WINDOW_DAYS
+def moved_by_time(customers: Sequence[Renewable], *, as_of: datetime) -> list[Moved]:
+    """The customers' rows with the values of MOVED at `as_of`, where there is a purchase to grow older."""
+    purchases = np.array([customer.last_purchase_us for customer in customers], dtype=np.int64)
+    recency = recency_score(purchases, as_of_us=microseconds(as_of), window_days=settings.WINDOW_DAYS)
+    scores = rfm_score(
+        recency,
+        frequency=np.array([customer.frequency_score for customer in customers]),
+        monetary=np.array([customer.monetary_score for customer in customers]),
     )
-    scores = rfm_score(recency, frequency=frequency, monetary=monetary)
-    return {
-        customer_id: {FeatureType.BEHAVIORAL: {MOVED_BY_TIME: moved}, FeatureType.DERIVED: {RFM_SCORE: score}}
-        for customer_id, moved, score in zip(moving, recency.tolist(), scores.tolist(), strict=True)
-    }
+    columns = zip(customers, zip(recency.tolist(), scores.tolist(), strict=True), strict=True)
+    return [
+        Moved(customer.customer_id, customer.sequence or 0, None if customer.last_purchase_us == NEVER else values)
+        for customer, values in columns
+    ]
 
 
 def recompute(customer_ids: Sequence[str]) -> None:

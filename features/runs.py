@@ -69,12 +69,8 @@ def failing(run: Run) -> Iterator[None]:
         raise
 
 
-def begin_refresh(*, total: int) -> Run | None:
-    """The refresh that is under way, or a new one; None where there is nothing to renew and none under way."""
-    under_way = Run.objects.filter(kind=Run.Kind.REFRESH, state=Run.State.RUNNING).first()
-    if under_way is None and total:
-        return begin(Run.Kind.REFRESH, total=total)
-    return under_way
+def refresh_under_way() -> Run | None:
+    return Run.objects.filter(kind=Run.Kind.REFRESH, state=Run.State.RUNNING).first()
 
 
 def finish_refresh() -> None:

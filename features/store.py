@@ -64,50 +64,44 @@ end
 return published
 """
 
-# Renews the customers of whom it holds the newest rows: a stamp's text behind its moment, `ARGV[4 + i]` and a version.
-# Answers 1 where that was all, the wanted fields where time moves a value, and false where it holds something else.
+# Renews the customers of whom it holds the newest rows: of each key `ARGV` has the text of a stamp between its moment
+# and its version, and a moved value for each type, or an empty text. Answers which of the keys hold something else.
 RENEW = """
-local ttl, moment, types, wanted = ARGV[1], ARGV[2], cjson.decode(ARGV[3]), cjson.decode(ARGV[4])
-local rows = {}
+local ttl, moment, types = ARGV[1], ARGV[2], cjson.decode(ARGV[3])
+local width, others = #types.fields + 1, {}
 for i, key in ipairs(KEYS) do
-  local held = redis.call('HMGET', key, unpack(types.fields))
-  local stamps = {}
+  local held, new, first = redis.call('HMGET', key, unpack(types.fields)), {}, 4 + (i - 1) * width
   for n, version in ipairs(types.versions) do
-    local row = ARGV[4 + i] .. version
-    if held[n] and string.sub(held[n], 18) == row then
-      if held[n] < moment .. row then
-        stamps[#stamps + 1] = types.fields[n]
-        stamps[#stamps + 1] = moment .. row
-      end
-    else
-      stamps = nil
+    local row = ARGV[first] .. version
+    if not held[n] or string.sub(held[n], 18) ~= row then
+      others[#others + 1] = i
+      new = nil
       break
+    elseif held[n] < moment .. row then
+      new[#new + 1] = types.fields[n]
+      new[#new + 1] = moment .. row
+      if ARGV[first + n] ~= '' then
+        new[#new + 1] = types.names[n]
+        new[#new + 1] = ARGV[first + n]
+      end
     end
   end
-  if not stamps then
-    rows[i] = false
-  elseif held[#types.fields] == '0.0' or #stamps == 0 then
-    if #stamps > 0 then redis.call('HSET', key, unpack(stamps)) end
+  if new then
+    if #new > 0 then redis.call('HSET', key, unpack(new)) end
     redis.call('EXPIRE', key, ttl)
-    rows[i] = 1
-  else
-    rows[i] = redis.call('HMGET', key, unpack(wanted))
   end
 end
-return rows
+return others
 """
-# Writes the values that time has moved, where the hash still holds the row that they were moved from.
-MOVE = """
-for i, key in ipairs(KEYS) do
-  for _, part in ipairs(cmsgpack.unpack(ARGV[i + 1])) do
-    local held = redis.call('HGET', key, part[1])
-    if held and string.sub(held, 18) == string.sub(part[2], 18) and held < part[2] then
-      redis.call('HSET', key, part[1], part[2], unpack(part[3]))
-    end
-  end
-  redis.call('EXPIRE', key, ARGV[1])
-end
-"""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """A history row and what time has made of its moving values; None where time moves none of them."""
+
+    customer_id: str
+    sequence: int
+    values: tuple[float, ...] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,42 +183,23 @@ def publish(values: Mapping[str, Sequence[Published]]) -> int:
     return published
 
 
-def renew(
-    sequences: Mapping[str, int], *, as_of: datetime, versions: Mapping[str, str], moved: str, wanted: Sequence[str]
-) -> dict[str, list[bytes] | None]:
-    """Gives the customers a TTL and the moment `as_of`, where Redis holds the rows in `sequences` of these versions.
+def renew(rows: Sequence[Moved], *, as_of: datetime, versions: Mapping[str, str], names: Sequence[str]) -> list[str]:
+    """Gives the customers a TTL, the moment `as_of` and the values that time has moved, where Redis holds these rows.
 
-    Returns the others: the `wanted` fields of those whose `moved` value time moves, for `move`, and None for those
-    that Redis holds other rows of, or none.
+    `names` are the moved features, one for each type in `versions`. Returns the customers of whom Redis holds other
+    rows, or none.
     """
     script = get_redis_connection("default").register_script(RENEW)
-    types = {"fields": [*(f"_{name}" for name in versions), moved], "versions": list(versions.values())}
-    head = [settings.FEATURE_TTL, moment_text(as_of), orjson.dumps(types), orjson.dumps(list(wanted))]
-    left: dict[str, list[bytes] | None] = {}
-    for chunk in batched(sequences.items(), CUSTOMERS_PER_SCRIPT):
-        keys = [key_of(customer_id) for customer_id, _ in chunk]
-        rows = script(keys=keys, args=[*head, *(row_text(sequence) for _, sequence in chunk)])
-        left |= {customer_id: row for (customer_id, _), row in zip(chunk, rows, strict=True) if row != 1}
-    return left
-
-
-def move(
-    values: Mapping[str, Mapping[str, Mapping[str, float]]],
-    *,
-    sequences: Mapping[str, int],
-    as_of: datetime,
-    versions: Mapping[str, str],
-) -> None:
-    """Writes customer_id → type → values over those of the same rows of an earlier moment, and renews the TTL."""
-    script = get_redis_connection("default").register_script(MOVE)
-    moment = moment_text(as_of)
-    for chunk in batched(values.items(), CUSTOMERS_PER_SCRIPT):
-        args = []
-        for customer_id, by_type in chunk:
-            row = moment + row_text(sequences[customer_id])
-            parts = [(f"_{name}", row + version, pairs(by_type[name])) for name, version in versions.items()]
-            args.append(msgspec.msgpack.encode(parts))
-        script(keys=[key_of(customer_id) for customer_id, _ in chunk], args=[settings.FEATURE_TTL, *args])
+    types = {"fields": [f"_{name}" for name in versions], "versions": list(versions.values()), "names": list(names)}
+    head = [settings.FEATURE_TTL, moment_text(as_of), orjson.dumps(types)]
+    others: list[str] = []
+    for chunk in batched(rows, CUSTOMERS_PER_SCRIPT):
+        args: list[str] = []
+        for row in chunk:
+            args += (row_text(row.sequence), *([""] * len(names) if row.values is None else map(repr, row.values)))
+        keys = [key_of(row.customer_id) for row in chunk]
+        others += (chunk[place - 1].customer_id for place in script(keys=keys, args=[*head, *args]))
+    return others
 
 
 def pairs(features: Mapping[str, float]) -> list[str]:

@@ -50,8 +50,9 @@ JDBC_EVENTS = """(
 class Spark:
     """An engine for `recomputation.begin`.
 
-    `events` is a folder that `export_events` wrote, None to export the window first; with `jdbc`, its
-    driver's jar, the executors read PostgreSQL themselves. `folder` is for what Spark writes; a cluster must reach it, and `events`, under that path.
+    `events` is a folder that `export_events` wrote, None to export the window first; with `jdbc`, its driver's jar,
+    the executors read PostgreSQL themselves. `folder` is for what Spark writes; a cluster must reach it, and `events`,
+    under that path.
     """
 
     folder: Path
