@@ -1,0 +1,123 @@
+"""import_events from each format beside a bare COPY of the same rows into the same table with its indexes."""
+
+import csv
+import json
+import os
+import random
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from django.db import connection, transaction
+
+from benchmarks.rows import Row
+from events.copying import copy_blocks
+from events.event_types import EVENT_TYPES
+from events.imports.importing import batches, import_events, open_events
+from events.imports.rejections import RejectedFile
+from events.partitions import make_partitions
+
+EVENTS = 300_000
+CUSTOMERS = 10_000
+DAYS = 40
+ROUNDS = 5
+GOAL = 0.6
+COLUMNS = ("event_id", "customer_id", "event_type", "timestamp", "session_id", "amount", "category", "metadata")
+COPY = f"copy events_event ({', '.join(COLUMNS)}) from stdin"
+
+
+def run() -> list[Row]:
+    """BENCH_SCALE=10 takes a tenth of the events."""
+    events = round(EVENTS / float(os.environ.get("BENCH_SCALE", "1")))
+    make_partitions(datetime.now(UTC) - timedelta(days=DAYS), until=datetime.now(UTC))
+    with TemporaryDirectory() as folder:
+        files = write_files(Path(folder), events=events)
+        blocks = [block for batch in batches(open_events(files[0])) for block in copy_blocks(batch.events)]
+        pieces: dict[str, Callable[[], object]] = {"COPY": lambda: bare_copy(blocks)}
+        pieces |= {path.suffix: imported(path) for path in files}
+        rates = {name: events / seconds for name, seconds in timed(pieces).items()}
+    empty()
+    return [
+        Row(
+            work=f"import_events of {events:,} rows, {path.suffix}",
+            figure=rates[path.suffix],
+            unit="rows/s",
+            against="floor",
+            reference=rates["COPY"],
+            at_least=GOAL,
+            runs=ROUNDS,
+        )
+        for path in files
+    ]
+
+
+def write_files(folder: Path, *, events: int) -> list[Path]:
+    """The same events in each format, in the order of a log: by time, customers mixed."""
+    rows = list(made(events))
+    columns = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True))
+    csv_path, json_path, parquet_path = (folder / f"events{ending}" for ending in (".csv", ".jsonl", ".parquet"))
+    with csv_path.open("w", newline="") as file:
+        csv.writer(file).writerows([COLUMNS, *rows])
+    with json_path.open("w") as file:
+        for *fields, amount, category, metadata in rows:
+            event = dict(zip(COLUMNS, fields, strict=False), metadata=json.loads(metadata))
+            known = {"amount": amount, "category": category}
+            event["metadata"] |= {name: value for name, value in known.items() if value is not None}
+            file.write(json.dumps(event) + "\n")
+    moments = pa.array([datetime.fromisoformat(text) for text in columns["timestamp"]], pa.timestamp("us", "UTC"))
+    pq.write_table(pa.table({**columns, "timestamp": moments}), parquet_path)
+    return [csv_path, json_path, parquet_path]
+
+
+def made(events: int) -> Iterator[tuple[object, ...]]:
+    """COLUMNS of events as a shop would log them, the same at every run but for the day."""
+    draw = random.Random(1)
+    first = datetime.now(UTC) - timedelta(days=DAYS)
+    for number in range(events):
+        event_type = draw.choices(EVENT_TYPES, weights=(60, 12, 6, 6, 6, 10))[0]
+        customer = draw.randrange(CUSTOMERS)
+        moment = first + timedelta(days=DAYS) * number / events
+        yield (
+            f"e{number:08d}", f"customer-{customer:06d}", event_type, moment.isoformat(),
+            f"{customer}-{moment:%j}", round(draw.uniform(1, 100), 2) if event_type == "purchase" else None,
+            f"category {draw.randrange(12)}" if event_type in ("purchase", "page_view") else None,
+            json.dumps({"path": f"/articles/{draw.randrange(1000)}"} if event_type == "page_view" else {}),
+        )  # fmt: skip
+
+
+def timed(pieces: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """Seconds that each piece takes on an empty table: medians, in turn."""
+    measured: dict[str, list[float]] = {name: [] for name in pieces}
+    for _ in range(ROUNDS):
+        for name, work in pieces.items():
+            empty()
+            start = time.perf_counter()
+            work()
+            measured[name].append(time.perf_counter() - start)
+    return {name: median(times) for name, times in measured.items()}
+
+
+def empty() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("truncate events_event, events_dirtycustomer")
+        cursor.execute("checkpoint")
+
+
+def bare_copy(blocks: list[bytes]) -> None:
+    with transaction.atomic(), connection.cursor() as cursor, cursor.copy(COPY) as copy:
+        for block in blocks:
+            copy.write(block)
+
+
+def imported(path: Path) -> Callable[[], object]:
+    def work() -> None:
+        with RejectedFile(path) as rejected:
+            done = import_events(open_events(path), rejected=rejected)
+        assert done.rejected == done.duplicates == 0
+
+    return work
