@@ -41,10 +41,22 @@ class Server:
 @contextmanager
 def featurehub(*, key: str, workers: int = 1) -> Iterator[Server]:
     """FeatureHub as the Procfile runs it, checking API keys."""
-    web = next(line for line in (PROJECT / "Procfile").read_text().splitlines() if line.startswith("web: "))
-    command = web.removeprefix("web: ").replace("--workers 1 ", f"--workers {workers} ")
+    command = procfile("web").replace("--workers 1 ", f"--workers {workers} ")
     with running("featurehub", command=command, headers={"Authorization": f"Api-Key {key}"}) as server:
         yield server
+
+
+@contextmanager
+def celery() -> Iterator[None]:
+    """The worker and beat of the Procfile, until the end of the block."""
+    with started("worker", command=procfile("worker")), started("beat", command=procfile("beat")):
+        yield
+
+
+def procfile(name: str) -> str:
+    """The command that the Procfile gives to a program."""
+    lines = (PROJECT / "Procfile").read_text().splitlines()
+    return next(line.removeprefix(f"{name}: ") for line in lines if line.startswith(f"{name}: "))
 
 
 @contextmanager
@@ -66,9 +78,16 @@ def floor() -> Iterator[Server]:
 def running(name: str, *, command: str, headers: Mapping[str, str]) -> Iterator[Server]:
     """A server from its start until the end of the block. `command` is the shell's and finds $PORT."""
     port = next(port for port in range(7000, 9000) if is_free(port))
+    with started(name, command=command, port=port) as process:
+        wait_until_it_listens(process, port=port, log=log_of(name))
+        yield Server(name=name, port=port, pid=process.pid, headers=headers)
+
+
+@contextmanager
+def started(name: str, *, command: str, port: int = 8000) -> Iterator["subprocess.Popen[bytes]"]:
+    """A shell's command as a process of its own, its output in a log, ended with the block."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    log = Path(os.environ["FEATUREHUB_LOCAL_DIR"]) / f"{name}.log"
-    with log.open("wb") as output:
+    with log_of(name).open("wb") as output:
         process = subprocess.Popen(
             ["/bin/sh", "-c", f"exec {command}"],
             cwd=PROJECT,
@@ -78,11 +97,16 @@ def running(name: str, *, command: str, headers: Mapping[str, str]) -> Iterator[
             start_new_session=True,
         )
     try:
-        wait_until_it_listens(process, port=port, log=log)
-        yield Server(name=name, port=port, pid=process.pid, headers=headers)
+        yield process
+        if process.poll() is not None:
+            raise NotStarted(f"{command} has ended:\n{log_of(name).read_text()[-2000:]}")
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
+
+
+def log_of(name: str) -> Path:
+    return Path(os.environ["FEATUREHUB_LOCAL_DIR"]) / f"{name}.log"
 
 
 def wait_until_it_listens(process: "subprocess.Popen[bytes]", *, port: int, log: Path) -> None:
