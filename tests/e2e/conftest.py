@@ -74,11 +74,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """`python -m featurehub.run` on a free port with an empty folder, until the end of the tests."""
     port = next(port for port in random.sample(PORTS, len(PORTS)) if is_free(port))
     password = secrets.token_urlsafe(16)
-    environment = {name: value for name, value in os.environ.items() if name not in UNSET} | {
-        "PORT": str(port),
-        "FEATUREHUB_LOCAL_DIR": str(tmp_path_factory.mktemp("stack")),
-        "FEATUREHUB_ADMIN_PASSWORD": password,
-    }
+    environment = environment_of(tmp_path_factory.mktemp("stack"), port=port, password=password)
     ARTEFACTS.mkdir(parents=True, exist_ok=True)
     log = ARTEFACTS / "stack.log"
     with log.open("w") as output:
@@ -100,6 +96,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
             )
         finally:
             stop(process)
+
+
+def environment_of(folder: Path, *, port: int, password: str) -> dict[str, str]:
+    """A stranger's, and what tells this instance from others."""
+    stranger = {name: value for name, value in os.environ.items() if name not in UNSET}
+    own = {"PORT": str(port), "FEATUREHUB_LOCAL_DIR": str(folder), "FEATUREHUB_ADMIN_PASSWORD": password}
+    return stranger | own
 
 
 def wait_until_ready(process: "subprocess.Popen[bytes]", *, port: int, log: Path) -> None:
