@@ -99,6 +99,7 @@ def record(activity: Activity, *, as_of: datetime, read_events: bool) -> None:
         features=features,
         metadata=metadata,
         time_dependent=TIME_DEPENDENT,
+        is_computed=True,
     )
     append_derived(
         activity.customer_ids, only=set(changed), values=values, version=live[FeatureType.DERIVED], as_of=as_of
@@ -123,6 +124,7 @@ def append_derived(
         as_of=as_of,
         features=[{RFM_SCORE: score} for score in derived.values()],
         metadata=[{}] * len(derived),
+        is_computed=True,
     )
 
 

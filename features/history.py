@@ -15,24 +15,45 @@ from features.registry import registry
 
 # A row is appended where no row holds at its moment, where a value differs from the row that holds, and, for values
 # that time alone moves, at most once a day. A purchase that comes as another leaves is news even if all else is equal.
+# A computation of an earlier moment, which comes after one of a later moment that found no news, must not become what
+# holds now: the row that held is appended again, at the later moment.
 APPEND_CHANGED = """
+with news as (
+    select new.customer_id, new.features, new.metadata, held.id, held.features as held_features,
+        held.metadata as held_metadata
+    from jsonb_to_recordset(%(rows)s::jsonb) as new (customer_id text, features jsonb, metadata jsonb)
+    left join lateral (
+        select id, features, metadata, "timestamp" from features_customerfeature
+        where customer_id = new.customer_id and feature_type = %(feature_type)s and version = %(version)s
+            and "timestamp" <= %(as_of)s
+        order by "timestamp" desc, id desc
+        limit 1
+    ) held on true
+    where held.id is null
+        or held.features - %(time_dependent)s::text[] <> new.features - %(time_dependent)s::text[]
+        or (held.features <> new.features and (
+            held.metadata #> '{activity,last_purchase_us}'
+                is distinct from new.metadata #> '{activity,last_purchase_us}'
+            or held."timestamp" <= %(as_of)s::timestamptz - interval '1 day'))
+),
+confirmed_later as (
+    insert into features_customerfeature
+        (customer_id, feature_type, version, "timestamp", recorded_at, features, metadata)
+    select news.customer_id, %(feature_type)s, %(version)s, customer.computed_at, clock_timestamp(),
+        news.held_features, news.held_metadata
+    from news join features_customer customer on customer.customer_id = news.customer_id
+    where %(is_computed)s and news.id is not null and customer.computed_at > %(as_of)s
+        and not exists (
+            select from features_customerfeature later
+            where later.customer_id = news.customer_id and later.feature_type = %(feature_type)s
+                and later.version = %(version)s and later."timestamp" > %(as_of)s
+        )
+)
 insert into features_customerfeature
     (customer_id, feature_type, version, "timestamp", recorded_at, features, metadata)
-select new.customer_id, %(feature_type)s, %(version)s, %(as_of)s, clock_timestamp(), new.features, new.metadata
-from jsonb_to_recordset(%(rows)s::jsonb) as new (customer_id text, features jsonb, metadata jsonb)
-left join lateral (
-    select id, features, metadata, "timestamp" from features_customerfeature
-    where customer_id = new.customer_id and feature_type = %(feature_type)s and version = %(version)s
-        and "timestamp" <= %(as_of)s
-    order by "timestamp" desc, id desc
-    limit 1
-) held on true
-where held.id is null
-    or held.features - %(time_dependent)s::text[] <> new.features - %(time_dependent)s::text[]
-    or (held.features <> new.features and (
-        held.metadata #> '{activity,last_purchase_us}' is distinct from new.metadata #> '{activity,last_purchase_us}'
-        or held."timestamp" <= %(as_of)s::timestamptz - interval '1 day'))
-order by new.customer_id
+select customer_id, %(feature_type)s, %(version)s, %(as_of)s, clock_timestamp(), features, metadata
+from news
+order by customer_id
 returning customer_id
 """
 
@@ -81,9 +102,11 @@ def append_changed(
     features: Sequence[Mapping[str, float]],
     metadata: Sequence[Mapping[str, Any]],
     time_dependent: Sequence[str] = (),
+    is_computed: bool = False,
 ) -> list[str]:
     """Appends a row for each customer whose values at `as_of` are news. Returns those customers.
 
+    `is_computed` says that `computed_at` of the customers is about these values: up to then the newest row holds.
     The caller holds the customers' locks: two writers of one customer would each find the other's row missing.
     """
     columns = zip(customer_ids, features, metadata, strict=True)
@@ -98,6 +121,7 @@ def append_changed(
                 "version": version,
                 "as_of": as_of,
                 "time_dependent": list(time_dependent),
+                "is_computed": is_computed,
             },
         )
         return [customer_id for (customer_id,) in cursor.fetchall()]

@@ -67,6 +67,19 @@ def test_what_a_refresh_computed_meanwhile_stays_published() -> None:
     assert cached("c1")["page_views_30d"] == "2.0"
 
 
+def test_an_earlier_moment_with_other_values_does_not_become_what_holds_now() -> None:
+    """An event that came late was in the window then and has left it since."""
+    refresh.recompute(customer_ids=["c1"], as_of=ago(days=20))
+    store_events(make_event(timestamp=ago(days=35)))
+    refresh.refresh_dirty()
+    assert len(rows_of("c1")) == 1
+    load(recomputation.begin(as_of=ago(days=10)))
+    rows = sorted(rows_of("c1"), key=lambda row: row.timestamp)
+    assert [row.features["page_views_30d"] for row in rows] == [0.0, 1.0, 0.0]
+    assert rows[-1].timestamp == Customer.objects.get(pk="c1").computed_at
+    assert cached("c1")["page_views_30d"] == "0.0"
+
+
 def test_a_customer_that_was_erased_meanwhile_does_not_come_back() -> None:
     make_customer("c1", page_view=1)
     make_customer("c2", page_view=1)
