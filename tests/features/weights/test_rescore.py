@@ -11,6 +11,7 @@ from features import refresh, runs, tasks
 from features.models import Customer, Run, WeightSet
 from features.serving import get_feature_values
 from features.weights import active_set, lifecycle
+from tests.e2e.synthetic import fingerprint, load
 from tests.factories import cached, make_customer, make_weight_set, rows_of
 
 pytestmark = pytest.mark.django_db
@@ -158,3 +159,13 @@ def test_the_activation_sends_the_run_to_a_worker(
         run = activate()
     assert sent == [("features.rescore", {"args": [run.pk], "queue": "batch"})]
     assert WeightSet.objects.get(state="active").runs.get() == run
+
+
+def test_rolling_back_changes_no_bit_of_three_thousand_random_customers() -> None:
+    load(3_000)
+    before = fingerprint()
+    work_off(activate({"purchase": (0.75, 10.0), "login": (0.1, 12.0)}))
+    assert fingerprint() != before
+    work_off(lifecycle.roll_back(WeightSet.objects.order_by("pk")[0].pk, by=None, reason="Back"))
+    assert fingerprint() == before
+    assert before.endswith(" of 3000 customers")
