@@ -3,6 +3,7 @@
 import argparse
 import importlib
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ def main() -> int:
     unknown = set(names) - set(SUITES)
     if unknown:
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}: {', '.join(SUITES)}")
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that every server is stopped
     try:
         with own_servers():
             for name in names:
