@@ -1,0 +1,66 @@
+"""Long work, how far it is, and the chunks it is done in."""
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from features.models.weights import WeightSet
+
+
+class Run(models.Model):
+    """Long work and how far it is. What is left to do is read from the data, so any worker can go on with it."""
+
+    class Kind(models.TextChoices):
+        RESCORE = "rescore", "Re-score under new weights"
+        RECOMPUTE = "recompute", "Recompute from events"
+        REFRESH = "refresh", "Refresh before expiry"
+        RETENTION = "retention", "Drop months of events past their retention"
+        THINNING = "thinning", "Thin out the history past its retention"
+
+    class State(models.TextChoices):
+        RUNNING = "running"
+        DONE = "done"
+        FAILED = "failed"
+        OVERTAKEN = "overtaken"
+
+    kind = models.CharField(max_length=16, choices=Kind.choices)
+    state = models.CharField(max_length=16, choices=State.choices, default=State.RUNNING)
+    weight_set = models.ForeignKey(WeightSet, on_delete=models.CASCADE, null=True, blank=True, related_name="runs")
+    total = models.PositiveBigIntegerField(default=0)
+    done = models.PositiveBigIntegerField(default=0)
+    error = models.TextField(blank=True)
+    started_at = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(db_default=Now())
+    # A recomputation's moment, or where a thinning ends.
+    as_of = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            # The others may run side by side.
+            models.UniqueConstraint(
+                fields=["kind"],
+                condition=Q(state="running", kind__in=["refresh", "retention", "thinning"]),
+                name="run_one_at_a_time",
+            ),
+        ]
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}: {self.done} of {self.total}"
+
+
+class RunChunk(models.Model):
+    """A part of a run that is still to be done. Deleted when it is done; a claim moves `due_at` ahead."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="chunks", db_index=False)
+    number = models.PositiveIntegerField()
+    due_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [
+            # Its index finds the next chunk of a run, too.
+            models.UniqueConstraint(fields=["run", "number"], name="run_chunk_is_unique"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Chunk {self.number} of run {self.run_id}"
