@@ -79,10 +79,11 @@ def full_redis(own_redis: "redis.Redis[bytes]") -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def empty_snapshots() -> None:
-    """What this process held in memory of another test's database."""
-    registry.forget()
-    clients.forget()
+def own_snapshots(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is in memory of another test's database; what this test loads stays, however long it takes."""
+    for snapshot in (registry, clients):
+        snapshot.forget()
+        monkeypatch.setattr(snapshot, "_seconds", 3600.0)
 
 
 @pytest.fixture(scope="session")

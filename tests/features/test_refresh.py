@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from threading import Event
 
 import pytest
@@ -13,7 +14,8 @@ import redis
 from django.db import transaction
 
 from events.models import DirtyCustomer
-from features import refresh, store
+from features import recomputation, refresh, store
+from features.client_values import set_customer_features
 from features.models import Customer
 from tests.at_once import at_once, in_a_child
 from tests.away import redis_away
@@ -123,27 +125,44 @@ def test_workers_at_once_share_the_work_and_do_all_of_it() -> None:
 
 
 def test_every_flow_at_once_ends_with_the_right_values() -> None:
-    """Ingestion, workers, renewals and a full recomputation of the same customers: no deadlock, nothing lost."""
+    """Two who ingest, two workers, renewals, recomputations and a writer, all of the same customers."""
     names = [f"c{number}" for number in range(10)]
-
-    def ingest() -> None:
-        for _ in range(10):
-            store_events(*(make_event(customer_id=name, timestamp=ago(seconds=1)) for name in reversed(names)))
-
-    def work() -> None:
-        for _ in range(15):
-            refresh.refresh_dirty(limit=7)
-
-    def renew() -> None:
-        for _ in range(5):
-            Customer.objects.filter(pk__in=names[::2]).update(recompute_at=ago(days=1))
-            refresh.refresh_active(limit=3)
-
-    at_once(ingest, ingest, work, work, renew, lambda: refresh.recompute(), lambda: refresh.recompute())
+    flows = (ingest_backwards, ingest_backwards, work_off, work_off, lose_events_and_renew, recompute_everybody, write)
+    at_once(*(partial(flow, names) for flow in flows), partial(refresh.recompute, customer_ids=names))
     while refresh.refresh_dirty():
         pass
-    assert [cached(name)["page_views_30d"] for name in names] == ["20.0"] * 10
-    assert [rows_of(name)[-1].features["page_views_30d"] for name in names] == [20.0] * 10
+    for name in names:
+        assert (cached(name)["page_views_30d"], cached(name)["tenure_days"]) == ("20.0", "9.0")
+        assert rows_of(name)[-1].features["page_views_30d"] == 20.0
+
+
+def ingest_backwards(names: list[str]) -> None:
+    for _ in range(10):
+        store_events(*(make_event(customer_id=name, timestamp=ago(seconds=1)) for name in reversed(names)))
+
+
+def work_off(names: list[str]) -> None:
+    for _ in range(15):
+        refresh.refresh_dirty(limit=7)
+
+
+def lose_events_and_renew(names: list[str]) -> None:
+    for name in names:
+        Customer.objects.filter(pk=name).update(recompute_at=ago(days=1))
+        refresh.refresh_active(limit=3)
+
+
+def recompute_everybody(names: list[str]) -> None:
+    run = recomputation.begin()
+    while recomputation.load_chunk(run):
+        pass
+
+
+def write(names: list[str]) -> None:
+    for number in range(10):
+        for name in names:
+            features = {"tenure_days": float(number)}
+            set_customer_features(name, feature_type="customer", version="1.0", features=features)
 
 
 def test_an_event_dated_ahead_counts_from_its_moment_on_without_another_event() -> None:
@@ -194,7 +213,7 @@ def test_recomputing_as_of_an_earlier_moment_fills_history_and_leaves_the_newest
     refresh.refresh_dirty()
     held, moment = cached("c1"), ago(days=10)
     computed_at = Customer.objects.get().computed_at
-    assert refresh.recompute(as_of=moment) == 1
+    assert refresh.recompute(customer_ids=["c1"], as_of=moment) == 1
     assert [(row.timestamp, row.features["page_views_30d"]) for row in rows_of("c1")][-1] == (moment, 1.0)
     assert cached("c1") == held
     assert Customer.objects.get().computed_at == computed_at
@@ -206,8 +225,7 @@ def test_recomputing_names_only_those_named_and_tells_its_progress() -> None:
     chunks: list[int] = []
     assert refresh.recompute(customer_ids=["c1", "c3", "nobody"], progress=chunks.append) == sum(chunks) == 3
     assert [bool(cached(f"c{number}")) for number in range(4)] == [False, True, False, True]
-    assert refresh.recompute(progress=chunks.append) == 5
 
 
-def test_recomputing_nobody_is_no_work() -> None:
-    assert refresh.recompute() == refresh.recompute(customer_ids=[]) == 0
+def test_where_there_is_nobody_there_is_no_work() -> None:
+    assert refresh.recompute(customer_ids=[]) == refresh.refresh_dirty() == refresh.refresh_departed() == 0
