@@ -4,16 +4,15 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from celery import current_app
 from django.core.cache import cache
 from django.db import IntegrityError, connection, transaction
 from django.db.backends.utils import CursorWrapper
-from kombu.exceptions import OperationalError
 from redis.exceptions import RedisError
 
 from events.copying import copy_blocks
 from events.tombstones import HOLD_OFF_ERASURE, refuse_erased
 from events.validation import NewEvent
+from featurehub.waking import wake
 
 logger = logging.getLogger(__name__)
 
@@ -112,8 +111,8 @@ def nudge() -> None:
     """Wakes a worker, at most once a second: a lost nudge costs latency only, since beat sweeps the marks."""
     try:
         if cache.add(NUDGE, 1, timeout=NUDGE_SECONDS):
-            current_app.send_task(REFRESH_TASK)
-    except (OperationalError, RedisError) as error:
+            wake(REFRESH_TASK, queue="realtime")
+    except RedisError as error:
         logger.warning("No worker was nudged, the sweep will find the marks: %s", error)
 
 

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
-from celery import current_app
 from django.conf import settings
 from django.db import connection, transaction
 
+from featurehub.waking import wake
 from features import runs
 from features.computation import database_now, lock, record, register
 from features.engines import postgres
@@ -69,7 +69,7 @@ def make_chunks(run: Run) -> None:
 
 def start_loading(run_id: int) -> None:
     """Wakes a worker. Where the message is lost, the sweep of runs sends it again."""
-    current_app.send_task(RECOMPUTE_TASK, args=[run_id], queue="batch")
+    wake(RECOMPUTE_TASK, run_id)
 
 
 def load_chunk(run: Run) -> int:

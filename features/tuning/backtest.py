@@ -7,12 +7,12 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import partial
 from typing import Any
 
-from celery import current_app
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models.functions import Now
 
 from featurehub.errors import InvalidError
+from featurehub.waking import wake
 from features.formulas import Floats, Weights, unclamped_score
 from features.models import Backtest, BacktestDay, WeightSet
 from features.tuning import evaluation
@@ -71,8 +71,8 @@ def days_of(first_day: date, *, last_day: date, every_days: int) -> list[date]:
 
 
 def send(backtest_id: int) -> None:
-    """Sends the backtest to a worker. Where the message is lost, the sweep of unfinished ones sends it again."""
-    current_app.send_task(TASK, args=[backtest_id], queue="batch")
+    """Wakes a worker. Where the message is lost, the sweep of unfinished backtests sends it again."""
+    wake(TASK, backtest_id)
 
 
 def score_next_day(backtest_id: int) -> int:

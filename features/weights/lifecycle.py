@@ -5,26 +5,23 @@ under it, and who did it, when and why is recorded. Without two-person approval 
 ones: whoever may activate a draft approves it by that.
 """
 
-import logging
 from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from typing import TypeAlias
 
-from celery import current_app
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models.functions import Now
-from kombu.exceptions import OperationalError
 
 from events.event_types import EVENT_TYPES
 from featurehub.errors import ConflictError, InvalidError, UnknownError
+from featurehub.waking import wake
 from features.formulas import Weights
 from features.models import Customer, FeatureVersion, Run, Weight, WeightSet, WeightSetStep
 from features.weights.numbers import as_weights
 
-logger = logging.getLogger(__name__)
 # A person; None is FeatureHub itself.
 Actor: TypeAlias = User | None
 State, Action, Origin = WeightSet.State, WeightSetStep.Action, WeightSet.Origin
@@ -280,8 +277,5 @@ def check_numbers(weight_set: WeightSet) -> None:
 
 
 def start_rescore(run_id: int) -> None:
-    """Sends the run to a worker. Where the message is lost, the sweep of unfinished runs sends it again."""
-    try:
-        current_app.send_task(RESCORE_TASK, args=[run_id], queue="batch")
-    except OperationalError as error:
-        logger.warning("Run %s was not sent, the sweep will send it: %s", run_id, error)
+    """Wakes a worker. Where the message is lost, the sweep of unfinished runs sends it again."""
+    wake(RESCORE_TASK, run_id)

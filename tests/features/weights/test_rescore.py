@@ -154,10 +154,10 @@ def test_the_activation_sends_the_run_to_a_worker(
     django_capture_on_commit_callbacks: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[Any] = []
-    monkeypatch.setattr(lifecycle.current_app, "send_task", lambda name, **options: sent.append((name, options)))
+    monkeypatch.setattr(lifecycle, "wake", lambda *call: sent.append(call))
     with django_capture_on_commit_callbacks(execute=True):
         run = activate()
-    assert sent == [("features.rescore", {"args": [run.pk], "queue": "batch"})]
+    assert sent == [("features.rescore", run.pk)]
     assert WeightSet.objects.get(state="active").runs.get() == run
 
 
