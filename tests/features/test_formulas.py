@@ -91,6 +91,8 @@ def values(weights: Weights | None = None, **activity: Any) -> dict[str, float]:
         ({"last_purchase_us": AS_OF}, "recency_score", 1.0),
         ({"last_purchase_us": AS_OF - 15 * DAYS}, "recency_score", 0.5),
         ({"last_purchase_us": AS_OF - 30 * DAYS}, "recency_score", 0.0),
+        # A purchase that has left the window since the activity was read.
+        ({"last_purchase_us": AS_OF - 45 * DAYS}, "recency_score", 0.0),
         ({"last_purchase_us": AS_OF - 1}, "recency_score", 1 - 1 / (30 * 86_400 * 1_000_000)),
         ({"purchase": 3}, "frequency_score", 0.3),
         ({"purchase": 10}, "frequency_score", 1.0),
