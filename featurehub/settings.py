@@ -108,6 +108,8 @@ MIDDLEWARE = [
     "featurehub.middleware.MessageMiddleware",
     "featurehub.middleware.XFrameOptionsMiddleware",
 ]
+# Both look for Django's own class by its name, and do not see that `featurehub.middleware` has subclasses of it.
+SILENCED_SYSTEM_CHECKS = ["security.W002", "security.W003"]
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
@@ -182,6 +184,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {
+        "FeatureTypeEnum": "features.models.FeatureType",
+        "WrittenFeatureTypeEnum": [("customer", "customer"), ("contextual", "contextual")],
+    },
 }
 
 # --- HTTPS ------------------------------------------------------------------------------------------------------------
