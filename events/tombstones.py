@@ -12,7 +12,7 @@ from featurehub.errors import InvalidError
 # Ingestions hold it together, a burial alone: so every event that was on its way is there to be deleted after it.
 HOLD_OFF_ERASURE = "select pg_advisory_xact_lock_shared(hashtextextended('events.erasure', 0))"
 WAIT_FOR_INGESTIONS = "select pg_advisory_xact_lock(hashtextextended('events.erasure', 0))"
-ERASED = "This customer was erased; an operator can take the tombstone away in the admin."
+ERASED = "This customer was erased: nothing of them is taken in while the tombstone stands."
 
 
 def hash_of(customer_id: str) -> bytes:
