@@ -3,17 +3,20 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import Barrier
+from threading import Barrier, Event
 from typing import TypeVar
 from urllib.parse import urlsplit
 
-from django.db import connection, connections
+from django.db import connection, connections, transaction
 
 T = TypeVar("T")
 PROJECT = Path(__file__).resolve().parents[1]
+SECONDS_AT_MOST = 20.0
+SOMEBODY_WAITS = "select exists (select from pg_locks where not granted)"
 SET_UP = "import django; django.setup()\n"
 
 
@@ -33,6 +36,38 @@ def at_once(*functions: Callable[[], T]) -> Sequence[T]:
 
     with ThreadPoolExecutor(len(functions)) as threads:
         return list(threads.map(run, functions))
+
+
+def during(first: Callable[[], object], second: Callable[[], object]) -> None:
+    """Runs the second while the first has done all but commit: that comes when the second waits for it, or has ended.
+
+    Raises what one of them raised.
+    """
+    has_first_acted, has_second_ended = Event(), Event()
+
+    def act_and_hold() -> None:
+        with transaction.atomic():
+            first()
+            has_first_acted.set()
+            end = time.monotonic() + SECONDS_AT_MOST
+            while not (somebody_waits() or has_second_ended.wait(0.01)):
+                assert time.monotonic() < end, "The second neither ends nor waits."
+
+    def follow() -> None:
+        try:
+            assert has_first_acted.wait(SECONDS_AT_MOST)
+            second()
+        finally:
+            has_second_ended.set()
+
+    at_once(act_and_hold, follow)
+
+
+def somebody_waits() -> bool:
+    """Whether a session waits for a lock."""
+    with connection.cursor() as cursor:
+        cursor.execute(SOMEBODY_WAITS)
+        return bool(cursor.fetchone()[0])
 
 
 def in_a_child(function: Callable[[], object]) -> int:

@@ -7,9 +7,10 @@ import pytest
 
 from events.models import DirtyCustomer
 from features import refresh
+from features.client_values import set_customer_features
 from features.models import Customer, CustomerFeature
 from tests.api_client import ApiClient, error_of
-from tests.at_once import at_once
+from tests.at_once import at_once, during
 from tests.away import redis_away
 from tests.factories import ago, cached, make_client, make_customer, rows_of, url_of
 
@@ -184,3 +185,13 @@ def test_writers_at_once_lose_no_value(committed: None) -> None:
     held = rows_of("c1", "customer")[-1].features
     assert set(held) == {"tenure_days", "loyalty_tier"}
     assert {name: float(cached("c1")[name]) for name in held} == held
+
+
+def test_a_writer_waits_for_another_of_the_same_customer_and_keeps_what_that_wrote(committed: None) -> None:
+    def write(name: str, value: float) -> None:
+        set_customer_features("c1", feature_type="customer", version="1.0", features={name: value})
+
+    write("tenure_days", 1.0)
+    during(lambda: write("tenure_days", 2.0), lambda: write("loyalty_tier", 3.0))
+    assert rows_of("c1", "customer")[-1].features == {"tenure_days": 2.0, "loyalty_tier": 3.0}
+    assert (cached("c1")["tenure_days"], cached("c1")["loyalty_tier"]) == ("2.0", "3.0")

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features import history, refresh
+from features.computation import compute_from_events, lock
 from features.formulas import LARGEST
 from features.models import CustomerFeature, FeatureType
-from tests.at_once import at_once
-from tests.factories import make_event, rows_of, store_events
+from tests.at_once import at_once, during
+from tests.factories import make_customer, make_event, rows_of, store_events
 
 NOON = datetime(2026, 3, 15, 12, tzinfo=UTC)
 HOUR, DAY, TICK = timedelta(hours=1), timedelta(days=1), timedelta(microseconds=1)
@@ -166,3 +167,18 @@ def test_workers_that_compute_one_customer_at_once_append_one_row(committed: Non
     assert rows_of("c1")[-1].features["email_clicks_30d"] == 4
     refresh.recompute(customer_ids=["c1"])
     assert len(rows_of("c1", FeatureType.BEHAVIORAL)) == len(rows_of("c1", FeatureType.DERIVED)) == 1
+
+
+def test_a_computation_waits_for_whoever_holds_the_customer_and_reads_what_came_meanwhile(committed: None) -> None:
+    make_customer("c1", page_view=1)
+
+    def hold_and_ingest() -> None:
+        lock(["c1"])
+        store_events(make_event())
+
+    def compute() -> None:
+        with transaction.atomic():
+            compute_from_events(["c1"])
+
+    during(hold_and_ingest, compute)
+    assert [row.features["page_views_30d"] for row in rows_of("c1")] == [1.0, 2.0]
