@@ -1,7 +1,7 @@
 """Definitions, versions, weight sets, customers, their append-only feature history, and runs of long work."""
 
 from features.models.customers import BUCKETS, Customer, CustomerFeature, Renewal
-from features.models.registry import FeatureDefinition, FeatureType, FeatureVersion
+from features.models.registry import FeatureDefinition, FeatureType, FeatureVersion, FeatureVersionStep, VersionRead
 from features.models.runs import Run, RunChunk
 from features.models.tuning import Backtest, BacktestDay, Fitting, ShadowDay
 from features.models.weights import INFINITY, Weight, WeightSet, WeightSetStep, above_zero
@@ -16,11 +16,13 @@ __all__ = [
     "FeatureDefinition",
     "FeatureType",
     "FeatureVersion",
+    "FeatureVersionStep",
     "Fitting",
     "Renewal",
     "Run",
     "RunChunk",
     "ShadowDay",
+    "VersionRead",
     "Weight",
     "WeightSet",
     "WeightSetStep",
