@@ -184,6 +184,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_INCLUDE_SCHEMA": False,
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "featurehub.schema.add_refusals"],
     "ENUM_NAME_OVERRIDES": {
         "FeatureTypeEnum": "features.models.FeatureType",
         "WrittenFeatureTypeEnum": [("customer", "customer"), ("contextual", "contextual")],

@@ -29,6 +29,7 @@ SCOPES = {
     Scope.WRITE: "write: clients' own values, erasure",
     Scope.INGEST: "ingest: events",
 }
+LIMIT_HELP = "Requests beyond it are answered with 429 until the minute is over. Empty: no limit."
 SHOWN_ONCE = (
     "This is the key of {}. Copy it now: only its hash is kept, and it can't be shown again."
     '<code class="hub-secret">{}</code>'
@@ -44,8 +45,17 @@ class ApiKeyForm(ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = ApiKey
-        fields = ("name", "scopes")
-        help_texts = {"name": "The program that is going to use it."}
+        fields = ("name", "scopes", "requests_per_minute")
+        help_texts = {"name": "The program that is going to use it.", "requests_per_minute": LIMIT_HELP}
+
+
+class LimitForm(ModelForm):  # type: ignore[type-arg]
+    """The one thing of a key that changes."""
+
+    class Meta:
+        model = ApiKey
+        fields = ("requests_per_minute",)
+        help_texts = {"requests_per_minute": LIMIT_HELP}
 
 
 class StateFilter(RadioFilter):
@@ -63,24 +73,33 @@ class StateFilter(RadioFilter):
 @admin.register(ApiKey)
 class ApiKeyAdmin(ModelAdmin):
     form = ApiKeyForm
-    list_display = ("name", "shown_prefix", "shown_scopes", "state", "created_at", "revoked_at")
+    list_display = ("name", "shown_prefix", "shown_scopes", "limit", "state", "created_at", "revoked_at")
     list_filter = (StateFilter,)
     list_filter_submit = True
     show_facets = admin.ShowFacets.NEVER
     search_fields = ("name", "prefix")
     ordering = ("-id",)
-    fields = ("name", "scopes")
     actions = ("revoke_selected",)
     actions_detail = ("revoke",)
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
-        return self.fields if obj is None else self.list_display
+        """Of a key that there is, only the limit can be edited."""
+        if obj is None:
+            return ("name", "scopes", "requests_per_minute")
+        return tuple("requests_per_minute" if name == "limit" else name for name in self.list_display)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
+        return () if obj is None else tuple(name for name in self.list_display if name != "limit")
+
+    def get_form(self, request: HttpRequest, obj: ApiKey | None = None, change: bool = False, **kwargs: Any) -> Any:
+        return super().get_form(request, obj, change=change, **({"form": LimitForm} if change else {}), **kwargs)
 
     # --- Who may do what ----------------------------------------------------------------------------------------------
 
     def has_change_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
-        """Nobody: a key is what it was made as, until it is revoked."""
-        return False
+        """A key that was revoked stays as it was."""
+        is_valid = obj is None or obj.revoked_at is None
+        return is_valid and bool(super().has_change_permission(request, obj))
 
     def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
         """Nobody: the list tells who had access."""
@@ -99,6 +118,10 @@ class ApiKeyAdmin(ModelAdmin):
     def shown_scopes(self, key: ApiKey) -> str:
         return ", ".join(key.scopes)
 
+    @display(description="Requests per minute", empty_value="no limit")
+    def limit(self, key: ApiKey) -> str | None:
+        return None if key.requests_per_minute is None else f"{key.requests_per_minute:,}"
+
     @display(description="State", label={"valid": "success", "revoked": "danger"})
     def state(self, key: ApiKey) -> str:
         return "valid" if key.revoked_at is None else "revoked"
@@ -106,8 +129,14 @@ class ApiKeyAdmin(ModelAdmin):
     # --- Making and revoking ------------------------------------------------------------------------------------------
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: ApiKeyForm, change: bool) -> None:
-        """Only ever a new key; its text is in the message on the next page, and nowhere else."""
-        made, key = create_api_key(obj.name, scopes=form.cleaned_data["scopes"])
+        """A new key, whose text is in the message on the next page and nowhere else; or a new limit."""
+        if change:
+            obj.save(update_fields=["requests_per_minute"])
+            clients.forget()
+            return
+        made, key = create_api_key(
+            obj.name, scopes=form.cleaned_data["scopes"], requests_per_minute=obj.requests_per_minute
+        )
         obj.pk, obj.prefix = made.pk, made.prefix
         messages.warning(request, format_html(SHOWN_ONCE, obj.name, key))
 

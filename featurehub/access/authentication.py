@@ -9,6 +9,7 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
 from rest_framework.request import Request
 
+from featurehub.access.limits import count_failure, count_request
 from featurehub.access.models import ApiKey, hash_key
 from featurehub.snapshot import Snapshot
 
@@ -19,27 +20,36 @@ LOOK_AGAIN_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who is asking: an API key's id, name and scopes."""
+    """Who is asking: an API key's id, name, scopes and limit; None: no limit."""
 
     key_id: int
     name: str
     scopes: frozenset[str]
+    requests_per_minute: int | None = None
     is_authenticated: bool = True
 
 
 def load_clients() -> Mapping[bytes, Client]:
     """The keys that are not revoked, by hash: one query."""
     keys = ApiKey.objects.filter(revoked_at__isnull=True)
-    return {bytes(key.hashed_key): Client(key_id=key.pk, name=key.name, scopes=frozenset(key.scopes)) for key in keys}
+    return {bytes(key.hashed_key): as_client(key) for key in keys}
+
+
+def as_client(key: ApiKey) -> Client:
+    return Client(
+        key_id=key.pk, name=key.name, scopes=frozenset(key.scopes), requests_per_minute=key.requests_per_minute
+    )
 
 
 clients = Snapshot(load_clients, seconds=settings.SNAPSHOT_SECONDS)
 
 
 def client_of(request: HttpRequest) -> Client:
-    """The client of the request's key. A revoked key is refused within SNAPSHOT_SECONDS.
+    """The client of the request's key, which has one request more behind it. A revoked key is refused, and a new limit
+    holds, within SNAPSHOT_SECONDS.
 
-    Raises NotAuthenticated without a key, AuthenticationFailed for one that is unknown.
+    Raises NotAuthenticated without a key, AuthenticationFailed for one that is unknown, Throttled for too many of
+    those from one address and for a key beyond its limit.
     """
     header: str = request.META.get("HTTP_AUTHORIZATION", "")
     if not header.startswith(SCHEME):
@@ -47,7 +57,10 @@ def client_of(request: HttpRequest) -> Client:
     hashed = hash_key(header[len(SCHEME) :].strip())
     client = clients.get().get(hashed) or clients.get(younger_than=LOOK_AGAIN_SECONDS).get(hashed)
     if client is None:
+        count_failure(request.META.get("REMOTE_ADDR", ""))
         raise AuthenticationFailed("This API key is unknown or was revoked.")
+    if client.requests_per_minute is not None:
+        count_request(client.key_id, per_minute=client.requests_per_minute)
     return client
 
 

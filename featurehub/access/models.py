@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Sequence
 
 from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models.functions import Now
 
@@ -27,6 +28,8 @@ class ApiKey(models.Model):
     prefix = models.CharField(max_length=12, editable=False)
     hashed_key = models.BinaryField(max_length=32, unique=True, editable=False)
     scopes = ArrayField(models.CharField(max_length=16, choices=Scope.choices))
+    # None: as many as it likes.
+    requests_per_minute = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
 
@@ -37,6 +40,10 @@ class ApiKey(models.Model):
                 condition=models.Q(scopes__contained_by=Scope.values) & models.Q(scopes__len__gt=0),
                 name="api_key_scopes_are_known",
             ),
+            models.CheckConstraint(
+                condition=models.Q(requests_per_minute__isnull=True) | models.Q(requests_per_minute__gt=0),
+                name="api_key_limit_is_positive",
+            ),
         ]
         ordering = ["-id"]
 
@@ -44,10 +51,17 @@ class ApiKey(models.Model):
         return f"{self.name} ({self.prefix}…)"
 
 
-def create_api_key(name: str, *, scopes: list[str]) -> tuple[ApiKey, str]:
+def create_api_key(name: str, *, scopes: list[str], requests_per_minute: int | None = None) -> tuple[ApiKey, str]:
     """A new key and its text, which can't be shown again."""
     key = f"fh_{secrets.token_urlsafe(32)}"
-    return ApiKey.objects.create(name=name, prefix=key[:10], hashed_key=hash_key(key), scopes=scopes), key
+    made = ApiKey.objects.create(
+        name=name,
+        prefix=key[:10],
+        hashed_key=hash_key(key),
+        scopes=scopes,
+        requests_per_minute=requests_per_minute,
+    )
+    return made, key
 
 
 def revoke_api_keys(ids: Sequence[int]) -> int:

@@ -1,4 +1,4 @@
-"""API keys in the admin: shown once, never edited or deleted, revoked after a question."""
+"""API keys in the admin: shown once, edited in nothing but their limit, never deleted, revoked after a question."""
 
 import re
 
@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from featurehub.access.models import ApiKey, create_api_key
+from featurehub.access.models import ApiKey, create_api_key, revoke_api_keys
 from tests.api_client import ApiClient
 from tests.factories import url_of
 from tests.staff import log_in
@@ -49,6 +49,8 @@ def test_the_keys_name_can_not_bring_markup_into_the_message(operator: Client) -
         ({"name": "shop"}, "This field is required."),
         ({"name": "", "scopes": ["read"]}, "This field is required."),
         ({"name": "shop", "scopes": ["root"]}, "root is not one of the available choices"),
+        ({"name": "shop", "scopes": ["read"], "requests_per_minute": "0"}, "greater than or equal to 1"),
+        ({"name": "shop", "scopes": ["read"], "requests_per_minute": "many"}, "Enter a whole number."),
     ],
 )
 def test_a_form_that_is_wrong_makes_no_key_and_says_what_is_wrong(
@@ -70,16 +72,37 @@ def test_no_page_shows_the_hash(operator: Client) -> None:
         assert repr(hashed).encode() not in text
 
 
-def test_a_key_is_neither_edited_nor_deleted(operator: Client) -> None:
+def test_a_key_is_not_deleted_and_keeps_its_name_and_scopes(operator: Client) -> None:
     made, _ = make_key()
     root = log_in(is_superuser=True)
     for client in (operator, root):
         assert b'name="scopes"' not in client.get(f"{LIST}{made.pk}/change/").content
-        change = client.post(f"{LIST}{made.pk}/change/", {"name": "x", "scopes": ["write"]})
-        delete = client.post(f"{LIST}{made.pk}/delete/", {"post": "yes"})
-        assert (change.status_code, delete.status_code) == (403, 403)
+        client.post(f"{LIST}{made.pk}/change/", {"name": "x", "scopes": ["write"]})
+        assert client.post(f"{LIST}{made.pk}/delete/", {"post": "yes"}).status_code == 403
     made.refresh_from_db()
     assert (made.name, made.scopes) == ("shop", ["read"])
+
+
+def test_a_key_is_made_with_a_limit(operator: Client) -> None:
+    operator.post(f"{LIST}add/", {"name": "shop", "scopes": ["read"], "requests_per_minute": "60"})
+    assert ApiKey.objects.get().requests_per_minute == 60
+
+
+def test_a_limit_is_given_and_taken_away_at_once(operator: Client) -> None:
+    made, key = make_key()
+    page = f"{LIST}{made.pk}/change/"
+    assert operator.post(page, {"requests_per_minute": "1"}).status_code == 302
+    assert [status_with(key), status_with(key)] == [200, 429]
+    assert "Requests per minute" in operator.get(f"{LIST}{made.pk}/history/").content.decode()
+    assert operator.post(page, {"requests_per_minute": ""}).status_code == 302
+    assert status_with(key) == 200
+
+
+def test_a_key_that_was_revoked_gets_no_limit(operator: Client) -> None:
+    made, _ = make_key()
+    revoke_api_keys([made.pk])
+    assert operator.post(f"{LIST}{made.pk}/change/", {"requests_per_minute": "1"}).status_code == 403
+    assert b'name="requests_per_minute"' not in operator.get(f"{LIST}{made.pk}/change/").content
 
 
 def test_the_button_asks_before_it_revokes(operator: Client) -> None:
@@ -126,6 +149,7 @@ def test_other_roles_do_not_make_or_revoke_keys(role: str) -> None:
     assert client.get(LIST).status_code == 200
     assert client.get(f"{LIST}add/").status_code == 403
     assert client.post(f"{LIST}{made.pk}/revoke/", {"confirmed": "yes"}).status_code == 403
+    assert client.post(f"{LIST}{made.pk}/change/", {"requests_per_minute": "1"}).status_code == 403
     client.post(LIST, {"action": "revoke_selected", "_selected_action": [made.pk], "confirmed": "yes"})
     assert status_with(key) == 200
 

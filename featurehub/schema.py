@@ -1,0 +1,48 @@
+"""What the OpenAPI schema says of refusals: the same for every call, so it stands in one place."""
+
+from typing import Any
+
+# Status → when, and whether the answer says when to come back.
+REFUSALS = {
+    "400": ("The input is wrong; `attr` names the part of it.", False),
+    "401": ("There is no API key, or one that is unknown.", False),
+    "403": ("The API key lacks the scope.", False),
+    "404": ("What was named does not exist.", False),
+    "429": ("The API key has made as many requests in this minute as it may.", True),
+    "503": ("A part that is needed is down.", True),
+}
+ERROR = {
+    "type": "object",
+    "required": ["type", "errors"],
+    "properties": {
+        "type": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["code", "detail", "attr"],
+                "properties": {
+                    "code": {"type": "string"},
+                    "detail": {"type": "string"},
+                    "attr": {"type": "string", "nullable": True},
+                },
+            },
+        },
+    },
+}
+RETRY_AFTER = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
+
+
+def add_refusals(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """A hook of drf-spectacular: gives every operation the refusals that the contract knows."""
+    result["components"]["schemas"]["Error"] = ERROR
+    for path in result["paths"].values():
+        for operation in path.values():
+            for status, (description, says_when) in REFUSALS.items():
+                operation["responses"].setdefault(status, refusal(description, says_when=says_when))
+    return result
+
+
+def refusal(description: str, *, says_when: bool) -> dict[str, Any]:
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    return {"description": description, "content": content, **({"headers": RETRY_AFTER} if says_when else {})}
