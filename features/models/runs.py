@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from features.models.registry import FeatureVersion
 from features.models.weights import WeightSet
 
 
@@ -26,12 +27,14 @@ class Run(models.Model):
     kind = models.CharField(max_length=16, choices=Kind.choices)
     state = models.CharField(max_length=16, choices=State.choices, default=State.RUNNING)
     weight_set = models.ForeignKey(WeightSet, on_delete=models.CASCADE, null=True, blank=True, related_name="runs")
+    # The version that went into shadow and has no values before this run: it computes everybody's.
+    version = models.ForeignKey(FeatureVersion, on_delete=models.CASCADE, null=True, blank=True, related_name="runs")
     total = models.PositiveBigIntegerField(default=0)
     done = models.PositiveBigIntegerField(default=0)
     error = models.TextField(blank=True)
     started_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
-    # A recomputation's moment, or where a thinning ends.
+    # A recomputation's moment, None until the events are aggregated; or where a thinning ends.
     as_of = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -41,6 +44,9 @@ class Run(models.Model):
                 fields=["kind"],
                 condition=Q(state="running", kind__in=["refresh", "retention", "thinning"]),
                 name="run_one_at_a_time",
+            ),
+            models.UniqueConstraint(
+                fields=["version"], condition=Q(state="running"), name="run_one_of_a_version_at_a_time"
             ),
         ]
         ordering = ["-id"]
