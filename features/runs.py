@@ -19,13 +19,23 @@ REFRESHES_KEPT = timedelta(days=7)
 
 
 def earlier_sets(run: Run) -> list[int]:
-    """The sets that customers may still be scored under when a run re-scores them under its own."""
-    return list(WeightSet.objects.filter(activated_at__isnull=False).exclude(runs=run).values_list("pk", flat=True))
+    """The sets that customers may still be scored under when a run re-scores them under its own: of all versions.
+
+    A customer is noted with the set that was activated last of all that it was computed under, so those activated
+    later are no work of this run.
+    """
+    assert run.weight_set is not None
+    return activated_before(run.weight_set)
+
+
+def activated_before(weight_set: WeightSet) -> list[int]:
+    return list(WeightSet.objects.filter(activated_at__lt=weight_set.activated_at).values_list("pk", flat=True))
 
 
 def overtaken(run: Run) -> bool:
-    """Whether other weights were activated since the run was started."""
-    return not WeightSet.objects.filter(runs=run, state=WeightSet.State.ACTIVE).exists()
+    """Whether weights that were activated later, of whichever version, have a run: it does what is left of this one."""
+    assert run.weight_set is not None
+    return Run.objects.filter(weight_set__activated_at__gt=run.weight_set.activated_at).exists()
 
 
 def finish_rescore(run: Run) -> bool:
@@ -39,6 +49,27 @@ def finish_rescore(run: Run) -> bool:
     # Customers that a refresh computed meanwhile are under the new weights without the run having touched them.
     unfinished.update(state=Run.State.DONE, done=F("total"), updated_at=Now())
     return True
+
+
+def catch_up() -> list[Run]:
+    """The run that re-scores under the last activated weights, opened again where it has left customers behind.
+
+    Those are new customers whose first computation began before an activation and was committed after its run had
+    looked for them. None where nobody is left, or where a run is still at it.
+    """
+    with transaction.atomic():
+        activated = WeightSet.objects.filter(activated_at__isnull=False).order_by("activated_at", "pk")
+        last = activated.select_for_update(of=("self",)).last()
+        rescores = Run.objects.filter(kind=Run.Kind.RESCORE)
+        if last is None or rescores.filter(state=Run.State.RUNNING).exists():
+            return []
+        left = Customer.objects.filter(weight_set__in=activated_before(last)).count()
+        if not left:
+            return []
+        run = rescores.filter(weight_set=last).first() or Run.objects.create(kind=Run.Kind.RESCORE, weight_set=last)
+        opened = Run.objects.filter(pk=run.pk)
+        opened.update(state=Run.State.RUNNING, total=F("done") + left, updated_at=Now())
+    return list(opened)
 
 
 def begin(kind: Run.Kind, *, total: int, as_of: datetime | None = None) -> Run:

@@ -90,8 +90,9 @@ def go_on(run_id: int, *, step: Callable[[Run], int]) -> None:
 
 @shared_task(name="features.resume_runs")
 def resume_runs() -> None:
-    """Sends again the runs that nobody has gone on with for a while: their message or worker is gone."""
-    for run in runs.stalled():
+    """Sends again the runs that nobody has gone on with for a while, their message or worker being gone, and the run
+    that has left customers behind."""
+    for run in [*runs.stalled(), *runs.catch_up()]:
         current_app.send_task(TASKS[run.kind], args=[run.pk], queue="batch")
 
 

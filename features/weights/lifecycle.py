@@ -1,8 +1,8 @@
 """The life of a weight set: draft → proposed → approved → scheduled → active → superseded.
 
-Every step is one transaction: the version's row is the lock that all steps of its sets meet at, the state is checked
-under it, and who did it, when and why is recorded. Without two-person approval the later steps take in the earlier
-ones: whoever may activate a draft approves it by that.
+Every step is one transaction: the versions' rows are the lock that all steps meet at, the state is checked under it,
+and who did it, when and why is recorded. Without two-person approval the later steps take in the earlier ones:
+whoever may activate a draft approves it by that.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from events.event_types import EVENT_TYPES
 from featurehub.errors import ConflictError, InvalidError, UnknownError
 from featurehub.waking import wake
 from features.formulas import Weights
-from features.models import Customer, FeatureVersion, Run, Weight, WeightSet, WeightSetStep
+from features.models import Customer, FeatureType, FeatureVersion, Run, Weight, WeightSet, WeightSetStep
 from features.weights.numbers import as_weights
 
 # A person; None is FeatureHub itself.
@@ -184,16 +184,19 @@ def roll_back(weight_set_id: int, *, by: Actor, reason: str) -> Run:
 
 
 def claim(weight_set_id: int, *, allowed: tuple[str, ...] | None = None, reason: str | None = None) -> WeightSet:
-    """The set, locked with its version until the transaction ends, in one of the `allowed` states.
+    """The set, locked with all behavioral versions until the transaction ends, in one of the `allowed` states.
 
     Raises UnknownError, ConflictError for another state, InvalidError for an empty reason.
     """
     if reason is not None and not reason.strip():
         raise InvalidError("Say why: it is kept with the set, for whoever asks later.", attr="reason")
-    version = FeatureVersion.objects.filter(weight_sets=weight_set_id)
-    if not version.select_for_update():
+    # Of all versions, in one order: what was activated later is also committed later, and `activated_at` says which
+    # weights a customer was computed under, see `runs.earlier_sets`.
+    list(FeatureVersion.objects.filter(feature_type=FeatureType.BEHAVIORAL).order_by("pk").select_for_update())
+    sets = WeightSet.objects.select_for_update(of=("self",)).select_related("version")
+    weight_set = sets.filter(pk=weight_set_id).first()
+    if weight_set is None:
         raise UnknownError(f"There is no weight set {weight_set_id}.")
-    weight_set = WeightSet.objects.select_for_update(of=("self",)).select_related("version").get(pk=weight_set_id)
     if allowed is not None and weight_set.state not in allowed:
         raise ConflictError(f"{weight_set} is {weight_set.state} by now{last_step(weight_set)}. Nothing was changed.")
     return weight_set
@@ -231,7 +234,7 @@ def record(weight_set: WeightSet, *, action: str, by: Actor, reason: str) -> Non
 
 
 def make_active(weight_set: WeightSet, *, by: Actor, reason: str) -> Run:
-    """Swaps the active set under the version's lock, and starts the re-scoring when that is committed."""
+    """Swaps the active set under the versions' lock, and starts the re-scoring when that is committed."""
     before = WeightSet.objects.filter(version=weight_set.version, state=State.ACTIVE).first()
     if before is not None:
         move(before, State.SUPERSEDED, action=Action.SUPERSEDED, by=by, reason=f"By {weight_set}")
