@@ -82,4 +82,9 @@ class ErasedCustomer(models.Model):
         ordering = ["-id"]
 
     def __str__(self) -> str:
-        return f"{bytes(self.customer_hash).hex()[:12]}… erased at {self.erased_at.isoformat()}"
+        return f"{self.hash_prefix}… erased at {self.erased_at:%Y-%m-%d %H:%M} UTC"
+
+    @property
+    def hash_prefix(self) -> str:
+        """Enough to tell one tombstone from another."""
+        return bytes(self.customer_hash).hex()[:12]

@@ -28,6 +28,12 @@ def bury(customer_id: str) -> None:
         ErasedCustomer.objects.get_or_create(customer_hash=hash_of(customer_id))
 
 
+def take_away(tombstone_id: int) -> bool:
+    """Lets the customer be taken in again, as a new one. Returns False where the tombstone is gone already."""
+    deleted, _ = ErasedCustomer.objects.filter(pk=tombstone_id).delete()
+    return bool(deleted)
+
+
 def erased_among(customer_ids: Collection[str]) -> set[str]:
     """Those of the customers that have a tombstone. One query."""
     by_hash = {hash_of(customer_id): customer_id for customer_id in customer_ids}

@@ -34,6 +34,7 @@ NAVIGATION = [
         "items": [
             item("Customers", icon="group", model="features.customer"),
             item("Feature history", icon="history", model="features.customerfeature"),
+            item("Erased customers", icon="person_off", model="events.erasedcustomer"),
         ],
     },
     {

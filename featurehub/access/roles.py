@@ -19,6 +19,7 @@ MANAGED: Mapping[str, Sequence[str]] = {
         "features.featureversion",
         "features.run",
         "access.apikey",
+        "events.erasedcustomer",
         "django_celery_beat.*",
     ),
 }

@@ -14,7 +14,7 @@ from tests.staff import log_in
 pytestmark = pytest.mark.django_db
 
 LISTS = (
-    "events/event", "events/dirtycustomer", "features/customer", "features/customerfeature",
+    "events/event", "events/dirtycustomer", "events/erasedcustomer", "features/customer", "features/customerfeature",
     "features/featuredefinition", "features/featureversion", "features/weightset", "features/run", "access/apikey",
     "auth/user", "auth/group", "django_celery_beat/periodictask", "django_celery_beat/intervalschedule",
     "django_celery_beat/crontabschedule",
@@ -28,6 +28,7 @@ ADDED_BY = {
     "auth/user": [],
     "auth/group": [],
     "events/event": [],
+    "events/erasedcustomer": [],
     "features/customer": [],
     "features/customerfeature": [],
     "features/run": [],
