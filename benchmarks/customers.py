@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from features import store
 from features.formulas import BEHAVIORAL, RFM_SCORE
 from features.models import FeatureDefinition, FeatureType, FeatureVersion
-from features.store import Published
+from features.store import Hash, Published
 
 CUSTOMERS = 10_000
 FIVE = ("engagement_score", "page_views_30d", "purchases_30d", "conversion_rate", "recency_score")
@@ -51,7 +51,7 @@ def publish(path: Path) -> None:
     as_of = datetime.now(UTC)
     for batch in pq.ParquetFile(path).iter_batches(batch_size=PER_PUBLISH):
         rows = batch.to_pylist()
-        store.publish({row["customer_id"]: as_published(row, as_of=as_of) for row in rows})
+        store.publish({Hash(row["customer_id"]): as_published(row, as_of=as_of) for row in rows})
 
 
 def as_published(row: dict[str, float], *, as_of: datetime) -> Sequence[Published]:

@@ -1,6 +1,7 @@
 """A copy in memory of something small and seldom changed in PostgreSQL, with a bounded age."""
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -18,12 +19,17 @@ class Snapshot(Generic[T]):
     While PostgreSQL is away the last copy goes on serving: reads from the cache need nothing else.
     """
 
-    def __init__(self, load: Callable[[], T], *, seconds: float) -> None:
+    def __init__(
+        self, load: Callable[[], T], *, seconds: float, until: Callable[[T], float | None] = lambda held: None
+    ) -> None:
+        """`until` says in how many seconds from its load a copy is known to end before that; None: it is not."""
         self._load = load
         self._seconds = seconds
+        self._until = until
         self._lock = threading.Lock()
         self._held: T | None = None
         self._loaded_at = 0.0
+        self._ends_at = math.inf
 
     def get(self, *, younger_than: float | None = None) -> T:
         """The copy, at most `younger_than` (or the bounded age of this snapshot) seconds old.
@@ -42,6 +48,8 @@ class Snapshot(Generic[T]):
             if self._held is None or not self._is_younger_than(limit):
                 self._held = self._reload()
                 self._loaded_at = time.monotonic()
+                ends_in = self._until(self._held)
+                self._ends_at = math.inf if ends_in is None else self._loaded_at + ends_in
             return self._held
         finally:
             self._lock.release()
@@ -52,7 +60,8 @@ class Snapshot(Generic[T]):
             self._held = None
 
     def _is_younger_than(self, seconds: float) -> bool:
-        return time.monotonic() - self._loaded_at < seconds
+        now = time.monotonic()
+        return now - self._loaded_at < seconds and now < self._ends_at
 
     def _reload(self) -> T:
         try:

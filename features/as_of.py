@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from django.db import connection
 
-from features.registry import registry, versions_of
+from features.registry import registry, views_of
 
 # The row that holds at a moment is found by the index customer_feature_as_of, once for each entity and type.
 AS_OF_JOIN = """
@@ -56,9 +56,9 @@ def as_of_join(
     With `known_at`, only of what had been recorded by then: a later correction does not show. Raises UnknownError for
     a version that can't be read.
     """
-    known = registry.get()
-    types = {name: known.types[name] for name in names if name in known.types}
-    pinned = versions_of(set(types.values()), pins=versions, known=known)
+    views = views_of(versions, known=registry.get())
+    types = {name: view.feature_type for view in views.values() for name in view.names if name in names}
+    pinned = {feature_type: views[feature_type].number for feature_type in set(types.values())}
     held = rows_holding_at(entities, versions=pinned, known_at=known_at)
     return [
         training_row(entity, held=held.get(position, {}), names=names, types=types)

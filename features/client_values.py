@@ -2,13 +2,14 @@
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any
 
 from django.db import connection, transaction
 
+from events.models import DirtyCustomer
 from events.tombstones import ERASED, erased_among
 from featurehub.errors import InvalidError, UnknownError
 from features import history, store
@@ -37,7 +38,8 @@ def set_customer_features(
     now. Raises InvalidError for a type, name or value that can't be written or a customer who was erased,
     UnknownError for an unknown version.
     """
-    check(feature_type, version=version, features=features, known=registry.get())
+    known = registry.get()
+    check(feature_type, version=version, features=features, known=known)
     with transaction.atomic():
         lock_writers(customer_id, feature_type=feature_type)
         if erased_among([customer_id]):
@@ -45,7 +47,7 @@ def set_customer_features(
         register([customer_id])
         now = database_now()
         as_of = min(timestamp or now, now)
-        held = history.latest([customer_id], versions={feature_type: version}, as_of=as_of)
+        held = history.latest([customer_id], versions=[(feature_type, version)], as_of=as_of)
         row = {
             "features": {**(held[0].features if held else {}), **features},
             "metadata": {**(held[0].metadata if held else {}), **(metadata or {})},
@@ -58,6 +60,8 @@ def set_customer_features(
             features=[row["features"]],
             metadata=[row["metadata"]],
         )
+        if is_read_by_expressions(features, known=known):
+            DirtyCustomer.objects.create(customer_id=customer_id, due_at=now)
         transaction.on_commit(partial(publish_and_settle, customer_id, mark([customer_id])))
     return {"customer_id": customer_id, "feature_type": feature_type, "version": version, "timestamp": as_of, **row}
 
@@ -67,12 +71,18 @@ def check(feature_type: str, *, version: str, features: Mapping[str, float], kno
     if feature_type not in WRITTEN_BY_CLIENTS:
         allowed = " and ".join(WRITTEN_BY_CLIENTS)
         raise InvalidError(f"{feature_type} values are computed; clients write {allowed}.", attr="feature_type")
-    if (feature_type, version) not in known.readable:
+    view = known.views.get((feature_type, version))
+    if view is None:
         raise UnknownError(f"There is no version {feature_type}:{version}.", attr="version")
     for name, value in features.items():
-        if known.types.get(name) != feature_type:
-            raise InvalidError(f"{name} is not registered as a {feature_type} feature.", attr=f"features.{name}")
-        check_value(name, value=value, bounds=known.bounds[name])
+        if name not in view.names:
+            raise InvalidError(f"{name} is not registered in {feature_type}:{version}.", attr=f"features.{name}")
+        check_value(name, value=value, bounds=known.definitions[name].bounds)
+
+
+def is_read_by_expressions(names: Iterable[str], *, known: Registry) -> bool:
+    """Whether derived values are computed from one of the names, and so have to be computed again."""
+    return any(not view.reads.isdisjoint(names) for view in known.derived)
 
 
 def check_value(name: str, *, value: float, bounds: tuple[float | None, float | None]) -> None:

@@ -9,7 +9,8 @@ from statistics import median
 from django.db import connection
 
 from featurehub.snapshot import Snapshot
-from features.publishing import current_values
+from features.publishing import values_of_views
+from features.registry import registry
 
 SAMPLE = 1_000
 # Blocks of the table at random that hold about twice SAMPLE rows; all of a small table. A tablesample takes no
@@ -47,13 +48,15 @@ def measure() -> Coverages:
     now = datetime.now(UTC)
     counts: Counter[str] = Counter()
     ages: defaultdict[str, list[float]] = defaultdict(list)
-    for by_type in current_values(customer_ids).values():
-        for published in by_type:
-            if published.as_of is not None:
-                counts.update(list(published.features))
-                age = (now - published.as_of).total_seconds()
-                for name in published.features:
-                    ages[name].append(age)
+    known = registry.get()
+    measured = values_of_views(customer_ids)
+    for view in sorted(measured, key=known.is_live, reverse=True):
+        names = set(view.names).difference(counts)  # of a name in several versions the live one counts
+        for published in measured[view].values():
+            counts.update(names.intersection(published.features))
+            for name in names.intersection(published.features):
+                assert published.as_of is not None
+                ages[name].append((now - published.as_of).total_seconds())
     return Coverages(
         customers=len(customer_ids),
         by_name={

@@ -6,7 +6,7 @@ divisions happen here only, so all engines give the same doubles.
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
@@ -53,13 +53,25 @@ class Weights:
     monetary_norm: float
 
 
+@dataclass(frozen=True, slots=True)
+class Windowed:
+    """A windowed feature's columns: its value, and the moments of the first and last event that matched; NEVER: none.
+
+    See `features.windowed`.
+    """
+
+    value: Floats
+    first_us: Ints
+    last_us: Ints
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Activity:
     """What n customers did in the window: columns of length n, in the order of `customer_ids`.
 
     Moments and durations are microseconds (moments since 1970 UTC, NEVER where there is none); `session_us` sums
     last − first event over `sessions`; `top_category_events` counts the largest category's events among the
-    `categorised_events`. `first_event_us` is the oldest counted event.
+    `categorised_events`. `first_event_us` is the oldest counted event; `windowed` has what operators defined, by name.
     """
 
     customer_ids: list[str]
@@ -71,6 +83,7 @@ class Activity:
     session_us: Ints
     categorised_events: Ints
     top_category_events: Ints
+    windowed: Mapping[str, Windowed] = field(default_factory=dict)
 
     COLUMNS = (
         "last_purchase_us",
@@ -85,24 +98,18 @@ class Activity:
     def from_records(cls, customer_ids: list[str], records: list[Mapping[str, Any]]) -> Self:
         """Columns from a mapping a customer, such as `to_records` gives."""
 
-        def column(name: str) -> Ints:
-            return np.array([record[name] for record in records], dtype=np.int64)
-
-        return cls(
-            customer_ids=customer_ids,
-            counts={name: column(name) for name in EVENT_TYPES},
-            purchase_amount=np.array([record["purchase_amount"] for record in records], dtype=np.float64),
-            **{name: column(name) for name in cls.COLUMNS},
-        )
+        names = (*EVENT_TYPES, "purchase_amount", *cls.COLUMNS)
+        return cls.from_columns(customer_ids, {name: [record[name] for record in records] for name in names})
 
     @classmethod
     def from_columns(cls, customer_ids: list[str], columns: Mapping[str, Sequence[float]]) -> Self:
         """Columns from sequences by name, such as rows of a database, transposed."""
+        others: dict[str, Any] = {name: np.array(columns[name], dtype=np.int64) for name in cls.COLUMNS}
         return cls(
             customer_ids=customer_ids,
             counts={name: np.array(columns[name], dtype=np.int64) for name in EVENT_TYPES},
             purchase_amount=np.array(columns["purchase_amount"], dtype=np.float64),
-            **{name: np.array(columns[name], dtype=np.int64) for name in cls.COLUMNS},
+            **others,
         )
 
     def of(self, customer_ids: Collection[str]) -> Self:
@@ -115,6 +122,10 @@ class Activity:
             customer_ids=[self.customer_ids[row] for row in rows],
             counts={name: column[rows] for name, column in self.counts.items()},
             purchase_amount=self.purchase_amount[rows],
+            windowed={
+                name: Windowed(column.value[rows], column.first_us[rows], column.last_us[rows])
+                for name, column in self.windowed.items()
+            },
             **{name: getattr(self, name)[rows] for name in self.COLUMNS},
         )
 

@@ -1,6 +1,6 @@
 """The offline store: versioned values in PostgreSQL, only ever appended."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,14 +14,16 @@ from features.models import CustomerFeature
 from features.registry import registry
 
 # A row is appended where no row holds at its moment, where a value differs from the row that holds, and, for values
-# that time alone moves, at most once a day. A purchase that comes as another leaves is news even if all else is equal.
+# that time moves, at most once a day where nothing but time has moved them. A purchase that comes as another leaves is
+# news even if all else is equal.
 # A computation of an earlier moment, which comes after one of a later moment that found no news, must not become what
 # holds now: the row that held is appended again, at the later moment.
 APPEND_CHANGED = """
 with news as (
     select new.customer_id, new.features, new.metadata, held.id, held.features as held_features,
         held.metadata as held_metadata
-    from jsonb_to_recordset(%(rows)s::jsonb) as new (customer_id text, features jsonb, metadata jsonb)
+    from jsonb_to_recordset(%(rows)s::jsonb) as new
+        (customer_id text, features jsonb, metadata jsonb, is_moved_by_more boolean)
     left join lateral (
         select id, features, metadata, "timestamp" from features_customerfeature
         where customer_id = new.customer_id and feature_type = %(feature_type)s and version = %(version)s
@@ -32,7 +34,8 @@ with news as (
     where held.id is null
         or held.features - %(time_dependent)s::text[] <> new.features - %(time_dependent)s::text[]
         or (held.features <> new.features and (
-            held.metadata #> '{activity,last_purchase_us}'
+            new.is_moved_by_more
+            or held.metadata #> '{activity,last_purchase_us}'
                 is distinct from new.metadata #> '{activity,last_purchase_us}'
             or held."timestamp" <= %(as_of)s::timestamptz - interval '1 day'))
 ),
@@ -58,14 +61,14 @@ returning customer_id
 """
 
 LATEST = """
-select wanted.customer_id, live.feature_type, live.version, row.id, row."timestamp", row.features, row.metadata,
+select wanted.customer_id, read.feature_type, read.version, row.id, row."timestamp", row.features, row.metadata,
     greatest(customer.computed_at, case when renewal.renewed_at <= customer.recompute_at then renewal.renewed_at end),
-    customer.weight_set_id
+    customer.weight_set_id, row.recorded_at > coalesce(customer.computed_at, '-infinity')
 from unnest(%(customer_ids)s::text[]) as wanted (customer_id)
-cross join unnest(%(feature_types)s::text[], %(versions)s::text[]) as live (feature_type, version)
+cross join unnest(%(feature_types)s::text[], %(numbers)s::text[]) as read (feature_type, version)
 cross join lateral (
-    select id, "timestamp", features, metadata from features_customerfeature
-    where customer_id = wanted.customer_id and feature_type = live.feature_type and version = live.version
+    select id, "timestamp", recorded_at, features, metadata from features_customerfeature
+    where customer_id = wanted.customer_id and feature_type = read.feature_type and version = read.version
         and "timestamp" <= coalesce(%(as_of)s, 'infinity'::timestamptz)
     order by "timestamp" desc, id desc
     limit 1
@@ -79,7 +82,9 @@ left join features_renewal renewal on renewal.bucket = customer.bucket
 class Latest:
     """The newest row of a customer, type and version, and what the last computation or renewal confirmed of it.
 
-    `computed_at` ≥ `timestamp`: until then the values are known to hold, and only time has moved them.
+    `computed_at` ≥ `timestamp`: until then the values are known to hold, and only time has moved them. `weight_set_id`
+    is the set that had been activated last at the customer's last computation, of whichever version; since then,
+    `is_newer_than_computation`, a client may have written this row.
     """
 
     customer_id: str
@@ -91,6 +96,7 @@ class Latest:
     metadata: dict[str, Any]
     computed_at: datetime | None
     weight_set_id: int | None
+    is_newer_than_computation: bool
 
 
 def append_changed(
@@ -102,15 +108,20 @@ def append_changed(
     features: Sequence[Mapping[str, float]],
     metadata: Sequence[Mapping[str, Any]],
     time_dependent: Sequence[str] = (),
+    moved_by_more: Collection[str] = (),
     is_computed: bool = False,
 ) -> list[str]:
     """Appends a row for each customer whose values at `as_of` are news. Returns those customers.
 
-    `is_computed` says that `computed_at` of the customers is about these values: up to then the newest row holds.
-    The caller holds the customers' locks: two writers of one customer would each find the other's row missing.
+    `moved_by_more` are customers whose time-dependent values more than time has moved. `is_computed` says that
+    `computed_at` of the customers is about these values: up to then the newest row holds. The caller
+    holds the customers' locks: two writers of one customer would each find the other's row missing.
     """
     columns = zip(customer_ids, features, metadata, strict=True)
-    rows = [{"customer_id": row[0], "features": row[1], "metadata": row[2]} for row in columns]
+    rows = [
+        {"customer_id": row[0], "features": row[1], "metadata": row[2], "is_moved_by_more": row[0] in moved_by_more}
+        for row in columns
+    ]
     with connection.cursor() as cursor:
         cursor.execute(
             APPEND_CHANGED,
@@ -127,15 +138,18 @@ def append_changed(
         return [customer_id for (customer_id,) in cursor.fetchall()]
 
 
-def latest(customer_ids: Sequence[str], *, versions: Mapping[str, str], as_of: datetime | None = None) -> list[Latest]:
-    """The newest rows (until `as_of`) of the customers, of each type in `versions` (type → version). One query."""
+def latest(
+    customer_ids: Sequence[str], *, versions: Iterable[tuple[str, str]], as_of: datetime | None = None
+) -> list[Latest]:
+    """The newest rows (until `as_of`) of the customers, of each (feature type, version). One query."""
+    versions = list(versions)
     with connection.cursor() as cursor:
         cursor.execute(
             LATEST,
             {
                 "customer_ids": list(customer_ids),
-                "feature_types": list(versions),
-                "versions": list(versions.values()),
+                "feature_types": [feature_type for feature_type, _ in versions],
+                "numbers": [number for _, number in versions],
                 "as_of": as_of,
             },
         )
@@ -150,6 +164,7 @@ def latest(customer_ids: Sequence[str], *, versions: Mapping[str, str], as_of: d
                 metadata=orjson.loads(row[6]),
                 computed_at=row[7],
                 weight_set_id=row[8],
+                is_newer_than_computation=row[9],
             )
             for row in cursor.fetchall()
         ]
@@ -177,10 +192,11 @@ def history_of(
     Raises UnknownError for a name that is not registered or a version that can't be read.
     """
     known = registry.get()
-    feature_type = known.types.get(name)
-    if feature_type is None:
+    definition = known.definitions.get(name)
+    if definition is None:
         raise UnknownError(f"There is no feature {name}.")
+    feature_type = definition.feature_type
     number = known.live.get(feature_type, "") if version is None else version.removeprefix(f"{feature_type}:")
-    if (feature_type, number) not in known.readable:
+    if (feature_type, number) not in known.views:
         raise UnknownError(f"There is no readable version {version} of {name}.")
     return rows_holding(customer_id, name=name, feature_type=feature_type, version=number, since=since, until=until)

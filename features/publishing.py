@@ -1,25 +1,25 @@
 """From history to the online store: what is published is what PostgreSQL holds, never what a process has in memory."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
-import numpy as np
-from django.conf import settings
-
-from features import history, store
-from features.formulas import RFM_SCORE, Floats, microseconds, recency_score, rfm_score
+from features import history, store, weights
 from features.history import Latest
 from features.models import Customer, FeatureType
-from features.registry import registry
-from features.store import Published
+from features.registry import FeatureView, registry
+from features.store import Hash, Published
+from features.values import Columns, column, derived_values, moved_to
 
 CUSTOMERS_PER_CHUNK = 1_000
+# The values of a version, by customer.
+ByCustomer: TypeAlias = Mapping[str, Published]
 
 
 def publish(customer_ids: Sequence[str]) -> None:
-    """Publishes the live values of these customers and renews their TTL. Older values never replace newer ones.
+    """Publishes the values of these customers, of every readable version, and renews their TTL. Older values never
+    replace newer ones.
 
     Raises redis' ConnectionError or TimeoutError where it is away.
     """
@@ -42,24 +42,77 @@ def publish_everybody(*, progress: Callable[[int], object] = lambda done: None) 
     return published
 
 
-def current_values(customer_ids: Sequence[str]) -> dict[str, list[Published]]:
-    """The newest values of each customer, one entry a live feature type, also where there are none. One query."""
-    live = registry.get().live
-    nothing = {name: absent(name) for name in live}
-    values = {customer_id: dict(nothing) for customer_id in customer_ids}
-    rows = history.latest(customer_ids, versions={name: live[name] for name in live if name != FeatureType.DERIVED})
-    computed = [row for row in rows if row.feature_type == FeatureType.BEHAVIORAL]
-    for row, by_type in zip(computed, as_computed(computed, live=live), strict=True):
-        values[row.customer_id] |= by_type
-    for row in rows:
-        if row.feature_type != FeatureType.BEHAVIORAL:
-            values[row.customer_id][row.feature_type] = as_stored(row, as_of=row.timestamp)
-    return {customer_id: list(by_type.values()) for customer_id, by_type in values.items()}
+def current_values(customer_ids: Sequence[str]) -> dict[Hash, list[Published]]:
+    """What is to be held of each customer, also where there is nothing: the values of each other version in a hash of
+    its own, and those of the live versions in one. One query.
+
+    The hashes of other versions come first: what was live until now is there before the live hash has something else.
+    """
+    known = registry.get()
+    values = values_of_views(customer_ids)
+    others = [view for view in values if not known.is_live(view)]
+    live = [view for view in values if known.is_live(view)]
+    hashes = {
+        Hash(customer_id, view.suffix): [values[view].get(customer_id) or absent(view)]
+        for view in others
+        for customer_id in customer_ids
+    }
+    left_out = {view: known.left_out(view) if view.feature_type in known.switched else () for view in live}
+    for customer_id in customer_ids:
+        held = [(view, values[view].get(customer_id) or absent(view)) for view in live]
+        hashes[Hash(customer_id)] = [
+            replace(part, left_out=left_out[view]) if left_out[view] else part for view, part in held
+        ]
+    return hashes
 
 
-def absent(feature_type: str) -> Published:
-    """The entry of a customer that has no values of a type."""
-    return Published(feature_type=feature_type, version=None, as_of=None, sequence=0, features={}, metadata={})
+def values_of_views(customer_ids: Sequence[str]) -> dict[FeatureView, ByCustomer]:
+    """The newest values of the customers that have any, of every readable version. One query."""
+    known = registry.get()
+    stored = [view for view in known.views.values() if view.feature_type != FeatureType.DERIVED]
+    rows = history.latest(customer_ids, versions=[view.key for view in stored])
+    values: dict[FeatureView, ByCustomer] = {}
+    for view in stored:
+        held = [row for row in rows if (row.feature_type, row.version) == view.key]
+        is_computed = view.feature_type == FeatureType.BEHAVIORAL
+        values[view] = as_computed(held, view=view) if is_computed else as_written(held)
+    for view in known.derived:
+        values[view] = as_derived(view, inputs={row: values[row] for row in known.inputs(view)})
+    return values
+
+
+def absent(view: FeatureView) -> Published:
+    """The entry of a customer that has no values of a version."""
+    return Published(feature_type=view.feature_type, version=None, as_of=None, sequence=0, features={}, metadata={})
+
+
+def as_written(rows: Iterable[Latest]) -> ByCustomer:
+    """What clients wrote."""
+    return {row.customer_id: as_stored(row, as_of=row.timestamp) for row in rows}
+
+
+def as_computed(rows: Sequence[Latest], *, view: FeatureView) -> ByCustomer:
+    """A behavioral version's rows at the moments up to which they are known to hold: only time has moved them since
+    they were appended."""
+    moments = [max(row.timestamp, row.computed_at or row.timestamp) for row in rows]
+    moved = moved_to(moments, rows, view=view)
+    columns = (moved[name].tolist() for name in moved)
+    return {
+        row.customer_id: as_stored(
+            row,
+            as_of=as_of,
+            features={**row.features, **dict(zip(moved, values, strict=True))},
+            metadata=with_weight_set(row),
+        )
+        for row, as_of, *values in zip(rows, moments, *columns, strict=True)
+    }
+
+
+def with_weight_set(row: Latest) -> dict[str, Any]:
+    """The row's metadata, with the set under which the last computation found the same values."""
+    if row.weight_set_id is None:
+        return row.metadata
+    return {**row.metadata, "weight_set": weights.in_force(row.version, at=row.weight_set_id)}
 
 
 def as_stored(row: Latest, *, as_of: datetime, **changed: Any) -> Published:
@@ -73,39 +126,29 @@ def as_stored(row: Latest, *, as_of: datetime, **changed: Any) -> Published:
     )
 
 
-def as_computed(rows: Sequence[Latest], *, live: Mapping[str, str]) -> Iterator[dict[str, Published]]:
-    """For each behavioral row its values, and those derived from them, at the moment up to which they are known to
-    hold: only time has moved them since they were appended."""
-    moments = [max(row.timestamp, row.computed_at or row.timestamp) for row in rows]
-    recency = recency_score(
-        np.array([row.metadata["activity"]["last_purchase_us"] for row in rows], dtype=np.int64),
-        as_of_us=np.array([microseconds(moment) for moment in moments], dtype=np.int64),
-        window_days=settings.WINDOW_DAYS,
-    )
-    scores = rfm_score(recency, frequency=column(rows, "frequency_score"), monetary=column(rows, "monetary_score"))
-    for row, as_of, moved, score in zip(rows, moments, recency.tolist(), scores.tolist(), strict=True):
-        behavioral = as_stored(
-            row,
-            as_of=as_of,
-            features={**row.features, "recency_score": moved},
-            metadata=row.metadata if row.weight_set_id is None else {**row.metadata, "weight_set": row.weight_set_id},
-        )
-        yield {row.feature_type: behavioral, **derived(behavioral, score=score, live=live)}
+def as_derived(view: FeatureView, *, inputs: Mapping[FeatureView, ByCustomer]) -> ByCustomer:
+    """A derived version's values, as new as the computed ones they come from, or else as the newest written ones."""
+    columns = [
+        Columns(list(held), {name: column([part.features for part in held.values()], name) for name in row.names})
+        for row, held in inputs.items()
+    ]
+    values = derived_values(view, columns)
+    published = {}
+    for customer_id, features in zip(values.customer_ids, values.rows(), strict=True):
+        parts = [held[customer_id] for held in inputs.values() if customer_id in held]
+        if features:
+            published[customer_id] = Published(
+                feature_type=view.feature_type,
+                version=view.number,
+                as_of=as_of_derived(parts),
+                sequence=max(part.sequence for part in parts),
+                features=features,
+                metadata={},
+            )
+    return published
 
 
-def derived(behavioral: Published, *, score: float, live: Mapping[str, str]) -> dict[str, Published]:
-    """The derived values of a behavioral row's moment, where derived values are live."""
-    if FeatureType.DERIVED not in live:
-        return {}
-    values = replace(
-        behavioral,
-        feature_type=FeatureType.DERIVED,
-        version=live[FeatureType.DERIVED],
-        features={RFM_SCORE: score},
-        metadata={},
-    )
-    return {FeatureType.DERIVED: values}
-
-
-def column(rows: Sequence[Latest], name: str) -> Floats:
-    return np.array([row.features[name] for row in rows])
+def as_of_derived(parts: Sequence[Published]) -> datetime | None:
+    """The moment at which values derived from these hold."""
+    computed = [part.as_of for part in parts if part.feature_type == FeatureType.BEHAVIORAL]
+    return max((part.as_of for part in parts if part.as_of is not None), default=None) if not computed else computed[0]

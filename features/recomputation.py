@@ -10,6 +10,7 @@ from functools import partial
 
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models.functions import Now
 
 from featurehub.waking import wake
 from features import runs
@@ -54,6 +55,22 @@ def begin(*, engine: Engine = postgres.aggregate_into, as_of: datetime | None = 
     return run
 
 
+def aggregate(run: Run) -> None:
+    """Aggregates the events of everybody for a run that was left to workers; nothing where somebody has done it.
+
+    All of it or nothing: a worker that dies leaves it to the next one.
+    """
+    register(None)
+    with runs.failing(run), transaction.atomic():
+        held = Run.objects.select_for_update().get(pk=run.pk)
+        if held.as_of is None:
+            held.as_of = database_now()
+            postgres.aggregate_into(table_of(run), as_of=held.as_of, window_days=settings.WINDOW_DAYS)
+            make_chunks(run)
+            Run.objects.filter(pk=run.pk).update(as_of=held.as_of, updated_at=Now())
+    run.as_of = held.as_of
+
+
 def table_of(run: Run) -> str:
     return f"features_activity_of_run_{run.pk}"
 
@@ -74,6 +91,8 @@ def start_loading(run_id: int) -> None:
 
 def load_chunk(run: Run) -> int:
     """Computes, appends and publishes the next chunk. Returns how many chunks that were: 0 where none is due."""
+    if run.as_of is None:
+        aggregate(run)
     with transaction.atomic():
         chunk = runs.claim_chunk(run)
         if chunk is None:
@@ -83,7 +102,7 @@ def load_chunk(run: Run) -> int:
         # Whoever was erased meanwhile is not there to be locked.
         activity = read.of(lock(read.customer_ids))
         assert run.as_of is not None
-        record(activity, as_of=run.as_of, read_events=True)
+        record(activity, as_of=run.as_of)
     publish(activity.customer_ids)
     runs.settle_chunk(chunk, done=len(read.customer_ids))
     return 1

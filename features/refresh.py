@@ -22,6 +22,7 @@ from features.engines import postgres
 from features.marks import mark, settle
 from features.models import Customer, Run
 from features.publishing import publish
+from features.registry import registry
 from features.renewal import renew
 from features.runs import earlier_sets, overtaken
 
@@ -97,11 +98,13 @@ def recompute(
     register(wanted)
     moment = as_of or database_now()
     for chunk in store.batched(wanted, CUSTOMERS_PER_CHUNK):
-        activity = postgres.aggregate(chunk, as_of=moment, window_days=settings.WINDOW_DAYS)
+        activity = postgres.aggregate(
+            chunk, as_of=moment, window_days=settings.WINDOW_DAYS, features=registry.get().windowed
+        )
         with transaction.atomic():
             lock(chunk)
             marks = mark(chunk)
-            record(activity, as_of=moment, read_events=True)
+            record(activity, as_of=moment)
         publish(chunk)
         settle(marks)
         progress(len(chunk))

@@ -6,7 +6,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -18,16 +18,17 @@ from features.history import history_of
 from features.models import CustomerFeature, FeatureType
 from features.publishing import current_values
 from features.reading import Row
-from features.registry import Registry, registry, versions_of
+from features.registry import Registry, registry, suffix_of, views_of
+from features.store import Hash
 
 logger = logging.getLogger(__name__)
 
-UNKNOWN, NO_VALUE = "unknown", "no_value"
+UNKNOWN, NO_VALUE, EXPIRED = "unknown", "no_value", "expired"
 
 
 @dataclass(slots=True)
 class Values:
-    """The answer to a read. `missing` gives the reason for each name that is 0.0 because it has no value."""
+    """The answer to a read. `missing` gives the reason for each name that has its default because it has no value."""
 
     customer_id: str
     versions: Mapping[str, str]
@@ -42,17 +43,22 @@ class Values:
 class Question:
     """What is asked of every customer of a read, and where it stands in a row of Redis.
 
-    `names` in the order asked; of them the `registered` ones, name → type; `versions`, type → live version. A row has
-    each type's stamp, which ends in the version (`endings`), then each type's metadata where it was asked for, and
-    the registered names' values from `values_at` on.
+    `names` in the order asked; of them the `registered` ones, name → type; `versions`, type → version. A row has each
+    type's stamp, which ends in the version (`endings`), then each type's metadata where it was asked for, and the
+    registered names' values from `values_at` on. A type's fields are in the hash with its suffix (`suffixes`).
+    `lifetimes` has the seconds that values live, of the types where they end.
     """
 
     names: tuple[str, ...]
     registered: Mapping[str, str]
     versions: Mapping[str, str]
+    defaults: Mapping[str, float]
+    lifetimes: Mapping[str, float]
     endings: tuple[bytes, ...]
     values_at: int
     fields: tuple[str, ...]
+    types: tuple[str, ...]
+    suffixes: Mapping[str, str]
 
 
 def get_feature_values(
@@ -62,77 +68,132 @@ def get_feature_values(
     versions: Sequence[str] = (),
     with_metadata: bool = False,
 ) -> list[Values]:
-    """The named (or all live) values of each customer, in the order asked: one round trip where all are cached.
+    """The named (or all) values of each customer, in the order asked: one round trip where all are cached.
 
-    `versions` pins types to versions (`behavioral:1.0`); raises UnknownError for one that can't be read. With
-    Redis away or without a customer, PostgreSQL answers and Redis is refilled.
+    `versions` pins types to versions (`behavioral:1.0`), the others are live; raises UnknownError for one that can't be
+    read. With Redis away or without a customer, PostgreSQL answers and Redis is refilled.
     """
     known = registry.get()
-    versions_of((), pins=versions, known=known)
-    question = ask(tuple(known.types if names is None else names), known=known, with_metadata=with_metadata)
-    cached = list(zip(customer_ids, read_cached(customer_ids, question.fields), strict=True))
-    lacking = [customer_id for customer_id, row in cached if not is_current(row, endings=question.endings)]
-    stored = read_through(lacking, question.fields) if lacking else {}
+    question = ask(None if names is None else tuple(names), pins=tuple(versions), known=known, metadata=with_metadata)
+    rows = read_cached(customer_ids, question, suffixes=question.suffixes)
+    lacking = {
+        customer_id: row
+        for customer_id, row in zip(customer_ids, rows, strict=True)
+        if not is_current(row, endings=question.endings)
+    }
+    if lacking and not known.switched.isdisjoint(question.versions):
+        lacking = read_from_before_the_switch(lacking, question)
+    stored = read_through(list(lacking), question) if lacking else {}
     return [
         answer(customer_id, row=stored[customer_id], question=question, source="database")
         if customer_id in stored
         else answer(customer_id, row=row, question=question, source="cache")
-        for customer_id, row in cached
+        for customer_id, row in zip(customer_ids, rows, strict=True)
     ]
 
 
 @lru_cache(maxsize=256)
-def ask(names: tuple[str, ...], *, known: Registry, with_metadata: bool) -> Question:
+def ask(names: tuple[str, ...] | None, *, pins: tuple[str, ...], known: Registry, metadata: bool) -> Question:
     """Names as Redis fields. Clients ask the same again and again, so the last questions are kept."""
-    registered = {name: known.types[name] for name in names if name in known.types}
-    versions = {name: known.live[name] for name in dict.fromkeys(registered.values()) if name in known.live}
-    head = [f"_{name}" for name in versions]
-    if with_metadata:
-        head += [f"_{name}:metadata" for name in versions]
+    views = views_of(pins, known=known)
+    if names is None:
+        names = tuple(name for feature_type in sorted(views) for name in views[feature_type].names)
+    registered = {
+        name: definition.feature_type
+        for name in names
+        if (definition := known.definitions.get(name)) and definition.feature_type in views
+        if name in views[definition.feature_type].names
+    }
+    read = {name: views[name] for name in dict.fromkeys(registered.values())}
+    head = [f"_{name}" for name in read]
+    if metadata:
+        head += [f"_{name}:metadata" for name in read]
     return Question(
         names=names,
         registered=registered,
-        versions=versions,
-        endings=tuple(store.stamp_ending(version) for version in versions.values()),
+        versions={name: view.number for name, view in read.items()},
+        defaults={name: known.definitions[name].default for name in registered},
+        lifetimes={name: view.time_to_live for name, view in read.items() if view.time_to_live is not None},
+        endings=tuple(store.stamp_ending(view.number) for view in read.values()),
         values_at=len(head),
         fields=(*head, *registered),
+        types=(*read, *(read if metadata else ()), *registered.values()),
+        suffixes={name: "" if known.is_live(view) else view.suffix for name, view in read.items()},
     )
 
 
-def read_cached(customer_ids: Sequence[str], fields: tuple[str, ...]) -> Sequence[Row]:
-    """Redis' rows; rows of None where it is away or nothing registered was asked for."""
-    nothing: Sequence[Row] = [[None] * len(fields)] * len(customer_ids)
-    if not fields:
-        return nothing
+def read_cached(customer_ids: Sequence[str], question: Question, *, suffixes: Mapping[str, str]) -> Sequence[Row]:
+    """Redis' rows, of each type from the hash with its suffix: a round trip a hash; rows of None where Redis is away
+    or nothing registered was asked for."""
+    fields = question.fields
+    hashes = set(suffixes.values())
     try:
-        return store.read(customer_ids, fields)
+        if len(hashes) == 1:
+            return store.read(customer_ids, fields, suffix=hashes.pop())
+        rows: list[Row] = [[None] * len(fields) for _ in customer_ids]
+        for suffix in hashes:
+            places = [n for n, feature_type in enumerate(question.types) if suffixes[feature_type] == suffix]
+            for row, part in zip(
+                rows, store.read(customer_ids, [fields[n] for n in places], suffix=suffix), strict=True
+            ):
+                for n, text in zip(places, part, strict=True):
+                    row[n] = text
+        return rows
     except store.AWAY as error:
         logger.warning("Redis is away, PostgreSQL answers: %s", error)
-        return nothing
+        return [[None] * len(fields)] * len(customer_ids)
 
 
 def is_current(row: Row, *, endings: Sequence[bytes]) -> bool:
-    """Whether Redis knows: each type's stamp is there, and of the live version or empty."""
+    """Whether Redis knows: each type's stamp is there, and of the version asked for or empty."""
     for stamp, ending in zip(row, endings, strict=False):
         if stamp is None or (stamp and not stamp.endswith(ending)):
             return False
     return True
 
 
-def read_through(customer_ids: Sequence[str], fields: Sequence[str]) -> dict[str, Row]:
+def read_from_before_the_switch(lacking: dict[str, Row], question: Question) -> dict[str, Row]:
+    """Completes rows after a version has gone live, until everybody was published again: what is live now may still be
+    in the hash of its own, and what was live until now in the live one. Returns the customers that still lack values.
+    """
+    views = zip(question.versions.items(), question.suffixes.values(), strict=True)
+    elsewhere = {name: suffix_of(name, number) if suffix == "" else "" for (name, number), suffix in views}
+    others = read_cached(list(lacking), question, suffixes=elsewhere)
+    for row, other in zip(lacking.values(), others, strict=True):
+        for n, (feature_type, ending) in enumerate(zip(question.versions, question.endings, strict=True)):
+            if not is_current(row[n : n + 1], endings=[ending]) and is_current(other[n : n + 1], endings=[ending]):
+                for place, type_there in enumerate(question.types):
+                    if type_there == feature_type:
+                        row[place] = other[place]
+    return {customer_id: row for customer_id, row in lacking.items() if not is_current(row, endings=question.endings)}
+
+
+def read_through(customer_ids: Sequence[str], question: Question) -> dict[str, Row]:
     """The customers' values from PostgreSQL as rows of Redis, put into Redis on the way where it is there."""
-    values = current_values(list(dict.fromkeys(customer_ids)))
+    values = current_values(customer_ids)
     try:
         store.publish(values)
     except store.AWAY as error:
         logger.warning("Redis was not refilled: %s", error)
-    return {customer_id: store.as_row(published, fields) for customer_id, published in values.items()}
+    hashes = set(question.suffixes.values())
+    return {
+        customer_id: store.as_row(
+            [
+                part
+                for suffix in hashes
+                for part in values[Hash(customer_id, suffix)]
+                if question.suffixes.get(part.feature_type) == suffix
+            ],
+            question.fields,
+        )
+        for customer_id in customer_ids
+    }
 
 
 def answer(customer_id: str, *, row: Row, question: Question, source: str) -> Values:
-    """A row's values in the order asked, zeros and reasons for the names that have none, and the oldest moment."""
+    """A row's values in the order asked, defaults and reasons for the names that have none, and the oldest moment."""
     texts = row[question.values_at :]
-    if None in texts or len(texts) < len(question.names):
+    if None in texts or len(texts) < len(question.names) or question.lifetimes:
         return incomplete_answer(customer_id, row=row, question=question, source=source)
     # One pass of a JSON parser is five times as fast as float() for each.
     features = dict(zip(question.registered, orjson.loads(b"[%b]" % b",".join(texts)), strict=True))  # type: ignore[arg-type]
@@ -141,21 +202,41 @@ def answer(customer_id: str, *, row: Row, question: Question, source: str) -> Va
 
 
 def incomplete_answer(customer_id: str, *, row: Row, question: Question, source: str) -> Values:
-    """The answer where a name is not registered, asked for twice or without a value."""
+    """The answer where a name is not registered, asked for twice, without a value, or may have expired."""
     registered = question.registered
-    texts = zip(registered, row[question.values_at :], strict=True)
-    values: dict[str, float] = {name: orjson.loads(text) for name, text in texts if text is not None}
+    expired = expired_types(row, question, now=datetime.now(UTC)) if question.lifetimes else ()
+    texts = zip(registered.items(), row[question.values_at :], strict=True)
+    values: dict[str, float] = {
+        name: orjson.loads(text)
+        for (name, feature_type), text in texts
+        if text is not None and feature_type not in expired
+    }
     given = {registered[name] for name in values}
     stamps = [stamp for feature_type, stamp in zip(question.versions, row, strict=False) if feature_type in given]
+    reasons = {
+        name: EXPIRED if text is not None else NO_VALUE
+        for name, text in zip(registered, row[question.values_at :], strict=True)
+    }
     return Values(
         customer_id,
         question.versions,
-        {name: values.get(name, 0.0) for name in question.names},
-        {name: NO_VALUE if name in registered else UNKNOWN for name in question.names if name not in values},
+        {name: values.get(name, question.defaults.get(name, 0.0)) for name in question.names},
+        {name: reasons.get(name, UNKNOWN) for name in question.names if name not in values},
         store.oldest_moment(stamps),
         source,
         metadata_in(row, question),
     )
+
+
+def expired_types(row: Row, question: Question, *, now: datetime) -> set[str]:
+    """The types whose values are older than they live."""
+    expired = set()
+    for feature_type, stamp in zip(question.versions, row, strict=False):
+        moment = store.oldest_moment([stamp])
+        lifetime = question.lifetimes.get(feature_type)
+        if lifetime is not None and moment is not None and (now - moment).total_seconds() > lifetime:
+            expired.add(feature_type)
+    return expired
 
 
 def metadata_in(row: Row, question: Question) -> dict[str, dict[str, Any]]:

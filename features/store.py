@@ -1,16 +1,19 @@
 """The online store: the only code that knows Redis. A cache: all of it can be lost and rebuilt from PostgreSQL.
 
-`customer_features:{customer_id}` is a hash with a field a feature. Beside them, for each feature type, `_TYPE` holds
-the stamp (how new the values are) and `_TYPE:metadata` their metadata as JSON. A stamp that is present but empty says
-that PostgreSQL has no values of this type; a stamp that is absent says nothing, and the reader asks PostgreSQL.
+`customer_features:{customer_id}` is a hash with a field a feature of the live versions; each other version that can be
+read has a hash of its own, `customer_features:{customer_id}:{type}:{version}`. Beside the features, for each feature
+type, `_TYPE` holds the stamp (how new the values are) and `_TYPE:metadata` their metadata as JSON. A stamp that is
+present but empty says that PostgreSQL has no values of this type; a stamp that is absent says nothing, and the reader
+asks PostgreSQL.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import islice
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 import orjson
@@ -34,7 +37,7 @@ ABSENT_SECONDS = 60
 
 # Compare and set: a type's fields are written only over an older stamp. Of two stamps of one version the newer is that
 # of the later history row, and of one row that of the later moment; of two versions that of the later moment. They
-# have a fixed width, so text is compared. The TTL is renewed either way.
+# have a fixed width, so text is compared. The names that another version had go with it. The TTL is renewed either way.
 PUBLISH = """
 local function is_newer(held, new)
   if string.sub(held, 39) == string.sub(new, 39) then
@@ -50,6 +53,9 @@ for i, key in ipairs(KEYS) do
   local held = redis.call('HMGET', key, unpack(fields))
   for n, part in ipairs(parts) do
     if not held[n] or is_newer(held[n], part[2]) then
+      if #part[4] > 0 and held[n] and string.sub(held[n], 39) ~= string.sub(part[2], 39) then
+        redis.call('HDEL', key, unpack(part[4]))
+      end
       held[n] = part[2]
       published = published + 1
       new[#new + 1] = part[1]
@@ -108,7 +114,8 @@ class Moved:
 class Published:
     """The newest values of one customer and feature type; `sequence` is the id of their history row.
 
-    `version` and `as_of` are None where PostgreSQL has no values of the type.
+    `version` and `as_of` are None where PostgreSQL has no values of the type. `left_out` are names that only other
+    versions have: they go where those of another version are held.
     """
 
     feature_type: str
@@ -117,6 +124,7 @@ class Published:
     sequence: int
     features: Mapping[str, float]
     metadata: Mapping[str, Any]
+    left_out: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +133,21 @@ class Occupancy:
 
     keys: int
     bytes_used: int
+
+
+class Hash(NamedTuple):
+    """A customer's hash: that of the live versions, or with a suffix (`:behavioral:2.0`) that of another one."""
+
+    customer_id: str
+    suffix: str = ""
+
+
+# An id that could be taken for the hash of another customer's version is never held here: PostgreSQL answers for it.
+LIKE_A_VERSION = re.compile(r":(?:customer|behavioral|contextual|derived):\d+(?:\.\d+)*$")
+
+
+def is_ambiguous(customer_id: str) -> bool:
+    return ":" in customer_id and LIKE_A_VERSION.search(customer_id) is not None
 
 
 def key_of(customer_id: str, suffix: str = "") -> str:
@@ -169,15 +192,16 @@ def moment_of(text: bytes) -> datetime:
     return EPOCH + timedelta(microseconds=int(text))
 
 
-def publish(values: Mapping[str, Sequence[Published]]) -> int:
-    """Publishes customer_id → values by type. Returns how many were newer than what Redis held.
+def publish(values: Mapping[Hash, Sequence[Published]]) -> int:
+    """Publishes each hash's values by type, in the order given. Returns how many were newer than what Redis held.
 
     Raises redis' ConnectionError or TimeoutError where it is away.
     """
     script = get_redis_connection("default").register_script(PUBLISH)
     published = 0
-    for chunk in batched(values.items(), CUSTOMERS_PER_SCRIPT):
-        keys = [key_of(customer_id) for customer_id, _ in chunk]
+    held = ((place, by_type) for place, by_type in values.items() if not is_ambiguous(place.customer_id))
+    for chunk in batched(held, CUSTOMERS_PER_SCRIPT):
+        keys = [key_of(*place) for place, _ in chunk]
         parts = [msgspec.msgpack.encode([encode(part) for part in by_type]) for _, by_type in chunk]
         published += int(script(keys=keys, args=[settings.FEATURE_TTL, ABSENT_SECONDS, *parts]))
     return published
@@ -207,29 +231,34 @@ def pairs(features: Mapping[str, float]) -> list[str]:
     return [text for name, value in features.items() for text in (name, repr(float(value)))]
 
 
-def encode(part: Published) -> tuple[str, str, list[str]]:
-    """What PUBLISH takes: the stamp's field, the stamp, and field, value, field, value, …"""
+def encode(part: Published) -> tuple[str, str, list[str], Sequence[str]]:
+    """What PUBLISH takes: the stamp's field, the stamp, field, value, field, value, … and the names left out."""
     field = f"_{part.feature_type}"
-    return field, stamp(part), [f"{field}:metadata", orjson.dumps(part.metadata).decode(), *pairs(part.features)]
+    texts = [f"{field}:metadata", orjson.dumps(part.metadata).decode(), *pairs(part.features)]
+    return field, stamp(part), texts, part.left_out
 
 
-def read(customer_ids: Sequence[str], fields: Sequence[str]) -> list[Row]:
-    """The fields of each customer in the order asked: one round trip, however many customers."""
-    return hmget_each([PREFIX + customer_id for customer_id in customer_ids], tuple(fields))
+def read(customer_ids: Sequence[str], fields: Sequence[str], *, suffix: str = "") -> Sequence[Row]:
+    """The fields of each customer's hash in the order asked: one round trip, however many customers."""
+    rows: Sequence[Row] = hmget_each([f"{PREFIX}{customer_id}{suffix}" for customer_id in customer_ids], tuple(fields))
+    if any(map(is_ambiguous, customer_ids)):
+        pairs = zip(customer_ids, rows, strict=True)
+        return [[None] * len(fields) if is_ambiguous(customer_id) else row for customer_id, row in pairs]
+    return rows
 
 
 def as_row(published: Sequence[Published], fields: Sequence[str]) -> Row:
     """What `read` would give of values that were just published."""
     held: dict[str, str] = {}
     for part in published:
-        field, text, rest = encode(part)
-        held |= {field: text, **dict(zip(rest[::2], rest[1::2], strict=True))}
+        field, text, texts, _ = encode(part)
+        held |= {field: text, **dict(zip(texts[::2], texts[1::2], strict=True))}
     return [held[field].encode() if field in held else None for field in fields]
 
 
 def forget(customer_ids: Iterable[str]) -> int:
-    """Deletes what is held of the customers, of every version that can be read. Returns how many keys there were."""
-    suffixes = ["", *(f":{feature_type}:{number}" for feature_type, number in registry.get().readable)]
+    """Deletes what is held of the customers, of every version that there was. Returns how many keys there were."""
+    suffixes = ("", *registry.get().suffixes)
     keys = [key_of(customer_id, suffix) for customer_id in customer_ids for suffix in suffixes]
     return int(get_redis_connection("default").delete(*keys)) if keys else 0
 

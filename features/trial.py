@@ -11,9 +11,9 @@ from featurehub.errors import InvalidError
 from features import weights
 from features.engines import in_process
 from features.explanation import contributions
-from features.formulas import behavioral, microseconds
 from features.models import FeatureType
-from features.registry import registry
+from features.registry import FeatureView, Registry, registry
+from features.values import Columns, behavioral_values, derived_values
 
 
 def compute_features(
@@ -31,22 +31,38 @@ def compute_features(
     customer_ids = sorted({event.customer_id for event in events})
     if len(customer_ids) > 1:
         raise InvalidError(f"These are events of {len(customer_ids)} customers: send one's.", attr="events")
-    version = registry.get().live[FeatureType.BEHAVIORAL]
-    weight_set = weights.active_set(version)
+    known = registry.get()
+    view = known.live_view(FeatureType.BEHAVIORAL)
+    weight_set = weights.active_set(view.number)
     numbers = weights.merged(weights.as_weights(weight_set), changes=weight_changes, monetary_norm=monetary_norm)
     customer_id = customer_ids[0] if customer_ids else ""
-    activity = in_process.aggregate(events, customer_id=customer_id, as_of=as_of, window_days=settings.WINDOW_DAYS)
-    values = behavioral(activity, weights=numbers, as_of_us=microseconds(as_of), window_days=settings.WINDOW_DAYS)
+    activity = in_process.aggregate(
+        events,
+        customer_id=customer_id,
+        as_of=as_of,
+        window_days=settings.WINDOW_DAYS,
+        features=list(view.windowed.values()),
+    )
+    values = behavioral_values(view, activity, weights=numbers, as_of=as_of)
     record = activity.to_records()[0]
     return {
         "customer_id": customer_id,
-        "features": {name: float(column[0]) for name, column in values.items()},
+        "features": values.rows()[0],
         "timestamp": as_of,
         "feature_type": FeatureType.BEHAVIORAL,
-        "version": version,
+        "version": view.number,
         "metadata": {
             "weight_set": None if weight_changes or monetary_norm is not None else weight_set.pk,
             "activity": record,
             **contributions(record, weights=numbers),
         },
+        "derived": derived_from(values, view=view, known=known),
     }
+
+
+def derived_from(values: Columns, *, view: FeatureView, known: Registry) -> dict[str, float]:
+    """The live derived values that can be computed from these alone; none where they come from another version."""
+    derived = known.derived[0]
+    if view not in known.inputs(derived):
+        return {}
+    return derived_values(derived, [values]).rows()[0]

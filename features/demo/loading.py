@@ -99,7 +99,7 @@ def summarise() -> Loaded | None:
     """What is there of the demo data; None where nothing is, or nothing of it is computed yet."""
     ids = customer_ids()
     version = registry.get().live[FeatureType.BEHAVIORAL]
-    rows = history.latest(ids, versions={FeatureType.BEHAVIORAL: version})
+    rows = history.latest(ids, versions=[(FeatureType.BEHAVIORAL, version)])
     if not rows:
         return None
     example = max(rows, key=fitness)

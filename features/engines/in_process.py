@@ -1,7 +1,7 @@
 """The readable reference: the activity of one customer from a list of events, in plain Python."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal, localcontext
 from itertools import count
@@ -9,13 +9,21 @@ from itertools import count
 from events.event_types import EVENT_TYPES, PURCHASE
 from events.validation import NewEvent
 from features.formulas import NEVER, Activity, microseconds
+from features.windowed import WindowedFeature
 
 LARGEST = Decimal(repr(1.7976931348623157e308))
 # Holds the sum of any doubles exactly: 309 digits before the point, and 324 + 17 behind it.
 EXACT_DIGITS = 700
 
 
-def aggregate(events: Iterable[NewEvent], *, customer_id: str, as_of: datetime, window_days: int) -> Activity:
+def aggregate(
+    events: Iterable[NewEvent],
+    *,
+    customer_id: str,
+    as_of: datetime,
+    window_days: int,
+    features: Sequence[WindowedFeature] = (),
+) -> Activity:
     """The activity of one customer: those of `events` with as_of − window ≤ timestamp ≤ as_of, each counted once.
 
     Duplicates are events with the same event_id and timestamp; an event without an id is no duplicate.

@@ -8,6 +8,7 @@ from django.db import connection
 
 from features.engines.activity_sql import COLUMNS, activity_sql
 from features.formulas import Activity
+from features.windowed import WindowedFeature
 
 DIALECT = {
     "events": "events_event",
@@ -30,7 +31,9 @@ ACTIVITY_OF_ALL = activity_sql(
 )
 
 
-def aggregate(customer_ids: Sequence[str], *, as_of: datetime, window_days: int) -> Activity:
+def aggregate(
+    customer_ids: Sequence[str], *, as_of: datetime, window_days: int, features: Sequence[WindowedFeature] = ()
+) -> Activity:
     """The activity of these customers at `as_of`, in no particular order."""
     with connection.cursor() as cursor:
         cursor.execute(ACTIVITY_OF_SOME, {**window(as_of, window_days=window_days), "customer_ids": list(customer_ids)})

@@ -4,10 +4,26 @@ from features.weights.numbers import (
     activated_sets,
     activated_weights,
     active_set,
+    active_sets,
     as_weights,
     describe,
+    in_force,
+    last_activated,
     merged,
+    of_version,
     weights_of,
 )
 
-__all__ = ["activated_sets", "activated_weights", "active_set", "as_weights", "describe", "merged", "weights_of"]
+__all__ = [
+    "activated_sets",
+    "activated_weights",
+    "active_set",
+    "active_sets",
+    "as_weights",
+    "describe",
+    "in_force",
+    "last_activated",
+    "merged",
+    "of_version",
+    "weights_of",
+]

@@ -4,17 +4,46 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+from django.db.models import Subquery
+
 from featurehub.errors import UnknownError
 from features.formulas import Weights
 from features.models import WeightSet
 
 
-def active_set(version: str) -> WeightSet:
-    """The active set of a behavioral version, with its weights. Two queries."""
+def active_sets() -> dict[str, WeightSet]:
+    """Behavioral version → its active set, with its weights. Two queries."""
+    active = WeightSet.objects.filter(state=WeightSet.State.ACTIVE)
+    return {row.version.number: row for row in active.select_related("version").prefetch_related("weights")}
+
+
+def of_version(number: str, *, active: Mapping[str, WeightSet]) -> WeightSet:
+    """The version's set among `active_sets`. Raises UnknownError where it has none."""
     try:
-        return WeightSet.objects.prefetch_related("weights").get(version__number=version, state=WeightSet.State.ACTIVE)
-    except WeightSet.DoesNotExist:
-        raise UnknownError(f"Behavioral version {version} has no active weight set.") from None
+        return active[number]
+    except KeyError:
+        raise UnknownError(f"Behavioral version {number} has no active weight set.") from None
+
+
+def active_set(number: str) -> WeightSet:
+    """The active set of a behavioral version, with its weights. Raises UnknownError where it has none."""
+    return of_version(number, active=active_sets())
+
+
+def last_activated(active: Mapping[str, WeightSet]) -> WeightSet:
+    """The set that stands for all that are active at this moment: none was activated after it."""
+    return max(active.values(), key=lambda row: (row.activated_at, row.pk))
+
+
+@lru_cache(maxsize=1024)
+def in_force(number: str, *, at: int) -> int | None:
+    """The id of the version's set that was active when the set `at` was activated, of whichever version; None: none.
+
+    Activated sets do not change, so what is found holds.
+    """
+    moment = WeightSet.objects.filter(pk=at).values("activated_at")
+    earlier = WeightSet.objects.filter(version__number=number, activated_at__lte=Subquery(moment))
+    return earlier.order_by("-activated_at", "-pk").values_list("pk", flat=True).first()
 
 
 def as_weights(weight_set: WeightSet) -> Weights:

@@ -42,6 +42,7 @@ def test_the_formulas_are_computed_on_the_events_given(api: ApiClient) -> None:
     metadata = answer.pop("metadata")
     assert metadata["weight_set"] == WeightSet.objects.get(state="active").pk
     assert metadata["unclamped_score"] == features["engagement_score"]
+    assert answer.pop("derived") == {"rfm_score": pytest.approx((1 - 1 / 720 + 0.3 + 0.375) / 3)}
     assert answer == {"customer_id": "c1", "timestamp": NOON, "feature_type": "behavioral", "version": "1.0"}
 
 

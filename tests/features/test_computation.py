@@ -165,7 +165,7 @@ def test_other_weights_need_no_events_whatever_was_and_was_not_appended(
         for log in (first, second):
             store_events(*log)
             compute()
-        (row,) = history.latest(["c1"], versions={"behavioral": "1.0"})
+        (row,) = history.latest(["c1"], versions=[("behavioral", "1.0")])
         at = Customer.objects.get().computed_at
         assert at is not None
         kept = Activity.from_records(["c1"], [row.metadata["activity"]])

@@ -46,7 +46,7 @@ def append(
 
 def latest(*, as_of: datetime | None = None, **versions: str) -> dict[str, Any]:
     """Feature type → values of c1."""
-    rows = history.latest(["c1"], versions=versions or {"behavioral": "1.0"}, as_of=as_of)
+    rows = history.latest(["c1"], versions=(versions or {"behavioral": "1.0"}).items(), as_of=as_of)
     return {row.feature_type: row.features for row in rows}
 
 

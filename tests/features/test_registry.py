@@ -6,21 +6,23 @@ from django.db import IntegrityError
 from featurehub.errors import InvalidError, UnknownError
 from features.formulas import BEHAVIORAL
 from features.models import FeatureDefinition, FeatureVersion
-from features.registry import registry, versions_of
-from tests.factories import forget_registry
+from features.registry import registry, views_of
+from tests.factories import ago, forget_registry
 
+# When a version in this state went live.
+EARLIER = {"draft": None, "shadow": None, "deprecated": ago(days=9), "retired": ago(days=9)}
 TYPES = ("behavioral", "contextual", "customer", "derived")
 
 
 def test_the_contracts_features_are_registered_from_the_start(db: None) -> None:
-    assert registry.get().types == {
+    assert {name: row.feature_type for name, row in registry.get().definitions.items()} == {
         **dict.fromkeys(BEHAVIORAL, "behavioral"),
         **dict.fromkeys(("tenure_days", "loyalty_tier"), "customer"),
         **dict.fromkeys(("cart_value", "items_in_cart"), "contextual"),
         "rfm_score": "derived",
     }
     assert registry.get().live == dict.fromkeys(TYPES, "1.0")
-    assert registry.get().readable == {(name, "1.0") for name in TYPES}
+    assert registry.get().views.keys() == {(name, "1.0") for name in TYPES}
 
 
 def test_every_feature_says_what_it_is(db: None) -> None:
@@ -35,15 +37,15 @@ def test_every_feature_says_what_it_is(db: None) -> None:
     [("draft", False), ("shadow", True), ("deprecated", True), ("retired", False)],
 )
 def test_a_version_can_be_read_in_some_of_its_states(db: None, state: str, readable: bool) -> None:
-    FeatureVersion.objects.create(feature_type="behavioral", number="2.0", state=state)
+    FeatureVersion.objects.create(feature_type="behavioral", number="2.0", state=state, live_from=EARLIER[state])
     forget_registry()
-    assert (("behavioral", "2.0") in registry.get().readable) is readable
+    assert (("behavioral", "2.0") in registry.get().views) is readable
     assert registry.get().live["behavioral"] == "1.0"
 
 
 def test_one_version_of_a_type_is_live(db: None) -> None:
     with pytest.raises(IntegrityError, match="version_one_live"):
-        FeatureVersion.objects.create(feature_type="behavioral", number="2.0", state="live")
+        FeatureVersion.objects.create(feature_type="behavioral", number="2.0", state="live", live_from=ago(days=1))
 
 
 def test_a_name_belongs_to_one_type(db: None) -> None:
@@ -54,20 +56,18 @@ def test_a_name_belongs_to_one_type(db: None) -> None:
 @pytest.mark.parametrize(
     ("pins", "expected"),
     [
-        ([], {"behavioral": "1.0", "customer": "1.0"}),
-        (["2.0"], {"behavioral": "2.0", "customer": "1.0"}),
-        (["behavioral:2.0", "customer:1.0"], {"behavioral": "2.0", "customer": "1.0"}),
-        (["2.0", "behavioral:2.0"], {"behavioral": "2.0", "customer": "1.0"}),
-        # A pin of a type that nothing is asked of does no harm.
-        (["derived:1.0"], {"behavioral": "1.0", "customer": "1.0"}),
+        ([], "1.0"),
+        (["2.0"], "2.0"),
+        (["behavioral:2.0", "customer:1.0"], "2.0"),
+        (["2.0", "behavioral:2.0"], "2.0"),
+        (["derived:1.0"], "1.0"),
     ],
 )
-def test_a_pinned_version_is_read_in_the_place_of_the_live_one(
-    db: None, pins: list[str], expected: dict[str, str]
-) -> None:
+def test_a_pinned_version_is_read_in_the_place_of_the_live_one(db: None, pins: list[str], expected: str) -> None:
     FeatureVersion.objects.create(feature_type="behavioral", number="2.0", state="shadow")
     forget_registry()
-    assert versions_of(["behavioral", "customer"], pins=pins, known=registry.get()) == expected
+    read = {name: view.number for name, view in views_of(pins, known=registry.get()).items()}
+    assert read == {**dict.fromkeys(TYPES, "1.0"), "behavioral": expected}
 
 
 @pytest.mark.parametrize(
@@ -84,4 +84,4 @@ def test_a_pin_that_says_nothing_clear_is_refused(db: None, pins: list[str], err
     FeatureVersion.objects.create(feature_type="behavioral", number="2.0", state="shadow")
     forget_registry()
     with pytest.raises(error):
-        versions_of(["behavioral"], pins=pins, known=registry.get())
+        views_of(pins, known=registry.get())

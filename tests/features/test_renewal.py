@@ -13,6 +13,7 @@ from events.partitions import make_partitions
 from features import refresh, renewal, store
 from features.models import Customer, Renewal, Run
 from features.publishing import current_values, publish
+from features.store import Hash
 from tests.factories import ago, cached, make_customer, make_event, make_purchase, rows_of, store_events
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -119,8 +120,8 @@ def test_an_older_row_that_is_published_late_does_not_replace_a_newer_one_of_an_
                               type(part)(feature_type=part.feature_type, version=part.version,
                                          as_of=part.as_of + timedelta(seconds=5), sequence=part.sequence - 1,
                                          features=dict.fromkeys(part.features, 0.0), metadata=part.metadata)
-                              for part in newer["c1"]]  # fmt: skip
-    store.publish({"c1": older_row_later_moment})
+                              for part in newer[Hash("c1")]]  # fmt: skip
+    store.publish({Hash("c1"): older_row_later_moment})
     assert cached("c1")["page_views_30d"] == "2.0"
 
 

@@ -14,7 +14,7 @@ from pytest_django import Settings
 
 from features import store
 from features.formulas import EPOCH, LARGEST
-from features.store import Published
+from features.store import Hash, Published
 from tests.factories import cached
 from tests.redis_commands import redis_commands
 
@@ -43,7 +43,7 @@ def absent(feature_type: str = "customer") -> Published:
 
 
 def publish(*parts: Published, customer_id: str = "c1") -> int:
-    return store.publish({customer_id: parts})
+    return store.publish({Hash(customer_id): parts})
 
 
 @pytest.fixture
@@ -152,12 +152,14 @@ def test_each_type_has_a_newest_of_its_own() -> None:
 
 
 def test_many_customers_are_published_in_few_commands() -> None:
-    values = {f"c{number}": [published(features={"a": float(number)})] for number in range(1_200)}
-    store.publish({"c0": [absent()]})  # the script is loaded now
+    values = {Hash(f"c{number}"): [published(features={"a": float(number)})] for number in range(1_200)}
+    store.publish({Hash("c0"): [absent()]})  # the script is loaded now
     with redis_commands() as commands:
         assert store.publish(values) == 1_200
     assert len(commands) == 3
-    assert store.read(list(values), ["a"]) == [[repr(float(number)).encode()] for number in range(1_200)]
+    assert store.read([place.customer_id for place in values], ["a"]) == [
+        [repr(float(number)).encode()] for number in range(1_200)
+    ]
 
 
 def test_a_batch_is_read_in_the_order_asked_with_a_gap_for_each_unknown() -> None:

@@ -29,7 +29,7 @@ class Command(BaseCommand):
                 rows = build_training_set(
                     options["labels"],
                     out=options["out"],
-                    names=options["names"].split(",") if options["names"] else sorted(registry.get().types),
+                    names=options["names"].split(",") if options["names"] else sorted(registry.get().definitions),
                     versions=options["versions"],
                     known_at=known_at,
                     progress=bar.update,
