@@ -49,6 +49,23 @@ set constraints all immediate;
 alter table features_weight enable trigger user;
 alter table features_weightset enable trigger user;
 """
+# Only the first definitions and versions are left, and live.
+RESTORE_REGISTRY = """
+alter table features_featureversion disable trigger user;
+alter table features_featureversion_definitions disable trigger user;
+delete from features_featureversion_definitions
+    where featureversion_id > {version} or featuredefinition_id > {definition};
+delete from features_featuredefinition where id > {definition};
+delete from features_featureversion where id > {version};
+update features_featureversion set state = 'live', time_to_live = null, live_from = least(live_from, now())
+    where state <> 'draft';
+set constraints all immediate;
+alter table features_featureversion enable trigger user;
+alter table features_featureversion_definitions enable trigger user;
+"""
+NEWEST = """
+select (select max(id) from features_featuredefinition), (select max(id) from features_featureversion)
+"""
 
 
 @pytest.fixture(scope="session")
@@ -102,11 +119,15 @@ def django_db_setup(
 def committed(django_db_setup: None, django_db_blocker: pytest_django.DjangoDbBlocker) -> Iterator[None]:
     """A database in which commits are real, for threads and processes; what the test wrote goes after it."""
     with django_db_blocker.unblock():
+        with connection.cursor() as cursor:
+            cursor.execute(NEWEST)
+            definition, version = cursor.fetchone()
         yield
         with connection.cursor() as cursor:
             cursor.execute(f"truncate {', '.join(tables_of_tests())}")
             cursor.execute(RESTORE_RENEWALS)
             cursor.execute(RESTORE_WEIGHTS)
+            cursor.execute(RESTORE_REGISTRY.format(definition=definition, version=version))
         connections.close_all()
 
 

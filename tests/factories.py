@@ -15,8 +15,11 @@ from featurehub.access.authentication import clients
 from featurehub.access.models import Scope, create_api_key
 from features import refresh
 from features.formulas import Weights
-from features.models import CustomerFeature, WeightSet
+from features.models import CustomerFeature, FeatureDefinition, FeatureVersion, WeightSet
 from features.registry import registry
+from features.versions import drafts
+from features.versions import lifecycle as versions_lifecycle
+from features.weights import active_set
 from tests.api_client import ApiClient
 
 numbers = count(1)
@@ -77,8 +80,8 @@ def make_customer(customer_id: str = "c1", *, events: list[dict[str, Any]] | Non
 
 
 def make_weight_set(*, weights: dict[str, tuple[float, float]] | None = None, **fields: Any) -> WeightSet:
-    """A draft for the live behavioral version with the active set's numbers, some replaced: type → (weight, norm)."""
-    active = WeightSet.objects.get(state=WeightSet.State.ACTIVE)
+    """A draft for behavioral 1.0, or the version given, with its active numbers, some replaced: type → (weight, norm)."""
+    active = active_set(fields["version"].number if "version" in fields else "1.0")
     draft = WeightSet.objects.create(
         **{"version": active.version, "name": "Draft", "reason": "A test", "monetary_norm": 1000.0, **fields}
     )
@@ -126,3 +129,37 @@ def stored_events() -> int:
 def forget_registry() -> None:
     """After a test changed definitions or versions."""
     registry.forget()
+
+
+def make_definition(name: str = "pets", feature_type: str = "customer", **fields: Any) -> FeatureDefinition:
+    """A definition; of a behavioral one that says nothing else, a count of all events in 30 days."""
+    window = {"kind": "count", "window_days": 30} if feature_type == "behavioral" and "kind" not in fields else {}
+    return FeatureDefinition.objects.create(name=name, feature_type=feature_type, **{**window, **fields})
+
+
+def make_version(
+    feature_type: str = "behavioral", number: str = "2.0", *, state: str = "draft", **definitions: dict[str, Any]
+) -> FeatureVersion:
+    """A version on the live one's definitions and others (name → fields), taken to a state by the steps of its life.
+
+    make_version("behavioral", logins_7d={"kind": "count", "event_type": "login", "window_days": 7}, state="shadow")
+    """
+    version = drafts.draft(feature_type, number, by=None, reason="A test")
+    made = [make_definition(name, feature_type, **fields) for name, fields in definitions.items()]
+    if made:
+        drafts.add_definitions(version.pk, made, by=None)
+    if state != "draft":
+        versions_lifecycle.put_into_shadow(version.pk, by=None, reason="A test")
+    version.runs.update(state="done")
+    if state in ("live", "deprecated"):
+        before = FeatureVersion.objects.get(feature_type=feature_type, state="live")
+        versions_lifecycle.go_live(version.pk, by=None, reason="A test")
+        FeatureVersion.objects.filter(pk=version.pk).update(live_from=ago(seconds=1))
+        if state == "deprecated":
+            versions_lifecycle.go_live(before.pk, by=None, reason="A test")
+            FeatureVersion.objects.filter(pk=before.pk).update(live_from=ago(seconds=0.5))
+    if state == "retired":
+        versions_lifecycle.retire(version.pk, by=None, reason="A test", confirmed=True)
+    version.refresh_from_db()
+    forget_registry()
+    return version

@@ -180,6 +180,20 @@ def roll_back(weight_set_id: int, *, by: Actor, reason: str) -> Run:
         return make_active(weight_set, by=by, reason=f"Rolled back to {earlier}. {reason}")
 
 
+def hand_on(weights: WeightSet, *, version: FeatureVersion, by: Actor, reason: str) -> WeightSet:
+    """Gives a version that nobody has values of yet the numbers of an active set, as its own and active.
+
+    No run is started: whatever computes the version's first values takes them. Needs no second person, as these
+    numbers are active.
+    """
+    with transaction.atomic():
+        lock_versions()
+        why = f"The weights of {weights.version}, {weights}, for {version}. {reason}"
+        own = draft(version=version.number, name=weights.name, reason=why, numbers=as_weights(weights), by=by)
+        swap_active(own, by=by, reason=why)
+    return own
+
+
 # --- What the steps are made of -----------------------------------------------------------------------------------
 
 
@@ -190,9 +204,7 @@ def claim(weight_set_id: int, *, allowed: tuple[str, ...] | None = None, reason:
     """
     if reason is not None and not reason.strip():
         raise InvalidError("Say why: it is kept with the set, for whoever asks later.", attr="reason")
-    # Of all versions, in one order: what was activated later is also committed later, and `activated_at` says which
-    # weights a customer was computed under, see `runs.earlier_sets`.
-    list(FeatureVersion.objects.filter(feature_type=FeatureType.BEHAVIORAL).order_by("pk").select_for_update())
+    lock_versions()
     sets = WeightSet.objects.select_for_update(of=("self",)).select_related("version")
     weight_set = sets.filter(pk=weight_set_id).first()
     if weight_set is None:
@@ -200,6 +212,15 @@ def claim(weight_set_id: int, *, allowed: tuple[str, ...] | None = None, reason:
     if allowed is not None and weight_set.state not in allowed:
         raise ConflictError(f"{weight_set} is {weight_set.state} by now{last_step(weight_set)}. Nothing was changed.")
     return weight_set
+
+
+def lock_versions() -> None:
+    """All behavioral versions, in one order, until the transaction ends.
+
+    So what is activated later is also committed later, and `activated_at`, the moment of the statement that comes
+    after the lock, says which weights a customer was computed under, see `runs.earlier_sets`.
+    """
+    list(FeatureVersion.objects.filter(feature_type=FeatureType.BEHAVIORAL).order_by("pk").select_for_update())
 
 
 def last_step(weight_set: WeightSet) -> str:
@@ -235,13 +256,7 @@ def record(weight_set: WeightSet, *, action: str, by: Actor, reason: str) -> Non
 
 def make_active(weight_set: WeightSet, *, by: Actor, reason: str) -> Run:
     """Swaps the active set under the versions' lock, and starts the re-scoring when that is committed."""
-    before = WeightSet.objects.filter(version=weight_set.version, state=State.ACTIVE).first()
-    if before is not None:
-        move(before, State.SUPERSEDED, action=Action.SUPERSEDED, by=by, reason=f"By {weight_set}")
-    move(
-        weight_set, State.ACTIVE, action=Action.ACTIVATED, by=by, reason=reason,
-        activated_by=by, activated_at=Now(), **approval(weight_set, by=by),
-    )  # fmt: skip
+    swap_active(weight_set, by=by, reason=reason)
     run = Run.objects.create(
         kind=Run.Kind.RESCORE,
         weight_set=weight_set,
@@ -249,6 +264,17 @@ def make_active(weight_set: WeightSet, *, by: Actor, reason: str) -> Run:
     )
     transaction.on_commit(partial(start_rescore, run.pk))
     return run
+
+
+def swap_active(weight_set: WeightSet, *, by: Actor, reason: str) -> None:
+    """Makes the set its version's active one, under the versions' lock."""
+    before = WeightSet.objects.filter(version=weight_set.version, state=State.ACTIVE).first()
+    if before is not None:
+        move(before, State.SUPERSEDED, action=Action.SUPERSEDED, by=by, reason=f"By {weight_set}")
+    move(
+        weight_set, State.ACTIVE, action=Action.ACTIVATED, by=by, reason=reason,
+        activated_by=by, activated_at=Now(), **approval(weight_set, by=by),
+    )  # fmt: skip
 
 
 def approval(weight_set: WeightSet, *, by: Actor) -> dict[str, object]:

@@ -1,0 +1,419 @@
+"""The life of a version: which steps there are, what each one does, and what the database refuses."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+
+from featurehub.access.models import ApiKey, create_api_key
+from featurehub.errors import ConflictError, FeatureHubError, InvalidError, UnknownError
+from features import recomputation
+from features.models import FeatureVersion, FeatureVersionStep, Renewal, Run, VersionRead, WeightSet
+from features.registry import SWITCH_AFTER, registry
+from features.versions import drafts, lifecycle
+from features.weights import active_set, as_weights
+from features.weights import lifecycle as weights_lifecycle
+from tests.at_once import at_once
+from tests.factories import ago, make_definition, make_version, make_weight_set
+
+LOGINS: dict[str, dict[str, Any]] = {"logins_7d": {"event_type": "login", "window_days": 7}}
+
+
+@pytest.fixture
+def ann(db: None) -> User:
+    return User.objects.create_user("ann")
+
+
+@pytest.fixture
+def woken(db: None, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """What workers were woken for."""
+    messages: list[tuple[str, int]] = []
+    monkeypatch.setattr(recomputation, "wake", lambda task, run_id: messages.append((task, run_id)))
+    return messages
+
+
+def live(feature_type: str) -> FeatureVersion:
+    return FeatureVersion.objects.get(feature_type=feature_type, state="live")
+
+
+def state_of(version: FeatureVersion) -> str:
+    return FeatureVersion.objects.get(pk=version.pk).state
+
+
+def steps_of(version: FeatureVersion) -> list[tuple[str, str | None, str]]:
+    return [(step.state, step.by.username if step.by else None, step.reason) for step in version.steps.all()]
+
+
+def read_by(name: str, version: FeatureVersion, *, days: float) -> ApiKey:
+    key, _ = create_api_key(name, scopes=["read"])
+    VersionRead.objects.create(api_key=key, version=version, read_at=ago(days=days))
+    return key
+
+
+def test_a_version_goes_from_draft_to_retired_and_each_step_is_recorded(ann: User) -> None:
+    first, version = live("customer"), drafts.draft("customer", "2.0", by=ann, reason="Pets")
+    lifecycle.put_into_shadow(version.pk, by=ann, reason="Write both")
+    lifecycle.go_live(version.pk, by=ann, reason="Better")
+    FeatureVersion.objects.filter(pk=version.pk).update(live_from=ago(seconds=1))
+    lifecycle.retire(first.pk, by=ann, reason="Nobody needs it")
+    assert (state_of(first), state_of(version)) == ("retired", "live")
+    assert steps_of(version) == [
+        ("draft", "ann", "From customer:1.0. Pets"),
+        ("shadow", "ann", "Write both"),
+        ("live", "ann", "Better"),
+    ]
+    assert steps_of(first) == [
+        ("deprecated", "ann", "customer:2.0 goes live. Better"),
+        ("retired", "ann", "Nobody needs it"),
+    ]
+
+
+def test_there_is_a_way_back(ann: User) -> None:
+    first, version = live("behavioral"), make_version("behavioral", state="live")
+    lifecycle.go_live(first.pk, by=ann, reason="It was better")
+    assert (state_of(first), state_of(version)) == ("live", "deprecated")
+    assert steps_of(first)[-1] == ("live", "ann", "It was better")
+
+
+STEPS: dict[str, Callable[..., object]] = {
+    "put_into_shadow": lifecycle.put_into_shadow,
+    "go_live": lifecycle.go_live,
+    "retire": lifecycle.retire,
+}
+
+
+@pytest.mark.parametrize(
+    ("step", "state"),
+    [
+        *(("put_into_shadow", state) for state in ("shadow", "live", "deprecated", "retired")),
+        *(("go_live", state) for state in ("draft", "live", "retired")),
+        *(("retire", state) for state in ("draft", "live", "retired")),
+    ],
+)
+def test_a_step_that_is_not_next_is_refused(ann: User, step: str, state: str) -> None:
+    version = make_version("behavioral", state=state)
+    before = steps_of(version)
+    with pytest.raises(ConflictError, match=f"behavioral:2.0 is {state} by now"):
+        STEPS[step](version.pk, by=ann, reason="Try")
+    assert (state_of(version), steps_of(version)) == (state, before)
+
+
+ALLOWED = {
+    ("draft", "shadow"),
+    ("shadow", "live"),
+    ("shadow", "retired"),
+    ("live", "deprecated"),
+    ("deprecated", "live"),
+    ("deprecated", "retired"),
+}
+
+
+@pytest.mark.parametrize("state", ["draft", "shadow", "live", "deprecated", "retired"])
+def test_the_database_allows_these_steps_and_no_others(db: None, state: str) -> None:
+    version = make_version("behavioral", state=state)
+    changed = FeatureVersion.objects.filter(pk=version.pk)
+    FeatureVersion.objects.filter(feature_type="behavioral", state="live").exclude(pk=version.pk).update(
+        state="deprecated"
+    )
+
+    def is_allowed(following: str) -> bool:
+        try:
+            with transaction.atomic():
+                changed.update(state=following, live_from=ago())
+                transaction.set_rollback(True)
+        except IntegrityError as error:
+            return "does not go from" not in str(error)
+        return True
+
+    others = sorted(set(FeatureVersion.State.values) - {state})
+    assert {(state, other) for other in others if is_allowed(other)} == {pair for pair in ALLOWED if pair[0] == state}
+
+
+@pytest.mark.parametrize("step", STEPS.values())
+def test_every_step_needs_a_reason_and_a_version(ann: User, step: Callable[..., object]) -> None:
+    with pytest.raises(InvalidError, match="Say why"):
+        step(live("behavioral").pk, by=ann, reason=" ")
+    with pytest.raises(UnknownError, match="no version 999999"):
+        step(999_999, by=ann, reason="Try")
+
+
+def test_the_timeline_is_only_ever_appended(db: None) -> None:
+    version = make_version("behavioral")
+    with pytest.raises(IntegrityError, match="only ever appended"), transaction.atomic():
+        FeatureVersionStep.objects.filter(version=version).update(reason="Something nicer")
+
+
+# --- Into shadow ----------------------------------------------------------------------------------------------------
+
+
+def test_a_version_in_shadow_can_be_read_and_computes_everybody(
+    woken: list[tuple[str, int]], django_capture_on_commit_callbacks: Any
+) -> None:
+    version = make_version("behavioral", **LOGINS)
+    registry.get()
+    with django_capture_on_commit_callbacks(execute=True):
+        run = lifecycle.put_into_shadow(version.pk, by=None, reason="Compare")
+    assert run is not None
+    assert (run.kind, run.version, run.state, run.as_of) == (Run.Kind.RECOMPUTE, version, Run.State.RUNNING, None)
+    assert woken == [("features.recompute", run.pk)]
+    view = registry.get().views["behavioral", "2.0"]
+    assert "logins_7d" in view.windowed
+    assert registry.get().live["behavioral"] == "1.0"
+
+
+@pytest.mark.parametrize("feature_type", ["customer", "contextual"])
+def test_what_clients_write_needs_no_computing(woken: list[tuple[str, int]], feature_type: str) -> None:
+    assert lifecycle.put_into_shadow(make_version(feature_type).pk, by=None, reason="Try") is None
+    assert not Run.objects.exists()
+
+
+def test_a_behavioral_version_gets_the_live_weights_as_its_own(ann: User) -> None:
+    weights_lifecycle.activate(make_weight_set(weights={"login": (0.7, 9.0)}).pk, by=None, reason="Go")
+    rescores = Run.objects.filter(kind=Run.Kind.RESCORE).count()
+    version = make_version("behavioral")
+    lifecycle.put_into_shadow(version.pk, by=ann, reason="Compare")
+    own, lives = active_set("2.0"), active_set("1.0")
+    assert (own.version, own.origin, as_weights(own)) == (version, WeightSet.Origin.HAND, as_weights(lives))
+    assert own.reason == f"The weights of behavioral:1.0, {lives}, for behavioral:2.0. Compare"
+    assert [step.action for step in own.steps.all()] == ["created", "activated"]
+    assert own.activated_by == ann
+    assert lives.activated_at is not None
+    assert own.activated_at is not None
+    assert own.activated_at > lives.activated_at
+    assert Run.objects.filter(kind=Run.Kind.RESCORE).count() == rescores
+
+
+def empty(version: FeatureVersion) -> None:
+    version.definitions.clear()
+
+
+def of_no_kind(version: FeatureVersion) -> None:
+    version.definitions.add(make_definition("mood", "behavioral", kind=""))
+
+
+def without_expression(version: FeatureVersion) -> None:
+    version.definitions.add(make_definition("mood", "derived"))
+
+
+def with_an_unknown_name(version: FeatureVersion) -> None:
+    version.definitions.add(make_definition("mood", "derived", expression="recency_scor * 2"))
+
+
+def with_what_does_not_parse(version: FeatureVersion) -> None:
+    version.definitions.add(make_definition("mood", "derived", expression="recency_score *"))
+
+
+def with_a_cycle(version: FeatureVersion) -> None:
+    version.definitions.add(
+        make_definition("one", "derived", expression="two + 1"), make_definition("two", "derived", expression="one + 1")
+    )
+
+
+def with_a_draft_as_input(version: FeatureVersion) -> None:
+    make_version("behavioral")
+    drafts.set_inputs(version.pk, {"behavioral": "2.0"}, by=None, reason="Try")
+
+
+def without_an_input(version: FeatureVersion) -> None:
+    drafts.set_inputs(version.pk, {"customer": "1.0"}, by=None, reason="Try")
+
+
+@pytest.mark.parametrize(
+    ("feature_type", "spoil", "sentence"),
+    [
+        ("behavioral", empty, "has no feature yet"),
+        ("customer", empty, "has no feature yet"),
+        ("behavioral", of_no_kind, "Nothing computes mood"),
+        ("derived", without_expression, "mood has no expression"),
+        ("derived", with_an_unknown_name, "Did you mean recency_score?"),
+        ("derived", with_what_does_not_parse, "This is no expression"),
+        ("derived", with_a_cycle, "A feature can't use itself: one → two → one|two → one → two"),
+        ("derived", with_a_draft_as_input, "input behavioral:2.0 can't be read"),
+        ("derived", without_an_input, "rfm_score uses"),
+    ],
+)
+def test_what_cannot_be_computed_stays_a_draft(
+    db: None, feature_type: str, spoil: Callable[[FeatureVersion], None], sentence: str
+) -> None:
+    version = make_version(feature_type)
+    spoil(version)
+    with pytest.raises(InvalidError, match=sentence):
+        lifecycle.put_into_shadow(version.pk, by=None, reason="Try")
+    assert state_of(version) == "draft"
+    assert not Run.objects.exists()
+    assert not WeightSet.objects.filter(version=version).exists()
+
+
+def test_a_derived_version_may_be_computed_from_one_in_shadow(db: None) -> None:
+    make_version("behavioral", state="shadow", **LOGINS)
+    version = make_version("derived", mood={"expression": "clamp(logins_7d / 7, 0, 1)"})
+    drafts.set_inputs(version.pk, {"behavioral": "2.0"}, by=None, reason="It has logins_7d")
+    lifecycle.put_into_shadow(version.pk, by=None, reason="Try")
+    assert state_of(version) == "shadow"
+
+
+# --- Live -----------------------------------------------------------------------------------------------------------
+
+
+def test_readers_are_switched_at_one_moment_ahead(db: None, django_capture_on_commit_callbacks: Any) -> None:
+    first, version = live("behavioral"), make_version("behavioral", state="shadow")
+    before = datetime.now(UTC)
+    with django_capture_on_commit_callbacks(execute=True):
+        lifecycle.go_live(version.pk, by=None, reason="Go")
+    version.refresh_from_db()
+    assert version.live_from is not None
+    assert before + SWITCH_AFTER - timedelta(seconds=1) < version.live_from < datetime.now(UTC) + SWITCH_AFTER
+    assert (state_of(first), state_of(version)) == ("deprecated", "live")
+    known = registry.get()
+    assert known.live["behavioral"] == "1.0"
+    assert known.seconds_to_switch == pytest.approx(10, abs=5)
+    assert set(Renewal.objects.values_list("due_at", flat=True)) == {version.live_from}
+
+
+def test_going_live_changes_nothing_of_what_another_version_is_computed_from(db: None) -> None:
+    make_version("behavioral", state="live")
+    assert live("derived").inputs["behavioral"] == "1.0"
+    assert live("derived").state == "live"
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"state": "running", "done": 1_200, "total": 5_000}, "1,200 of 5,000 customers are done"),
+        ({"state": "failed", "error": "The disk is full."}, "failed: The disk is full. Compute them again"),
+    ],
+)
+def test_a_version_does_not_go_live_before_everybody_has_its_values(
+    db: None, changes: dict[str, Any], sentence: str
+) -> None:
+    version = make_version("behavioral", state="shadow")
+    version.runs.update(**changes)
+    with pytest.raises(ConflictError, match=sentence):
+        lifecycle.go_live(version.pk, by=None, reason="Go")
+    assert state_of(version) == "shadow"
+
+
+def test_a_computation_that_failed_is_done_again(woken: list[tuple[str, int]], ann: User) -> None:
+    version = make_version("behavioral", state="shadow")
+    version.runs.update(state="failed", error="The disk is full.")
+    run = lifecycle.compute_again(version.pk, by=ann, reason="There is space now")
+    assert (run.version, run.state) == (version, Run.State.RUNNING)
+    assert steps_of(version)[-1] == ("shadow", "ann", "Computing everybody again. There is space now")
+    with pytest.raises(ConflictError, match="are being computed"):
+        lifecycle.compute_again(version.pk, by=ann, reason="Once more")
+
+
+def test_what_clients_write_is_not_computed_again(db: None) -> None:
+    with pytest.raises(ConflictError, match="Clients write"):
+        lifecycle.compute_again(live("customer").pk, by=None, reason="Try")
+
+
+def test_the_database_has_one_live_version_a_type_and_it_is_dated(db: None) -> None:
+    version = make_version("behavioral", state="shadow")
+    with pytest.raises(IntegrityError, match="version_one_live"), transaction.atomic():
+        FeatureVersion.objects.filter(pk=version.pk).update(state="live", live_from=ago())
+    with pytest.raises(IntegrityError, match="version_that_went_live_is_dated"), transaction.atomic():
+        FeatureVersion.objects.filter(feature_type="behavioral").update(live_from=None)
+
+
+def test_the_database_computes_a_version_once_at_a_time(db: None) -> None:
+    version = make_version("behavioral", state="shadow")
+    Run.objects.create(kind="recompute", version=version)
+    with pytest.raises(IntegrityError, match="run_one_of_a_version_at_a_time"), transaction.atomic():
+        Run.objects.create(kind="recompute", version=version)
+
+
+# --- Out of use -----------------------------------------------------------------------------------------------------
+
+
+def test_a_version_that_another_is_computed_from_is_not_retired(db: None) -> None:
+    version = make_version("behavioral", state="live")
+    with pytest.raises(ConflictError, match=r"derived:1\.0 is computed from behavioral:1\.0: retire"):
+        lifecycle.retire(FeatureVersion.objects.get(feature_type="behavioral", number="1.0").pk, by=None, reason="Old")
+    assert state_of(version) == "live"
+
+
+def test_an_input_that_no_expression_uses_holds_nobody(db: None) -> None:
+    first = live("customer")
+    make_version("customer", state="live")
+    assert live("derived").inputs["customer"] == "1.0"
+    lifecycle.retire(first.pk, by=None, reason="Old")
+    assert state_of(first) == "retired"
+
+
+def test_a_version_is_not_retired_before_readers_are_switched_from_it(db: None) -> None:
+    first, version = live("customer"), make_version("customer", state="shadow")
+    lifecycle.go_live(version.pk, by=None, reason="Go")
+    with pytest.raises(ConflictError, match=r"switched to customer:2.0 at \d\d:\d\d:\d\d UTC"):
+        lifecycle.retire(first.pk, by=None, reason="Old")
+    assert state_of(first) == "deprecated"
+
+
+def test_who_read_a_version_lately_is_asked_about_before_it_is_retired(db: None) -> None:
+    version = make_version("customer", state="deprecated")
+    read_by("checkout", version, days=1)
+    read_by("search", version, days=6.9)
+    read_by("gone", version, days=8)
+    with pytest.raises(lifecycle.StillReadError, match=r"by checkout at \d{4}-.* UTC, search at ") as caught:
+        lifecycle.retire(version.pk, by=None, reason="Old")
+    assert (caught.value.code, [read.api_key.name for read in caught.value.reads]) == (
+        "still_read",
+        ["checkout", "search"],
+    )
+    assert state_of(version) == "deprecated"
+    lifecycle.retire(version.pk, by=None, reason="They know", confirmed=True)
+    assert state_of(version) == "retired"
+
+
+def test_of_many_readers_some_are_named(db: None) -> None:
+    version = make_version("customer", state="shadow")
+    for number in range(8):
+        read_by(f"key-{number}", version, days=1)
+    with pytest.raises(lifecycle.StillReadError, match="and 3 more"):
+        lifecycle.retire(version.pk, by=None, reason="Old")
+
+
+def test_a_retired_version_is_not_read(db: None, django_capture_on_commit_callbacks: Any) -> None:
+    version = make_version("customer", state="shadow")
+    registry.get()
+    with django_capture_on_commit_callbacks(execute=True):
+        lifecycle.retire(version.pk, by=None, reason="A mistake")
+    assert ("customer", "2.0") not in registry.get().views
+    assert ":customer:2.0" in registry.get().suffixes
+
+
+# --- At once --------------------------------------------------------------------------------------------------------
+
+
+def attempt(step: Callable[..., object], version: FeatureVersion) -> Callable[[], str]:
+    def run() -> str:
+        try:
+            step(version.pk, by=None, reason="Go")
+        except FeatureHubError as error:
+            return error.code
+        return "done"
+
+    return run
+
+
+def test_of_two_steps_at_once_one_is_taken(committed: None) -> None:
+    drafted = make_version("customer")
+    for step in (lifecycle.put_into_shadow, lifecycle.go_live):
+        assert sorted(at_once(attempt(step, drafted), attempt(step, drafted))) == ["conflict", "done"]
+    assert state_of(drafted) == "live"
+    assert [step.state for step in drafted.steps.all()] == ["draft", "shadow", "live"]
+
+
+def test_an_addition_and_a_step_at_once_wait_for_each_other(committed: None) -> None:
+    version = make_version("behavioral")
+    made = make_definition("logins_7d", "behavioral")
+
+    def add(version_id: int, *, by: None, reason: str) -> None:
+        drafts.add_definitions(version_id, [made], by=by)
+
+    added, stepped = at_once(attempt(add, version), attempt(lifecycle.put_into_shadow, version))
+    assert stepped == "done"
+    assert (added == "done") == version.definitions.filter(pk=made.pk).exists()
