@@ -43,8 +43,9 @@ local function is_newer(held, new)
   if string.sub(held, 39) == string.sub(new, 39) then
     local row_held, row_new = string.sub(held, 19), string.sub(new, 19)
     if row_held ~= row_new then return row_held < row_new end
+    return held < new
   end
-  return held < new
+  return string.sub(held, 1, 17) <= string.sub(new, 1, 17)
 end
 local published = 0
 for i, key in ipairs(KEYS) do

@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from featurehub.embedded.local import local_environment
 from featurehub.embedded.server import EmbeddedServerError
@@ -27,6 +28,8 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
         stack.enter_context(local_environment())
     except EmbeddedServerError as error:
         raise pytest.UsageError(str(error)) from error
+    # A run that was killed left something; nobody else uses this server.
+    Redis.from_url(os.environ["REDIS_URL"]).flushall()
 
 
 @contextmanager
