@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 from django.db.models.functions import Now
 
 from events.event_types import EVENT_TYPES, PURCHASE
@@ -18,8 +18,9 @@ from features import history, refresh
 from features.demo.behaviour import EVENT_ID_PREFIX, events_of
 from features.demo.purchases import purchases_by_customer
 from features.history import Latest
-from features.models import FeatureType
+from features.models import CustomerFeature, FeatureType
 from features.registry import registry
+from features.store import batched
 
 WEEKS_OF_HISTORY = 8
 EVENTS_PER_BATCH = 10_000
@@ -58,11 +59,37 @@ def store(events: Sequence[NewEvent], *, progress: Progress = lambda done: None)
             progress(len(batch))
 
 
-def compute_history(*, now: datetime, progress: Progress = lambda done: None) -> None:
-    """Computes the recent customers as of the last weeks, the oldest first. `progress` is told of customers × weeks."""
-    ids = recent_customer_ids(now=now)
-    for weeks in range(WEEKS_OF_HISTORY, 0, -1):
-        refresh.recompute(customer_ids=ids, as_of=now - timedelta(weeks=weeks), progress=progress)
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Customers, and a moment that they are to be computed as of: one transaction's work."""
+
+    as_of: datetime
+    customer_ids: Sequence[str]
+
+
+def history_left() -> list[Part]:
+    """What of the last weeks' history is not computed yet, the oldest week first: nothing after a complete load.
+
+    A part is computed in one transaction, so it is there where any row of its moment is.
+    """
+    end = end_of_history()
+    if end is None:
+        return []
+    customers = list(batched(recent_customer_ids(until=end), refresh.CUSTOMERS_PER_CHUNK))
+    weeks = [end - timedelta(weeks=number) for number in range(WEEKS_OF_HISTORY, 0, -1)]
+    parts = [Part(as_of=week, customer_ids=ids) for week in weeks for ids in customers]
+    return [part for part in parts if not is_computed(part)]
+
+
+def is_computed(part: Part) -> bool:
+    rows = CustomerFeature.objects.filter(feature_type=FeatureType.BEHAVIORAL, timestamp=part.as_of)
+    return rows.filter(customer_id__in=part.customer_ids).exists()
+
+
+def compute_history(parts: Sequence[Part], *, progress: Progress = lambda done: None) -> None:
+    """Computes what `history_left` has found. `progress` is told of customers × weeks."""
+    for part in parts:
+        refresh.recompute(customer_ids=part.customer_ids, as_of=part.as_of, progress=progress)
 
 
 def due_marks() -> int:
@@ -88,9 +115,16 @@ def customer_ids() -> list[str]:
     return list(demo_events().values_list("customer_id", flat=True).distinct().order_by("customer_id"))
 
 
-def recent_customer_ids(*, now: datetime) -> list[str]:
-    """Those of them whose values differed from zero in one of the weeks that `compute_history` looks back on."""
-    since = now - timedelta(weeks=WEEKS_OF_HISTORY, days=settings.WINDOW_DAYS)
+def end_of_history() -> datetime | None:
+    """The beginning of the last day of the log, from which the weeks are counted back: the same in every call, so
+    that a load which was interrupted goes on. None where nothing is stored."""
+    last: datetime | None = demo_events().aggregate(last=Max("timestamp"))["last"]
+    return None if last is None else last.replace(hour=0, minute=0, second=0, microsecond=0)
+
+
+def recent_customer_ids(*, until: datetime) -> list[str]:
+    """Those of them whose values differed from zero in one of the weeks before `until`."""
+    since = until - timedelta(weeks=WEEKS_OF_HISTORY, days=settings.WINDOW_DAYS)
     recent = demo_events().filter(timestamp__gte=since)
     return list(recent.values_list("customer_id", flat=True).distinct().order_by("customer_id"))
 

@@ -1,6 +1,7 @@
 """The demo data: a real log, shifted to now, and what is generated around it."""
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from itertools import chain
@@ -14,8 +15,9 @@ from pytest_django import Settings
 from events.event_types import EVENT_TYPES
 from events.models import DirtyCustomer, Event
 from events.validation import NewEvent, check_all
+from features import refresh
 from features.demo.behaviour import events_of
-from features.demo.loading import WEEKS_OF_HISTORY, generate, summarise
+from features.demo.loading import WEEKS_OF_HISTORY, generate, history_left, summarise
 from features.demo.purchases import LOG, purchases_by_customer
 from features.models import Customer, CustomerFeature
 from tests.factories import cached, make_event, rows_of, store_events
@@ -123,6 +125,39 @@ def test_the_first_start_ends_with_a_store_that_has_something_to_show(
     call_command("load_demo", stdout=again)
     assert "loaded already" in again.getvalue()
     assert (Event.objects.count(), CustomerFeature.objects.count()) == (events, rows)
+
+
+class Killed(BaseException):
+    """What a SIGKILL looks like from inside: nothing after it runs."""
+
+
+def test_a_first_start_that_was_killed_goes_on_where_it_was(
+    db: None, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.LOCAL_DIR = tmp_path
+    computed: list[tuple[datetime, str]] = []
+    recompute = refresh.recompute
+
+    def recompute_and_die_once(*, customer_ids: Sequence[str], as_of: datetime, progress: refresh.Progress) -> None:
+        recompute(customer_ids=customer_ids, as_of=as_of, progress=progress)
+        computed.append((as_of, customer_ids[0]))
+        if len(computed) == 5:
+            raise Killed
+
+    monkeypatch.setattr(refresh, "recompute", recompute_and_die_once)
+    with pytest.raises(Killed):
+        call_command("bootstrap", stdout=StringIO())
+    events = Event.objects.count()
+    call_command("bootstrap", stdout=StringIO())
+
+    assert Event.objects.count() == events
+    assert computed == sorted(set(computed))
+    assert len({moment for moment, _ in computed}) == WEEKS_OF_HISTORY
+    assert history_left() == []
+    loaded = summarise()
+    assert loaded is not None
+    assert WEEKS_OF_HISTORY / 2 < len(rows_of(loaded.example_id)) <= WEEKS_OF_HISTORY + 1
+    assert Customer.objects.filter(computed_at__isnull=False).count() == loaded.customers
 
 
 def test_nothing_of_the_demo_data_is_there_among_other_events(db: None) -> None:

@@ -15,14 +15,12 @@ class Command(BaseCommand):
     help = "Loads the demo data: real purchases of the CDNOW log with generated visits around them. Twice is once."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        now = datetime.now(UTC)
-        is_first = not loading.is_loaded()
-        if is_first:
-            self.store_events(now)
+        if loading.is_loaded():
+            self.stdout.write("The demo data is loaded already: no event is added.")
         else:
-            self.stdout.write("The demo data is loaded already: nothing is added.")
+            self.store_events(datetime.now(UTC))
         try:
-            self.compute(now, with_history=is_first)
+            self.compute()
         except store.AWAY as error:
             raise CommandError(f"Redis is away ({error}). Workers go on with the rest when it is back.") from None
         self.describe()
@@ -38,11 +36,12 @@ class Command(BaseCommand):
         with progress_bar(total=len(events), unit="events", description="Storing") as bar:
             loading.store(events, progress=bar.update)
 
-    def compute(self, now: datetime, *, with_history: bool) -> None:
-        if with_history:
-            total = len(loading.recent_customer_ids(now=now)) * loading.WEEKS_OF_HISTORY
+    def compute(self) -> None:
+        """What is not computed yet: all of it, or what an earlier call had left when it was interrupted."""
+        if parts := loading.history_left():
+            total = sum(len(part.customer_ids) for part in parts)
             with progress_bar(total=total, unit="customers", description="Computing the last weeks") as bar:
-                loading.compute_history(now=now, progress=bar.update)
+                loading.compute_history(parts, progress=bar.update)
         with progress_bar(total=loading.due_marks(), unit="customers", description="Computing today") as bar:
             loading.compute_now(progress=bar.update)
 
