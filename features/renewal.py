@@ -28,7 +28,7 @@ from features.store import Moved
 
 BUCKETS_PER_CLAIM = 4
 CUSTOMERS_PER_CHUNK = 2_000
-# How long a claimed bucket is left to its claimer, at most a quarter of the TTL.
+# At most: a quarter of the TTL where that is less.
 LEASE = timedelta(seconds=60)
 
 CLAIM = """
@@ -81,18 +81,24 @@ def renew(*, limit: int = BUCKETS_PER_CLAIM) -> int:
     for chunk in store.batched(renewable(buckets, as_of=as_of), CUSTOMERS_PER_CHUNK):
         renew_chunk(chunk, as_of=as_of)
         runs.advance(run, by=len(chunk))
-    claimed = Renewal.objects.filter(bucket__in=buckets, renewed_at=as_of)
+    # Unless somebody has wanted them renewed again meanwhile, as a version does that goes live.
+    claimed = Renewal.objects.filter(bucket__in=buckets, renewed_at=as_of, due_at=as_of + lease())
     claimed.update(due_at=as_of + timedelta(seconds=settings.FEATURE_TTL / 2))
     return len(buckets)
 
 
 def claim(limit: int) -> tuple[list[int], datetime | None]:
     """Buckets that nobody else renews for the time of the lease, and the moment they are renewed for; None: none."""
-    parameters: dict[str, Any] = {"limit": limit, "lease": min(LEASE, timedelta(seconds=settings.FEATURE_TTL / 4))}
+    parameters: dict[str, Any] = {"limit": limit, "lease": lease()}
     with connection.cursor() as cursor:
         cursor.execute(CLAIM, parameters)
         rows = cursor.fetchall()
     return [bucket for bucket, _ in rows], rows[0][1] if rows else None
+
+
+def lease() -> timedelta:
+    """How long a claimed bucket is left to its claimer."""
+    return min(LEASE, timedelta(seconds=settings.FEATURE_TTL / 4))
 
 
 def begin_run(claimed: Sequence[int]) -> Run | None:

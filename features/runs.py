@@ -55,13 +55,14 @@ def catch_up() -> list[Run]:
     """The run that re-scores under the last activated weights, opened again where it has left customers behind.
 
     Those are new customers whose first computation began before an activation and was committed after its run had
-    looked for them. None where nobody is left, or where a run is still at it.
+    looked for them. None where nobody is left, or where a run is still at it: a recomputation takes these weights too.
     """
     with transaction.atomic():
         activated = WeightSet.objects.filter(activated_at__isnull=False).order_by("activated_at", "pk")
         last = activated.select_for_update(of=("self",)).last()
         rescores = Run.objects.filter(kind=Run.Kind.RESCORE)
-        if last is None or rescores.filter(state=Run.State.RUNNING).exists():
+        at_it = Run.objects.filter(kind__in=(Run.Kind.RESCORE, Run.Kind.RECOMPUTE), state=Run.State.RUNNING)
+        if last is None or at_it.exists():
             return []
         left = Customer.objects.filter(weight_set__in=activated_before(last)).count()
         if not left:

@@ -80,7 +80,7 @@ def make_customer(customer_id: str = "c1", *, events: list[dict[str, Any]] | Non
 
 
 def make_weight_set(*, weights: dict[str, tuple[float, float]] | None = None, **fields: Any) -> WeightSet:
-    """A draft for behavioral 1.0, or the version given, with its active numbers, some replaced: type → (weight, norm)."""
+    """A draft for behavioral 1.0, or the version given, with its active numbers, some replaced: type → (weight, norm)"""
     active = active_set(fields["version"].number if "version" in fields else "1.0")
     draft = WeightSet.objects.create(
         **{"version": active.version, "name": "Draft", "reason": "A test", "monetary_norm": 1000.0, **fields}

@@ -1,6 +1,6 @@
 """The life of a version: which steps there are, what each one does, and what the database refuses."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,14 +10,14 @@ from django.db import IntegrityError, transaction
 
 from featurehub.access.models import ApiKey, create_api_key
 from featurehub.errors import ConflictError, FeatureHubError, InvalidError, UnknownError
-from features import recomputation
+from features import recomputation, renewal, runs
 from features.models import FeatureVersion, FeatureVersionStep, Renewal, Run, VersionRead, WeightSet
 from features.registry import SWITCH_AFTER, registry
 from features.versions import drafts, lifecycle
 from features.weights import active_set, as_weights
 from features.weights import lifecycle as weights_lifecycle
 from tests.at_once import at_once
-from tests.factories import ago, make_definition, make_version, make_weight_set
+from tests.factories import ago, make_customer, make_definition, make_version, make_weight_set, rows_of
 
 LOGINS: dict[str, dict[str, Any]] = {"logins_7d": {"event_type": "login", "window_days": 7}}
 
@@ -273,6 +273,21 @@ def test_readers_are_switched_at_one_moment_ahead(db: None, django_capture_on_co
     assert set(Renewal.objects.values_list("due_at", flat=True)) == {version.live_from}
 
 
+def test_what_is_being_renewed_when_a_version_goes_live_is_renewed_again_after(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = make_version("behavioral", state="shadow")
+
+    def go_live_meanwhile(buckets: list[int], **_: Any) -> Iterator[Any]:
+        lifecycle.go_live(version.pk, by=None, reason="Go")
+        yield from ()
+
+    monkeypatch.setattr(renewal, "renewable", go_live_meanwhile)
+    assert renewal.renew() == renewal.BUCKETS_PER_CLAIM
+    version.refresh_from_db()
+    assert set(Renewal.objects.values_list("due_at", flat=True)) == {version.live_from}
+
+
 def test_going_live_changes_nothing_of_what_another_version_is_computed_from(db: None) -> None:
     make_version("behavioral", state="live")
     assert live("derived").inputs["behavioral"] == "1.0"
@@ -304,6 +319,21 @@ def test_a_computation_that_failed_is_done_again(woken: list[tuple[str, int]], a
     assert steps_of(version)[-1] == ("shadow", "ann", "Computing everybody again. There is space now")
     with pytest.raises(ConflictError, match="are being computed"):
         lifecycle.compute_again(version.pk, by=ann, reason="Once more")
+
+
+def test_new_weights_that_are_handed_on_start_no_re_scoring_while_everybody_is_computed(db: None) -> None:
+    make_customer("c1", login=1)
+    version = make_version("behavioral")
+    run = lifecycle.put_into_shadow(version.pk, by=None, reason="Compare")
+    assert run is not None
+    assert runs.catch_up() == []
+    while recomputation.load_chunk(run):
+        pass
+    run.refresh_from_db()
+    assert (run.state, run.done) == (Run.State.DONE, 1)
+    assert runs.catch_up() == []
+    assert [row.version for row in rows_of("c1")] == ["1.0", "2.0"]
+    lifecycle.go_live(version.pk, by=None, reason="Go")
 
 
 def test_what_clients_write_is_not_computed_again(db: None) -> None:
