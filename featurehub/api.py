@@ -54,6 +54,11 @@ class ApiView(APIView):
     renderer_classes = (JSONRenderer,)
     parser_classes = (JSONParser,)
 
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        """Without the reference to a method that Django's keeps: it makes a cycle, which costs a garbage collection."""
+        self.request = request  # type: ignore[assignment]
+        self.args, self.kwargs = args, kwargs
+
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         method = "GET" if request.method == "HEAD" else str(request.method)
         try:

@@ -1,49 +1,32 @@
-"""Django's middleware for pages, which requests to the API pass by: they have no session, cookie, form or frame.
+"""Requests to the API pass by Django's middleware for pages, which cost a read more than Redis does (decision 5).
 
-What it did cost a read more than Redis does (decision 5). Host names are checked where an answer depends on one.
+The API has no session, cookie, form or frame. Host names are checked where an answer depends on one.
 """
 
-from typing import Any
+from collections.abc import Callable
 
-from django.contrib.auth import middleware as auth
-from django.contrib.messages import middleware as messages
-from django.contrib.sessions import middleware as sessions
+from django.conf import settings
 from django.http import HttpRequest
-from django.middleware import clickjacking, common, csrf
+from django.http.response import HttpResponseBase
+from django.middleware.security import SecurityMiddleware
 
-API = "/api/v1/"
+from featurehub.handler import API
+from featurehub.urls import api
 
 
-class PagesOnly:
-    """Before a middleware class: leaves requests to the API as they are."""
+class ApiMiddleware:
+    """Calls the view of the API itself. What leads nowhere, or must come by HTTPS, goes on to Django's middleware."""
 
-    get_response: Any
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+        self.security = SecurityMiddleware(get_response)
 
-    def __call__(self, request: HttpRequest) -> Any:
-        if request.path_info.startswith(API):
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if not request.path_info.startswith(API) or (settings.SECURE_SSL_REDIRECT and not request.is_secure()):
             return self.get_response(request)
-        return super().__call__(request)  # type: ignore[misc]
-
-
-class SessionMiddleware(PagesOnly, sessions.SessionMiddleware):
-    pass
-
-
-class CommonMiddleware(PagesOnly, common.CommonMiddleware):
-    pass
-
-
-class CsrfViewMiddleware(PagesOnly, csrf.CsrfViewMiddleware):
-    pass
-
-
-class AuthenticationMiddleware(PagesOnly, auth.AuthenticationMiddleware):
-    pass
-
-
-class MessageMiddleware(PagesOnly, messages.MessageMiddleware):
-    pass
-
-
-class XFrameOptionsMiddleware(PagesOnly, clickjacking.XFrameOptionsMiddleware):
-    pass
+        path = request.path_info.removeprefix(API)
+        for pattern in api:
+            if match := pattern.resolve(path):
+                request.resolver_match = match
+                return self.security.process_response(request, match.func(request, *match.args, **match.kwargs))
+        return self.get_response(request)

@@ -1,0 +1,78 @@
+"""The short way of requests to the API gives the answers of the long one."""
+
+import io
+from typing import Any
+
+import pytest
+from django.core.handlers.wsgi import WSGIHandler
+from django.db import connection
+from django.test import RequestFactory, override_settings
+
+from featurehub.access.models import Scope
+from featurehub.handler import Handler
+from tests.api_client import ApiClient
+from tests.factories import make_client, make_customer, url_of
+
+
+def ask(handler: WSGIHandler, method: str, url: str, *, client: ApiClient, body: bytes = b"") -> tuple[Any, ...]:
+    """Status, headers and body as a WSGI server gets them."""
+    path, _, query = url.partition("?")
+    started: list[Any] = []
+    environ = {
+        **RequestFactory()._base_environ(),
+        **client.defaults,
+        "REQUEST_METHOD": method,
+        "PATH_INFO": path,
+        "QUERY_STRING": query,
+        "CONTENT_LENGTH": str(len(body)),
+        "wsgi.input": io.BytesIO(body),
+    }
+    answer = handler(environ, lambda status, headers: started.extend((status, sorted(headers))))
+    return (*started, b"".join(answer))
+
+
+@pytest.mark.parametrize(
+    ("method", "url"),
+    [
+        ("GET", url_of("c1", "vector/")),
+        ("GET", url_of("c1") + "?names=page_views_30d,foo&version=behavioral:1.0"),
+        ("GET", url_of("c1") + "?names=gr%C3%BC%C3%9Fe"),
+        ("GET", url_of("nobody", "history/")),
+        ("GET", url_of("c1") + "?names="),
+        ("PUT", url_of("c1")),
+        ("POST", "/api/v1/features/batch/"),
+        ("GET", "/api/v1/nowhere/"),
+        ("GET", "/healthz"),
+    ],
+)
+def test_the_handler_answers_as_djangos_own(db: None, method: str, url: str) -> None:
+    make_customer("c1", page_view=3)
+    client = make_client(Scope.READ, Scope.WRITE)
+    client.get(url_of("c1", "vector/"))
+    short, long = (without_age(ask(made, method, url, client=client)) for made in (Handler(), WSGIHandler()))
+    assert short == long
+
+
+def without_age(answer: tuple[Any, ...]) -> tuple[Any, ...]:
+    *head, body = answer
+    return (*head, body.partition(b'"age_seconds"')[0])
+
+
+def test_answers_of_the_api_have_the_security_headers(api: ApiClient) -> None:
+    headers = api.get(url_of("c1"), secure=True).headers
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    with override_settings(SECURE_HSTS_SECONDS=60):
+        assert make_client().get(url_of("c1"), secure=True).headers["Strict-Transport-Security"] == "max-age=60"
+
+
+def test_the_api_is_read_over_https_only_where_that_is_asked_for(api: ApiClient) -> None:
+    with override_settings(SECURE_SSL_REDIRECT=True):
+        assert api.get(url_of("c1")).headers["Location"] == f"https://testserver{url_of('c1')}"
+        assert api.get(url_of("c1"), secure=True).status_code == 200
+
+
+@pytest.mark.usefixtures("committed")
+def test_no_request_leaves_its_database_connection_open() -> None:
+    client = make_client()
+    status, _, _ = ask(Handler(), "GET", "/api/v1/weights/", client=client)
+    assert (status, connection.connection) == ("200 OK", None)
