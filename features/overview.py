@@ -6,11 +6,15 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Coalesce
+from django.utils import timezone
 
 from events.models import DirtyCustomer, Event
 from featurehub.counting import RowCount, rows_in
+from featurehub.snapshot import Snapshot
 from features.models import Customer, Renewal, Run
 from features.renewal import seconds_since_renewal
+
+RENEWAL_AGE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +40,17 @@ def backlog(*, now: datetime) -> Backlog:
     due = DirtyCustomer.objects.filter(due_at__lte=now)
     oldest = due.order_by("due_at").values_list("due_at", flat=True).first()
     return Backlog(due=rows_in(due), oldest_seconds=(now - oldest).total_seconds() if oldest else 0.0)
+
+
+# For a word on every page of the admin, which should cost none of them a query.
+renewal_age = Snapshot(lambda: seconds_since_renewal(now=timezone.now()), seconds=RENEWAL_AGE_SECONDS)
+
+
+def seconds_behind() -> float | None:
+    """The age of the oldest renewal where that is beyond the TTL, so that Redis has lost customers that it should hold;
+    None where the refresh keeps up. At most RENEWAL_AGE_SECONDS old."""
+    seconds = renewal_age.get()
+    return seconds if seconds > settings.FEATURE_TTL else None
 
 
 def freshness(*, now: datetime) -> Freshness:

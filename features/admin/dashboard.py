@@ -114,13 +114,14 @@ def freshness_tile(now: datetime) -> Tile:
         number, tone = f"{fresh.behind} behind", "warning"
         note = f"last computed more than {ttl} ago, so Redis has dropped them"
     else:
-        number, tone = ago(fresh.oldest, now), "good"
-        note = f"the least recently computed active customer; Redis keeps values for {ttl}"
+        number = ago(fresh.oldest, now)
+        tone = "good" if (now - fresh.oldest).total_seconds() <= settings.FEATURE_TTL else "warning"
+        note = f"the least recently renewed active customer; Redis keeps values for {ttl}"
     return Tile(
         name="Freshness",
         number=number,
         note=note,
-        url=f"{reverse('admin:features_customer_changelist')}?activity={'behind' if tone == 'warning' else 'active'}",
+        url=f"{reverse('admin:features_customer_changelist')}?activity={'behind' if fresh.behind.number else 'active'}",
         tone=tone,
     )
 
