@@ -102,13 +102,20 @@ class Activity:
         return cls.from_columns(customer_ids, {name: [record[name] for record in records] for name in names})
 
     @classmethod
-    def from_columns(cls, customer_ids: list[str], columns: Mapping[str, Sequence[float]]) -> Self:
+    def from_columns(
+        cls,
+        customer_ids: list[str],
+        columns: Mapping[str, Sequence[float]],
+        *,
+        windowed: Mapping[str, Windowed] | None = None,
+    ) -> Self:
         """Columns from sequences by name, such as rows of a database, transposed."""
         others: dict[str, Any] = {name: np.array(columns[name], dtype=np.int64) for name in cls.COLUMNS}
         return cls(
             customer_ids=customer_ids,
             counts={name: np.array(columns[name], dtype=np.int64) for name in EVENT_TYPES},
             purchase_amount=np.array(columns["purchase_amount"], dtype=np.float64),
+            windowed=windowed or {},
             **others,
         )
 

@@ -20,6 +20,7 @@ from features.engines.activity_sql import COLUMNS
 from features.formulas import Activity
 from features.models import Customer, Run
 from features.publishing import publish
+from features.registry import registry
 
 RECOMPUTE_TASK = "features.recompute"
 # Of the table of activity: about 5,000 customers.
@@ -32,9 +33,11 @@ select %(run_id)s, number
 from generate_series(0, (pg_relation_size(%(table)s) / current_setting('block_size')::int - 1) / %(pages)s) number
 where pg_relation_size(%(table)s) > 0
 """
-READ_CHUNK = "select customer_id, {columns} from {table} where ctid >= %(first)s::tid and ctid < %(last)s::tid"
+READ_CHUNK = (
+    "select customer_id, {columns}, windowed from {table} where ctid >= %(first)s::tid and ctid < %(last)s::tid"
+)
 
-# Fills the table, as `postgres.aggregate_into` does: (table, as_of=…, window_days=…).
+# Fills the table, as `postgres.aggregate_into` does: (table, as_of=…, window_days=…, features=…).
 Engine = Callable[..., None]
 
 
@@ -48,7 +51,8 @@ def begin(*, engine: Engine = postgres.aggregate_into, as_of: datetime | None = 
     run = Run.objects.create(kind=Run.Kind.RECOMPUTE, as_of=moment, total=Customer.objects.count())
     with runs.failing(run), transaction.atomic():
         Run.objects.select_for_update().get(pk=run.pk)
-        engine(table_of(run), as_of=moment, window_days=settings.WINDOW_DAYS)
+        features = registry.get(younger_than=0).windowed
+        engine(table_of(run), as_of=moment, window_days=settings.WINDOW_DAYS, features=features)
         make_chunks(run)
         transaction.on_commit(partial(start_loading, run.pk))
     run.refresh_from_db()
@@ -65,7 +69,9 @@ def aggregate(run: Run) -> None:
         held = Run.objects.select_for_update().get(pk=run.pk)
         if held.as_of is None:
             held.as_of = database_now()
-            postgres.aggregate_into(table_of(run), as_of=held.as_of, window_days=settings.WINDOW_DAYS)
+            features = registry.get(younger_than=0).windowed
+            window_days = settings.WINDOW_DAYS
+            postgres.aggregate_into(table_of(run), as_of=held.as_of, window_days=window_days, features=features)
             make_chunks(run)
             Run.objects.filter(pk=run.pk).update(as_of=held.as_of, updated_at=Now())
     run.as_of = held.as_of

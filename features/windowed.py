@@ -1,6 +1,16 @@
 """Windowed features: what operators define without a deploy, and every engine computes in its one pass over the events.
 
-An event matches where as_of − window ≤ timestamp ≤ as_of, of the event type and the category where those are given.
+An event matches where as_of − window_days × 24 h ≤ timestamp ≤ as_of, it is of the event type and the category where
+those are given, and its metadata have a usable value under the metadata key where that is given. `amount` and
+`category` are understood when events come in; of other keys the JSON value counts.
+
+- count: the number of matching events.
+- sum, mean, max, last: of the key's numbers. Of two at the last moment the larger one is the last.
+- distinct: how many different strings and numbers the key has; 1 and 1.0 are one value, "1" and 1 are two.
+
+With a half-life, an event of age a weighs 0.5 ** (a / half_life): a count is the sum of the weights, a sum that of the
+weighted numbers, a mean the weighted mean. Without a matching event every value is 0. Values beyond the largest double
+are the largest double.
 """
 
 from dataclasses import dataclass
@@ -10,14 +20,15 @@ import numpy as np
 from features.formulas import MICROSECONDS_PER_DAY, Floats, Ints
 
 COUNT, SUM, MEAN, MAX, LAST, DISTINCT = "count", "sum", "mean", "max", "last", "distinct"
+# What is weighted must neither overflow nor underflow: numbers are read within these bounds, ages as at most so many
+# half-lives.
+LARGEST_DECAYING, SMALLEST_DECAYING = 1e290, 1e-100
+MOST_HALF_LIVES = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WindowedFeature:
-    """What is computed of the matching events: their number, or something of the metadata key's values.
-
-    With a half-life an event of age a weighs 0.5 ** (a / half_life).
-    """
+    """What is computed of the matching events; None stands for any event type or category, no key, no half-life."""
 
     name: str
     kind: str

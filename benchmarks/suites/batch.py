@@ -140,7 +140,7 @@ def aggregation_row(customers: int) -> Row:
 def floor_aggregation() -> Spent:
     """The same GROUP BY, sent by psql."""
     with connection.cursor() as cursor:
-        statement = cursor.mogrify(postgres.ACTIVITY_OF_ALL, postgres.window(database_now(), window_days=WINDOW_DAYS))
+        statement = cursor.mogrify(postgres.activity_of_all(), postgres.window(database_now(), window_days=WINDOW_DAYS))
     with spent() as cost:
         psql(f"create table {TABLE} as {statement}")
     drop()

@@ -5,9 +5,13 @@ the same numbers. It is written for PostgreSQL and Spark (with `doubleQuotedIden
 dialect fills them in.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
+from features.engines import windowed_sql
+from features.engines.windowed_sql import Bind
 from features.formulas import NEVER, Activity
+from features.windowed import WindowedFeature
 
 COLUMNS = (
     "page_view",
@@ -23,9 +27,9 @@ COLUMNS = (
 # `{wanted}` selects the customers, `{events}` what to read of them: both are SQL, as is what a dialect has.
 ACTIVITY = """
 with recent as {materialized} (
-    select customer_id, event_type, "timestamp", session_id, amount, category
+    select customer_id, event_type, "timestamp", session_id, amount, category{values}
     from {events}
-    where "timestamp" between {oldest} and {as_of} {of_wanted}
+    where "timestamp" between {earliest} and {as_of} {of_wanted}
 ),
 wanted as ({wanted}),
 totals as (
@@ -42,6 +46,7 @@ totals as (
         max("timestamp") filter (where event_type = 'purchase') as last_purchase,
         min("timestamp") as first_event
     from recent
+    where {in_window}
     group by customer_id
 ),
 sessions as (
@@ -49,7 +54,7 @@ sessions as (
     from (
         select customer_id, {length} as length
         from recent
-        where session_id is not null
+        where session_id is not null and {in_window}
         group by customer_id, session_id
     ) session
     group by customer_id
@@ -59,11 +64,11 @@ categories as (
     from (
         select customer_id, count(*) as events
         from recent
-        where category is not null
+        where category is not null and {in_window}
         group by customer_id, category
     ) category
     group by customer_id
-)
+){windowed}
 select wanted.customer_id,
     coalesce(page_view, 0) as page_view, coalesce(email_open, 0) as email_open,
     coalesce(email_click, 0) as email_click, coalesce(form_submit, 0) as form_submit,
@@ -72,15 +77,54 @@ select wanted.customer_id,
     coalesce({last_purchase_us}, {never}) as last_purchase_us,
     coalesce({first_event_us}, {never}) as first_event_us,
     coalesce(sessions, 0) as sessions, coalesce(session_us, 0) as session_us,
-    coalesce(categorised_events, 0) as categorised_events, coalesce(top_category_events, 0) as top_category_events
+    coalesce(categorised_events, 0) as categorised_events, coalesce(top_category_events, 0) as top_category_events,
+    {windowed_or_nothing} as windowed
 from wanted
 left join totals using (customer_id)
 left join sessions using (customer_id)
 left join categories using (customer_id)
+{join_windowed}
 """
+# The windowed features, of the same events; no customer is asked for whom there is none.
+WINDOWED = """,
+windowed as (
+    select customer_id, {aggregates} as windowed
+    from recent
+    group by customer_id
+)"""
 
 
-def activity_sql(dialect: Mapping[str, str], *, wanted: str, of_wanted: str = "") -> str:
-    """The statement in a dialect; its columns are customer_id and COLUMNS."""
+def activity_sql(
+    dialect: Mapping[str, str],
+    *,
+    wanted: str,
+    of_wanted: str = "",
+    features: Sequence[WindowedFeature] = (),
+    bind: Bind,
+) -> str:
+    """The statement in a dialect; its columns are customer_id, COLUMNS and `windowed`, null without features.
+
+    It reads the events from `earliest` on, the base activity those from `oldest` on.
+    """
+    parts = {
+        "in_window": "true",
+        "values": "",
+        "windowed": "",
+        "join_windowed": "",
+        "windowed_or_nothing": f"cast(null as {dialect['text']})",
+    }
+    if features:
+        parts = {
+            "in_window": f'"timestamp" >= {dialect["oldest"]}',
+            "values": windowed_sql.values(features, words=dialect, bind=bind),
+            "windowed": WINDOWED.format(aggregates=windowed_sql.aggregates(features, words=dialect)),
+            "join_windowed": "left join windowed using (customer_id)",
+            "windowed_or_nothing": f"coalesce(windowed, '{windowed_sql.nothing(features)}')",
+        }
     # The smallest bigint can't be written as a literal: its digits are read before the sign.
-    return ACTIVITY.format(wanted=wanted, of_wanted=of_wanted, never=f"({NEVER + 1} - 1)", **dialect)
+    return ACTIVITY.format(wanted=wanted, of_wanted=of_wanted, never=f"({NEVER + 1} - 1)", **parts, **dialect)
+
+
+def earliest(as_of: datetime, *, window_days: int, features: Sequence[WindowedFeature]) -> datetime:
+    """From when on events are read: the widest window."""
+    return as_of - timedelta(days=max(window_days, *(feature.window_days for feature in features), 0))

@@ -2,14 +2,28 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal, localcontext
 from itertools import count
+from typing import Any
+
+import numpy as np
 
 from events.event_types import EVENT_TYPES, PURCHASE
 from events.validation import NewEvent
-from features.formulas import NEVER, Activity, microseconds
-from features.windowed import WindowedFeature
+from features.formulas import NEVER, Activity, Windowed, microseconds
+from features.windowed import (
+    COUNT,
+    DISTINCT,
+    LARGEST_DECAYING,
+    LAST,
+    MAX,
+    MEAN,
+    MOST_HALF_LIVES,
+    SMALLEST_DECAYING,
+    WindowedFeature,
+)
 
 LARGEST = Decimal(repr(1.7976931348623157e308))
 # Holds the sum of any doubles exactly: 309 digits before the point, and 324 + 17 behind it.
@@ -28,8 +42,9 @@ def aggregate(
 
     Duplicates are events with the same event_id and timestamp; an event without an id is no duplicate.
     """
+    counted = distinct(events)
     oldest = as_of - timedelta(days=window_days)
-    window = [event for event in distinct(events) if oldest <= event.timestamp <= as_of]
+    window = [event for event in counted if oldest <= event.timestamp <= as_of]
     purchases = [event for event in window if event.event_type == PURCHASE]
     kinds: Counter[str] = Counter(event.event_type for event in window)
     categories = Counter(event.category for event in window if event.category is not None)
@@ -44,7 +59,8 @@ def aggregate(
         "categorised_events": categories.total(),
         "top_category_events": max(categories.values(), default=0),
     }
-    return Activity.from_records([customer_id], [record])
+    windowed = {feature.name: windowed_columns(feature, counted, as_of=as_of) for feature in features}
+    return replace(Activity.from_records([customer_id], [record]), windowed=windowed)
 
 
 def distinct(events: Iterable[NewEvent]) -> list[NewEvent]:
@@ -70,4 +86,71 @@ def exact_sum(amounts: Iterable[float]) -> float:
     """The sum of the amounts' shortest decimals, rounded once, and at most the largest double."""
     with localcontext(prec=EXACT_DIGITS):
         total = sum((Decimal(repr(amount)) for amount in amounts), Decimal(0))
-        return float(min(total, LARGEST))
+        return float(max(min(total, LARGEST), -LARGEST))
+
+
+# --- Windowed features ------------------------------------------------------------------------------------------------
+def windowed_columns(feature: WindowedFeature, events: Iterable[NewEvent], *, as_of: datetime) -> Windowed:
+    """A windowed feature of one customer."""
+    oldest = as_of - timedelta(days=feature.window_days)
+    usable = [
+        (event.timestamp, value)
+        for event in events
+        if oldest <= event.timestamp <= as_of
+        and feature.event_type in (None, event.event_type)
+        and feature.category in (None, event.category)
+        and (value := value_of(event, feature=feature)) is not None
+    ]
+    moments = [microseconds(moment) for moment, _ in usable]
+    return Windowed(
+        value=np.array([aggregated(feature, usable, as_of=as_of) if usable else 0.0]),
+        first_us=np.array([min(moments, default=NEVER)], dtype=np.int64),
+        last_us=np.array([max(moments, default=NEVER)], dtype=np.int64),
+    )
+
+
+def value_of(event: NewEvent, *, feature: WindowedFeature) -> Any:
+    """What the event brings: a 1 to a count, a number, or to a distinct count a string or number; None: nothing."""
+    key = feature.metadata_key
+    if key is None:
+        return 1
+    value = {"amount": event.amount, "category": event.category}.get(key, (event.metadata or {}).get(key))
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if is_number or (feature.kind == DISTINCT and isinstance(value, str)):
+        return value
+    return None
+
+
+def aggregated(feature: WindowedFeature, usable: Sequence[tuple[datetime, Any]], *, as_of: datetime) -> float:
+    """What becomes of the values, of which there is at least one."""
+    values = [value for _, value in usable]
+    if feature.kind == DISTINCT:
+        return float(len({value if isinstance(value, str) else clamped(value) for value in values}))
+    if feature.kind == LAST:
+        return clamped(max(usable)[1])
+    if feature.kind == MAX:
+        return clamped(max(values))
+    if feature.half_life_days is not None:
+        return decayed_aggregate(feature, usable, as_of=as_of)
+    total = exact_sum(values)
+    return total / len(values) if feature.kind == MEAN else total
+
+
+def decayed_aggregate(feature: WindowedFeature, usable: Sequence[tuple[datetime, Any]], *, as_of: datetime) -> float:
+    assert feature.half_life_days is not None
+    half_life = timedelta(days=1) * feature.half_life_days
+    weights = [0.5 ** min((as_of - moment) / half_life, MOST_HALF_LIVES) for moment, _ in usable]
+    if feature.kind == COUNT:
+        return sum(weights)
+    total = sum(weight * decaying(value) for weight, (_, value) in zip(weights, usable, strict=True))
+    return total / sum(weights) if feature.kind == MEAN else total
+
+
+def decaying(value: float) -> float:
+    """The number, within the bounds in which weighing it neither overflows nor underflows."""
+    return 0.0 if abs(value) < SMALLEST_DECAYING else float(max(min(value, LARGEST_DECAYING), -LARGEST_DECAYING))
+
+
+def clamped(value: float) -> float:
+    """A number as a double; whole numbers may be larger than any."""
+    return float(max(min(value, int(LARGEST)), -int(LARGEST)))

@@ -2,57 +2,108 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
+import numpy as np
+import orjson
 from django.db import connection
 
-from features.engines.activity_sql import COLUMNS, activity_sql
-from features.formulas import Activity
+from features.engines import windowed_sql
+from features.engines.activity_sql import COLUMNS, activity_sql, earliest
+from features.formulas import NEVER, Activity, Windowed
 from features.windowed import WindowedFeature
 
 DIALECT = {
     "events": "events_event",
+    "earliest": "%(earliest)s",
     "oldest": "%(oldest)s",
     "as_of": "%(as_of)s",
     "double": "float8",
+    "text": "text",
     "length": 'max("timestamp") - min("timestamp")',
     "sum_of_lengths": "(extract(epoch from sum(length)) * 1000000)::bigint",
     "last_purchase_us": "(extract(epoch from last_purchase) * 1000000)::bigint",
     "first_event_us": "(extract(epoch from first_event) * 1000000)::bigint",
+    # Of windowed features.
+    "no_number": "null::numeric",
+    "number_of_key": "case jsonb_typeof(metadata -> '{key}') when 'number' then (metadata ->> '{key}')::numeric end",
+    "identity_of_amount": "cast(amount as float8)::text",
+    "identity_of_key": """case jsonb_typeof(metadata -> '{key}') when 'string' then 's' || (metadata ->> '{key}')
+        when 'number' then 'n' || cast(least(greatest((metadata ->> '{key}')::numeric, -1.7976931348623157e308),
+            1.7976931348623157e308) as float8) end""",
+    "age_days": """(extract(epoch from %(as_of)s - "timestamp")::float8 / 86400)""",
+    "micros": "(extract(epoch from {moment}) * 1000000)::bigint",
+    "last": '(array_agg({value} order by "timestamp" desc, {value} desc) filter (where {value} is not null))[1]',
+    "item": "'{name}', jsonb_build_array({value}, {first}, {last})",
+    "pack": "jsonb_build_object({items})::text",
 }
-ACTIVITY_OF_SOME = activity_sql(
-    {**DIALECT, "materialized": "materialized"},
-    wanted="select unnest(%(customer_ids)s::text[]) as customer_id",
-    of_wanted="and customer_id = any(%(customer_ids)s::text[])",
-)
-# Read three times rather than written aside once: so the scans are parallel.
-ACTIVITY_OF_ALL = activity_sql(
-    {**DIALECT, "materialized": "not materialized"}, wanted="select customer_id from features_customer"
-)
+
+
+@lru_cache(maxsize=16)
+def activity_of_some(features: tuple[WindowedFeature, ...]) -> str:
+    return activity_sql(
+        {**DIALECT, "materialized": "materialized"},
+        wanted="select unnest(%(customer_ids)s::text[]) as customer_id",
+        of_wanted="and customer_id = any(%(customer_ids)s::text[])",
+        features=features,
+        bind="%({})s".format,
+    )
+
+
+@lru_cache(maxsize=16)
+def activity_of_all(features: tuple[WindowedFeature, ...] = ()) -> str:
+    """Its events are read several times rather than written aside once: so the scans are parallel."""
+    return activity_sql(
+        {**DIALECT, "materialized": "not materialized"},
+        wanted="select customer_id from features_customer",
+        features=features,
+        bind="%({})s".format,
+    )
 
 
 def aggregate(
     customer_ids: Sequence[str], *, as_of: datetime, window_days: int, features: Sequence[WindowedFeature] = ()
 ) -> Activity:
     """The activity of these customers at `as_of`, in no particular order."""
+    asked = window(as_of, window_days=window_days, features=features)
     with connection.cursor() as cursor:
-        cursor.execute(ACTIVITY_OF_SOME, {**window(as_of, window_days=window_days), "customer_ids": list(customer_ids)})
+        cursor.execute(activity_of_some(tuple(features)), {**asked, "customer_ids": list(customer_ids)})
         return columns(cursor.fetchall())
 
 
-def aggregate_into(table: str, *, as_of: datetime, window_days: int) -> None:
+def aggregate_into(table: str, *, as_of: datetime, window_days: int, features: Sequence[WindowedFeature] = ()) -> None:
     """The activity of every customer as a new table. A table, because PostgreSQL runs no cursor in parallel."""
     with connection.cursor() as cursor:
-        into = f"create table {connection.ops.quote_name(table)} as {ACTIVITY_OF_ALL}"
-        cursor.execute(into, window(as_of, window_days=window_days))
+        into = f"create table {connection.ops.quote_name(table)} as {activity_of_all(tuple(features))}"
+        cursor.execute(into, window(as_of, window_days=window_days, features=features))
 
 
-def window(as_of: datetime, *, window_days: int) -> dict[str, Any]:
+def window(as_of: datetime, *, window_days: int, features: Sequence[WindowedFeature] = ()) -> dict[str, Any]:
     """The parameters both statements share. 30 days are 30 × 24 h, whatever a session's time zone says."""
-    return {"as_of": as_of, "oldest": as_of - timedelta(days=window_days)}
+    return {
+        "as_of": as_of,
+        "oldest": as_of - timedelta(days=window_days),
+        "earliest": earliest(as_of, window_days=window_days, features=features),
+        **windowed_sql.parameters(features, as_of=as_of),
+    }
 
 
 def columns(rows: Sequence[tuple[Any, ...]]) -> Activity:
-    """Rows of (customer_id, *COLUMNS) as columns."""
-    customer_ids, *values = zip(*rows, strict=True) if rows else [() for _ in range(len(COLUMNS) + 1)]
-    return Activity.from_columns(list(customer_ids), dict(zip(COLUMNS, values, strict=True)))
+    """Rows of (customer_id, *COLUMNS, windowed) as columns."""
+    customer_ids, *values, windowed = zip(*rows, strict=True) if rows else [() for _ in range(len(COLUMNS) + 2)]
+    activity = dict(zip(COLUMNS, values, strict=True))
+    return Activity.from_columns(list(customer_ids), activity, windowed=windowed_columns(windowed))
+
+
+def windowed_columns(texts: Sequence[str | None]) -> dict[str, Windowed]:
+    """The column `windowed`: each of its texts has the same names."""
+    rows = [orjson.loads(text) for text in texts if text is not None]
+    return {
+        name: Windowed(
+            value=np.array([row[name][0] for row in rows], dtype=np.float64),
+            first_us=np.array([NEVER if row[name][1] is None else row[name][1] for row in rows], dtype=np.int64),
+            last_us=np.array([NEVER if row[name][2] is None else row[name][2] for row in rows], dtype=np.int64),
+        )
+        for name in (rows[0] if rows else ())
+    }

@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -21,27 +21,47 @@ from pyarrow import csv
 from pyspark.sql import DataFrame, SparkSession
 
 from events.exports import export_events
-from features.engines import staging
-from features.engines.activity_sql import COLUMNS, activity_sql
+from features.engines import staging, windowed_sql
+from features.engines.activity_sql import COLUMNS, activity_sql, earliest
 from features.engines.java import java_home
 from features.formulas import microseconds
+from features.windowed import WindowedFeature
 
 # It would report each connection that it closes, up to the end of the process.
 logging.getLogger("py4j").setLevel(logging.WARNING)
 
 LOCAL = "local[*]"
 JDBC_PARTITIONS = 8
+# Of a key in the events' metadata; the JSON is a text there.
+VALUE_OF_KEY = "variant_get(parse_json(metadata), '$[\"{key}\"]',"
+TYPE_OF_KEY = f"schema_of_variant({VALUE_OF_KEY} 'variant'))"
 DIALECT = {
     "events": "events",
     "materialized": "",
     "double": "double",
+    "text": "string",
     "length": 'unix_micros(max("timestamp")) - unix_micros(min("timestamp"))',
     "sum_of_lengths": "sum(length)",
     "last_purchase_us": "unix_micros(last_purchase)",
     "first_event_us": "unix_micros(first_event)",
+    # Of windowed features.
+    "no_number": "cast(null as double)",
+    "number_of_key": f"case when {TYPE_OF_KEY} in ('BIGINT', 'DOUBLE') or {TYPE_OF_KEY} like 'DECIMAL%' "
+    f"then {VALUE_OF_KEY} 'double') end",
+    # A zero is added, so that there is one zero.
+    "identity_of_amount": "cast(amount + cast(0 as double) as string)",
+    "identity_of_key": f"case when {TYPE_OF_KEY} = 'STRING' then 's' || {VALUE_OF_KEY} 'string') "
+    f"when {TYPE_OF_KEY} in ('BIGINT', 'DOUBLE') or {TYPE_OF_KEY} like 'DECIMAL%' "
+    f"then 'n' || ({VALUE_OF_KEY} 'double') + cast(0 as double)) end",
+    "age_days": '(cast(unix_micros({as_of}) - unix_micros("timestamp") as double) / cast(86400000000 as double))',
+    "micros": "unix_micros({moment})",
+    "last": 'max_by({value}, struct("timestamp", {value})) filter (where {value} is not null)',
+    # An array has one type: as doubles, moments are exact to the microsecond for three centuries around 1970.
+    "item": "'{name}', array({value}, cast({first} as double), cast({last} as double))",
+    "pack": "to_json(named_struct({items}))",
 }
 JDBC_EVENTS = """(
-    select customer_id, event_type, "timestamp", session_id, amount::float8 as amount, category
+    select customer_id, event_type, "timestamp", session_id, amount::float8 as amount, category, metadata::text
     from events_event where "timestamp" between '{oldest}' and '{as_of}'
 ) event"""
 
@@ -61,23 +81,23 @@ class Spark:
     master: str = LOCAL
     remote: str | None = None
 
-    def aggregate_into(self, table: str, *, as_of: datetime, window_days: int) -> None:
+    def aggregate_into(
+        self, table: str, *, as_of: datetime, window_days: int, features: Sequence[WindowedFeature] = ()
+    ) -> None:
         """The activity of every customer as a new table, by way of Parquet."""
-        oldest = as_of - timedelta(days=window_days)
+        since = earliest(as_of, window_days=window_days, features=features)
         values = self.folder / "activity"
         exported = self.events
         if exported is None and self.jdbc is None:
             exported = self.folder / "events"
             shutil.rmtree(exported, ignore_errors=True)
-            export_events(exported, since=oldest)
+            export_events(exported, since=since)
         with self.session() as spark:
-            events = self.read_jdbc(spark, oldest=oldest, as_of=as_of) if exported is None else read(spark, exported)
+            events = self.read_jdbc(spark, oldest=since, as_of=as_of) if exported is None else read(spark, exported)
             events.createOrReplaceTempView("events")
-            bounds = {"oldest": moment(oldest), "as_of": moment(as_of)}
-            wanted = "select distinct customer_id from recent"
-            activity = spark.sql(activity_sql({**DIALECT, **bounds}, wanted=wanted))
+            activity = spark.sql(*statement(as_of, window_days=window_days, features=features))
             activity.write.mode("overwrite").parquet(str(values))
-        staging.fill(table, blocks(values))
+        staging.fill(table, blocks(values), features=features)
 
     @contextmanager
     def session(self) -> Iterator[SparkSession]:
@@ -138,12 +158,34 @@ class Spark:
         return spark.read.format("jdbc").options(**options).load()
 
 
+def statement(as_of: datetime, *, window_days: int, features: Sequence[WindowedFeature]) -> tuple[str, dict[str, Any]]:
+    """The statement and its parameters. Moments are written into it, exact to the microsecond; what users typed is
+    not."""
+    bound = windowed_sql.parameters(features, as_of=as_of)
+    moments = {name: moment(value) for name, value in bound.items() if isinstance(value, datetime)}
+    words = {
+        **DIALECT,
+        "as_of": moment(as_of),
+        "oldest": moment(as_of - timedelta(days=window_days)),
+        "earliest": moment(earliest(as_of, window_days=window_days, features=features)),
+    }
+    words["age_days"] = words["age_days"].format(as_of=words["as_of"])
+    sql = activity_sql(
+        words,
+        wanted="select distinct customer_id from recent",
+        features=features,
+        bind=lambda name: moments.get(name, f":{name}"),
+    )
+    return sql, {name: value for name, value in bound.items() if name not in moments}
+
+
 def read(spark: SparkSession, exported: Path) -> DataFrame:
     """An export; without any event in it, no file says what the columns are."""
     return spark.read.schema(SCHEMA).parquet(str(exported))
 
 
-SCHEMA = "customer_id string, event_type string, timestamp timestamp, session_id string, amount double, category string"
+SCHEMA = """customer_id string, event_type string, timestamp timestamp, session_id string, amount double,
+    category string, metadata string"""
 
 
 def moment(value: datetime) -> str:
@@ -152,9 +194,9 @@ def moment(value: datetime) -> str:
 
 
 def blocks(values: Path) -> Iterator[bytes]:
-    """The rows that Spark wrote, as CSV for COPY: (customer_id, *COLUMNS)."""
+    """The rows that Spark wrote, as CSV for COPY: (customer_id, *COLUMNS, windowed)."""
     options = csv.WriteOptions(include_header=False)
-    for batch in ds.dataset(values, format="parquet").to_batches(columns=["customer_id", *COLUMNS]):
+    for batch in ds.dataset(values, format="parquet").to_batches(columns=["customer_id", *COLUMNS, "windowed"]):
         sink: Any = pa.BufferOutputStream()
         csv.write_csv(batch, sink, options)
         yield sink.getvalue().to_pybytes()

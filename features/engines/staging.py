@@ -1,30 +1,32 @@
 """The table that an engine leaves everybody's activity in, for engines that can't make it in one statement."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from django.db import connection
 
+from features.engines import windowed_sql
 from features.engines.activity_sql import COLUMNS
 from features.formulas import NEVER
+from features.windowed import WindowedFeature
 
 MAKE_TABLE = """
 create table {table} (
     customer_id text, page_view bigint, email_open bigint, email_click bigint, form_submit bigint, purchase bigint,
     login bigint, purchase_amount float8, last_purchase_us bigint, first_event_us bigint, sessions bigint,
-    session_us bigint, categorised_events bigint, top_category_events bigint
+    session_us bigint, categorised_events bigint, top_category_events bigint, windowed text
 )
 """
 # Customers without an event in the window: zeros, and no moments.
 COMPLETE = """
-insert into {table} (customer_id, {columns})
-select customer_id, {nothing} from features_customer
+insert into {table} (customer_id, {columns}, windowed)
+select customer_id, {nothing}, %s from features_customer
 where not exists (select from {table} staged where staged.customer_id = features_customer.customer_id)
 """
-COPY = "copy {table} (customer_id, {columns}) from stdin (format csv)"
+COPY = "copy {table} (customer_id, {columns}, windowed) from stdin (format csv)"
 
 
-def fill(table: str, blocks: Iterable[bytes]) -> None:
-    """Makes the table of CSV (customer_id, *COLUMNS), and of zeros for the customers that are not in it."""
+def fill(table: str, blocks: Iterable[bytes], *, features: Sequence[WindowedFeature] = ()) -> None:
+    """Makes the table of CSV (customer_id, *COLUMNS, windowed), and of zeros for the customers that are not in it."""
     names = {"table": connection.ops.quote_name(table), "columns": ", ".join(COLUMNS)}
     nothing = ", ".join(f"{NEVER}" if name in ("last_purchase_us", "first_event_us") else "0" for name in COLUMNS)
     with connection.cursor() as cursor:
@@ -32,4 +34,5 @@ def fill(table: str, blocks: Iterable[bytes]) -> None:
         with cursor.copy(COPY.format(**names)) as copy:
             for block in blocks:
                 copy.write(block)
-        cursor.execute(COMPLETE.format(**names, nothing=nothing))
+        windowed = windowed_sql.nothing(features) if features else None
+        cursor.execute(COMPLETE.format(**names, nothing=nothing), [windowed])

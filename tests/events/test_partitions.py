@@ -67,7 +67,7 @@ def test_the_window_reads_the_months_it_lies_in_only() -> None:
     as_of = datetime(2024, 6, 15, tzinfo=UTC)
     partitions.make_partitions(datetime(2023, 1, 1, tzinfo=UTC), until=datetime(2025, 1, 1, tzinfo=UTC))
     window = postgres.window(as_of, window_days=30)
-    for statement in (postgres.ACTIVITY_OF_SOME, postgres.ACTIVITY_OF_ALL):
+    for statement in (postgres.activity_of_some(()), postgres.activity_of_all(())):
         read = plan(statement, {**window, "customer_ids": ["c1", "c2"]})
         assert {name for name in names() if name in read} == {"events_event_2024_05", "events_event_2024_06"}
 

@@ -1,6 +1,6 @@
 """The PostgreSQL engine against the in-process one: on the same log they give the same numbers, to the last bit."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,17 +16,21 @@ from events.partitions import make_partitions
 from events.validation import NewEvent
 from features.computation import register
 from features.engines import in_process, postgres
-from features.formulas import LARGEST
+from features.formulas import LARGEST, Activity
+from features.windowed import WindowedFeature
 from tests.factories import new_event
 
 AS_OF = datetime(2026, 3, 15, 12, tzinfo=UTC)
 WINDOW = timedelta(days=30)
 CUSTOMERS = ("c1", "ünïcode-客户-🛒", "c1:behavioral:1.0", "%s{}'\"")
 # A log is made of few ids, sessions, categories and moments, so that they meet.
-BOUNDARIES = [end + timedelta(microseconds=tick) for end in (AS_OF - WINDOW, AS_OF) for tick in (-1, 0, 1)]
+BOUNDARIES = [
+    end + timedelta(microseconds=tick) for end in (AS_OF - 3 * WINDOW, AS_OF - WINDOW, AS_OF) for tick in (-1, 0, 1)
+]
+
 moments = st.one_of(
     st.sampled_from(BOUNDARIES),
-    st.integers(-31 * 86_400 * 10**6, 86_400 * 10**6).map(lambda tick: AS_OF + timedelta(microseconds=tick)),
+    st.integers(-91 * 86_400 * 10**6, 86_400 * 10**6).map(lambda tick: AS_OF + timedelta(microseconds=tick)),
 )
 amounts = st.one_of(
     st.sampled_from([0.0, -0.0, 5e-324, 0.1, 0.2, 19.99, 1e16, 1e308, LARGEST]),
@@ -34,7 +38,13 @@ amounts = st.one_of(
     st.integers(0, 2**64 - 1),
 )
 categories = st.sampled_from(["", " ", "a", "A", "ä", "a\u0308", "💐"])
-metadata = st.fixed_dictionaries({}, optional={"amount": amounts, "category": categories, "other": st.none()})
+numbers = st.one_of(st.sampled_from([1, 1.0, -0.0, 0, 5e-324, -1e308, 2**60 + 1]), st.floats(-1e6, 1e6), st.integers(-9, 9))
+anything = st.one_of(
+    numbers, st.sampled_from(["", "1", "n1", "a'b%s", "💐", True, False, None, [1], {"a": 1}]), st.text(max_size=3)
+).filter(lambda value: value != "\0" and "\0" not in str(value))
+metadata = st.fixed_dictionaries(
+    {}, optional={"amount": amounts, "category": categories, "k.1-b": anything, "count": numbers, "other": st.none()}
+)
 events = st.builds(
     new_event,
     customer_id=st.sampled_from(CUSTOMERS),
@@ -44,6 +54,30 @@ events = st.builds(
     session_id=st.one_of(st.none(), st.sampled_from(["s1", "s2", " "])),
     metadata=metadata,
 )
+
+
+def windowed(number: int, kind: str, **fields: Any) -> WindowedFeature:
+    """A feature that could be defined: whatever does not fit the kind is left out."""
+    if kind == "count":
+        fields["metadata_key"] = None
+    if kind in ("max", "last", "distinct"):
+        fields["half_life_days"] = None
+    return WindowedFeature(name=f"w_{number}", kind=kind, **fields)
+
+
+definitions = st.lists(
+    st.fixed_dictionaries(
+        {
+            "kind": st.sampled_from(["count", "sum", "mean", "max", "last", "distinct"]),
+            "event_type": st.one_of(st.none(), st.sampled_from(EVENT_TYPES)),
+            "category": st.one_of(st.none(), categories),
+            "metadata_key": st.sampled_from(["amount", "category", "k.1-b", "count"]),
+            "window_days": st.one_of(st.sampled_from([1, 30, 31, 90]), st.integers(1, 90)),
+            "half_life_days": st.one_of(st.none(), st.sampled_from([0.01, 7.0, 30.0])),
+        }
+    ),
+    max_size=4,
+).map(lambda rows: [windowed(number, **row) for number, row in enumerate(rows)])
 
 
 @contextmanager
@@ -57,25 +91,50 @@ def stored(log: list[NewEvent]) -> Iterator[None]:
 
 @pytest.fixture
 def partitions(db: None) -> None:
-    make_partitions(AS_OF - 2 * WINDOW, until=AS_OF + WINDOW)
+    make_partitions(AS_OF - 4 * WINDOW, until=AS_OF + WINDOW)
+
+
+def in_process_of(
+    log: list[NewEvent], customer_id: str, *, window_days: int = 30, features: Sequence[WindowedFeature] = ()
+) -> Activity:
+    """What the in-process engine makes of the log. The first of two events with one id and timestamp is the one."""
+    events = [event for event in in_process.distinct(log) if event.customer_id == customer_id]
+    return in_process.aggregate(
+        events, customer_id=customer_id, as_of=AS_OF, window_days=window_days, features=features
+    )
 
 
 def by_customer(log: list[NewEvent], *, window_days: int = 30) -> dict[str, dict[str, Any]]:
-    """What the in-process engine makes of the log. The first of two events with one id and timestamp is the one."""
-    kept = in_process.distinct(log)
     return {
-        customer_id: in_process.aggregate(
-            [event for event in kept if event.customer_id == customer_id],
-            customer_id=customer_id,
-            as_of=AS_OF,
-            window_days=window_days,
-        ).to_records()[0]
+        customer_id: in_process_of(log, customer_id, window_days=window_days).to_records()[0]
         for customer_id in CUSTOMERS
     }
 
 
-def records(activity: Any) -> dict[str, dict[str, Any]]:
+def records(activity: Activity) -> dict[str, dict[str, Any]]:
     return dict(zip(activity.customer_ids, activity.to_records(), strict=True))
+
+
+def windows(activity: Activity) -> dict[str, dict[str, Any]]:
+    """Customer → feature → its value, to nine digits, and moments."""
+    return {
+        customer_id: {
+            name: (pytest.approx(column.value[row], rel=1e-9, abs=1e-9), column.first_us[row], column.last_us[row])
+            for name, column in activity.windowed.items()
+        }
+        for row, customer_id in enumerate(activity.customer_ids)
+    }
+
+
+def windows_in_process(log: list[NewEvent], features: Sequence[WindowedFeature]) -> dict[str, dict[str, Any]]:
+    """The same in process; a value as it is."""
+    return {
+        customer_id: {
+            name: (column.value[0], column.first_us[0], column.last_us[0])
+            for name, column in in_process_of(log, customer_id, features=features).windowed.items()
+        }
+        for customer_id in CUSTOMERS
+    }
 
 
 @given(log=st.lists(events, max_size=40), window_days=st.sampled_from([30, 30, 1, 365]))
@@ -94,6 +153,30 @@ def test_one_pass_over_everybody_gives_what_reading_some_gives(partitions: None,
             postgres.aggregate_into("activity", as_of=AS_OF, window_days=30)
             cursor.execute("select * from activity")
             assert records(postgres.columns(cursor.fetchall())) == by_customer(log)
+
+
+@given(log=st.lists(events, max_size=40), features=definitions)
+def test_both_engines_give_the_same_windowed_features(
+    partitions: None, log: list[NewEvent], features: list[WindowedFeature]
+) -> None:
+    with stored(log):
+        activity = postgres.aggregate(CUSTOMERS, as_of=AS_OF, window_days=30, features=features)
+        assert windows(activity) == windows_in_process(log, features)
+        assert records(activity) == by_customer(log)
+
+
+@given(log=st.lists(events, max_size=40), features=definitions)
+def test_one_pass_over_everybody_gives_the_same_windowed_features(
+    partitions: None, log: list[NewEvent], features: list[WindowedFeature]
+) -> None:
+    with stored(log):
+        register(CUSTOMERS)
+        postgres.aggregate_into("activity", as_of=AS_OF, window_days=30, features=features)
+        with connection.cursor() as cursor:
+            cursor.execute("select * from activity")
+            activity = postgres.columns(cursor.fetchall())
+        assert windows(activity) == windows_in_process(log, features)
+        assert records(activity) == by_customer(log)
 
 
 @given(log=st.lists(events, max_size=20))
