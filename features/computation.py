@@ -97,7 +97,7 @@ def stored_activity(rows: Sequence[Latest], *, view: FeatureView, as_of: datetim
     """What a version's rows were computed from, their windowed values moved to `as_of`."""
     activity = Activity.from_records([row.customer_id for row in rows], [row.metadata["activity"] for row in rows])
     held = {name: column([row.features for row in rows], name) for name in view.windowed}
-    moved = moved_to([as_of] * len(rows), rows, view=view)
+    moved = moved_to(as_of, rows, view=view)
     never = np.full(len(rows), NEVER)
     windowed = {name: Windowed(moved.get(name, held[name]), first_us=never, last_us=never) for name in held}
     return replace(activity, windowed=windowed)
@@ -145,7 +145,7 @@ def moved_by_more(view: FeatureView, computed: Columns, *, as_of: datetime) -> s
     rows = history.latest(computed.customer_ids, versions=[view.key], as_of=as_of)
     place = {customer_id: number for number, customer_id in enumerate(computed.customer_ids)}
     places = [place[row.customer_id] for row in rows]
-    moved = moved_to([as_of] * len(rows), rows, view=view)
+    moved = moved_to(as_of, rows, view=view)
     differ = np.zeros(len(rows), dtype=bool)
     for feature in view.decaying:
         differ |= ~np.isclose(computed.by_name[feature.name][places], moved[feature.name], rtol=NEARLY, atol=0.0)

@@ -63,7 +63,8 @@ returning customer_id
 LATEST = """
 select wanted.customer_id, read.feature_type, read.version, row.id, row."timestamp", row.features, row.metadata,
     greatest(customer.computed_at, case when renewal.renewed_at <= customer.recompute_at then renewal.renewed_at end),
-    customer.weight_set_id, row.recorded_at > coalesce(customer.computed_at, '-infinity')
+    customer.weight_set_id, row.recorded_at > coalesce(customer.computed_at, '-infinity'),
+    (extract(epoch from customer.computed_at) * 1000000)::bigint
 from unnest(%(customer_ids)s::text[]) as wanted (customer_id)
 cross join unnest(%(feature_types)s::text[], %(numbers)s::text[]) as read (feature_type, version)
 cross join lateral (
@@ -83,8 +84,9 @@ class Latest:
     """The newest row of a customer, type and version, and what the last computation or renewal confirmed of it.
 
     `computed_at` ≥ `timestamp`: until then the values are known to hold, and only time has moved them. `weight_set_id`
-    is the set that had been activated last at the customer's last computation, of whichever version; since then,
-    `is_newer_than_computation`, a client may have written this row.
+    is the set that had been activated last at the customer's last computation, of whichever version, which was at
+    `computation_us` (microseconds since 1970 UTC); since then, `is_newer_than_computation`, a client may have written
+    this row.
     """
 
     customer_id: str
@@ -97,6 +99,7 @@ class Latest:
     computed_at: datetime | None
     weight_set_id: int | None
     is_newer_than_computation: bool
+    computation_us: int | None
 
 
 def append_changed(
@@ -165,6 +168,7 @@ def latest(
                 computed_at=row[7],
                 weight_set_id=row[8],
                 is_newer_than_computation=row[9],
+                computation_us=row[10],
             )
             for row in cursor.fetchall()
         ]

@@ -5,12 +5,15 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, TypeAlias
 
+import numpy as np
+
 from features import history, store, weights
+from features.formulas import microseconds
 from features.history import Latest
 from features.models import Customer, FeatureType
 from features.registry import FeatureView, registry
 from features.store import Hash, Published
-from features.values import Columns, column, derived_values, moved_to
+from features.values import Base, Columns, base_of, column, derived_values, moved
 
 CUSTOMERS_PER_CHUNK = 1_000
 # The values of a version, by customer.
@@ -95,17 +98,26 @@ def as_computed(rows: Sequence[Latest], *, view: FeatureView) -> ByCustomer:
     """A behavioral version's rows at the moments up to which they are known to hold: only time has moved them since
     they were appended."""
     moments = [max(row.timestamp, row.computed_at or row.timestamp) for row in rows]
-    moved = moved_to(moments, rows, view=view)
-    columns = (moved[name].tolist() for name in moved)
+    base = base_of(rows, view=view)
+    values = moved(base, view=view, until_us=np.array([microseconds(moment) for moment in moments], dtype=np.int64))
+    columns = (column.tolist() for column in values.values())
     return {
         row.customer_id: as_stored(
             row,
             as_of=as_of,
-            features={**row.features, **dict(zip(moved, values, strict=True))},
+            features={**row.features, **dict(zip(values, of_row, strict=True))},
             metadata=with_weight_set(row),
+            base=start,
         )
-        for row, as_of, *values in zip(rows, moments, *columns, strict=True)
+        for row, as_of, start, *of_row in zip(rows, moments, bases(base, rows), *columns, strict=True)
     }
+
+
+def bases(base: Base, rows: Iterable[Latest]) -> Iterable[tuple[float | None, ...]]:
+    """What each row's hash is renewed from: see `movement`."""
+    computations = (row.computation_us for row in rows)
+    decaying = (column.tolist() for column in base.decaying.values())
+    return zip(computations, base.since_us.tolist(), base.last_purchase_us.tolist(), *decaying, strict=True)
 
 
 def with_weight_set(row: Latest) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 `customer_features:{customer_id}` is a hash with a field a feature of the live versions; each other version that can be
 read has a hash of its own, `customer_features:{customer_id}:{type}:{version}`. Beside the features, for each feature
-type, `_TYPE` holds the stamp (how new the values are) and `_TYPE:metadata` their metadata as JSON. A stamp that is
-present but empty says that PostgreSQL has no values of this type; a stamp that is absent says nothing, and the reader
-asks PostgreSQL.
+type, `_TYPE` holds the stamp (how new the values are), `_TYPE:metadata` their metadata as JSON and, of computed values,
+`_TYPE:base` what time moves them from. A stamp that is present but empty says that PostgreSQL has no values of this
+type; a stamp that is absent says nothing, and the reader asks PostgreSQL.
 """
 
 import re
@@ -71,45 +71,6 @@ end
 return published
 """
 
-# Renews the customers of whom it holds the newest rows: of each key `ARGV` has the text of a stamp between its moment
-# and its version, and a moved value for each type, or an empty text. Answers which of the keys hold something else.
-RENEW = """
-local ttl, moment, types = ARGV[1], ARGV[2], cjson.decode(ARGV[3])
-local width, others = #types.fields + 1, {}
-for i, key in ipairs(KEYS) do
-  local held, new, first = redis.call('HMGET', key, unpack(types.fields)), {}, 4 + (i - 1) * width
-  for n, version in ipairs(types.versions) do
-    local row = ARGV[first] .. version
-    if not held[n] or string.sub(held[n], 18) ~= row then
-      others[#others + 1] = i
-      new = nil
-      break
-    elseif held[n] < moment .. row then
-      new[#new + 1] = types.fields[n]
-      new[#new + 1] = moment .. row
-      if ARGV[first + n] ~= '' then
-        new[#new + 1] = types.names[n]
-        new[#new + 1] = ARGV[first + n]
-      end
-    end
-  end
-  if new then
-    if #new > 0 then redis.call('HSET', key, unpack(new)) end
-    redis.call('EXPIRE', key, ttl)
-  end
-end
-return others
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class Moved:
-    """A history row and what time has made of its moving values; None where time moves none of them."""
-
-    customer_id: str
-    sequence: int
-    values: tuple[float, ...] | None
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
@@ -126,6 +87,7 @@ class Published:
     features: Mapping[str, float]
     metadata: Mapping[str, Any]
     left_out: Sequence[str] = ()
+    base: Sequence[float | None] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +122,14 @@ def stamp(published: Published) -> str:
     if published.as_of is None or published.version is None:
         return ""
     return moment_text(published.as_of) + row_text(published.sequence) + published.version
+
+
+def stamp_field(feature_type: str) -> str:
+    return f"_{feature_type}"
+
+
+def base_field(feature_type: str) -> str:
+    return f"_{feature_type}:base"
 
 
 def moment_text(as_of: datetime) -> str:
@@ -208,25 +178,6 @@ def publish(values: Mapping[Hash, Sequence[Published]]) -> int:
     return published
 
 
-def renew(rows: Sequence[Moved], *, as_of: datetime, versions: Mapping[str, str], names: Sequence[str]) -> list[str]:
-    """Gives the customers a TTL, the moment `as_of` and the values that time has moved, where Redis holds these rows.
-
-    `names` are the moved features, one for each type in `versions`. Returns the customers of whom Redis holds other
-    rows, or none.
-    """
-    script = get_redis_connection("default").register_script(RENEW)
-    types = {"fields": [f"_{name}" for name in versions], "versions": list(versions.values()), "names": list(names)}
-    head = [settings.FEATURE_TTL, moment_text(as_of), orjson.dumps(types)]
-    others: list[str] = []
-    for chunk in batched(rows, CUSTOMERS_PER_SCRIPT):
-        args: list[str] = []
-        for row in chunk:
-            args += (row_text(row.sequence), *([""] * len(names) if row.values is None else map(repr, row.values)))
-        keys = [key_of(row.customer_id) for row in chunk]
-        others += (chunk[place - 1].customer_id for place in script(keys=keys, args=[*head, *args]))
-    return others
-
-
 def pairs(features: Mapping[str, float]) -> list[str]:
     """field, value, field, value, …: decimal strings that round-trip the doubles."""
     return [text for name, value in features.items() for text in (name, repr(float(value)))]
@@ -234,8 +185,10 @@ def pairs(features: Mapping[str, float]) -> list[str]:
 
 def encode(part: Published) -> tuple[str, str, list[str], Sequence[str]]:
     """What PUBLISH takes: the stamp's field, the stamp, field, value, field, value, … and the names left out."""
-    field = f"_{part.feature_type}"
+    field = stamp_field(part.feature_type)
     texts = [f"{field}:metadata", orjson.dumps(part.metadata).decode(), *pairs(part.features)]
+    if part.base:
+        texts += base_field(part.feature_type), orjson.dumps(part.base).decode()[1:-1]
     return field, stamp(part), texts, part.left_out
 
 

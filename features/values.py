@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
+import numpy.typing as npt
 from django.conf import settings
 
 from features.expressions import evaluate
@@ -49,19 +50,46 @@ def behavioral_values(view: FeatureView, activity: Activity, *, weights: Weights
     return Columns(activity.customer_ids, by_name | {name: activity.windowed[name].value for name in view.windowed})
 
 
-def moved_to(until: Sequence[datetime], rows: Sequence[Latest], *, view: FeatureView) -> dict[str, Floats]:
-    """What time alone has made, by a moment for each, of a behavioral version's rows: name → column."""
-    until_us = np.array([microseconds(moment) for moment in until], dtype=np.int64)
-    since_us = np.array([microseconds(row.timestamp) for row in rows], dtype=np.int64)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Base:
+    """What time moves the values of a behavioral version's rows from: when they were appended, the last purchase
+    (NEVER: none), and the decaying values, NaN where a row has none. Moments are microseconds since 1970 UTC."""
+
+    since_us: Ints
+    last_purchase_us: Ints
+    decaying: Mapping[str, Floats]
+
+    def can_move(self) -> npt.NDArray[np.bool_]:
+        """Whether time changes any value of a row at all."""
+        moves: npt.NDArray[np.bool_] = self.last_purchase_us != NEVER
+        for values in self.decaying.values():
+            moves |= np.nan_to_num(values) != 0.0
+        return moves
+
+
+def base_of(rows: Sequence[Latest], *, view: FeatureView) -> Base:
     values = [row.features for row in rows]
-    moved = {
-        feature.name: decayed(feature, column(values, feature.name), elapsed_us=until_us - since_us)
+    return Base(
+        since_us=np.array([microseconds(row.timestamp) for row in rows], dtype=np.int64),
+        last_purchase_us=np.array([row.metadata["activity"]["last_purchase_us"] for row in rows], dtype=np.int64),
+        decaying={feature.name: column(values, feature.name) for feature in view.decaying},
+    )
+
+
+def moved(base: Base, *, view: FeatureView, until_us: int | Ints) -> dict[str, Floats]:
+    """What time alone has made of a behavioral version's values, by one moment or a moment for each: name → column."""
+    values = {
+        feature.name: decayed(feature, base.decaying[feature.name], elapsed_us=until_us - base.since_us)
         for feature in view.decaying
     }
     if RECENCY in view.formulas:
-        purchases = np.array([row.metadata["activity"]["last_purchase_us"] for row in rows], dtype=np.int64)
-        moved[RECENCY] = recency_score(purchases, as_of_us=until_us, window_days=settings.WINDOW_DAYS)
-    return moved
+        values[RECENCY] = recency_score(base.last_purchase_us, as_of_us=until_us, window_days=settings.WINDOW_DAYS)
+    return values
+
+
+def moved_to(until: datetime, rows: Sequence[Latest], *, view: FeatureView) -> dict[str, Floats]:
+    """What time alone has made of a behavioral version's rows: name → column."""
+    return moved(base_of(rows, view=view), view=view, until_us=microseconds(until))
 
 
 def stored_columns(rows: Sequence[Latest], *, names: Iterable[str]) -> Columns:
@@ -87,9 +115,15 @@ def derived_values(view: FeatureView, inputs: Sequence[Columns]) -> Columns:
             known[name][places] = columns.by_name[name]
     for name in view.reads - known.keys():
         known[name] = np.full(len(customer_ids), np.nan)
+    return Columns(customer_ids, evaluated(view, known, rows=len(customer_ids)))
+
+
+def evaluated(view: FeatureView, known: Mapping[str, Floats], *, rows: int) -> dict[str, Floats]:
+    """A derived version's values, of columns of length `rows` for all names that it reads."""
+    values = dict(known)
     for name, expression in view.expressions.items():
-        known[name] = evaluate(expression, known, rows=len(customer_ids))
-    return Columns(customer_ids, {name: known[name] for name in view.expressions})
+        values[name] = evaluate(expression, values, rows=rows)
+    return {name: values[name] for name in view.expressions}
 
 
 def leaves_us(activity: Activity, *, features: Iterable[WindowedFeature], window_days: int) -> Ints:
