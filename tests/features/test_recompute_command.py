@@ -31,9 +31,25 @@ def test_an_earlier_moment_sees_what_was_there_then() -> None:
     assert rows_of("c1")[0].features["page_views_30d"] == 1.0
 
 
+@pytest.mark.parametrize("arguments", [[], ["--customer", "c1"]])
+def test_a_range_of_days_is_backfilled(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    store_events(*(make_event(timestamp=ago(days=day)) for day in (4, 3, 1)))
+    command = ["recompute", "--as-of", ago(days=3.5).isoformat(), "--until", ago(days=0.5).isoformat(), *arguments]
+    call_command(*command)
+    counts = [row.features["page_views_30d"] for row in rows_of("c1")]
+    assert counts == [1.0, 2.0, 3.0]  # nothing was news on the second day but one
+    assert [row.timestamp for row in rows_of("c1")] == sorted(row.timestamp for row in rows_of("c1"))
+    assert "4 of 4" in capsys.readouterr().out
+    call_command(*command)
+    assert len(rows_of("c1")) == 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (["--until", "2026-01-01T00:00:00Z"], "give both"),
+        (["--as-of", "2026-01-02T00:00:00Z", "--until", "2026-01-01T00:00:00Z"], "give both"),
+        (["--as-of", "2026-01-02T00:00:00Z", "--until", "2999-01-01T00:00:00Z"], "ahead of now"),
         (["--as-of", "2999-01-01T00:00:00Z"], "ahead of now"),
         (["--as-of", "2026-01-01T00:00:00"], "invalid moment value"),
         (["--events", "somewhere"], "is not what export_events writes"),

