@@ -1,12 +1,8 @@
-"""Load on a server: as much as it takes (wrk), or so many requests a second (threads of our own)."""
+"""What a load generator sends and what it saw; and wrk, which sends as much as a server takes."""
 
-import http.client
-import itertools
 import json
 import shutil
 import subprocess
-import threading
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,46 +74,8 @@ def saturate(
     return Load(**json.loads(done.stdout.partition("RESULT ")[2]))
 
 
-def pace(
-    port: int, requests: Sequence[Request], *, headers: Mapping[str, str], seconds: float, per_second: float,
-    connections: int = 16,
-) -> Load:  # fmt: skip
-    """Requests at fixed moments, whether or not the earlier ones were answered.
-
-    Latency counts from the moment a request was due, so that a server that stalls is charged for those that waited.
-    """
-    numbers, start, latencies, failures = itertools.count(), time.monotonic() + 0.1, list[float](), list[str]()
-
-    def send_due_requests() -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=SECONDS_TO_ANSWER)
-        while (due := next(numbers) / per_second) < seconds:
-            time.sleep(max(0.0, start + due - time.monotonic()))
-            try:
-                status = send(connection, requests[int(due * per_second) % len(requests)], headers=headers)
-            except (OSError, http.client.HTTPException) as error:
-                connection.close()
-                status = repr(error)
-            latencies.append(time.monotonic() - start - due)
-            if status != "2xx":
-                failures.append(status)
-
-    threads = [threading.Thread(target=send_due_requests) for _ in range(connections)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return summary(latencies, errors=len(failures), seconds=time.monotonic() - start)
-
-
-def send(connection: http.client.HTTPConnection, request: Request, *, headers: Mapping[str, str]) -> str:
-    """`2xx`, or what went wrong."""
-    connection.request(request.method, request.path, body=request.body or None, headers=dict(headers))
-    response = connection.getresponse()
-    body = response.read()
-    return "2xx" if response.status // 100 == 2 else f"{response.status} {body[:200]!r}"
-
-
 def summary(latencies: Sequence[float], *, errors: int, seconds: float) -> Load:
+    """Of latencies in seconds."""
     ordered = sorted(latencies)
     p50, p99 = (ordered[int(len(ordered) * share)] * 1e3 for share in (0.5, 0.99))
     return Load(requests=len(ordered), seconds=seconds, errors=errors, p50_ms=p50, p99_ms=p99)

@@ -8,7 +8,8 @@ from dataclasses import asdict
 
 from benchmarks import peers
 from benchmarks.customers import SYNTHETIC
-from benchmarks.load import Load, pace
+from benchmarks.load import Load
+from benchmarks.pace import pace
 from benchmarks.rows import Row, aligned, text
 
 SIZES = ((1, 50), (1, 250), (100, 50), (100, 250))

@@ -9,7 +9,8 @@ from typing import Any
 
 from benchmarks import peers, servers
 from benchmarks.customers import FIVE
-from benchmarks.load import Load, Request, pace
+from benchmarks.load import Load, Request
+from benchmarks.pace import pace
 from benchmarks.peers import Measured
 from benchmarks.rows import Row
 from benchmarks.servers import Server
@@ -32,16 +33,28 @@ def run() -> list[Row]:
         compare_answers(both, batch)
         singles = rounds({**both, "floor": floor}, {**single, "floor": peers.floor_questions()}, title="1 × 5")
         batches = rounds(both, batch, title=f"{PER_BATCH} × 5")
-        calm = half_load(both["featurehub"], single["featurehub"], saturation=singles["featurehub"].load.per_second)
+        calm = at_one_rate(
+            {"featurehub": both["featurehub"], "floor": floor},
+            single["featurehub"],
+            per_second=singles["featurehub"].load.per_second / 2,
+        )
     return [
         row("one customer, 5 features: CPU per request", singles, against="feast", at_most=0.25),
         row("one customer, 5 features: CPU per request", singles, against="floor"),
         Row(
             work="one customer, 5 features: p99 at half the saturation rate",
-            figure=calm.p99_ms,
+            figure=calm["featurehub"].p99_ms,
             unit="ms",
             at_most=10.0,
-            details=asdict(calm),
+            runs=ROUNDS,
+            details=asdict(calm["featurehub"]),
+        ),
+        Row(
+            work="the floor's p99 at the same rate",
+            figure=calm["floor"].p99_ms,
+            unit="ms",
+            runs=ROUNDS,
+            details=asdict(calm["floor"]),
         ),
         row(f"{PER_BATCH} customers × 5 features: CPU per request", batches, against="feast", at_most=1 / 15),
     ]
@@ -83,20 +96,31 @@ def rounds(
 def median_turn(turns: Sequence[Measured]) -> Measured:
     """Each figure's own median."""
     return Measured(
-        load=Load(
-            requests=int(median(turn.load.requests for turn in turns)),
-            seconds=median(turn.load.seconds for turn in turns),
-            errors=sum(turn.load.errors for turn in turns),
-            p50_ms=median(turn.load.p50_ms for turn in turns),
-            p99_ms=median(turn.load.p99_ms for turn in turns),
-        ),
+        load=median_load([turn.load for turn in turns]),
         cpu_ms=median(turn.cpu_ms for turn in turns),
         redis_cpu_ms=median(turn.redis_cpu_ms for turn in turns),
     )
 
 
-def half_load(server: Server, requests: Sequence[Request], *, saturation: float) -> Load:
-    return pace(server.port, requests, headers=server.headers, seconds=10.0, per_second=saturation / 2)
+def median_load(loads: Sequence[Load]) -> Load:
+    """Each figure's own median; all errors."""
+    return Load(
+        requests=int(median(load.requests for load in loads)),
+        seconds=median(load.seconds for load in loads),
+        errors=sum(load.errors for load in loads),
+        p50_ms=median(load.p50_ms for load in loads),
+        p99_ms=median(load.p99_ms for load in loads),
+    )
+
+
+def at_one_rate(sides: Mapping[str, Server], requests: Sequence[Request], *, per_second: float) -> dict[str, Load]:
+    """Each side's median turn at the same rate."""
+    turns: dict[str, list[Load]] = {name: [] for name in sides}
+    for name in servers.in_turn(list(sides), rounds=ROUNDS):
+        server = sides[name]
+        load = pace(server.port, requests, headers=server.headers, seconds=SECONDS, per_second=per_second)
+        turns[name].append(load)
+    return {name: median_load(loads) for name, loads in turns.items()}
 
 
 def row(work: str, measured: Mapping[str, Measured], *, against: str, at_most: float | None = None) -> Row:

@@ -1,0 +1,124 @@
+"""Requests at fixed moments, whether or not the earlier ones were answered: what a client feels at a given rate.
+
+One thread over bare sockets. A generator with threads and http.client spent more of the processor on a request than the
+server did, and what it saw at the 99th percentile was its own.
+"""
+
+import select
+import socket
+import time
+from collections.abc import Mapping, Sequence
+
+from benchmarks.load import SECONDS_TO_ANSWER, Load, Request, summary
+
+BYTES_PER_RECEIVE = 262_144
+
+
+class BadAnswer(Exception):
+    """The connection ended, or what came back is not an answer that this can read."""
+
+
+class Connection:
+    """Has at most one request on its way, which was due `due` seconds after the start."""
+
+    due: float
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=SECONDS_TO_ANSWER)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def fileno(self) -> int:
+        return self.socket.fileno()
+
+    def send(self, request: bytes, *, due: float) -> None:
+        self.due, self.received, self.length = due, bytearray(), 0
+        self.socket.sendall(request)
+
+    def status(self) -> int | None:
+        """Takes in what has arrived; None where that is not all. Raises BadAnswer or OSError."""
+        arrived = self.socket.recv(BYTES_PER_RECEIVE)
+        if not arrived:
+            raise BadAnswer
+        self.received += arrived
+        if not self.length and (end := self.received.find(b"\r\n\r\n")) > 0:
+            self.length = end + 4 + content_length(self.received[:end])
+        return int(self.received[9:12]) if 0 < self.length <= len(self.received) else None
+
+
+class Pace:
+    """`number` requests, `per_second`: sends what is due on connections that are idle, takes in what arrives."""
+
+    def __init__(
+        self, port: int, *, requests: Sequence[bytes], per_second: float, number: int, connections: int
+    ) -> None:
+        self.requests, self.per_second, self.number = requests, per_second, number
+        self.idle = [Connection(port) for _ in range(connections)]
+        self.asking: list[Connection] = []
+        self.sent = 0
+        self.latencies: list[float] = []
+        self.errors = 0
+
+    def run(self) -> Load:
+        """What is not answered SECONDS_TO_ANSWER after the last one was due is an error."""
+        start = time.monotonic()
+        end = self.number / self.per_second + SECONDS_TO_ANSWER
+        while len(self.latencies) < self.number and (now := time.monotonic() - start) < end:
+            self.send_due(now=now)
+            for connection in select.select(self.asking, [], [], self.seconds_to_wait(now=now))[0]:
+                self.take_in(connection, start=start)
+        for connection in self.idle + self.asking:
+            connection.socket.close()
+        unanswered = self.number - len(self.latencies)
+        latencies = self.latencies + [SECONDS_TO_ANSWER] * unanswered
+        return summary(latencies, errors=self.errors + unanswered, seconds=time.monotonic() - start)
+
+    def send_due(self, *, now: float) -> None:
+        while self.idle and self.sent < self.number and (due := self.sent / self.per_second) <= now:
+            connection = self.idle.pop()
+            connection.send(self.requests[self.sent % len(self.requests)], due=due)
+            self.asking.append(connection)
+            self.sent += 1
+
+    def seconds_to_wait(self, *, now: float) -> float:
+        """Until the next request is due, where a connection is there for it."""
+        if self.idle and self.sent < self.number:
+            return max(0.0, self.sent / self.per_second - now)
+        return 0.1
+
+    def take_in(self, connection: Connection, *, start: float) -> None:
+        try:
+            status = connection.status()
+        except (OSError, BadAnswer):
+            status = 0
+        if status is None:
+            return
+        self.latencies.append(time.monotonic() - start - connection.due)
+        self.errors += status // 100 != 2
+        self.asking.remove(connection)
+        self.idle.append(connection if status else Connection(connection.port))
+
+
+def pace(
+    port: int, requests: Sequence[Request], *, headers: Mapping[str, str], seconds: float, per_second: float,
+    connections: int = 16,
+) -> Load:  # fmt: skip
+    """Latency counts from the moment a request was due: a server that stalls is charged for those that waited."""
+    texts = [as_bytes(request, headers=headers) for request in requests]
+    number = round(seconds * per_second)
+    return Pace(port, requests=texts, per_second=per_second, number=number, connections=connections).run()
+
+
+def as_bytes(request: Request, *, headers: Mapping[str, str]) -> bytes:
+    body = request.body.encode()
+    given = {"Host": "127.0.0.1", "Content-Length": str(len(body)), **headers}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in given.items())
+    return f"{request.method} {request.path} HTTP/1.1\r\n{lines}\r\n".encode() + body
+
+
+def content_length(head: bytes) -> int:
+    """Raises BadAnswer where it is not given."""
+    _, found, rest = head.lower().partition(b"content-length:")
+    if not found:
+        raise BadAnswer(head)
+    return int(rest.partition(b"\r")[0])
