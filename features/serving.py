@@ -7,7 +7,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -17,8 +16,9 @@ from features import client_values, store
 from features.history import history_of
 from features.models import CustomerFeature, FeatureType
 from features.publishing import current_values
+from features.question import Question, ask
 from features.reading import Row
-from features.registry import Registry, registry, suffix_of, views_of
+from features.registry import registry, suffix_of
 from features.store import Hash
 
 logger = logging.getLogger(__name__)
@@ -37,28 +37,6 @@ class Values:
     computed_at: datetime | None
     source: str
     metadata: Mapping[str, dict[str, Any]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What is asked of every customer of a read, and where it stands in a row of Redis.
-
-    `names` in the order asked; of them the `registered` ones, name → type; `versions`, type → version. A row has each
-    type's stamp, which ends in the version (`endings`), then each type's metadata where it was asked for, and the
-    registered names' values from `values_at` on. A type's fields are in the hash with its suffix (`suffixes`).
-    `lifetimes` has the seconds that values live, of the types where they end.
-    """
-
-    names: tuple[str, ...]
-    registered: Mapping[str, str]
-    versions: Mapping[str, str]
-    defaults: Mapping[str, float]
-    lifetimes: Mapping[str, float]
-    endings: tuple[bytes, ...]
-    values_at: int
-    fields: tuple[str, ...]
-    types: tuple[str, ...]
-    suffixes: Mapping[str, str]
 
 
 def get_feature_values(
@@ -90,36 +68,6 @@ def get_feature_values(
         else answer(customer_id, row=row, question=question, source="cache")
         for customer_id, row in zip(customer_ids, rows, strict=True)
     ]
-
-
-@lru_cache(maxsize=256)
-def ask(names: tuple[str, ...] | None, *, pins: tuple[str, ...], known: Registry, metadata: bool) -> Question:
-    """Names as Redis fields. Clients ask the same again and again, so the last questions are kept."""
-    views = views_of(pins, known=known)
-    if names is None:
-        names = tuple(name for feature_type in sorted(views) for name in views[feature_type].names)
-    registered = {
-        name: definition.feature_type
-        for name in names
-        if (definition := known.definitions.get(name)) and definition.feature_type in views
-        if name in views[definition.feature_type].names
-    }
-    read = {name: views[name] for name in dict.fromkeys(registered.values())}
-    head = [f"_{name}" for name in read]
-    if metadata:
-        head += [f"_{name}:metadata" for name in read]
-    return Question(
-        names=names,
-        registered=registered,
-        versions={name: view.number for name, view in read.items()},
-        defaults={name: known.definitions[name].default for name in registered},
-        lifetimes={name: view.time_to_live for name, view in read.items() if view.time_to_live is not None},
-        endings=tuple(store.stamp_ending(view.number) for view in read.values()),
-        values_at=len(head),
-        fields=(*head, *registered),
-        types=(*read, *(read if metadata else ()), *registered.values()),
-        suffixes={name: "" if known.is_live(view) else view.suffix for name, view in read.items()},
-    )
 
 
 def read_cached(customer_ids: Sequence[str], question: Question, *, suffixes: Mapping[str, str]) -> Sequence[Row]:
