@@ -1,106 +1,178 @@
-"""A training set from labels: the values that held of each customer at each label's moment, as Parquet."""
+"""A training set from labels: the values that held of each customer at each label's moment, as Parquet.
 
-import csv
-from collections.abc import Callable, Iterator, Sequence
+The labels are staged by COPY and joined by one statement, which sees one state of the history from end to end. It goes
+through them customer by customer: so the index and the rows of a customer are read once, and need not fit into memory.
+What it streams back is put into the order of the labels on disk, part by part.
+"""
+
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from datetime import datetime
+from difflib import get_close_matches
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from django.db import connection, transaction
+from psycopg import sql
+from pyarrow import csv, ipc
+from tqdm import tqdm
 
-from events.validation import check_customer_id
-from featurehub.errors import FeatureHubError, InvalidError
-from features.as_of import Entity, TrainingRow, as_of_join
-from features.store import batched
+from featurehub.errors import InvalidError, UnknownError
+from featurehub.parquet import BLOCK_BYTES, CopyStream, read_csv
+from features.as_of import HELD
+from features.labels import ENCODING, KEYS, Labels
+from features.registry import FeatureView, registry, views_of
 
-LABELS_PER_QUERY = 10_000
-KEYS = ("customer_id", "timestamp")
-Label = dict[str, str]
+ROWS_PER_PART = 50_000
+# A file is open for each part while the labels are joined.
+MAX_PARTS = 500
+POSITION = ("position", pa.int64())
+STAGE = "create temporary table staged_label (position bigint, customer_id text, moment timestamptz)"
+COPY_LABELS = "copy staged_label (position, customer_id, moment) from stdin (format csv)"
+JOIN = sql.SQL(
+    """
+copy (
+    select entity.position, {values}
+    from (select * from staged_label order by customer_id, moment) entity {joins}
+) to stdout (format csv)
+"""
+)
+JOIN_HELD = sql.SQL("left join lateral ({row}) {held} on true")
+VALUE = sql.SQL("{held}.features ->> {name}")
+
+# Shows the progress of a step, as featurehub.progress.progress_bar does.
+Bar = Callable[..., "tqdm[Any]"]
+
+
+def no_bar(**described: object) -> "tqdm[Any]":
+    return tqdm(disable=True)
 
 
 def build_training_set(
     labels: Path,
     *,
     out: Path,
-    names: Sequence[str],
+    names: Sequence[str] | None = None,
     versions: Sequence[str] = (),
     known_at: datetime | None = None,
-    progress: Callable[[int], object] = lambda rows: None,
+    bar: Bar = no_bar,
 ) -> int:
     """Joins a CSV with the columns customer_id and timestamp to the features that held then. Returns the rows.
 
-    Other columns are kept as text. A feature without a value is null: a model should know missing from zero. Memory is
-    bounded by LABELS_PER_QUERY. `out` appears when it is complete. Raises InvalidError with the line that is wrong.
+    They are in the order of the file, its other columns as text. `names` left out are all that the versions hold. A
+    feature without a value is null: a model should know missing from zero. Memory is bounded by ROWS_PER_PART; `out`
+    appears when it is complete. Raises InvalidError with the line that is wrong, UnknownError for a name or version
+    that can't be read.
     """
-    partial = out.with_name(f"{out.name}.partial")
-    with labels.open(newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        columns = check_header(reader.fieldnames)
-        schema = pa.schema(
-            [
-                ("customer_id", pa.string()),
-                ("timestamp", pa.timestamp("us", tz="UTC")),
-                *((name, pa.string()) for name in columns),
-                *((name, pa.float64()) for name in names),
-            ]
-        )
-        rows = 0
-        try:
-            with pq.ParquetWriter(partial, schema) as writer:
-                for chunk in batched(checked(reader), LABELS_PER_QUERY):
-                    entities = [entity for _, entity in chunk]
-                    held = as_of_join(entities, names=names, versions=versions, known_at=known_at)
-                    table = as_columns([label for label, _ in chunk], held, columns=columns, names=names)
-                    writer.write_table(pa.table(table, schema=schema))
-                    rows += len(chunk)
-                    progress(len(chunk))
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
-    partial.replace(out)
+    views = views_by_name(names, versions=versions)
+    with TemporaryDirectory(dir=out.parent, prefix=f"{out.name}.partial-") as partial, transaction.atomic():
+        folder = Path(partial)
+        with labels.open(newline="", encoding=ENCODING) as file:
+            given = Labels(file)
+            check_columns(given.schema, names=views)
+            with bar(total=None, unit="labels", description="Reading") as read:
+                staged = stage(given, folder=folder, bar=read)
+        rows_per_part = max(ROWS_PER_PART, staged // MAX_PARTS)
+        with bar(total=staged, unit="rows", description="Joining") as joined:
+            split(values_held(views, known_at=known_at), folder=folder, rows_per_part=rows_per_part, bar=joined)
+        with bar(total=staged, unit="rows", description="Writing") as written:
+            complete = write(folder, names=list(views), rows_per_part=rows_per_part, bar=written)
+        complete.replace(out)
+    return staged
+
+
+def views_by_name(names: Sequence[str] | None, *, versions: Sequence[str]) -> dict[str, FeatureView]:
+    """The version that each name is read from. Raises UnknownError for a name that is in none of them."""
+    views = views_of(versions, known=registry.get())
+    known = {name: view for view in views.values() for name in view.names}
+    wanted = sorted(known) if names is None else names
+    for name in wanted:
+        if name not in known:
+            close = get_close_matches(name, sorted(known), n=1)
+            suggestion = f" Did you mean {close[0]}?" if close else ""
+            raise UnknownError(f"There is no feature {name} in the versions that are read.{suggestion}", attr="names")
+    return {name: known[name] for name in wanted}
+
+
+def check_columns(schema: pa.Schema, *, names: Iterable[str]) -> None:
+    """Raises InvalidError where a column of the labels would stand beside a feature of the same name."""
+    for name in names:
+        if name in schema.names:
+            raise InvalidError(f"The labels have a column {name}, and that is the name of a feature too.")
+
+
+def stage(labels: Labels, *, folder: Path, bar: "tqdm[Any]") -> int:
+    """Puts the labels on disk as they are, and what is joined of them into a table. Returns how many."""
+    rows = 0
+    options = csv.WriteOptions(include_header=False)
+    with ipc.new_file(folder / "labels", labels.schema) as file, connection.cursor() as cursor:
+        cursor.execute(STAGE)
+        with cursor.copy(COPY_LABELS) as copy:
+            for batch in labels.batches():
+                file.write(batch)
+                positions = pa.array(range(rows, rows + batch.num_rows))
+                block = io.BytesIO()
+                keys = batch.select(list(KEYS)).add_column(0, "position", positions)
+                csv.write_csv(keys, block, write_options=options)
+                copy.write(block.getvalue())
+                rows += batch.num_rows
+                bar.update(batch.num_rows)
     return rows
 
 
-def check_header(header: Sequence[str] | None) -> list[str]:
-    """The columns beside the keys. Raises InvalidError where a key is missing."""
-    missing = [name for name in KEYS if name not in (header or ())]
-    if missing:
-        raise InvalidError(f"The first line names no column {' and no column '.join(missing)}.")
-    return [name for name in header or () if name not in KEYS]
+def values_held(views: Mapping[str, FeatureView], *, known_at: datetime | None) -> Iterator[pa.RecordBatch]:
+    """For each staged label its position and the values that held, in an order of PostgreSQL's own. One statement."""
+    joins = [
+        JOIN_HELD.format(
+            held=sql.Identifier(view.feature_type),
+            row=HELD.format(
+                feature_type=sql.Literal(view.feature_type),
+                version=sql.Literal(view.number),
+                known_at=sql.Literal(known_at),
+            ),
+        )
+        for view in {view.key: view for view in views.values()}.values()
+    ]
+    values = [
+        VALUE.format(held=sql.Identifier(view.feature_type), name=sql.Literal(name)) for name, view in views.items()
+    ]
+    statement = JOIN.format(values=sql.SQL(", ").join(values), joins=sql.SQL(" ").join(joins))
+    schema = pa.schema([POSITION, *((name, pa.float64()) for name in views)])
+    with connection.cursor() as cursor:
+        with cursor.copy(statement) as copy, CopyStream(copy) as raw:
+            yield from read_csv(io.BufferedReader(raw, BLOCK_BYTES), schema=schema)
+        cursor.execute("drop table staged_label")
 
 
-def checked(reader: "csv.DictReader[str]") -> Iterator[tuple[Label, Entity]]:
-    """Each label with its customer and moment. Raises InvalidError with the line."""
-    for label in reader:
-        try:
-            customer_id = label["customer_id"] or ""
-            check_customer_id(customer_id)
-            yield label, Entity(customer_id, moment(label["timestamp"] or ""))
-        except FeatureHubError as error:
-            raise InvalidError(f"Line {reader.line_num}: {error.detail}") from None
+def split(batches: Iterable[pa.RecordBatch], *, folder: Path, rows_per_part: int, bar: "tqdm[Any]") -> None:
+    """Puts each row into the file of the part that its position is in."""
+    files: dict[int, ipc.RecordBatchFileWriter] = {}
+    with ExitStack() as opened:
+        for batch in batches:
+            parts = pc.divide(batch["position"], rows_per_part)
+            for part in pc.unique(parts).to_pylist():
+                if part not in files:
+                    files[part] = opened.enter_context(ipc.new_file(folder / f"part-{part}", batch.schema))
+                files[part].write(batch.filter(pc.equal(parts, part)))
+            bar.update(batch.num_rows)
 
 
-def moment(text: str) -> datetime:
-    """An ISO 8601 moment with an offset. Raises InvalidError for anything else."""
-    try:
-        parsed = datetime.fromisoformat(text)
-    except ValueError:
-        raise InvalidError(f"{text!r} is no ISO 8601 moment.") from None
-    if parsed.tzinfo is None:
-        raise InvalidError(f"{text!r} has no offset, such as Z.")
-    return parsed
-
-
-def as_columns(
-    labels: Sequence[Label], rows: Sequence[TrainingRow], *, columns: Sequence[str], names: Sequence[str]
-) -> dict[str, list[object]]:
-    """A chunk as columns; null where a value is missing."""
-    table: dict[str, list[object]] = {
-        "customer_id": [row.entity.customer_id for row in rows],
-        "timestamp": [row.entity.timestamp for row in rows],
-    }
-    for name in columns:
-        table[name] = [label[name] for label in labels]
-    for name in names:
-        table[name] = [None if name in row.missing else row.features[name] for row in rows]
-    return table
+def write(folder: Path, *, names: Sequence[str], rows_per_part: int, bar: "tqdm[Any]") -> Path:
+    """The labels with their values beside them, in the order of the labels."""
+    complete = folder / "complete.parquet"
+    with ipc.open_file(pa.memory_map(str(folder / "labels"))) as file:
+        labels = file.read_all()
+    schema = pa.schema([*labels.schema, *((name, pa.float64()) for name in names)])
+    with pq.ParquetWriter(complete, schema) as writer:
+        for first in range(0, labels.num_rows, rows_per_part):
+            with ipc.open_file(folder / f"part-{first // rows_per_part}") as file:
+                values = file.read_all().sort_by("position").select(names)
+            rows = labels.slice(first, rows_per_part)
+            writer.write_table(pa.table([*rows.columns, *values.columns], schema=schema))
+            bar.update(rows.num_rows)
+    return complete

@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
-from tqdm import tqdm
 
 from featurehub.errors import FeatureHubError
-from features.registry import registry
-from features.training_set import build_training_set, moment
+from featurehub.progress import progress_bar
+from features.labels import moment
+from features.training_set import build_training_set, no_bar
 
 
 class Command(BaseCommand):
@@ -18,22 +18,21 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("labels", type=Path)
         parser.add_argument("--out", type=Path, required=True, help="the Parquet file to write")
-        parser.add_argument("--names", help="features, separated by commas; all that are live if left out")
+        parser.add_argument("--names", help="features, separated by commas; all of the versions if left out")
         parser.add_argument("--feature-version", dest="versions", action="append", default=[], help="behavioral:1.0")
         parser.add_argument("--known-at", help="only what had been recorded by then")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             known_at = moment(options["known_at"]) if options["known_at"] else None
-            with tqdm(unit=" rows", desc="Joining", disable=options["verbosity"] == 0) as bar:
-                rows = build_training_set(
-                    options["labels"],
-                    out=options["out"],
-                    names=options["names"].split(",") if options["names"] else sorted(registry.get().definitions),
-                    versions=options["versions"],
-                    known_at=known_at,
-                    progress=bar.update,
-                )
+            rows = build_training_set(
+                options["labels"],
+                out=options["out"],
+                names=[name.strip() for name in options["names"].split(",")] if options["names"] else None,
+                versions=options["versions"],
+                known_at=known_at,
+                bar=progress_bar if options["verbosity"] else no_bar,
+            )
         except FeatureHubError as error:
             raise CommandError(error.detail) from None
         except OSError as error:
