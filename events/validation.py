@@ -5,7 +5,7 @@ A compiled validator (msgspec): a DRF serializer costs more per event than writi
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -15,6 +15,7 @@ import orjson
 from featurehub.errors import InvalidError
 
 METADATA_BYTES = 8 * 1024
+LONGEST_ID = 128
 EVENTS_PER_REQUEST = 10_000
 CLOCK_SKEW = timedelta(minutes=5)
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
@@ -104,10 +105,20 @@ def check_text(text: str | None, *, attr: str) -> None:
 
 def check_customer_id(customer_id: str, *, attr: str = "customer_id") -> None:
     """1 to 128 printable characters, no blanks, no slash. Raises InvalidError with `attr`."""
-    if not (0 < len(customer_id) <= 128 and customer_id.isprintable() and " " not in customer_id):
+    if not (0 < len(customer_id) <= LONGEST_ID and customer_id.isprintable() and " " not in customer_id):
         raise InvalidError("A customer_id is 1 to 128 printable characters without blanks.", attr=attr)
     if "/" in customer_id:
         raise InvalidError("A customer_id holds no slash.", attr=attr)
+
+
+def check_customer_ids(customer_ids: Sequence[str], *, attr: str) -> None:
+    """Raises InvalidError with `attr` `ATTR.N` at the first that is none. What is wrong with all of them together is
+    wrong with one, so that they are looked at singly only then."""
+    together, lengths = "".join(customer_ids), set(map(len, customer_ids))
+    is_right = together.isprintable() and " " not in together and "/" not in together
+    if not is_right or 0 in lengths or max(lengths, default=0) > LONGEST_ID:
+        for position, customer_id in enumerate(customer_ids):
+            check_customer_id(customer_id, attr=f"{attr}.{position}")
 
 
 def check_metadata(metadata: dict[str, Any]) -> None:

@@ -8,14 +8,16 @@ from features import store
 from features.registry import Registry, views_of
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Question:
     """What is asked of every customer of a read, and where it stands in a row of Redis.
 
     `names` in the order asked; of them the `registered` ones, name → type; `versions`, type → version. A row has each
     type's stamp, which ends in the version (`endings`), then each type's metadata where it was asked for, and the
     registered names' values from `values_at` on. A type's fields are in the hash with its suffix (`suffixes`).
-    `lifetimes` has the seconds that values live, of the types where they end.
+    `lifetimes` has the seconds that values live, of the types where they end. `is_plain`: none does, and every name is
+    registered and asked for once, so that a row without gaps is the whole answer. `is_switching`: one of the versions
+    went live not long ago.
     """
 
     names: tuple[str, ...]
@@ -28,6 +30,8 @@ class Question:
     fields: tuple[str, ...]
     types: tuple[str, ...]
     suffixes: Mapping[str, str]
+    is_plain: bool
+    is_switching: bool
 
 
 @lru_cache(maxsize=256)
@@ -57,4 +61,6 @@ def ask(names: tuple[str, ...] | None, *, pins: tuple[str, ...], known: Registry
         fields=(*head, *registered),
         types=(*read, *(read if metadata else ()), *registered.values()),
         suffixes={name: "" if known.is_live(view) else view.suffix for name, view in read.items()},
+        is_plain=len(registered) == len(names) and all(view.time_to_live is None for view in read.values()),
+        is_switching=not known.switched.isdisjoint(read),
     )

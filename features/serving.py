@@ -4,9 +4,10 @@
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import repeat
 from typing import Any
 
 import orjson
@@ -24,6 +25,7 @@ from features.store import Hash
 logger = logging.getLogger(__name__)
 
 UNKNOWN, NO_VALUE, EXPIRED = "unknown", "no_value", "expired"
+CACHE, DATABASE = "cache", "database"
 
 
 @dataclass(slots=True)
@@ -51,21 +53,34 @@ def get_feature_values(
     `versions` pins types to versions (`behavioral:1.0`), the others are live; raises UnknownError for one that can't be
     read. With Redis away or without a customer, PostgreSQL answers and Redis is refilled.
     """
-    known = registry.get()
-    question = ask(None if names is None else tuple(names), pins=tuple(versions), known=known, metadata=with_metadata)
+    question = question_of(names, versions=versions, with_metadata=with_metadata)
+    return [
+        answer(customer_id, row=row, question=question, source=source)
+        for customer_id, row, source in find(customer_ids, question)
+    ]
+
+
+def question_of(names: Sequence[str] | None, *, versions: Sequence[str] = (), with_metadata: bool = False) -> Question:
+    """What `get_feature_values` is asked, in terms of Redis. Raises UnknownError for a version that can't be read."""
+    pins, known = tuple(versions), registry.get()
+    return ask(None if names is None else tuple(names), pins=pins, known=known, metadata=with_metadata)
+
+
+def find(customer_ids: Sequence[str], question: Question) -> Iterable[tuple[str, Row, str]]:
+    """(customer_id, row, source) of each customer in the order asked."""
     rows = read_cached(customer_ids, question, suffixes=question.suffixes)
     lacking = {
         customer_id: row
         for customer_id, row in zip(customer_ids, rows, strict=True)
         if not is_current(row, endings=question.endings)
     }
-    if lacking and not known.switched.isdisjoint(question.versions):
+    if lacking and question.is_switching:
         lacking = read_from_before_the_switch(lacking, question)
-    stored = read_through(list(lacking), question) if lacking else {}
+    if not lacking:
+        return zip(customer_ids, rows, repeat(CACHE))
+    stored = read_through(list(lacking), question)
     return [
-        answer(customer_id, row=stored[customer_id], question=question, source="database")
-        if customer_id in stored
-        else answer(customer_id, row=row, question=question, source="cache")
+        (customer_id, stored[customer_id], DATABASE) if customer_id in stored else (customer_id, row, CACHE)
         for customer_id, row in zip(customer_ids, rows, strict=True)
     ]
 
@@ -141,7 +156,7 @@ def read_through(customer_ids: Sequence[str], question: Question) -> dict[str, R
 def answer(customer_id: str, *, row: Row, question: Question, source: str) -> Values:
     """A row's values in the order asked, defaults and reasons for the names that have none, and the oldest moment."""
     texts = row[question.values_at :]
-    if None in texts or len(texts) < len(question.names) or question.lifetimes:
+    if None in texts or not question.is_plain:
         return incomplete_answer(customer_id, row=row, question=question, source=source)
     # One pass of a JSON parser is five times as fast as float() for each.
     features = dict(zip(question.registered, orjson.loads(b"[%b]" % b",".join(texts)), strict=True))  # type: ignore[arg-type]

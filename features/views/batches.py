@@ -7,9 +7,9 @@ import msgspec
 from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
 
-from events.validation import check_all, check_customer_id, in_utc
+from events.validation import check_all, check_customer_ids, in_utc
 from featurehub.access.models import Scope
-from featurehub.api import ApiView, body_as, json_response
+from featurehub.api import ApiView, body_as, json_body, json_response
 from features.coverage import coverages
 from features.registry import definitions
 from features.serializers import (
@@ -23,9 +23,8 @@ from features.serializers import (
     DefinitionsSerializer,
     WeightSetsSerializer,
 )
-from features.serving import get_feature_values
 from features.trial import compute_features
-from features.views.customers import as_json
+from features.views.values import values_as_json
 from features.weights import activated_sets
 
 batch_decoder = msgspec.json.Decoder(BatchQuestion)
@@ -40,12 +39,10 @@ class BatchView(ApiView):
     @extend_schema(request=BatchQuestionSerializer, responses=BatchSerializer)
     def post(self, request: HttpRequest) -> HttpResponse:
         body = body_as(batch_decoder, request)
-        for position, customer_id in enumerate(body.customer_ids):
-            check_customer_id(customer_id, attr=f"customer_ids.{position}")
+        check_customer_ids(body.customer_ids, attr="customer_ids")
         versions = [body.version] if isinstance(body.version, str) else body.version
-        results = get_feature_values(body.customer_ids, names=body.names, versions=versions)
-        now = datetime.now(UTC)
-        return json_response({"results": [as_json(values, now=now) for values in results]})
+        results = values_as_json(body.customer_ids, names=body.names, versions=versions)
+        return json_body(b'{"results":[%b]}' % b",".join(results))
 
 
 class ComputeView(ApiView):

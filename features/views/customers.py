@@ -1,7 +1,7 @@
 """/api/v1/customers/{id}/…"""
 
 from datetime import UTC, datetime
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import msgspec
 from django.http import HttpRequest, HttpResponse
@@ -11,7 +11,7 @@ from rest_framework.utils.urls import replace_query_param
 
 from events.validation import check_customer_id, check_metadata, check_timestamp, in_utc
 from featurehub.access.models import Scope
-from featurehub.api import ApiView, body_as, json_response
+from featurehub.api import ApiView, body_as, json_body, json_response
 from featurehub.errors import InvalidError
 from features.client_values import set_customer_features
 from features.explanation import explain
@@ -26,7 +26,8 @@ from features.serializers import (
     ValuesSerializer,
     VectorSerializer,
 )
-from features.serving import Values, get_feature_values, get_feature_vector
+from features.serving import get_feature_vector
+from features.views.values import values_as_json
 
 patch_decoder = msgspec.json.Decoder(FeaturesPatch)
 # A number with fewer digits fits PostgreSQL's bigint.
@@ -34,20 +35,6 @@ DIGITS_OF_AN_ID = 19
 VERSION = OpenApiParameter(
     "version", str, many=True, description="behavioral:1.0, one a type; a bare 1.0 is behavioral"
 )
-
-
-def as_json(values: Values, *, now: datetime) -> dict[str, Any]:
-    """Values as every read answers them; `age_seconds` counts from `computed_at` to `now`."""
-    age = None if values.computed_at is None else max((now - values.computed_at).total_seconds(), 0.0)
-    return {
-        "customer_id": values.customer_id,
-        "versions": values.versions,
-        "features": values.features,
-        "missing": values.missing,
-        "computed_at": values.computed_at,
-        "age_seconds": age,
-        "source": values.source,
-    }
 
 
 def names_of(request: HttpRequest) -> list[str] | None:
@@ -75,8 +62,7 @@ class FeaturesView(CustomerView):
     @extend_schema(parameters=[OpenApiParameter("names", str), VERSION], responses=ValuesSerializer)
     def get(self, request: HttpRequest, customer_id: str) -> HttpResponse:
         versions = request.GET.getlist("version")
-        values = get_feature_values([customer_id], names=names_of(request), versions=versions)[0]
-        return json_response(as_json(values, now=datetime.now(UTC)))
+        return json_body(values_as_json([customer_id], names=names_of(request), versions=versions)[0])
 
     @extend_schema(request=FeaturesPatchSerializer, responses=CustomerFeatureSerializer)
     def patch(self, request: HttpRequest, customer_id: str) -> HttpResponse:

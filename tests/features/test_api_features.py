@@ -7,10 +7,11 @@ from urllib.parse import quote
 import pytest
 from django_redis import get_redis_connection
 
+from featurehub.access.models import Scope
 from features.models import FeatureDefinition, FeatureVersion
 from tests.api_client import ApiClient, error_of
 from tests.away import redis_away
-from tests.factories import cached, forget_registry, make_customer, make_purchase, url_of
+from tests.factories import cached, forget_registry, make_client, make_customer, make_purchase, url_of
 from tests.redis_commands import redis_commands
 
 
@@ -231,3 +232,12 @@ def test_the_oldest_of_the_values_given_says_when_they_were_computed(api: ApiCli
     assert get(api, names="page_views_30d")["computed_at"] > old
     assert get(api, names="page_views_30d,tenure_days,foo")["computed_at"] == old
     assert get(api, names="page_views_30d,cart_value")["computed_at"] > old
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-7, 5e-324, 1e16, 1e22, 1.7976931348623157e308, 0.1 + 0.2, 12345678901.5])
+def test_every_double_is_read_as_it_was_written(api: ApiClient, value: float) -> None:
+    body = {"feature_type": "contextual", "version": "1.0", "features": {"cart_value": value, "items_in_cart": 2}}
+    assert make_client(Scope.WRITE).patch(url_of("ü%b"), body).status_code == 200
+    answer = api.get(url_of("ü%b"), {"names": "items_in_cart,cart_value"}).json()
+    assert (answer["customer_id"], answer["source"], answer["missing"]) == ("ü%b", "cache", {})
+    assert list(answer["features"].items()) == [("items_in_cart", 2.0), ("cart_value", value)]

@@ -1,0 +1,77 @@
+"""The answers of reads as JSON, of Redis' texts as they are: decimal strings are JSON's numbers, too (decision 5)."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from features import store
+from features.question import Question
+from features.reading import Row
+from features.serving import Values, answer, find, question_of
+
+
+class Moments(dict[datetime | None, tuple[bytes, bytes]]):
+    """computed_at → it and its age as JSON. The customers of one chunk were computed at one moment."""
+
+    def __init__(self, *, now: datetime) -> None:
+        self.now = now
+
+    def __missing__(self, computed_at: datetime | None) -> tuple[bytes, bytes]:
+        age = age_seconds(computed_at, now=self.now)
+        self[computed_at] = said = (orjson.dumps(computed_at, option=orjson.OPT_UTC_Z), orjson.dumps(age))
+        return said
+
+
+def values_as_json(customer_ids: Sequence[str], *, names: Sequence[str] | None, versions: Sequence[str]) -> list[bytes]:
+    """What `get_feature_values` answers: a JSON object for each customer, `age_seconds` counted until now."""
+    question = question_of(names, versions=versions)
+    found = find(customer_ids, question)
+    template, moments = template_of(question), Moments(now=datetime.now(UTC))
+    return [
+        filled(template, customer_id, row=row, question=question, source=source, moments=moments)
+        for customer_id, row, source in found
+    ]
+
+
+def filled(template: bytes, customer_id: str, *, row: Row, question: Question, source: str, moments: Moments) -> bytes:
+    texts = row[question.values_at :]
+    if None in texts or not question.is_plain:
+        values = answer(customer_id, row=row, question=question, source=source)
+        return orjson.dumps(as_json(values, now=moments.now), option=orjson.OPT_UTC_Z)
+    computed_at, age = moments[store.oldest_moment(row[: len(question.versions)])]
+    return template % (orjson.dumps(customer_id), *texts, computed_at, age, source.encode())
+
+
+@lru_cache(maxsize=256)
+def template_of(question: Question) -> bytes:
+    """The answer to the question where no value is missing, with a %b for each part that differs between customers."""
+    features = b",".join([literal(name) + b":%b" for name in question.names])
+    return (
+        b'{"customer_id":%%b,"versions":%b,"features":{%b},"missing":{},'
+        b'"computed_at":%%b,"age_seconds":%%b,"source":"%%b"}'
+    ) % (literal(question.versions), features)
+
+
+def literal(value: object) -> bytes:
+    """JSON in a template."""
+    return orjson.dumps(value).replace(b"%", b"%%")
+
+
+def as_json(values: Values, *, now: datetime) -> dict[str, Any]:
+    """The same of values that are parsed, with what is missing."""
+    return {
+        "customer_id": values.customer_id,
+        "versions": values.versions,
+        "features": values.features,
+        "missing": values.missing,
+        "computed_at": values.computed_at,
+        "age_seconds": age_seconds(values.computed_at, now=now),
+        "source": values.source,
+    }
+
+
+def age_seconds(computed_at: datetime | None, *, now: datetime) -> float | None:
+    return None if computed_at is None else max((now - computed_at).total_seconds(), 0.0)
