@@ -1,6 +1,6 @@
-"""A system check: what is registered as behavioral is what the formulas compute."""
+"""A system check: what is registered as computed is what formulas, windows and expressions compute."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from django.apps import apps
@@ -11,25 +11,40 @@ from features.formulas import BEHAVIORAL
 
 
 def check_behavioral_definitions(*, databases: Sequence[str] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Errors where the live behavioral version and the formulas differ. Run by `migrate` and `check --database`."""
-    versions = apps.get_model("features", "FeatureVersion")  # models can't be imported before the apps are ready
+    """Errors where the registry and the code differ. Run by `migrate` and `check --database`."""
     messages: list[CheckMessage] = []
     for alias in databases or ():
-        if versions._meta.db_table not in connections[alias].introspection.table_names():
-            continue  # before the first migration
-        for version in versions.objects.using(alias).filter(feature_type="behavioral", state="live"):
-            names = version.definitions.using(alias).values_list("name", flat=True)
-            messages += drift(str(version), registered=set(names))
+        if is_migrated(alias):
+            messages += drift(alias)
     return messages
 
 
-def drift(version: str, *, registered: Collection[str]) -> list[CheckMessage]:
-    """An error for the names that only the version has, and one for those that only the formulas have."""
-    found: list[CheckMessage] = []
-    if only_registered := sorted(set(registered) - set(BEHAVIORAL)):
-        text = f"{version} registers {', '.join(only_registered)}, which no formula computes."
-        found.append(Error(text, hint="Take them out of the version in a data migration.", id="features.E001"))
-    if only_computed := sorted(set(BEHAVIORAL) - set(registered)):
-        text = f"{version} does not register {', '.join(only_computed)}, which the formulas compute."
-        found.append(Error(text, hint="Add them to the version in a data migration.", id="features.E002"))
-    return found
+def is_migrated(alias: str) -> bool:
+    """Whether definitions have the columns that are looked at: `migrate` checks before it migrates."""
+    definitions = apps.get_model("features", "FeatureDefinition")  # models can't be imported before the apps are ready
+    connection, table = connections[alias], definitions._meta.db_table
+    with connection.cursor() as cursor:
+        if table not in connection.introspection.table_names(cursor):
+            return False
+        columns = {column.name for column in connection.introspection.get_table_description(cursor, table)}
+    return {"kind", "expression"} <= columns
+
+
+def drift(alias: str) -> Iterator[CheckMessage]:
+    """An error for each way in which they differ. What is in drafts only is checked when they leave for the shadow."""
+    definitions = apps.get_model("features", "FeatureDefinition").objects.using(alias)
+    started = apps.get_model("features", "FeatureVersion").objects.using(alias).exclude(state="draft")
+    in_use = definitions.filter(versions__in=started).distinct()
+    without_kind = in_use.filter(feature_type="behavioral", kind="").values_list("name", flat=True)
+    if names := sorted(set(without_kind) - set(BEHAVIORAL)):
+        yield error("Registered as behavioral, but computed by no formula", names, number="E001")
+    registered = definitions.filter(feature_type="behavioral", kind="").values_list("name", flat=True)
+    if names := sorted(set(BEHAVIORAL) - set(registered)):
+        yield error("Computed by a formula, but not registered", names, number="E002")
+    without_expression = in_use.filter(feature_type="derived", expression="").values_list("name", flat=True)
+    if names := sorted(without_expression):
+        yield error("Registered as derived, but without an expression", names, number="E003")
+
+
+def error(what: str, names: Collection[str], *, number: str) -> Error:
+    return Error(f"{what}: {', '.join(names)}.", hint="Mend the registry in a data migration.", id=f"features.{number}")

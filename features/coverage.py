@@ -13,7 +13,7 @@ from features.publishing import values_of_views
 from features.registry import registry
 
 SAMPLE = 1_000
-# Blocks of the table at random that hold about twice SAMPLE rows; all of a small table. A tablesample takes no
+# Blocks of the table at random that hold about twice the rows wanted; all of a small table. A tablesample takes no
 # subquery, so its share is asked for first.
 SHARE = "select least(100, 200.0 * %s / greatest(reltuples, 1)) from pg_class where oid = 'features_customer'::regclass"
 SAMPLED = "select customer_id from features_customer tablesample system (%s) limit %s"
@@ -66,12 +66,12 @@ def measure() -> Coverages:
     )
 
 
-def sample() -> list[str]:
-    """Customers, in blocks as they lie in the table: cheap, and random enough for a share."""
+def sample(size: int = SAMPLE) -> list[str]:
+    """At most so many customers, in blocks as they lie in the table: cheap, and random enough for a share."""
     with connection.cursor() as cursor:
-        cursor.execute(SHARE, [SAMPLE])
+        cursor.execute(SHARE, [size])
         (share,) = cursor.fetchone()
-        cursor.execute(SAMPLED, [share, SAMPLE])
+        cursor.execute(SAMPLED, [share, size])
         return [customer_id for (customer_id,) in cursor.fetchall()]
 
 

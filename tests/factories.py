@@ -80,7 +80,7 @@ def make_customer(customer_id: str = "c1", *, events: list[dict[str, Any]] | Non
 
 
 def make_weight_set(*, weights: dict[str, tuple[float, float]] | None = None, **fields: Any) -> WeightSet:
-    """A draft for behavioral 1.0, or the version given, with its active numbers, some replaced: type → (weight, norm)"""
+    """A draft for behavioral 1.0, or the version given, on its active numbers, some replaced: type → (weight, norm)."""
     active = active_set(fields["version"].number if "version" in fields else "1.0")
     draft = WeightSet.objects.create(
         **{"version": active.version, "name": "Draft", "reason": "A test", "monetary_norm": 1000.0, **fields}
@@ -133,8 +133,9 @@ def forget_registry() -> None:
 
 def make_definition(name: str = "pets", feature_type: str = "customer", **fields: Any) -> FeatureDefinition:
     """A definition; of a behavioral one that says nothing else, a count of all events in 30 days."""
-    window = {"kind": "count", "window_days": 30} if feature_type == "behavioral" and "kind" not in fields else {}
-    return FeatureDefinition.objects.create(name=name, feature_type=feature_type, **{**window, **fields})
+    if feature_type == "behavioral" and fields.get("kind", "count"):
+        fields = {"kind": "count", "window_days": 30, **fields}
+    return FeatureDefinition.objects.create(name=name, feature_type=feature_type, **fields)
 
 
 def make_version(

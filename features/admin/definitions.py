@@ -1,106 +1,193 @@
-"""Feature definitions: what is said about a feature is edited here, what it is called and where it belongs is not."""
+"""Features: defined here without a deploy, tried on a sample before they are saved, and added to a version."""
 
 from typing import Any
 
-from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.text import Truncator
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
-from unfold.widgets import UnfoldAdminTextInputWidget
 
-from features.models import FeatureDefinition
-from features.registry import WRITTEN_BY_CLIENTS, registry
+from featurehub.errors import FeatureHubError
+from features.admin.definition_forms import MEANING, NEW_DRAFT, DefinitionForm, NewDefinitionForm
+from features.admin.definition_preview import preview_part
+from features.admin.weight_steps import person
+from features.coverage import coverages
+from features.models import FeatureDefinition, FeatureType, FeatureVersion
+from features.registry import registry
+from features.versions import drafts
+from features.versions.seen import seen
+from features.versions.wording import in_words
 
-
-class TagsField(forms.CharField):
-    """Words separated by commas; a list of strings in Python."""
-
-    widget = UnfoldAdminTextInputWidget
-
-    def prepare_value(self, value: Any) -> Any:
-        return ", ".join(map(str, value)) if isinstance(value, list) else value
-
-    def to_python(self, value: Any) -> Any:
-        words = (word.strip() for word in (super().to_python(value) or "").split(","))
-        return list(dict.fromkeys(word for word in words if word))
-
-    def has_changed(self, initial: Any, data: Any) -> bool:
-        return bool(self.to_python(self.prepare_value(initial)) != self.to_python(data))
-
-
-class DefinitionForm(forms.ModelForm):  # type: ignore[type-arg]
-    tags = TagsField(required=False, help_text="Separated by commas.")
-
-    class Meta:
-        model = FeatureDefinition
-        fields = ("name", "feature_type", "description", "owner", "unit", "minimum", "maximum", "tags")
-        help_texts = {
-            "name": "What clients ask for. It can't be changed later.",
-            "feature_type": "Clients write customer and contextual values; the others are computed.",
-            "owner": "The team to ask about it.",
-            "unit": "Such as days, currency or share.",
-            "minimum": "The smallest value; a client that writes a smaller one is refused.",
-            "maximum": "The largest value; a client that writes a larger one is refused.",
-        }
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if "feature_type" in self.fields:
-            choices = [(feature_type.value, feature_type.label) for feature_type in WRITTEN_BY_CLIENTS]
-            self.fields["feature_type"] = forms.ChoiceField(
-                choices=choices,
-                widget=self.fields["feature_type"].widget.__class__(choices=choices),
-                help_text=self.fields["feature_type"].help_text,
+State = FeatureVersion.State
+WORDS_IN_LIST = 90
+NEW = (
+    ("What it is", {"fields": ("name", "feature_type", "description")}),
+    (
+        "How it is computed",
+        {
+            "fields": (
+                "kind",
+                "metadata_key",
+                ("event_type", "category"),
+                ("window_days", "half_life_days"),
+                "expression",
+                *(f"version_{feature_type}" for feature_type in FeatureType.values),
             )
-
-    def clean(self) -> dict[str, Any]:
-        data = super().clean() or self.cleaned_data
-        minimum, maximum = data.get("minimum"), data.get("maximum")
-        if minimum is not None and maximum is not None and minimum > maximum:
-            self.add_error("maximum", "The maximum is at least the minimum.")
-        return data
+        },
+    ),
+    (
+        "For those who use it",
+        {"fields": (("owner", "unit"), "default", ("minimum", "maximum"), "tags"), "classes": ("collapse",)},
+    ),
+)
 
 
 @admin.register(FeatureDefinition)
 class FeatureDefinitionAdmin(ModelAdmin):
-    form = DefinitionForm
-    list_display = ("name", "kind", "description", "unit", "bounds", "owner", "in_versions")
+    list_display = ("name", "kind_of_feature", "words", "unit", "bounds", "owner", "in_versions")
     list_filter = (("feature_type", ChoicesDropdownFilter),)
     search_fields = ("name", "description", "owner")
     ordering = ("feature_type", "name")
     show_facets = admin.ShowFacets.NEVER
+    change_form_outer_before_template = "features/definitions/about.html"
+    change_form_after_template = "features/definitions/try.html"
+
+    class Media:
+        css = {"all": ["features/weights.css", "features/versions.css"]}
+        js = ("features/definitions.js",)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[FeatureDefinition]:
         definitions: QuerySet[FeatureDefinition] = super().get_queryset(request)
         return definitions.prefetch_related("versions")
 
-    def get_readonly_fields(self, request: HttpRequest, obj: FeatureDefinition | None = None) -> tuple[str, ...]:
-        """History and clients know a feature by its name, and a name belongs to one type: both stay as they are."""
-        return () if obj is None else ("name", "feature_type", "in_versions")
+    # --- The form -------------------------------------------------------------------------------------------------
 
-    def get_fields(self, request: HttpRequest, obj: FeatureDefinition | None = None) -> tuple[str, ...]:
-        return DefinitionForm.Meta.fields if obj is None else (*DefinitionForm.Meta.fields, "in_versions")
+    def get_form(
+        self, request: HttpRequest, obj: FeatureDefinition | None = None, change: bool = False, **kwargs: Any
+    ) -> Any:
+        form = DefinitionForm if obj else NewDefinitionForm
+        return super().get_form(request, obj, change=change, **{**kwargs, "form": form})
+
+    def get_fieldsets(self, request: HttpRequest, obj: FeatureDefinition | None = None) -> Any:
+        if obj is None:
+            return NEW
+        (_, what), (how_it_is, _), use = NEW
+        meaning = MEANING.get(obj.feature_type, ())
+        computed = () if not meaning or (not obj.kind and not obj.expression and is_fixed(obj)) else meaning
+        how = [(how_it_is, {"fields": computed})] if computed else []
+        return [("What it is", what), *how, use]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: FeatureDefinition | None = None) -> tuple[str, ...]:
+        """History and clients know a feature by its name, and a name belongs to one type: both stay as they are. What
+        it is computed from stays once a version past draft has it."""
+        if obj is None:
+            return ()
+        return ("name", "feature_type", *(MEANING.get(obj.feature_type, ()) if is_fixed(obj) else ()))
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """`?feature_type=` and the id of a `?version=` of it."""
+        initial: dict[str, Any] = super().get_changeform_initial_data(request)
+        if "version" in initial:
+            initial[f"version_{initial.get('feature_type')}"] = initial["version"]
+        return initial
+
+    def render_change_form(
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        *args: Any,
+        obj: FeatureDefinition | None = None,
+        **kwargs: Any,
+    ) -> HttpResponse:
+        context |= {"seen": seen(), "show_save_and_add_another": False, "show_save_and_continue": False}
+        if obj is not None:
+            context |= about(obj)
+        answer: HttpResponse = super().render_change_form(request, context, *args, obj=obj, **kwargs)
+        return answer
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """The form; a draft that left while it was open is news, not an error page."""
+        try:
+            answer: HttpResponse = super().changeform_view(request, *args, **kwargs)
+        except FeatureHubError as error:
+            messages.error(request, f"{error.detail} Nothing was saved.")
+            return HttpResponseRedirect(request.path)
+        return answer
+
+    def save_model(self, request: HttpRequest, obj: FeatureDefinition, form: DefinitionForm, change: bool) -> None:
+        """In the transaction of `changeform_view`: the definition, and the version that is to have it."""
+        super().save_model(request, obj, form, change)
+        transaction.on_commit(registry.forget)
+        if isinstance(form, NewDefinitionForm):
+            chosen = form.chosen_version(form.cleaned_data)
+            if chosen == NEW_DRAFT:
+                number = drafts.next_number(obj.feature_type)
+                chosen = drafts.draft(obj.feature_type, number, by=person(request), reason=f"For {obj.name}.")
+            if isinstance(chosen, FeatureVersion):
+                drafts.add_definitions(chosen.pk, [obj], by=person(request))
+
+    def response_add(
+        self, request: HttpRequest, obj: FeatureDefinition, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """To the version that it is in now, for what comes next."""
+        version = obj.versions.first()
+        if version is None:
+            messages.success(request, f"{obj} is saved. No version has it yet.")
+            return HttpResponseRedirect(reverse("admin:features_featuredefinition_change", args=[obj.pk]))
+        messages.success(request, f"{obj} is saved and in {version}. {what_next(version)}")
+        return HttpResponseRedirect(reverse("admin:features_featureversion_change", args=[version.pk]))
 
     def has_delete_permission(self, request: HttpRequest, obj: FeatureDefinition | None = None) -> bool:
         """Not while a version computes, publishes or reads it."""
         is_used = obj is not None and obj.versions.exists()
         return not is_used and bool(super().has_delete_permission(request, obj))
 
-    def save_model(self, request: HttpRequest, obj: FeatureDefinition, form: DefinitionForm, change: bool) -> None:
-        super().save_model(request, obj, form, change)
-        transaction.on_commit(registry.forget)
-
     def delete_model(self, request: HttpRequest, obj: FeatureDefinition) -> None:
         super().delete_model(request, obj)
         transaction.on_commit(registry.forget)
 
+    # --- The preview ----------------------------------------------------------------------------------------------
+
+    def get_urls(self) -> list[URLPattern]:
+        pages = [
+            path("preview/", self.admin_site.admin_view(self.preview), name="features_featuredefinition_preview"),
+            path(
+                "<int:pk>/preview/",
+                self.admin_site.admin_view(self.preview),
+                name="features_featuredefinition_preview_of",
+            ),
+        ]
+        return [*pages, *super().get_urls()]
+
+    def preview(self, request: HttpRequest, pk: int | None = None) -> HttpResponse:
+        """What the feature in the form, saved or not, would be for a sample of customers."""
+        definition = None if pk is None else FeatureDefinition.objects.filter(pk=pk).first()
+        if not (self.has_add_permission(request) if definition is None else self.has_view_permission(request)):
+            raise PermissionDenied
+        form_class = self.get_form(request, definition, change=definition is not None)
+        context = preview_part(form_class(request.POST, instance=definition))
+        return TemplateResponse(request, "features/definitions/preview.html", context)
+
+    # --- The list -------------------------------------------------------------------------------------------------
+
     @display(description="Type", ordering="feature_type", label=True)
-    def kind(self, definition: FeatureDefinition) -> str:
+    def kind_of_feature(self, definition: FeatureDefinition) -> str:
         return definition.get_feature_type_display()
+
+    @display(description="What it is")
+    def words(self, definition: FeatureDefinition) -> str:
+        computed = bool(definition.kind or definition.expression)
+        said = definition.description or in_words(definition)
+        words = in_words(definition) if computed and not definition.description else said
+        return format_html('<span title="{}">{}</span>', words, Truncator(words).chars(WORDS_IN_LIST))
 
     @display(description="Range")
     def bounds(self, definition: FeatureDefinition) -> str:
@@ -111,4 +198,30 @@ class FeatureDefinitionAdmin(ModelAdmin):
 
     @display(description="In versions")
     def in_versions(self, definition: FeatureDefinition) -> str:
-        return ", ".join(sorted(map(str, definition.versions.all()))) or "none"
+        versions = sorted(definition.versions.all(), key=lambda version: drafts.parts_of(version.number))
+        return ", ".join(f"{row.number} {row.state}" for row in versions) or "none"
+
+
+def is_fixed(definition: FeatureDefinition) -> bool:
+    """Whether a version past draft has it."""
+    return any(version.state != State.DRAFT for version in definition.versions.all())
+
+
+def about(definition: FeatureDefinition) -> dict[str, Any]:
+    """What the page of a definition says of it, above its fields."""
+    versions = sorted(definition.versions.all(), key=lambda version: drafts.parts_of(version.number))
+    measured = coverages.get()
+    return {
+        "in_words": in_words(definition),
+        "versions": versions,
+        "fixed_by": [version for version in versions if version.state != State.DRAFT],
+        "coverage": measured.of(definition.name),
+        "sampled": measured.customers,
+    }
+
+
+def what_next(version: FeatureVersion) -> str:
+    """What an operator does after adding a feature to a version."""
+    if version.state == State.DRAFT:
+        return "Put the version into shadow to have it computed beside the live one."
+    return "Clients can write it now."
