@@ -13,7 +13,6 @@ from featurehub.parquet import MOMENT, TEXT
 
 ENCODING = "utf-8-sig"  # with or without a byte order mark
 KEYS = {"customer_id": TEXT, "timestamp": MOMENT}
-LABELS_PER_BATCH = 10_000
 
 
 class Labels:
@@ -35,10 +34,10 @@ class Labels:
         others = [(name, TEXT) for name in self._header if name not in KEYS]
         self.schema = pa.schema([*KEYS.items(), *others])
 
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """The labels in their order, LABELS_PER_BATCH at a time."""
+    def batches(self, *, rows: int) -> Iterator[pa.RecordBatch]:
+        """The labels in their order, so many at a time."""
         customer, timestamp = (self._header.index(name) for name in KEYS)
-        rows: list[list[str]] = []
+        read: list[list[str]] = []
         moments: list[datetime] = []
         try:
             for row in self._rows():
@@ -46,14 +45,14 @@ class Labels:
                     raise InvalidError(f"It has {len(row)} values for {len(self._header)} columns.")
                 check_customer_id(row[customer])
                 moments.append(moment(row[timestamp]))
-                rows.append(row)
-                if len(rows) == LABELS_PER_BATCH:
-                    yield self._batch(rows, moments=moments)
-                    rows, moments = [], []
+                read.append(row)
+                if len(read) == rows:
+                    yield self._batch(read, moments=moments)
+                    read, moments = [], []
         except InvalidError as error:
             raise InvalidError(f"Line {self._reader.line_num}: {error.detail}") from None
-        if rows:
-            yield self._batch(rows, moments=moments)
+        if read:
+            yield self._batch(read, moments=moments)
 
     def _rows(self) -> Iterator[list[str]]:
         """The lines that are not empty."""

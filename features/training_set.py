@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from datetime import datetime
 from difflib import get_close_matches
+from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -27,9 +28,10 @@ from featurehub.parquet import BLOCK_BYTES, CopyStream, read_csv
 from features.as_of import HELD
 from features.labels import ENCODING, KEYS, Labels
 from features.registry import FeatureView, registry, views_of
+from features.store import batched
 
-ROWS_PER_PART = 50_000
-# A file is open for each part while the labels are joined.
+LABELS_PER_BATCH = 50_000
+# A part is a batch, or more where there are very many: a file is open for each part while the labels are joined.
 MAX_PARTS = 500
 POSITION = ("position", pa.int64())
 STAGE = "create temporary table staged_label (position bigint, customer_id text, moment timestamptz)"
@@ -65,7 +67,7 @@ def build_training_set(
     """Joins a CSV with the columns customer_id and timestamp to the features that held then. Returns the rows.
 
     They are in the order of the file, its other columns as text. `names` left out are all that the versions hold. A
-    feature without a value is null: a model should know missing from zero. Memory is bounded by ROWS_PER_PART; `out`
+    feature without a value is null: a model should know missing from zero. Memory is bounded by LABELS_PER_BATCH; `out`
     appears when it is complete. Raises InvalidError with the line that is wrong, UnknownError for a name or version
     that can't be read.
     """
@@ -77,7 +79,7 @@ def build_training_set(
             check_columns(given.schema, names=views)
             with bar(total=None, unit="labels", description="Reading") as read:
                 staged = stage(given, folder=folder, bar=read)
-        rows_per_part = max(ROWS_PER_PART, staged // MAX_PARTS)
+        rows_per_part = LABELS_PER_BATCH * ceil(staged / LABELS_PER_BATCH / MAX_PARTS)
         with bar(total=staged, unit="rows", description="Joining") as joined:
             split(values_held(views, known_at=known_at), folder=folder, rows_per_part=rows_per_part, bar=joined)
         with bar(total=staged, unit="rows", description="Writing") as written:
@@ -113,7 +115,7 @@ def stage(labels: Labels, *, folder: Path, bar: "tqdm[Any]") -> int:
     with ipc.new_file(folder / "labels", labels.schema) as file, connection.cursor() as cursor:
         cursor.execute(STAGE)
         with cursor.copy(COPY_LABELS) as copy:
-            for batch in labels.batches():
+            for batch in labels.batches(rows=LABELS_PER_BATCH):
                 file.write(batch)
                 positions = pa.array(range(rows, rows + batch.num_rows))
                 block = io.BytesIO()
@@ -127,6 +129,15 @@ def stage(labels: Labels, *, folder: Path, bar: "tqdm[Any]") -> int:
 
 def values_held(views: Mapping[str, FeatureView], *, known_at: datetime | None) -> Iterator[pa.RecordBatch]:
     """For each staged label its position and the values that held, in an order of PostgreSQL's own. One statement."""
+    schema = pa.schema([POSITION, *((name, pa.float64()) for name in views)])
+    with connection.cursor() as cursor:
+        with cursor.copy(join(views, known_at=known_at)) as copy, CopyStream(copy) as raw:
+            yield from read_csv(io.BufferedReader(raw, BLOCK_BYTES), schema=schema)
+        cursor.execute("drop table staged_label")
+
+
+def join(views: Mapping[str, FeatureView], *, known_at: datetime | None) -> sql.Composed:
+    """The statement of `values_held`: a lateral join for each version, a column for each name."""
     joins = [
         JOIN_HELD.format(
             held=sql.Identifier(view.feature_type),
@@ -141,12 +152,7 @@ def values_held(views: Mapping[str, FeatureView], *, known_at: datetime | None) 
     values = [
         VALUE.format(held=sql.Identifier(view.feature_type), name=sql.Literal(name)) for name, view in views.items()
     ]
-    statement = JOIN.format(values=sql.SQL(", ").join(values), joins=sql.SQL(" ").join(joins))
-    schema = pa.schema([POSITION, *((name, pa.float64()) for name in views)])
-    with connection.cursor() as cursor:
-        with cursor.copy(statement) as copy, CopyStream(copy) as raw:
-            yield from read_csv(io.BufferedReader(raw, BLOCK_BYTES), schema=schema)
-        cursor.execute("drop table staged_label")
+    return JOIN.format(values=sql.SQL(", ").join(values), joins=sql.SQL(" ").join(joins))
 
 
 def split(batches: Iterable[pa.RecordBatch], *, folder: Path, rows_per_part: int, bar: "tqdm[Any]") -> None:
@@ -165,14 +171,14 @@ def split(batches: Iterable[pa.RecordBatch], *, folder: Path, rows_per_part: int
 def write(folder: Path, *, names: Sequence[str], rows_per_part: int, bar: "tqdm[Any]") -> Path:
     """The labels with their values beside them, in the order of the labels."""
     complete = folder / "complete.parquet"
-    with ipc.open_file(pa.memory_map(str(folder / "labels"))) as file:
-        labels = file.read_all()
-    schema = pa.schema([*labels.schema, *((name, pa.float64()) for name in names)])
-    with pq.ParquetWriter(complete, schema) as writer:
-        for first in range(0, labels.num_rows, rows_per_part):
-            with ipc.open_file(folder / f"part-{first // rows_per_part}") as file:
-                values = file.read_all().sort_by("position").select(names)
-            rows = labels.slice(first, rows_per_part)
-            writer.write_table(pa.table([*rows.columns, *values.columns], schema=schema))
-            bar.update(rows.num_rows)
+    with ipc.open_file(str(folder / "labels")) as labels:
+        schema = pa.schema([*labels.schema, *((name, pa.float64()) for name in names)])
+        batches = map(labels.get_batch, range(labels.num_record_batches))
+        with pq.ParquetWriter(complete, schema) as writer:
+            for part, rows in enumerate(batched(batches, rows_per_part // LABELS_PER_BATCH)):
+                with ipc.open_file(str(folder / f"part-{part}")) as file:
+                    values = file.read_all().sort_by("position").select(names)
+                columns = [*pa.Table.from_batches(rows).columns, *values.columns]
+                writer.write_table(pa.table(columns, schema=schema))
+                bar.update(values.num_rows)
     return complete

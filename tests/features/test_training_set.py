@@ -68,7 +68,7 @@ def test_each_label_gets_what_held_then_and_null_where_nothing_did(a_purchase: N
 def test_the_rows_are_in_the_order_of_the_labels_however_many_parts_they_make(
     db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training_set, "ROWS_PER_PART", 7)
+    monkeypatch.setattr(training_set, "LABELS_PER_BATCH", 7)
     customers = [f"c{number}" for number in range(10)]
     for number, customer_id in enumerate(customers):
         make_row(customer_id, cart_value=float(number))
@@ -79,7 +79,7 @@ def test_the_rows_are_in_the_order_of_the_labels_however_many_parts_they_make(
 
 
 def test_the_files_that_are_open_at_once_are_bounded(db: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training_set, "ROWS_PER_PART", 1)
+    monkeypatch.setattr(training_set, "LABELS_PER_BATCH", 1)
     monkeypatch.setattr(training_set, "MAX_PARTS", 4)
     make_row(cart_value=1.0)
     moments = [NOON + timedelta(days=number - 5) for number in range(11)]
@@ -147,7 +147,7 @@ def test_values_are_those_of_the_history_bit_for_bit(
 def test_moments_keep_their_microseconds(moment: datetime, offset: int) -> None:
     moment = moment.replace(tzinfo=timezone(timedelta(minutes=offset)))
     file = StringIO(f"customer_id,timestamp\nc1,{moment.isoformat()}\n")
-    (batch,) = Labels(file).batches()
+    (batch,) = Labels(file).batches(rows=10)
     assert batch.to_pylist() == [{"customer_id": "c1", "timestamp": moment}]
 
 
