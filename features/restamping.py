@@ -16,14 +16,16 @@ from features.store import CUSTOMERS_PER_SCRIPT, key_of, moment_text
 
 # ARGV: the TTL, the moment, and in one document the stamps' fields, the moved fields, and for each of these a column:
 # the stamps that the caller has read, and the new values. Of a value '' says that time has not moved it and false that
-# there is none any more. Answers which keys hold something else than the caller has read.
+# there is none any more. Answers which keys hold something else than the caller has read. (EXPIRE would be translated
+# into PEXPIREAT for each key.)
 RESTAMP = """
-local ttl, moment = ARGV[1], ARGV[2]
+local call, sub, time, moment = redis.call, string.sub, redis.call('TIME'), ARGV[2]
+local ends_at = string.format('%.0f', (time[1] + ARGV[1]) * 1000 + math.floor(time[2] / 1000))
 local stamps, names, read, moved = unpack(cmsgpack.unpack(ARGV[3]))
 local width, new, others = #stamps, {}, {}
 for n, field in ipairs(stamps) do new[2 * n - 1] = field end
 for i, key in ipairs(KEYS) do
-  local held, same = width > 0 and redis.call('HMGET', key, unpack(stamps)), true
+  local held, same = width > 0 and call('HMGET', key, unpack(stamps)), true
   for n = 1, width do
     local stamp = held[n]
     if stamp ~= read[n][i] then
@@ -31,21 +33,21 @@ for i, key in ipairs(KEYS) do
       others[#others + 1] = i
       break
     end
-    new[2 * n] = stamp == '' and '' or moment .. string.sub(stamp, 18)
+    new[2 * n] = stamp == '' and '' or moment .. sub(stamp, 18)
   end
   if same then
     local last = 2 * width
     for n, field in ipairs(names) do
       local text = moved[n][i]
       if not text then
-        redis.call('HDEL', key, field)
+        call('HDEL', key, field)
       elseif text ~= '' then
         new[last + 1], new[last + 2] = field, text
         last = last + 2
       end
     end
-    if last > 0 then redis.call('HSET', key, unpack(new, 1, last)) end
-    redis.call('EXPIRE', key, ttl)
+    if last > 0 then call('HSET', key, unpack(new, 1, last)) end
+    call('PEXPIREAT', key, ends_at)
   end
 end
 return others
