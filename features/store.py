@@ -132,6 +132,10 @@ def base_field(feature_type: str) -> str:
     return f"_{feature_type}:base"
 
 
+# A stamp's parts: its moment, text that is ordered as time is, and what it ends in, which `stamp_ending` gives.
+MOMENT, ENDING = slice(17), slice(37, None)
+
+
 def moment_text(as_of: datetime) -> str:
     return f"{microseconds(as_of):017d}"
 
@@ -154,7 +158,7 @@ def stamp_ending(version: str) -> bytes:
 def oldest_moment(stamps: Sequence[bytes | None]) -> datetime | None:
     """The as_of of the oldest stamp; None where there is none, or only empty ones. Text is ordered as time is."""
     oldest = min(filter(None, stamps), default=None)
-    return None if oldest is None else moment_of(oldest[:17])
+    return None if oldest is None else moment_of(oldest[MOMENT])
 
 
 @lru_cache(maxsize=1_024)

@@ -9,19 +9,19 @@ import orjson
 
 from features import store
 from features.question import Question
-from features.reading import Row
 from features.serving import Values, answer, find, question_of
 
 
-class Moments(dict[datetime | None, tuple[bytes, bytes]]):
-    """computed_at → it and its age as JSON. The customers of one chunk were computed at one moment."""
+class Moments(dict[bytes, tuple[bytes, bytes]]):
+    """The moment of a stamp → `computed_at` and `age_seconds` as JSON. Many customers were computed at one moment."""
 
     def __init__(self, *, now: datetime) -> None:
         self.now = now
 
-    def __missing__(self, computed_at: datetime | None) -> tuple[bytes, bytes]:
+    def __missing__(self, moment: bytes) -> tuple[bytes, bytes]:
+        computed_at = store.moment_of(moment)
         age = age_seconds(computed_at, now=self.now)
-        self[computed_at] = said = (orjson.dumps(computed_at, option=orjson.OPT_UTC_Z), orjson.dumps(age))
+        self[moment] = said = (orjson.dumps(computed_at, option=orjson.OPT_UTC_Z), orjson.dumps(age))
         return said
 
 
@@ -30,19 +30,17 @@ def values_as_json(customer_ids: Sequence[str], *, names: Sequence[str] | None, 
     question = question_of(names, versions=versions)
     found = find(customer_ids, question)
     template, moments = template_of(question), Moments(now=datetime.now(UTC))
-    return [
-        filled(template, customer_id, row=row, question=question, source=source, moments=moments)
-        for customer_id, row, source in found
-    ]
-
-
-def filled(template: bytes, customer_id: str, *, row: Row, question: Question, source: str, moments: Moments) -> bytes:
-    texts = row[question.values_at :]
-    if None in texts or not question.is_plain:
-        values = answer(customer_id, row=row, question=question, source=source)
-        return orjson.dumps(as_json(values, now=moments.now), option=orjson.OPT_UTC_Z)
-    computed_at, age = moments[store.oldest_moment(row[: len(question.versions)])]
-    return template % (orjson.dumps(customer_id), *texts, computed_at, age, source.encode())
+    types, values_at = len(question.versions), question.values_at
+    texts = []
+    for customer_id, row, source in found:
+        values = row[values_at:]
+        if None in values or not question.is_plain:
+            parsed = answer(customer_id, row=row, question=question, source=source)
+            texts.append(orjson.dumps(as_json(parsed, now=moments.now), option=orjson.OPT_UTC_Z))
+        else:
+            moment = moments[min(filter(None, row[:types]))[store.MOMENT]]
+            texts.append(template % (orjson.dumps(customer_id), *values, *moment, source.encode()))
+    return texts
 
 
 @lru_cache(maxsize=256)
