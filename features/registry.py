@@ -60,6 +60,13 @@ class FeatureView:
         """What the key of its values ends in, where it is not the live version."""
         return suffix_of(self.feature_type, self.number)
 
+    @property
+    def lifetime_of_written(self) -> timedelta | None:
+        """How long what a client wrote holds; None: until it writes again. Computed values were right at any moment."""
+        if self.time_to_live is None or self.feature_type not in WRITTEN_BY_CLIENTS:
+            return None
+        return timedelta(seconds=self.time_to_live)
+
     @cached_property
     def reads(self) -> frozenset[str]:
         """The names that the expressions take from other versions."""

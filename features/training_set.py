@@ -44,7 +44,8 @@ copy (
 ) to stdout (format csv)
 """
 )
-JOIN_HELD = sql.SQL("left join lateral ({row}) {held} on true")
+JOIN_HELD = sql.SQL("left join lateral ({row}) {held} on {has_not_expired}")
+HAS_NOT_EXPIRED = sql.SQL('{held}."timestamp" >= entity.moment - {lifetime}')
 VALUE = sql.SQL("{held}.features ->> {name}")
 
 # Shows the progress of a step, as featurehub.progress.progress_bar does.
@@ -146,6 +147,7 @@ def join(views: Mapping[str, FeatureView], *, known_at: datetime | None) -> sql.
                 version=sql.Literal(view.number),
                 known_at=sql.Literal(known_at),
             ),
+            has_not_expired=has_not_expired(view),
         )
         for view in {view.key: view for view in views.values()}.values()
     ]
@@ -153,6 +155,13 @@ def join(views: Mapping[str, FeatureView], *, known_at: datetime | None) -> sql.
         VALUE.format(held=sql.Identifier(view.feature_type), name=sql.Literal(name)) for name, view in views.items()
     ]
     return JOIN.format(values=sql.SQL(", ").join(values), joins=sql.SQL(" ").join(joins))
+
+
+def has_not_expired(view: FeatureView) -> sql.Composable:
+    """Whether the row that held was still of use at the label's moment."""
+    if view.lifetime_of_written is None:
+        return sql.SQL("true")
+    return HAS_NOT_EXPIRED.format(held=sql.Identifier(view.feature_type), lifetime=view.lifetime_of_written)
 
 
 def split(batches: Iterable[pa.RecordBatch], *, folder: Path, rows_per_part: int, bar: "tqdm[Any]") -> None:

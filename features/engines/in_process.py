@@ -1,5 +1,6 @@
 """The readable reference: the activity of one customer from a list of events, in plain Python."""
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -141,9 +142,9 @@ def decayed_aggregate(feature: WindowedFeature, usable: Sequence[tuple[datetime,
     half_life = timedelta(days=1) * feature.half_life_days
     weights = [0.5 ** min((as_of - moment) / half_life, MOST_HALF_LIVES) for moment, _ in usable]
     if feature.kind == COUNT:
-        return sum(weights)
-    total = sum(weight * decaying(value) for weight, (_, value) in zip(weights, usable, strict=True))
-    return total / sum(weights) if feature.kind == MEAN else total
+        return math.fsum(weights)
+    total = math.fsum(weight * decaying(value) for weight, (_, value) in zip(weights, usable, strict=True))
+    return total / math.fsum(weights) if feature.kind == MEAN else total
 
 
 def decaying(value: float) -> float:

@@ -7,9 +7,9 @@ import pytest
 
 from featurehub.access.models import Scope
 from features import refresh
-from features.models import CustomerFeature
+from features.models import CustomerFeature, FeatureVersion
 from tests.api_client import ApiClient
-from tests.factories import make_client, make_purchase, store_events
+from tests.factories import forget_registry, make_client, make_purchase, store_events
 
 URL = "/api/v1/features/as-of/"
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -89,3 +89,13 @@ def test_bad_input_is_named(api: ApiClient, change: dict[str, Any], attr: str) -
 @pytest.mark.django_db
 def test_reading_needs_the_read_scope() -> None:
     assert make_client(Scope.INGEST).post(URL, {"entities": [entity(NOON)], "names": NAMES}).status_code == 403
+
+
+def test_what_a_client_wrote_too_long_before_has_expired(api: ApiClient) -> None:
+    FeatureVersion.objects.filter(feature_type="contextual").update(time_to_live=3600)
+    forget_registry()
+    body = {"feature_type": "contextual", "version": "1.0", "features": {"cart_value": 9}}
+    make_client("write").patch("/api/v1/customers/c1/features/", {**body, "timestamp": NOON.isoformat()})
+    rows = ask(api, entity(NOON + timedelta(hours=1)), entity(NOON + timedelta(hours=1, microseconds=1)))
+    assert [row["features"]["cart_value"] for row in rows] == [9.0, 0.0]
+    assert [row["missing"].get("cart_value") for row in rows] == [None, "expired"]

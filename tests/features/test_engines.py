@@ -38,7 +38,9 @@ amounts = st.one_of(
     st.integers(0, 2**64 - 1),
 )
 categories = st.sampled_from(["", " ", "a", "A", "ä", "a\u0308", "💐"])
-numbers = st.one_of(st.sampled_from([1, 1.0, -0.0, 0, 5e-324, -1e308, 2**60 + 1]), st.floats(-1e6, 1e6), st.integers(-9, 9))
+numbers = st.one_of(
+    st.sampled_from([1, 1.0, -0.0, 0, 5e-324, -1e308, 2**60 + 1]), st.floats(-1e6, 1e6), st.integers(-9, 9)
+)
 anything = st.one_of(
     numbers, st.sampled_from(["", "1", "n1", "a'b%s", "💐", True, False, None, [1], {"a": 1}]), st.text(max_size=3)
 ).filter(lambda value: value != "\0" and "\0" not in str(value))

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from features import refresh, training_set
 from features.computation import database_now
 from features.labels import Labels
-from features.models import CustomerFeature
-from tests.factories import make_definition, make_purchase, make_version, store_events
+from features.models import CustomerFeature, FeatureVersion
+from tests.factories import forget_registry, make_definition, make_purchase, make_version, store_events
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 
@@ -220,3 +220,11 @@ def test_the_steps_show_their_progress(a_purchase: None, tmp_path: Path, capsys:
     shown = capsys.readouterr()
     assert all(f"{step}: " in shown.err for step in ("Reading", "Joining", "Writing"))
     assert shown.out == f"1 rows are in {tmp_path / 'set.parquet'}\n"
+
+
+def test_what_had_expired_at_the_labels_moment_is_null(db: None, tmp_path: Path) -> None:
+    FeatureVersion.objects.filter(feature_type="contextual").update(time_to_live=3600)
+    forget_registry()
+    make_row(cart_value=9.0)
+    table = build(tmp_path, "c1,2026-03-10T13:00:00Z", "c1,2026-03-10T13:00:00.000001Z", names="cart_value")
+    assert table["cart_value"] == [9.0, None]
