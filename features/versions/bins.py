@@ -29,12 +29,14 @@ def histograms(*sides: Floats) -> list[list[Bar]]:
         return [[] for _ in sides]
     low, high = float(together.min()), float(np.quantile(together, NEARLY_ALL, method="higher"))
     capped = np.minimum(together, high)
-    if high - low < BINS and np.all(capped == np.rint(capped)):
+    if low == high or (high - low < BINS and np.all(capped == np.rint(capped))):
         numbers = np.unique(capped).tolist()
         bars = [[Bar(low=at, high=at, customers=int(np.count_nonzero(np.minimum(side, high) == at))) for at in numbers]
                 for side in sides]  # fmt: skip
     else:
-        edges = np.linspace(low, max(high, float(np.nextafter(low, np.inf))), BINS + 1)
+        # Not by its length, which may be more than a double can hold.
+        share = np.arange(BINS + 1) / BINS
+        edges = np.maximum.accumulate((1 - share) * low + share * high)
         bars = [counted(np.minimum(side, high), edges=edges) for side in sides]
     if together.max() > high:
         bars = [[*side[:-1], replace(side[-1], high=None)] for side in bars]

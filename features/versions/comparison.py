@@ -1,5 +1,6 @@
 """Two versions of one type side by side, on the current values of a sample of customers."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -156,11 +157,14 @@ def present(values: Floats) -> Floats:
 def shown(values: Floats) -> Floats:
     """What a histogram shows."""
     known = present(values)
-    return known[known != 0]
+    nonzero: Floats = known[known != 0]
+    return nonzero
 
 
 def correlation(first: Floats, second: Floats) -> float | None:
-    """Pearson's r; None where one column is constant or empty."""
-    if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
+    """Pearson's r; None where one column is constant or empty, or its squares are beyond a double."""
+    if len(first) < 2 or first.min() == first.max() or second.min() == second.max():
         return None
-    return float(np.corrcoef(first, second)[0, 1])
+    with np.errstate(all="ignore"):
+        found = float(np.corrcoef(first, second)[0, 1])
+    return found if math.isfinite(found) else None

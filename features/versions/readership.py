@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from django.db import Error, connection
 from psycopg_pool import PoolTimeout
@@ -24,27 +24,32 @@ order by version.id
 on conflict (version_id, api_key_id) do update set read_at = excluded.read_at
 """
 
-# (key, versions) → when they are noted again, by this process' clock. Bounded by keys × sets of versions asked for.
-_due: dict[tuple[int, tuple[tuple[str, str], ...]], float] = {}
+# (key, type, number) → when it is noted again, by this process' clock. Bounded by keys × versions.
+_due: dict[tuple[int, str, str], float] = {}
 _next_try = 0.0
 
 
 def note_read(key_id: int, versions: Mapping[str, str]) -> None:
-    """Notes that a key reads these versions (type → number), at most once an hour: else it is a look into memory.
+    """Notes that a key reads these versions (type → number): once an hour each, else it is a look into memory.
 
     Where PostgreSQL is away that is logged, and noted with a read after.
     """
-    read, now = (key_id, tuple(versions.items())), time.monotonic()
-    if now < _due.get(read, 0.0) or now < _next_try or not versions:
-        return
+    now = time.monotonic()
+    due = [read for read in versions.items() if _due.get((key_id, *read), 0.0) <= now]
+    if due and now >= _next_try:
+        note(key_id, due, now=now)
+
+
+def note(key_id: int, reads: Sequence[tuple[str, str]], *, now: float) -> None:
     # Before it is done: other threads need not wait for the same.
-    _due[read] = now + SECONDS_BETWEEN_NOTES
+    _due.update({(key_id, *read): now + SECONDS_BETWEEN_NOTES for read in reads})
+    types, numbers = zip(*reads, strict=True)
     try:
         with connection.cursor() as cursor:
-            cursor.execute(NOTE, {"key_id": key_id, "types": list(versions), "numbers": list(versions.values())})
+            cursor.execute(NOTE, {"key_id": key_id, "types": list(types), "numbers": list(numbers)})
     except (Error, PoolTimeout) as error:
+        _due.update(dict.fromkeys(((key_id, *read) for read in reads), 0.0))
         put_off(now + SECONDS_UNTIL_NEXT_TRY)
-        del _due[read]
         logger.warning("It was not noted what API key %s reads: %s", key_id, error)
 
 

@@ -1,0 +1,105 @@
+"""Which API keys read which versions."""
+
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from featurehub.access.models import ApiKey, create_api_key
+from features.models import VersionRead
+from features.versions import readership
+from features.versions.readership import forget_reads, note_read
+from tests.at_once import at_once
+from tests.away import postgres_away
+from tests.factories import make_version
+
+BOTH = {"behavioral": "1.0", "customer": "1.0"}
+
+
+@pytest.fixture(autouse=True)
+def nothing_noted() -> Iterator[None]:
+    forget_reads()
+    yield
+    forget_reads()
+
+
+def make_key(name: str = "checkout") -> ApiKey:
+    key, _ = create_api_key(name, scopes=["read"])
+    return key
+
+
+def noted() -> set[tuple[str, str]]:
+    return {(read.api_key.name, str(read.version)) for read in VersionRead.objects.all()}
+
+
+def test_the_versions_that_a_key_reads_are_noted(db: None) -> None:
+    note_read(make_key().pk, BOTH)
+    make_version("behavioral", state="shadow")
+    note_read(make_key("search").pk, {"behavioral": "2.0"})
+    assert noted() == {
+        ("checkout", "behavioral:1.0"),
+        ("checkout", "customer:1.0"),
+        ("search", "behavioral:2.0"),
+    }
+    read = VersionRead.objects.first()
+    assert read is not None
+    assert datetime.now(UTC) - read.read_at < timedelta(minutes=1)
+
+
+def test_they_are_noted_once_an_hour(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = make_key()
+    note_read(key.pk, BOTH)
+    long_ago = datetime(2026, 1, 1, tzinfo=UTC)
+    VersionRead.objects.update(read_at=long_ago)
+    with CaptureQueriesContext(connection) as queries:
+        for _ in range(10):
+            note_read(key.pk, BOTH)
+            note_read(key.pk, {"customer": "1.0"})
+    assert len(queries) == 0
+
+    an_hour_later = readership.time.monotonic() + readership.SECONDS_BETWEEN_NOTES
+    monkeypatch.setattr(readership.time, "monotonic", lambda: an_hour_later + 1)
+    note_read(key.pk, {"customer": "1.0"})
+    left = VersionRead.objects.filter(read_at=long_ago)
+    assert VersionRead.objects.count() == 2
+    assert [read.version.feature_type for read in left] == ["behavioral"]
+
+
+def test_several_versions_are_one_statement(db: None) -> None:
+    key = make_key()
+    with CaptureQueriesContext(connection) as queries:
+        note_read(key.pk, BOTH | {"derived": "1.0", "contextual": "1.0"})
+    assert len(queries) == 1
+    assert len(noted()) == 4
+
+
+def test_a_key_or_version_that_is_gone_is_nothing_to_note(db: None) -> None:
+    note_read(999_999, BOTH)
+    note_read(make_key().pk, {"behavioral": "9.0"})
+    assert noted() == set()
+
+
+def test_with_postgresql_away_it_is_logged_and_noted_later(
+    committed: None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = make_key()
+    with postgres_away(), caplog.at_level(logging.WARNING, logger="features.versions.readership"):
+        for _ in range(5):
+            note_read(key.pk, BOTH)
+    assert len([record for record in caplog.records if "was not noted" in record.message]) == 1
+    note_read(key.pk, BOTH)
+    assert noted() == set()
+
+    a_minute_later = readership.time.monotonic() + readership.SECONDS_UNTIL_NEXT_TRY
+    monkeypatch.setattr(readership.time, "monotonic", lambda: a_minute_later + 1)
+    note_read(key.pk, BOTH)
+    assert len(noted()) == 2
+
+
+def test_many_readers_at_once_note_it_all(committed: None) -> None:
+    keys = [make_key(f"key-{number}") for number in range(4)]
+    at_once(*[lambda key=key: note_read(key.pk, BOTH) for key in keys])  # type: ignore[misc]
+    assert len(noted()) == 8

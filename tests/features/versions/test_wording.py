@@ -1,0 +1,41 @@
+"""What a feature is, in words."""
+
+from typing import Any
+
+import pytest
+
+from features.models import FeatureDefinition
+from features.versions.wording import in_words
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"kind": "count", "window_days": 7}, "Number of all events over 7 days"),
+        ({"kind": "count", "event_type": "page_view", "window_days": 1}, "Number of page view events over 1 day"),
+        (
+            {"kind": "sum", "metadata_key": "amount", "event_type": "purchase", "category": "shoes",
+             "window_days": 14, "half_life_days": 7.0},
+            "Sum of amount of purchase events in category shoes over 14 days, half-life 7 days",
+        ),
+        (
+            {"kind": "mean", "metadata_key": "price", "window_days": 90, "half_life_days": 1.0},
+            "Mean of price of all events over 90 days, half-life 1 day",
+        ),
+        (
+            {"kind": "max", "metadata_key": "price", "category": "", "window_days": 2},
+            "Largest price of all events in category “” over 2 days",
+        ),
+        ({"kind": "last", "metadata_key": "price", "window_days": 2}, "Last price of all events over 2 days"),
+        (
+            {"kind": "distinct", "metadata_key": "sku", "window_days": 2, "half_life_days": None},
+            "Number of different sku of all events over 2 days",
+        ),
+        ({"kind": ""}, "Computed by a formula of FeatureHub's own."),
+        ({"feature_type": "derived", "expression": "a + b"}, "Computed from other features: a + b"),
+        ({"feature_type": "derived"}, "Not computed."),
+        ({"feature_type": "customer"}, "Written by clients."),
+    ],
+)  # fmt: skip
+def test_a_definition_is_said_in_words(fields: dict[str, Any], words: str) -> None:
+    assert in_words(FeatureDefinition(**{"name": "x", "feature_type": "behavioral", **fields})) == words
