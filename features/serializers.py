@@ -1,13 +1,17 @@
 """The shapes of the feature endpoints: request bodies as msgspec structs, answers for the OpenAPI schema."""
 
+from collections.abc import Container
 from typing import Annotated, Any, Literal
 
 import msgspec
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from events.validation import EVENTS_PER_REQUEST, Moment, NewEvent
 from features.coverage import Coverage, Coverages
-from features.models import CustomerFeature, FeatureDefinition
+from features.models import CustomerFeature, FeatureDefinition, FeatureVersion
+from features.registry import READABLE
+from features.versions.drafts import parts_of
 
 CUSTOMERS_PER_BATCH = 1_000
 NAMES_PER_BATCH = 500
@@ -125,26 +129,55 @@ class ExplanationSerializer(serializers.Serializer[Any]):
     engagement_score = serializers.FloatField()
 
 
-class DefinitionSerializer(serializers.ModelSerializer[FeatureDefinition]):
-    """Takes the measured `coverages` in its context."""
+class WindowSerializer(serializers.Serializer[Any]):
+    """What a windowed feature is computed from; None: all event types, all categories, no key, no decay."""
 
-    versions: serializers.SlugRelatedField[Any] = serializers.SlugRelatedField(
-        many=True, read_only=True, slug_field="number"
-    )
+    kind = serializers.ChoiceField(choices=FeatureDefinition.Kind.choices)
+    event_type = serializers.CharField(allow_null=True)
+    category = serializers.CharField(allow_null=True)
+    metadata_key = serializers.CharField(allow_null=True)
+    days = serializers.IntegerField()
+    half_life_days = serializers.FloatField(allow_null=True)
+
+
+class DefinitionSerializer(serializers.ModelSerializer[FeatureDefinition]):
+    """Takes the measured `coverages` in its context. `versions` are those that can be read."""
+
+    versions = serializers.SerializerMethodField()
     since_version = serializers.SerializerMethodField()
+    window = serializers.SerializerMethodField()
+    expression = serializers.SerializerMethodField()
     coverage = serializers.SerializerMethodField()
     median_age_seconds = serializers.SerializerMethodField()
 
     class Meta:
         model = FeatureDefinition
         fields = (
-            "name", "feature_type", "description", "owner", "unit", "minimum", "maximum", "tags", "versions",
-            "since_version", "coverage", "median_age_seconds",
+            "name", "feature_type", "description", "owner", "unit", "default", "minimum", "maximum", "tags", "versions",
+            "since_version", "window", "expression", "coverage", "median_age_seconds",
         )  # fmt: skip
 
+    def get_versions(self, definition: FeatureDefinition) -> list[str]:
+        return sorted(numbers_of(definition, states=READABLE), key=parts_of)
+
     def get_since_version(self, definition: FeatureDefinition) -> str | None:
-        numbers = [version.number for version in definition.versions.all()]
-        return min(numbers, key=lambda number: [int(part) for part in number.split(".")], default=None)
+        return min(numbers_of(definition, states=(*READABLE, FeatureVersion.State.RETIRED)), key=parts_of, default=None)
+
+    @extend_schema_field(WindowSerializer(allow_null=True))
+    def get_window(self, definition: FeatureDefinition) -> dict[str, Any] | None:
+        if not definition.kind:
+            return None
+        return {
+            "kind": definition.kind,
+            "event_type": definition.event_type or None,
+            "category": definition.category,
+            "metadata_key": definition.metadata_key or None,
+            "days": definition.window_days,
+            "half_life_days": definition.half_life_days,
+        }
+
+    def get_expression(self, definition: FeatureDefinition) -> str | None:
+        return definition.expression or None
 
     def get_coverage(self, definition: FeatureDefinition) -> float | None:
         return self.coverage_of(definition).share
@@ -155,6 +188,10 @@ class DefinitionSerializer(serializers.ModelSerializer[FeatureDefinition]):
     def coverage_of(self, definition: FeatureDefinition) -> Coverage:
         coverages: Coverages = self.context["coverages"]
         return coverages.of(definition.name)
+
+
+def numbers_of(definition: FeatureDefinition, *, states: Container[str]) -> list[str]:
+    return [version.number for version in definition.versions.all() if version.state in states]
 
 
 class DefinitionsSerializer(serializers.Serializer[Any]):
