@@ -27,7 +27,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from featurehub.access.authentication import ApiKeyAuthentication, client_of
+from featurehub.access.authentication import ApiKeyAuthentication, Client, client_of
 from featurehub.errors import ConflictError, FeatureHubError, UnavailableError, UnknownError, wrong_shape
 
 JSON = "application/json"
@@ -53,6 +53,8 @@ class ApiView(APIView):
     """
 
     scopes: ClassVar[Mapping[str, str]]
+    # Who asks, once they are admitted.
+    client: Client
     authentication_classes = (ApiKeyAuthentication,)
     permission_classes = ()
     # For the OpenAPI schema.
@@ -78,7 +80,8 @@ class ApiView(APIView):
         scope = self.scopes.get(method)
         if scope is None:
             raise MethodNotAllowed(method)
-        if scope not in client_of(request).scopes:
+        self.client = client_of(request)
+        if scope not in self.client.scopes:
             raise PermissionDenied(f"This API key lacks the scope {scope}.")
 
     def refusal(self, error: Exception) -> HttpResponse:

@@ -35,9 +35,10 @@ def note_read(key_id: int, versions: Mapping[str, str]) -> None:
     Where PostgreSQL is away that is logged, and noted with a read after.
     """
     now = time.monotonic()
-    due = [read for read in versions.items() if _due.get((key_id, *read), 0.0) <= now]
-    if due and now >= _next_try:
-        note(key_id, due, now=now)
+    for feature_type, number in versions.items():
+        if _due.get((key_id, feature_type, number), 0.0) <= now and now >= _next_try:
+            note(key_id, [read for read in versions.items() if _due.get((key_id, *read), 0.0) <= now], now=now)
+            return
 
 
 def note(key_id: int, reads: Sequence[tuple[str, str]], *, now: float) -> None:

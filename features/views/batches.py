@@ -41,7 +41,7 @@ class BatchView(ApiView):
         body = body_as(batch_decoder, request)
         check_customer_ids(body.customer_ids, attr="customer_ids")
         versions = [body.version] if isinstance(body.version, str) else body.version
-        results = values_as_json(body.customer_ids, names=body.names, versions=versions)
+        results = values_as_json(body.customer_ids, names=body.names, versions=versions, key_id=self.client.key_id)
         return json_body(b'{"results":[%b]}' % b",".join(results))
 
 

@@ -27,6 +27,7 @@ from features.serializers import (
     VectorSerializer,
 )
 from features.serving import get_feature_vector
+from features.versions.readership import note_read
 from features.views.values import values_as_json
 
 patch_decoder = msgspec.json.Decoder(FeaturesPatch)
@@ -62,7 +63,8 @@ class FeaturesView(CustomerView):
     @extend_schema(parameters=[OpenApiParameter("names", str), VERSION], responses=ValuesSerializer)
     def get(self, request: HttpRequest, customer_id: str) -> HttpResponse:
         versions = request.GET.getlist("version")
-        return json_body(values_as_json([customer_id], names=names_of(request), versions=versions)[0])
+        values = values_as_json([customer_id], names=names_of(request), versions=versions, key_id=self.client.key_id)
+        return json_body(values[0])
 
     @extend_schema(request=FeaturesPatchSerializer, responses=CustomerFeatureSerializer)
     def patch(self, request: HttpRequest, customer_id: str) -> HttpResponse:
@@ -89,7 +91,9 @@ class VectorView(CustomerView):
 
     @extend_schema(responses=VectorSerializer)
     def get(self, request: HttpRequest, customer_id: str) -> HttpResponse:
-        return json_response(get_feature_vector(customer_id))
+        vector = get_feature_vector(customer_id)
+        note_read(self.client.key_id, vector["versions"])
+        return json_response(vector)
 
 
 class ExplanationView(CustomerView):
@@ -141,6 +145,7 @@ class HistoryView(CustomerView):
             limit=parse_limit(request.GET.get("limit")),
             cursor=None if cursor is None else Cursor.parse(cursor),
         )
+        note_read(self.client.key_id, {row.feature_type: row.version for row in page.rows})
         results = HistoryRowSerializer(page.rows, many=True).data
         return json_response(
             {"next": link(request, page.older), "previous": link(request, page.newer), "results": results}

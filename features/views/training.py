@@ -12,6 +12,8 @@ from featurehub.access.models import Scope
 from featurehub.api import ApiView, body_as, json_response
 from features.as_of import Entity, as_of_join
 from features.serializers import NAMES_PER_BATCH
+from features.serving import question_of
+from features.versions.readership import note_read
 
 ENTITIES_PER_REQUEST = 10_000
 
@@ -64,10 +66,12 @@ class AsOfView(ApiView):
         body = body_as(decoder, request)
         for position, entity in enumerate(body.entities):
             check_customer_id(entity.customer_id, attr=f"entities.{position}.customer_id")
+        versions = [body.version] if isinstance(body.version, str) else body.version
+        note_read(self.client.key_id, question_of(body.names, versions=versions).versions)
         rows = as_of_join(
             [Entity(entity.customer_id, entity.timestamp) for entity in body.entities],
             names=body.names,
-            versions=[body.version] if isinstance(body.version, str) else body.version,
+            versions=versions,
             known_at=body.known_at,
         )
         results = [

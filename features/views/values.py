@@ -10,6 +10,7 @@ import orjson
 from features import store
 from features.question import Question
 from features.serving import Values, answer, find, question_of
+from features.versions.readership import note_read
 
 
 class Moments(dict[bytes, tuple[bytes, bytes]]):
@@ -25,9 +26,13 @@ class Moments(dict[bytes, tuple[bytes, bytes]]):
         return said
 
 
-def values_as_json(customer_ids: Sequence[str], *, names: Sequence[str] | None, versions: Sequence[str]) -> list[bytes]:
-    """What `get_feature_values` answers: a JSON object for each customer, `age_seconds` counted until now."""
+def values_as_json(
+    customer_ids: Sequence[str], *, names: Sequence[str] | None, versions: Sequence[str], key_id: int
+) -> list[bytes]:
+    """What `get_feature_values` answers: a JSON object for each customer, `age_seconds` counted until now. It is noted
+    which versions the API key has read."""
     question = question_of(names, versions=versions)
+    note_read(key_id, question.versions)
     found = find(customer_ids, question)
     template, moments = template_of(question), Moments(now=datetime.now(UTC))
     types, values_at = len(question.versions), question.values_at

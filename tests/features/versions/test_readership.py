@@ -1,20 +1,22 @@
 """Which API keys read which versions."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
+from django.http import HttpResponse
 from django.test.utils import CaptureQueriesContext
 
 from featurehub.access.models import ApiKey, create_api_key
 from features.models import VersionRead
 from features.versions import readership
 from features.versions.readership import forget_reads, note_read
+from tests.api_client import ApiClient
 from tests.at_once import at_once
 from tests.away import postgres_away
-from tests.factories import make_version
+from tests.factories import make_client, make_customer, make_version, url_of
 
 BOTH = {"behavioral": "1.0", "customer": "1.0"}
 
@@ -103,3 +105,32 @@ def test_many_readers_at_once_note_it_all(committed: None) -> None:
     keys = [make_key(f"key-{number}") for number in range(4)]
     at_once(*[lambda key=key: note_read(key.pk, BOTH) for key in keys])  # type: ignore[misc]
     assert len(noted()) == 8
+
+
+READS: list[Callable[[ApiClient], HttpResponse]] = [
+    lambda api: api.get(url_of("c1")),
+    lambda api: api.get(url_of("c1") + "?names=engagement_score&version=behavioral:2.0"),
+    lambda api: api.get(url_of("c1", "vector/")),
+    lambda api: api.post("/api/v1/features/batch/", {"customer_ids": ["c1"], "names": ["cart_value"]}),
+    lambda api: api.get(url_of("c1", "features/recency_score/history/?version=2.0")),
+    lambda api: api.post(
+        "/api/v1/features/as-of/",
+        {"entities": [{"customer_id": "c1", "timestamp": "2026-01-01T00:00:00Z"}], "names": ["cart_value", "foo"]},
+    ),
+]
+ALL = {"behavioral:1.0", "contextual:1.0", "customer:1.0", "derived:1.0"}
+EXPECTED = [ALL, {"behavioral:2.0"}, ALL, {"contextual:1.0"}, {"behavioral:2.0"}, {"contextual:1.0"}]
+
+
+@pytest.mark.parametrize(("read", "versions"), list(zip(READS, EXPECTED, strict=True)))
+def test_every_way_to_read_is_noted(db: None, read: Callable[[ApiClient], HttpResponse], versions: set[str]) -> None:
+    make_version("behavioral", state="shadow")
+    make_customer("c1", login=1)
+    assert read(make_client("read")).status_code == 200
+    assert noted() == {("test", version) for version in versions}
+
+
+def test_a_read_that_is_refused_is_not_noted(db: None) -> None:
+    make_client("read").get(url_of("c1") + "?version=9.0")
+    make_client("ingest").get(url_of("c1"))
+    assert noted() == set()
