@@ -1,0 +1,218 @@
+"""What a renewal makes of the hashes in Redis is, to the last bit, what publishing would make of them at its moment."""
+
+from datetime import UTC, datetime, timedelta
+from itertools import count
+
+import numpy as np
+import pytest
+from django_redis import get_redis_connection
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features import movement, refresh, renewal
+from features.client_values import set_customer_features
+from features.models import FeatureDefinition, Renewal
+from features.publishing import publish
+from features.registry import registry
+from features.restamping import restamp
+from features.store import PREFIX
+from features.versions import lifecycle
+from tests.factories import ago, cached, make_customer, make_event, make_purchase, make_version, store_events
+
+numbers = count(1)
+# Hours before now. What is a month old leaves the window before the renewal, and its customer is not renewed.
+hours = st.floats(0.01, 30 * 24 - 25)
+
+
+@pytest.fixture
+def published(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The customers that a renewal has found wrong in Redis."""
+    found: list[str] = []
+
+    def publish_and_note(customer_ids: list[str]) -> None:
+        found.extend(customer_ids)
+        publish(customer_ids)
+
+    monkeypatch.setattr(renewal, "publish", publish_and_note)
+    return found
+
+
+def renew(*, after: timedelta) -> datetime:
+    """Renews everybody as if so much time had passed. Returns the moment."""
+    as_of = datetime.now(UTC) + after
+    Renewal.objects.update(renewed_at=as_of)
+    for customer_ids, computed_us in renewal.renewable(range(256), as_of=as_of):
+        renewal.renew_chunk(customer_ids, computed_us, as_of=as_of)
+    return as_of
+
+
+def hashes(customer_id: str = "c1") -> dict[str, dict[str, str]]:
+    """Everything that Redis holds of a customer, by key."""
+    keys = (key.decode() for key in get_redis_connection("default").keys(f"{PREFIX}{customer_id}*"))
+    return {key: cached(key.removeprefix(PREFIX)) for key in sorted(keys)}
+
+
+def published_anew(customer_id: str) -> dict[str, dict[str, str]]:
+    """What Redis would hold if it had lost everything."""
+    get_redis_connection("default").delete(*hashes(customer_id))
+    publish([customer_id])
+    return hashes(customer_id)
+
+
+def make_versions() -> None:
+    """Beside the live versions others with values that decay, and that are derived from all there is."""
+    make_version(
+        "behavioral",
+        recent_views={"kind": "count", "event_type": "page_view", "half_life_days": 3.5, "window_days": 60},
+        recent_amount={
+            "kind": "sum", "event_type": "purchase", "metadata_key": "amount", "half_life_days": 0.3, "window_days": 31,
+        },
+        state="shadow",
+    )  # fmt: skip
+    make_version("contextual", coupons={}, state="shadow")
+    make_version(
+        "derived",
+        warm_cart={"expression": "cart_value * recency_score"},
+        warmth={"expression": "log(warm_cart) / (1 + purchases_30d)"},
+        state="shadow",
+    )
+
+
+@pytest.mark.usefixtures("db")
+@given(
+    purchases=st.lists(st.lists(st.tuples(hours, st.floats(0, 1e6)), max_size=3), min_size=1, max_size=4),
+    carts=st.lists(st.one_of(st.none(), st.floats(0, 1e9)), min_size=4, max_size=4),
+    after=st.lists(st.floats(0, 23), min_size=1, max_size=2).map(sorted),
+)
+def test_what_is_renewed_is_what_would_be_published(
+    published: list[str], purchases: list[list[tuple[float, float]]], carts: list[float | None], after: list[float]
+) -> None:
+    if len(registry.get().views) == 4:
+        make_versions()
+    Renewal.objects.update(renewed_at=None)  # in the example before, time has passed
+    customer_ids = [f"h{next(numbers):09d}" for _ in purchases]
+    for customer_id, bought, cart in zip(customer_ids, purchases, carts, strict=False):
+        events = [make_purchase(amount=amount, timestamp=ago(hours=hour)) for hour, amount in bought]
+        make_customer(customer_id, events=events, page_view=1 + len(bought) % 2)
+        if cart is not None:
+            write(customer_id, cart_value=cart)
+    refresh.refresh_dirty()
+    published.clear()
+    for passed in after:
+        renew(after=timedelta(hours=passed))
+    assert not set(published) & set(customer_ids)
+    for customer_id in customer_ids:
+        renewed = hashes(customer_id)
+        assert len(renewed) == 4
+        assert renewed == published_anew(customer_id)
+
+
+def write(customer_id: str, *, version: str = "1.0", **features: float) -> None:
+    set_customer_features(customer_id, feature_type="contextual", version=version, features=features)
+    refresh.refresh_dirty()
+
+
+@pytest.mark.usefixtures("db")
+def test_every_version_gets_the_moment_and_its_ttl_back() -> None:
+    make_versions()
+    make_customer("c1", events=[make_purchase(timestamp=ago(days=3))], page_view=2)
+    write("c1", cart_value=20)
+    write("c1", version="2.0", coupons=1)
+    before = hashes()
+    assert len(before) == 4
+    for key in before:
+        get_redis_connection("default").expire(key, 5)
+    as_of = renew(after=timedelta(hours=2))
+    moments = {text[:17] for held in hashes().values() for field, text in held.items()
+               if field in ("_behavioral", "_derived")}  # fmt: skip
+    assert moments == {f"{int(as_of.timestamp()) * 1_000_000 + as_of.microsecond:017d}"}
+    assert all(get_redis_connection("default").ttl(key) > 3000 for key in before)
+    shadow = f"{PREFIX}c1:behavioral:2.0"
+    assert float(hashes()[shadow]["recent_views"]) == pytest.approx(
+        float(before[shadow]["recent_views"]) * 0.5 ** (2 / 24 / 3.5), rel=1e-6
+    )
+
+
+@pytest.mark.usefixtures("db")
+@pytest.mark.parametrize("lost", ["", ":behavioral:2.0", ":derived:2.0"])
+def test_a_version_that_redis_has_lost_is_published_anew(published: list[str], lost: str) -> None:
+    make_versions()
+    make_customer("c1", events=[make_purchase(timestamp=ago(days=3))], page_view=2)
+    write("c1", cart_value=20)
+    before = hashes()
+    get_redis_connection("default").delete(f"{PREFIX}c1{lost}")
+    renew(after=timedelta(0))
+    assert published == ["c1"]
+    assert hashes().keys() == before.keys()
+
+
+@pytest.mark.usefixtures("db")
+def test_a_hash_that_was_published_before_there_were_bases_is_published_anew(published: list[str]) -> None:
+    make_customer("c1", purchase=1)
+    get_redis_connection("default").hdel(f"{PREFIX}c1", "_behavioral:base")
+    renew(after=timedelta(0))
+    assert published == ["c1"]
+    published.clear()
+    renew(after=timedelta(0))
+    assert published == []
+
+
+@pytest.mark.usefixtures("db")
+def test_a_hash_of_an_earlier_computation_is_published_anew_though_nothing_was_appended(published: list[str]) -> None:
+    make_customer("c1", page_view=1)
+    earlier = get_redis_connection("default").hgetall(f"{PREFIX}c1")
+    refresh.recompute(customer_ids=["c1"])
+    get_redis_connection("default").hset(f"{PREFIX}c1", mapping=earlier)  # as a Redis that has lost its last second
+    renew(after=timedelta(0))
+    assert published == ["c1"]
+
+
+@pytest.mark.usefixtures("db")
+def test_what_is_published_between_the_reading_and_the_writing_of_a_renewal_stays() -> None:
+    make_customer("c1", events=[make_purchase(timestamp=ago(days=3))])
+    as_of = datetime.now(UTC) + timedelta(minutes=1)
+    ((customer_ids, computed_us),) = renewal.renewable(range(256), as_of=as_of)
+    held = movement.read(customer_ids, known=registry.get())
+    store_events(make_event())
+    refresh.refresh_dirty()
+    newer = cached("c1")
+    (live,), wrong = movement.moved_hashes(customer_ids, computed_us, held=held, as_of=as_of)
+    assert (wrong, restamp(live, as_of=as_of)) == ([], ["c1"])
+    assert cached("c1") == newer
+
+
+@pytest.mark.usefixtures("db")
+def test_a_hash_of_a_later_moment_is_left_alone() -> None:
+    make_customer("c1", purchase=1)
+    renew(after=timedelta(hours=1))
+    later = hashes()
+    renew(after=timedelta(minutes=30))
+    assert hashes() == later
+
+
+@pytest.mark.usefixtures("db")
+def test_a_derived_value_that_time_takes_away_is_gone() -> None:
+    make_version("derived", fresh={"expression": "where(recency_score > 0.5, 1, 0 / 0)"}, state="live")
+    make_customer("c1", events=[make_purchase(timestamp=ago(days=14, hours=23))])
+    assert cached("c1")["fresh"] == "1.0"
+    renew(after=timedelta(hours=2))
+    assert "fresh" not in cached("c1")
+    assert "rfm_score" in cached("c1")
+
+
+@pytest.mark.usefixtures("db")
+def test_a_customer_without_derived_values_needs_no_hash_of_theirs(published: list[str]) -> None:
+    version = make_version("derived", warm_cart={"expression": "cart_value * recency_score"})
+    version.definitions.remove(FeatureDefinition.objects.get(name="rfm_score"))
+    lifecycle.put_into_shadow(version.pk, by=None, reason="A test")
+    make_customer("c1", page_view=1)
+    get_redis_connection("default").delete(f"{PREFIX}c1:derived:2.0")
+    renew(after=timedelta(0))
+    assert published == []
+    write("c1", cart_value=1)
+    assert cached("c1:derived:2.0")["warm_cart"] == "0.0"
+
+
+def test_moments_before_2255_are_exact_in_doubles() -> None:
+    ends = int(datetime(2255, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000 + 1
+    assert int(np.float64(ends)) == ends
