@@ -13,7 +13,7 @@ from featurehub.counting import RowCount
 from featurehub.words import ago, duration
 from features import overview, store
 from features.admin.runs import progress
-from features.models import WeightSet
+from features.weights import live_set
 
 # A mark waits for a second or so where a worker is running.
 LATE_SECONDS = 10
@@ -127,7 +127,7 @@ def freshness_tile(now: datetime) -> Tile:
 
 
 def weights_tile(now: datetime) -> Tile:
-    active = WeightSet.objects.filter(state=WeightSet.State.ACTIVE).order_by("-activated_at").first()
+    active = live_set()
     if active is None or active.activated_at is None:
         return Tile(
             name="Active weights",

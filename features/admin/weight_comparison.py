@@ -14,7 +14,7 @@ from features.admin.weight_studio import DEFAULT_THRESHOLD, preview_context
 from features.models import WeightSet
 from features.tuning import sample
 from features.tuning.preview import preview
-from features.weights import as_weights
+from features.weights import as_weights, live_set
 
 
 class ComparisonForm(forms.Form):
@@ -28,7 +28,7 @@ def comparison_page(request: HttpRequest, *, context: dict[str, Any]) -> HttpRes
     """GET ?left=1&right=2: two sets that the reader chooses."""
     if not may(request, "view_weightset"):
         raise PermissionDenied
-    active = WeightSet.objects.filter(state=WeightSet.State.ACTIVE).first()
+    active = live_set()
     other = WeightSet.objects.exclude(state=WeightSet.State.ACTIVE).first() or active
     form = ComparisonForm({"left": active, "right": other} | request.GET.dict())
     values: dict[str, Any] = {"title": "Compare weight sets", "form": form}

@@ -61,7 +61,8 @@ def active_numbers() -> list[dict[str, Any]]:
 class WeightSetAdmin(ModelAdmin):
     form = WeightSetForm
     inlines = [WeightInline]
-    list_display = ("name", "shown_state", "origin", "life")
+    list_display = ("name", "version", "shown_state", "origin", "life")
+    list_select_related = ("version",)
     list_filter = ("state", "origin")
     search_fields = ("name", "reason")
     ordering = ("-id",)

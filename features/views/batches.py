@@ -25,7 +25,7 @@ from features.serializers import (
 )
 from features.trial import compute_features
 from features.views.values import values_as_json
-from features.weights import activated_sets
+from features.weights import activated_sets, live_set
 
 batch_decoder = msgspec.json.Decoder(BatchQuestion)
 compute_decoder = msgspec.json.Decoder(ComputeQuestion)
@@ -75,11 +75,12 @@ class DefinitionsView(ApiView):
 
 
 class WeightsView(ApiView):
-    """The active weight set, and all that are or were active, newest first."""
+    """The active weight set of the live version, and all that are or were active, newest first."""
 
     scopes = {"GET": Scope.READ}
 
     @extend_schema(responses=WeightSetsSerializer)
     def get(self, request: HttpRequest) -> HttpResponse:
-        sets = activated_sets()
-        return json_response({"active": next((row for row in sets if row["state"] == "active"), None), "results": sets})
+        sets, live = activated_sets(), live_set()
+        active = next((row for row in sets if live is not None and row["id"] == live.pk), None)
+        return json_response({"active": active, "results": sets})

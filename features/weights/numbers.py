@@ -8,7 +8,7 @@ from django.db.models import Subquery
 
 from featurehub.errors import UnknownError
 from features.formulas import Weights
-from features.models import WeightSet
+from features.models import FeatureVersion, WeightSet
 
 
 def active_sets() -> dict[str, WeightSet]:
@@ -28,6 +28,11 @@ def of_version(number: str, *, active: Mapping[str, WeightSet]) -> WeightSet:
 def active_set(number: str) -> WeightSet:
     """The active set of a behavioral version, with its weights. Raises UnknownError where it has none."""
     return of_version(number, active=active_sets())
+
+
+def live_set() -> WeightSet | None:
+    """The active set of the live behavioral version; None where there is none. One query."""
+    return WeightSet.objects.filter(state=WeightSet.State.ACTIVE, version__state=FeatureVersion.State.LIVE).first()
 
 
 def last_activated(active: Mapping[str, WeightSet]) -> WeightSet:

@@ -5,7 +5,7 @@ import pytest
 from features.models import WeightSet
 from features.weights import lifecycle
 from tests.api_client import ApiClient
-from tests.factories import make_weight_set
+from tests.factories import make_version, make_weight_set
 
 
 def test_the_first_weights_are_those_of_the_contract(api: ApiClient) -> None:
@@ -41,7 +41,7 @@ def test_earlier_sets_follow_the_active_one_and_drafts_do_not_show(api: ApiClien
 def test_the_queries_do_not_grow_with_the_sets(api: ApiClient, django_assert_max_num_queries: object) -> None:
     for number in range(5):
         lifecycle.activate(make_weight_set(name=f"Set {number}").pk, by=None, reason="A test")
-    with django_assert_max_num_queries(3):  # type: ignore[operator]
+    with django_assert_max_num_queries(4):  # type: ignore[operator]
         assert len(api.get("/api/v1/weights/").json()["results"]) == 6
     assert WeightSet.objects.filter(state="active").count() == 1
 
@@ -49,3 +49,10 @@ def test_the_queries_do_not_grow_with_the_sets(api: ApiClient, django_assert_max
 @pytest.mark.parametrize("query", ["?x=1", "?\x00", "?version=9"])
 def test_a_query_changes_nothing(api: ApiClient, query: str) -> None:
     assert api.get(f"/api/v1/weights/{query}").status_code == 200
+
+
+def test_the_active_set_is_the_live_versions_whatever_is_in_shadow(api: ApiClient) -> None:
+    make_version("behavioral", state="shadow")
+    answer = api.get("/api/v1/weights/").json()
+    assert answer["active"]["version"] == "1.0"
+    assert [(row["version"], row["state"]) for row in answer["results"]] == [("2.0", "active"), ("1.0", "active")]

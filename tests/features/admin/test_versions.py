@@ -356,3 +356,15 @@ def test_a_comparison_without_customers_or_of_an_unreadable_version_says_so(oper
     make_version("behavioral", state="shadow")
     assert "No customer is known yet," in text_of(operator.get(f"{VERSIONS}compare/behavioral/"))
     assert "Select a valid choice" in text_of(operator.get(f"{VERSIONS}compare/behavioral/?left=7.0"))
+
+
+def test_the_weights_that_pages_call_active_are_the_live_versions(operator: Client) -> None:
+    first = live("behavioral").weight_sets.get()
+    make_version("behavioral", state="shadow")
+    other = FeatureVersion.objects.get(number="2.0").weight_sets.get()
+    assert f'href="/admin/features/weightset/{first.pk}/change/"' in text_of(operator.get("/admin/"))
+    page = text_of(operator.get("/admin/features/weightset/compare/"))
+    assert f'<option value="{first.pk}" selected>' in page
+    assert "behavioral:2.0" in text_of(operator.get("/admin/features/weightset/"))
+    assert str(first) in page_of(operator, live("behavioral"))
+    assert str(other) in page_of(operator, FeatureVersion.objects.get(number="2.0"))
