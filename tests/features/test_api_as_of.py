@@ -7,7 +7,7 @@ import pytest
 
 from featurehub.access.models import Scope
 from features import refresh
-from features.models import CustomerFeature, FeatureVersion
+from features.models import CustomerFeature, FeatureDefinition, FeatureVersion
 from tests.api_client import ApiClient
 from tests.factories import forget_registry, make_client, make_purchase, store_events
 
@@ -67,6 +67,20 @@ def test_a_pinned_version_is_read_and_an_unknown_one_is_404(api: ApiClient, two_
     body = {"entities": [entity(NOON + timedelta(days=3))], "names": NAMES}
     assert ask(api, *body["entities"], version="behavioral:1.0")[0]["features"]["purchases_30d"] == 2.0
     assert api.post(URL, {**body, "version": ["behavioral:9"]}).status_code == 404
+
+
+@pytest.mark.parametrize("moment", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59.999999-12:00"])
+def test_the_first_and_the_last_moment_can_be_asked_for(api: ApiClient, two_purchases: None, moment: str) -> None:
+    (row,) = ask(api, {"customer_id": "c1", "timestamp": moment}, known_at=moment)
+    assert row["features"]["purchases_30d"] == (2.0 if moment.startswith("9") else 0.0)
+
+
+def test_a_name_without_a_value_has_its_default(api: ApiClient, db: None) -> None:
+    FeatureDefinition.objects.filter(name="cart_value").update(default=-1.0)
+    forget_registry()
+    (row,) = ask(api, entity(NOON), names=["cart_value", "foo"])
+    assert row["features"] == {"cart_value": -1.0, "foo": 0.0}
+    assert row["missing"] == {"cart_value": "no_value", "foo": "unknown"}
 
 
 @pytest.mark.parametrize(
