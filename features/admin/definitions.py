@@ -28,6 +28,7 @@ from features.versions.wording import in_words
 
 State = FeatureVersion.State
 WORDS_IN_LIST = 90
+NO_BREAK = "\u00a0"
 NEW = (
     ("What it is", {"fields": ("name", "feature_type", "description")}),
     (
@@ -199,7 +200,7 @@ class FeatureDefinitionAdmin(ModelAdmin):
     @display(description="In versions")
     def in_versions(self, definition: FeatureDefinition) -> str:
         versions = sorted(definition.versions.all(), key=lambda version: drafts.parts_of(version.number))
-        return ", ".join(f"{row.number} {row.state}" for row in versions) or "none"
+        return ", ".join(f"{row.number}{NO_BREAK}{row.state}" for row in versions) or "none"
 
 
 def is_fixed(definition: FeatureDefinition) -> bool:

@@ -324,7 +324,7 @@ def test_two_versions_are_compared(operator: Client) -> None:
         make_customer(f"c{number}", login=number, events=[make_purchase()])
     page = text_of(operator.get(f"{VERSIONS}compare/behavioral/"))
     assert "1 of the 14 features in both differ." in page
-    assert "1 is in one of them only." in page
+    assert "1 other is in one of them only." in page
     assert 'id="feature-engagement_score"' in page
     assert page.index("c7</a>") < page.index("c6</a>")
     assert "2 more" in page
