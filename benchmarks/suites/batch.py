@@ -20,12 +20,15 @@ from events.exports import export_events
 from events.ingest import ingest
 from events.validation import NewEvent
 from featurehub.embedded.postgres import Postgres
-from features import recomputation, refresh, renewal, store
+from features import recomputation, refresh, renewal, runs, store
 from features.computation import database_now
 from features.engines import postgres
 from features.models import Customer, Renewal, Run
+from features.weights import active_set, as_weights, lifecycle, merged
 
 CUSTOMERS = 1_000_000
+# What the engines are compared at; the last size is that of the other rows.
+EVENTS = (1_000_000, 10_000_000, 30_000_000)
 ROUNDS = 3
 WINDOW_DAYS = 30
 CHANGED = 0.01
@@ -36,13 +39,25 @@ HISTORY_COLUMNS = 'customer_id, feature_type, version, "timestamp", recorded_at,
 
 def run() -> list[Row]:
     """BENCH_SCALE=30 takes a thirtieth of the customers and events."""
-    customers = round(CUSTOMERS / float(os.environ.get("BENCH_SCALE", "1")))
+    scale = float(os.environ.get("BENCH_SCALE", "1"))
+    customers = round(CUSTOMERS / scale)
     # All customers of the largest size fit, so nothing is evicted while it is measured.
     get_redis_connection("default").config_set("maxmemory", 0)
-    sizes = [customers // 30, customers // 3, customers]
-    costs = {size: engines_at(size) for size in sizes}
+    sizes = [round(number / scale / events.EVENTS_PER_CUSTOMER) for number in EVENTS]
+    costs = {size: engines_at(size) for size in sizes[:1]}
+    recompute_all()
+    small_mb = peak_mb()
+    costs |= {size: engines_at(size) for size in sizes[1:]}
     measured = [*spark_rows(costs), aggregation_row(customers)]
     everything = recompute_all()
+    memory = Row(
+        work=f"peak memory of a recompute of {customers:,} customers against {sizes[0]:,}",
+        figure=peak_mb(),
+        unit="MB",
+        against="peer",
+        reference=small_mb,
+        at_most=1.5,
+    )
     aggregated = floor_aggregation()
     copied, hashed = floor_history(), floor_hashes()
     floor = aggregated + copied + hashed
@@ -56,11 +71,11 @@ def run() -> list[Row]:
             at_most=3.0,
             details={
                 "wall": everything.wall, "floor_wall": floor.wall, "aggregation": aggregated.cpu,
-                "copy": copied.cpu, "hset": hashed.cpu, "peak_mb": peak_mb(),
+                "copy": copied.cpu, "hset": hashed.cpu,
             },
         )
     )  # fmt: skip
-    measured.append(refresh_row(customers, everything=everything))
+    measured += [memory, refresh_row(everything=everything), weights_row(customers)]
     return measured
 
 
@@ -165,10 +180,11 @@ def peak_mb() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
-def floor_history() -> Spent:
-    """COPY of the history's rows into an equal table."""
+def floor_history(*, since: datetime | None = None) -> Spent:
+    """COPY of the history's rows (recorded from `since` on) into an equal table."""
     rows_file = Path(os.environ["FEATUREHUB_LOCAL_DIR"]) / "history.copy"
-    psql(f"\\copy (select {HISTORY_COLUMNS} from features_customerfeature) to '{rows_file}'")
+    where = "" if since is None else f"where recorded_at >= '{since.isoformat()}'"
+    psql(f"\\copy (select {HISTORY_COLUMNS} from features_customerfeature {where}) to '{rows_file}'")
     psql("create table benchmark_history (like features_customerfeature including all)")
     with spent() as cost:
         psql(f"\\copy benchmark_history ({HISTORY_COLUMNS}) from '{rows_file}'")
@@ -204,7 +220,7 @@ def psql(statement: str) -> None:
 
 
 # --- Refresh ----------------------------------------------------------------------------------------------------------
-def refresh_row(customers: int, *, everything: Spent) -> Row:
+def refresh_row(*, everything: Spent) -> Row:
     """All active customers are due, and one in a hundred has a new event."""
     changed = list(
         Customer.objects.filter(recompute_at__isnull=False).values_list("pk", flat=True)[:: round(1 / CHANGED)]
@@ -224,6 +240,30 @@ def refresh_row(customers: int, *, everything: Spent) -> Row:
         reference=everything.cpu,
         at_most=0.1,
         details={"wall": whole.wall, "recompute_wall": everything.wall, "marks": marks.cpu, "renewals": renewals.cpu},
+    )
+
+
+# --- New weights ------------------------------------------------------------------------------------------------------
+def weights_row(customers: int) -> Row:
+    """Other weights are activated, and everybody is re-scored and published; no event is read."""
+    since = database_now()
+    active = active_set("1.0")
+    numbers = merged(as_weights(active), changes={"page_view": {"weight": 0.25}}, monetary_norm=None)
+    draft = lifecycle.draft(version="1.0", name="Benchmark", reason="To be measured", numbers=numbers, by=None)
+    with spent() as cost:
+        run = lifecycle.activate(draft.pk, by=None, reason="To be measured")
+        while refresh.rescore(run) or not runs.finish_rescore(run):
+            pass
+    copied, hashed = floor_history(since=since), floor_hashes()
+    floor = copied + hashed
+    return Row(
+        work=f"new weights live for {customers:,} customers",
+        figure=cost.cpu,
+        unit="CPU s",
+        against="floor",
+        reference=floor.cpu,
+        at_most=2.0,
+        details={"wall": cost.wall, "floor_wall": floor.wall, "copy": copied.cpu, "hset": hashed.cpu},
     )
 
 
