@@ -27,7 +27,7 @@ COLUMNS = (
 # `{wanted}` selects the customers, `{events}` what to read of them: both are SQL, as is what a dialect has.
 ACTIVITY = """
 with recent as {materialized} (
-    select customer_id, event_type, "timestamp", session_id, amount, category{values}
+    select customer_id, event_type, "timestamp", session_id, amount, category{metadata}
     from {events}
     where "timestamp" between {earliest} and {as_of} {of_wanted}
 ),
@@ -85,11 +85,16 @@ left join sessions using (customer_id)
 left join categories using (customer_id)
 {join_windowed}
 """
-# The windowed features, of the same events; no customer is asked for whom there is none.
+# The windowed features, of the same events.
 WINDOWED = """,
 windowed as (
     select customer_id, {aggregates} as windowed
-    from recent
+    from (
+        select customer_id, "timestamp"{values}
+        from recent
+        where {matching}
+        offset 0  -- keeps PostgreSQL from taking a value out of an event anew for each aggregate
+    ) event
     group by customer_id
 )"""
 
@@ -108,7 +113,7 @@ def activity_sql(
     """
     parts = {
         "in_window": "true",
-        "values": "",
+        "metadata": "",
         "windowed": "",
         "join_windowed": "",
         "windowed_or_nothing": f"cast(null as {dialect['text']})",
@@ -116,10 +121,14 @@ def activity_sql(
     if features:
         parts = {
             "in_window": f'"timestamp" >= {dialect["oldest"]}',
-            "values": windowed_sql.values(features, words=dialect, bind=bind),
-            "windowed": WINDOWED.format(aggregates=windowed_sql.aggregates(features, words=dialect)),
+            "metadata": ", metadata" if any(map(windowed_sql.reads_metadata, features)) else "",
+            "windowed": WINDOWED.format(
+                aggregates=windowed_sql.aggregates(features, words=dialect, bind=bind),
+                values=windowed_sql.values(features, words=dialect, bind=bind),
+                matching=windowed_sql.matching(features, bind=bind),
+            ),
             "join_windowed": "left join windowed using (customer_id)",
-            "windowed_or_nothing": f"coalesce(windowed, '{windowed_sql.nothing(features)}')",
+            "windowed_or_nothing": f"coalesce(windowed, {bind('nothing')})",
         }
     # The smallest bigint can't be written as a literal: its digits are read before the sign.
     return ACTIVITY.format(wanted=wanted, of_wanted=of_wanted, never=f"({NEVER + 1} - 1)", **parts, **dialect)

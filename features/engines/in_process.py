@@ -83,10 +83,10 @@ def session_lengths(window: Iterable[NewEvent]) -> list[int]:
     return [max(moments) - min(moments) for moments in sessions.values()]
 
 
-def exact_sum(amounts: Iterable[float]) -> float:
+def exact_sum(amounts: Iterable[float], *, divided_by: int = 1) -> float:
     """The sum of the amounts' shortest decimals, rounded once, and at most the largest double."""
     with localcontext(prec=EXACT_DIGITS):
-        total = sum((Decimal(repr(amount)) for amount in amounts), Decimal(0))
+        total = sum((Decimal(repr(amount)) for amount in amounts), Decimal(0)) / divided_by
         return float(max(min(total, LARGEST), -LARGEST))
 
 
@@ -126,21 +126,20 @@ def aggregated(feature: WindowedFeature, usable: Sequence[tuple[datetime, Any]],
     """What becomes of the values, of which there is at least one."""
     values = [value for _, value in usable]
     if feature.kind == DISTINCT:
-        return float(len({value if isinstance(value, str) else clamped(value) for value in values}))
+        return float(len({value if isinstance(value, str) else Decimal(repr(value)) for value in values}))
     if feature.kind == LAST:
         return clamped(max(usable)[1])
     if feature.kind == MAX:
         return clamped(max(values))
     if feature.half_life_days is not None:
         return decayed_aggregate(feature, usable, as_of=as_of)
-    total = exact_sum(values)
-    return total / len(values) if feature.kind == MEAN else total
+    return exact_sum(values, divided_by=len(values) if feature.kind == MEAN else 1)
 
 
 def decayed_aggregate(feature: WindowedFeature, usable: Sequence[tuple[datetime, Any]], *, as_of: datetime) -> float:
     assert feature.half_life_days is not None
-    half_life = timedelta(days=1) * feature.half_life_days
-    weights = [0.5 ** min((as_of - moment) / half_life, MOST_HALF_LIVES) for moment, _ in usable]
+    ages = [(as_of - moment) / timedelta(days=1) / feature.half_life_days for moment, _ in usable]
+    weights = [0.5 ** min(age, MOST_HALF_LIVES) for age in ages]
     if feature.kind == COUNT:
         return math.fsum(weights)
     total = math.fsum(weight * decaying(value) for weight, (_, value) in zip(weights, usable, strict=True))

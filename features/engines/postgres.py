@@ -25,19 +25,25 @@ DIALECT = {
     "sum_of_lengths": "(extract(epoch from sum(length)) * 1000000)::bigint",
     "last_purchase_us": "(extract(epoch from last_purchase) * 1000000)::bigint",
     "first_event_us": "(extract(epoch from first_event) * 1000000)::bigint",
-    # Of windowed features.
+    # Of windowed features. Sums of numerics are exact; nearer to zero than this, PostgreSQL finds no double.
+    "nearest": """cast(case when abs({number}) > 2.5e-324
+        then least(greatest({number}, -1.7976931348623157e308), 1.7976931348623157e308) else 0 end as float8)""",
+    "sum": "sum({value})",
+    "mean": "avg({value})",
+    "last": """(max(case when {value} is not null then array[extract(epoch from "timestamp"), {value}] end))[2]""",
     "no_number": "null::numeric",
-    "number_of_key": "case jsonb_typeof(metadata -> '{key}') when 'number' then (metadata ->> '{key}')::numeric end",
-    "identity_of_amount": "cast(amount as float8)::text",
-    "identity_of_key": """case jsonb_typeof(metadata -> '{key}') when 'string' then 's' || (metadata ->> '{key}')
-        when 'number' then 'n' || cast(least(greatest((metadata ->> '{key}')::numeric, -1.7976931348623157e308),
-            1.7976931348623157e308) as float8) end""",
+    "number": "case jsonb_typeof(metadata -> {key}) when 'number' then (metadata -> {key})::numeric end",
+    "identity": "case when jsonb_typeof(metadata -> {key}) in ('string', 'number') then metadata -> {key} end",
     "age_days": """(extract(epoch from %(as_of)s - "timestamp")::float8 / 86400)""",
     "micros": "(extract(epoch from {moment}) * 1000000)::bigint",
-    "last": '(array_agg({value} order by "timestamp" desc, {value} desc) filter (where {value} is not null))[1]',
-    "item": "'{name}', jsonb_build_array({value}, {first}, {last})",
-    "pack": "jsonb_build_object({items})::text",
+    "item": "{name}, json_build_array({value}, {first}, {last})",
+    "pack": "json_build_object({items})::text",
 }
+
+
+def bind(name: str) -> str:
+    """A parameter: of users' text, or of a moment, which says its type itself."""
+    return f"%({name})s" if name.endswith("oldest") else f"%({name})s::text"
 
 
 @lru_cache(maxsize=16)
@@ -47,7 +53,7 @@ def activity_of_some(features: tuple[WindowedFeature, ...]) -> str:
         wanted="select unnest(%(customer_ids)s::text[]) as customer_id",
         of_wanted="and customer_id = any(%(customer_ids)s::text[])",
         features=features,
-        bind="%({})s".format,
+        bind=bind,
     )
 
 
@@ -58,7 +64,7 @@ def activity_of_all(features: tuple[WindowedFeature, ...] = ()) -> str:
         {**DIALECT, "materialized": "not materialized"},
         wanted="select customer_id from features_customer",
         features=features,
-        bind="%({})s".format,
+        bind=bind,
     )
 
 

@@ -33,8 +33,12 @@ logging.getLogger("py4j").setLevel(logging.WARNING)
 LOCAL = "local[*]"
 JDBC_PARTITIONS = 8
 # Of a key in the events' metadata; the JSON is a text there.
-VALUE_OF_KEY = "variant_get(parse_json(metadata), '$[\"{key}\"]',"
-TYPE_OF_KEY = f"schema_of_variant({VALUE_OF_KEY} 'variant'))"
+VALUE = "variant_get(parse_json(metadata), {key},"
+IS_NUMBER = f"regexp_like(schema_of_variant({VALUE} 'variant')), '^(BIGINT|DECIMAL|DOUBLE)')"
+IS_STRING = f"schema_of_variant({VALUE} 'variant')) = 'STRING'"
+# Of an aggregate of doubles that may have overflowed on its way.
+SCALED = """case when abs({aggregate}({{value}})) < double('Infinity') then {aggregate}({{value}})
+    else {aggregate}({{value}} / double(18446744073709551616)) * double(18446744073709551616) end"""
 DIALECT = {
     "events": "events",
     "materialized": "",
@@ -45,19 +49,19 @@ DIALECT = {
     "last_purchase_us": "unix_micros(last_purchase)",
     "first_event_us": "unix_micros(first_event)",
     # Of windowed features.
+    "nearest": "least(greatest(double(coalesce({number}, 0)), -1.7976931348623157e308), 1.7976931348623157e308)",
+    "sum": SCALED.format(aggregate="sum"),
+    "mean": SCALED.format(aggregate="avg"),
+    "last": 'max_by({value}, struct("timestamp", {value})) filter (where {value} is not null)',
     "no_number": "cast(null as double)",
-    "number_of_key": f"case when {TYPE_OF_KEY} in ('BIGINT', 'DOUBLE') or {TYPE_OF_KEY} like 'DECIMAL%' "
-    f"then {VALUE_OF_KEY} 'double') end",
-    # A zero is added, so that there is one zero.
-    "identity_of_amount": "cast(amount + cast(0 as double) as string)",
-    "identity_of_key": f"case when {TYPE_OF_KEY} = 'STRING' then 's' || {VALUE_OF_KEY} 'string') "
-    f"when {TYPE_OF_KEY} in ('BIGINT', 'DOUBLE') or {TYPE_OF_KEY} like 'DECIMAL%' "
-    f"then 'n' || ({VALUE_OF_KEY} 'double') + cast(0 as double)) end",
+    "number": f"case when {IS_NUMBER} then {VALUE} 'double') end",
+    # A number's text is the same for 1 and 1.0 there.
+    "identity": f"case when {IS_STRING} then 's' || {VALUE} 'string') "
+    f"when {IS_NUMBER} then 'n' || {VALUE} 'string') end",
     "age_days": '(cast(unix_micros({as_of}) - unix_micros("timestamp") as double) / cast(86400000000 as double))',
     "micros": "unix_micros({moment})",
-    "last": 'max_by({value}, struct("timestamp", {value})) filter (where {value} is not null)',
     # An array has one type: as doubles, moments are exact to the microsecond for three centuries around 1970.
-    "item": "'{name}', array({value}, cast({first} as double), cast({last} as double))",
+    "item": "{name}, array({value}, cast({first} as double), cast({last} as double))",
     "pack": "to_json(named_struct({items}))",
 }
 JDBC_EVENTS = """(
@@ -162,6 +166,7 @@ def statement(as_of: datetime, *, window_days: int, features: Sequence[WindowedF
     """The statement and its parameters. Moments are written into it, exact to the microsecond; what users typed is
     not."""
     bound = windowed_sql.parameters(features, as_of=as_of)
+    bound |= {name: f'$["{value}"]' for name, value in bound.items() if name.endswith("_key")}
     moments = {name: moment(value) for name, value in bound.items() if isinstance(value, datetime)}
     words = {
         **DIALECT,

@@ -1,6 +1,7 @@
 """What the one statement has of windowed features: the value that each event brings, and what becomes of the values.
 
 An event that does not match brings null, so that aggregates pass over it; for a count every matching one brings a 1.
+What operators typed stands in the statement's parameters, never in its text.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +10,6 @@ from typing import Any
 
 import orjson
 
-from features.formulas import LARGEST
 from features.windowed import (
     COUNT,
     DISTINCT,
@@ -25,44 +25,63 @@ from features.windowed import (
 
 # How a dialect writes the parameter of a name.
 Bind = Callable[[str], str]
-WEIGHT = "power(cast(0.5 as {double}), least({age_days} / {half_life}, {most_half_lives}))"
+WEIGHT = "power(cast(0.5 as {double}), least({age_days} * {rate}, {most_half_lives}))"
+# Half-lives a day, within bounds in which no age overflows or underflows.
+SLOWEST, FASTEST = 1e-200, 1e200
 DECAYING = """cast(case when {value} is null then null when abs({value}) < {smallest} then 0
     else least(greatest({value}, -{largest_decaying}), {largest_decaying}) end as {double})"""
+# Of these a dialect knows the nearest double.
 AGGREGATES = {
-    COUNT: "cast(count({value}) as {double})",
-    SUM: "{total}",
-    MEAN: "{total} / nullif(count({value}), 0)",
-    MAX: "{clamped_max}",
-    LAST: "{clamped_last}",
-    DISTINCT: "cast(count(distinct {value}) as {double})",
+    COUNT: "count({value})",
+    SUM: "{sum}",
+    MEAN: "{mean}",
+    MAX: "max({value})",
+    LAST: "{last}",
+    DISTINCT: "count(distinct {value})",
 }
 DECAYED = {
     COUNT: "sum({value} * {weight})",
     SUM: "sum({decaying} * {weight})",
     MEAN: "sum({decaying} * {weight}) / sum(case when {value} is not null then {weight} end)",
 }
-# `least` and `greatest` pass over nulls.
-CLAMPED = "cast(least(greatest(coalesce({inner}, 0), -{largest}), {largest}) as {double})"
 
 
 def parameters(features: Sequence[WindowedFeature], *, as_of: datetime) -> dict[str, Any]:
-    """What the statement's parameters stand for: `wN_oldest`, and what users typed."""
-    bound: dict[str, Any] = {}
+    """What the statement's parameters stand for: `wN_…` of the Nth feature, and `nothing`."""
+    bound: dict[str, Any] = {"nothing": nothing(features)} if features else {}
     for number, feature in enumerate(features):
-        bound[f"w{number}_oldest"] = as_of - timedelta(days=feature.window_days)
+        bound |= {f"w{number}_name": feature.name, f"w{number}_oldest": as_of - timedelta(days=feature.window_days)}
         if feature.event_type is not None:
             bound[f"w{number}_event_type"] = feature.event_type
         if feature.category is not None:
             bound[f"w{number}_category"] = feature.category
+        if reads_metadata(feature):
+            bound[f"w{number}_key"] = feature.metadata_key
     return bound
+
+
+def nothing(features: Sequence[WindowedFeature]) -> str:
+    """The column `windowed` of a customer without an event."""
+    return orjson.dumps({feature.name: [0.0, None, None] for feature in features}).decode()
+
+
+def reads_metadata(feature: WindowedFeature) -> bool:
+    """Whether the key is in the JSON only: `amount` and `category` are columns of their own."""
+    return feature.metadata_key not in (None, "amount", "category")
 
 
 def values(features: Sequence[WindowedFeature], *, words: Mapping[str, str], bind: Bind) -> str:
     """A column for each feature: what an event brings to it."""
-    return "".join(
-        f",\n  case when {matches(number, feature, bind=bind)} then {value(feature, words=words)} end as w{number}"
+    columns = [
+        (matches(number, feature, bind=bind), value(number, feature, words=words, bind=bind))
         for number, feature in enumerate(features)
-    )
+    ]
+    return "".join(f", case when {when} then {then} end as w{number}" for number, (when, then) in enumerate(columns))
+
+
+def matching(features: Sequence[WindowedFeature], *, bind: Bind) -> str:
+    """Whether an event matches any of them."""
+    return " or ".join(f"({matches(number, feature, bind=bind)})" for number, feature in enumerate(features))
 
 
 def matches(number: int, feature: WindowedFeature, *, bind: Bind) -> str:
@@ -75,22 +94,21 @@ def matches(number: int, feature: WindowedFeature, *, bind: Bind) -> str:
     return " and ".join(conditions)
 
 
-def value(feature: WindowedFeature, *, words: Mapping[str, str]) -> str:
-    """What a matching event brings: a 1, a number, or for a distinct count a text that tells values apart."""
+def value(number: int, feature: WindowedFeature, *, words: Mapping[str, str], bind: Bind) -> str:
+    """What a matching event brings: a 1, a number, or for a distinct count what tells values apart."""
     if feature.metadata_key is None:
         return "1"
-    if feature.kind == DISTINCT:
-        columns = {"amount": words["identity_of_amount"], "category": "category"}
-        return columns.get(feature.metadata_key) or words["identity_of_key"].format(key=feature.metadata_key, **words)
-    columns = {"amount": "amount", "category": words["no_number"]}
-    return columns.get(feature.metadata_key) or words["number_of_key"].format(key=feature.metadata_key)
+    is_distinct = feature.kind == DISTINCT
+    if not reads_metadata(feature):
+        return words["no_number"] if feature.metadata_key == "category" and not is_distinct else feature.metadata_key
+    return words["identity" if is_distinct else "number"].format(key=bind(f"w{number}_key"))
 
 
-def aggregates(features: Sequence[WindowedFeature], *, words: Mapping[str, str]) -> str:
+def aggregates(features: Sequence[WindowedFeature], *, words: Mapping[str, str], bind: Bind) -> str:
     """The column `windowed`: JSON with [value, first_us, last_us] by name."""
     items = ", ".join(
         words["item"].format(
-            name=feature.name,
+            name=bind(f"w{number}_name"),
             value=f"coalesce({aggregate(f'w{number}', feature, words=words)}, 0)",
             first=words["micros"].format(moment=f'min(case when w{number} is not null then "timestamp" end)'),
             last=words["micros"].format(moment=f'max(case when w{number} is not null then "timestamp" end)'),
@@ -101,24 +119,14 @@ def aggregates(features: Sequence[WindowedFeature], *, words: Mapping[str, str])
 
 
 def aggregate(column: str, feature: WindowedFeature, *, words: Mapping[str, str]) -> str:
-    """What becomes of the values in a feature's column."""
-    shared = {**words, "value": column, "largest": repr(LARGEST)}
+    """What becomes of the values in a feature's column: a double, null where there are none."""
     if feature.half_life_days is None:
-        clamped = {
-            "total": CLAMPED.format(inner=f"sum({column})", **shared),
-            "clamped_max": CLAMPED.format(inner=f"max({column})", **shared),
-            "clamped_last": CLAMPED.format(inner=words["last"].format(value=column), **shared),
-        }
-        return AGGREGATES[feature.kind].format(**clamped, **shared)
-    limits = {"smallest": repr(SMALLEST_DECAYING), "largest_decaying": repr(LARGEST_DECAYING)}
-    half_life = f"cast({feature.half_life_days!r} as {words['double']})"
-    return DECAYED[feature.kind].format(
-        weight=WEIGHT.format(half_life=half_life, most_half_lives=MOST_HALF_LIVES, **shared),
-        decaying=DECAYING.format(**limits, **shared),
-        **shared,
+        shared = {name: words[name].format(value=column) for name in ("sum", "mean", "last")}
+        return words["nearest"].format(number=AGGREGATES[feature.kind].format(value=column, **shared))
+    weight = WEIGHT.format(
+        rate=repr(min(max(1 / feature.half_life_days, SLOWEST), FASTEST)), most_half_lives=MOST_HALF_LIVES, **words
     )
-
-
-def nothing(features: Sequence[WindowedFeature]) -> str:
-    """The column `windowed` of a customer without an event."""
-    return orjson.dumps({feature.name: [0.0, None, None] for feature in features}).decode()
+    decaying = DECAYING.format(
+        value=column, smallest=repr(SMALLEST_DECAYING), largest_decaying=repr(LARGEST_DECAYING), **words
+    )
+    return DECAYED[feature.kind].format(value=column, weight=weight, decaying=decaying)

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from django.db import connection, transaction
 from hypothesis import given
@@ -39,7 +40,9 @@ amounts = st.one_of(
 )
 categories = st.sampled_from(["", " ", "a", "A", "ä", "a\u0308", "💐"])
 numbers = st.one_of(
-    st.sampled_from([1, 1.0, -0.0, 0, 5e-324, -1e308, 2**60 + 1]), st.floats(-1e6, 1e6), st.integers(-9, 9)
+    st.sampled_from([1, 1.0, -0.0, 0, 5e-324, 1e-323, 1e308, -1e308, LARGEST, 2**63 - 1, 2**63 - 2, 2**64 - 1]),
+    st.floats(-1e6, 1e6),
+    st.integers(-9, 9),
 )
 anything = st.one_of(
     numbers, st.sampled_from(["", "1", "n1", "a'b%s", "💐", True, False, None, [1], {"a": 1}]), st.text(max_size=3)
@@ -75,7 +78,7 @@ definitions = st.lists(
             "category": st.one_of(st.none(), categories),
             "metadata_key": st.sampled_from(["amount", "category", "k.1-b", "count"]),
             "window_days": st.one_of(st.sampled_from([1, 30, 31, 90]), st.integers(1, 90)),
-            "half_life_days": st.one_of(st.none(), st.sampled_from([0.01, 7.0, 30.0])),
+            "half_life_days": st.one_of(st.none(), st.sampled_from([5e-324, 0.01, 7.0, 30.0, LARGEST])),
         }
     ),
     max_size=4,
@@ -117,26 +120,33 @@ def records(activity: Activity) -> dict[str, dict[str, Any]]:
     return dict(zip(activity.customer_ids, activity.to_records(), strict=True))
 
 
-def windows(activity: Activity) -> dict[str, dict[str, Any]]:
-    """Customer → feature → its value, to nine digits, and moments."""
+def windows(activity: Activity) -> dict[tuple[str, str], tuple[float, int, int]]:
+    """(Customer, feature) → its value and moments."""
     return {
-        customer_id: {
-            name: (pytest.approx(column.value[row], rel=1e-9, abs=1e-9), column.first_us[row], column.last_us[row])
-            for name, column in activity.windowed.items()
-        }
+        (customer_id, name): (float(column.value[row]), int(column.first_us[row]), int(column.last_us[row]))
         for row, customer_id in enumerate(activity.customer_ids)
+        for name, column in activity.windowed.items()
     }
 
 
-def windows_in_process(log: list[NewEvent], features: Sequence[WindowedFeature]) -> dict[str, dict[str, Any]]:
-    """The same in process; a value as it is."""
-    return {
-        customer_id: {
-            name: (column.value[0], column.first_us[0], column.last_us[0])
-            for name, column in in_process_of(log, customer_id, features=features).windowed.items()
-        }
-        for customer_id in CUSTOMERS
-    }
+def assert_windows(activity: Activity, *, log: list[NewEvent], features: Sequence[WindowedFeature]) -> None:
+    """They are those of the in-process engine; what is added up, to a 1e-9 of the sum of its parts' sizes."""
+    positive = [msgspec.structs.replace(event, metadata=sizes(event.metadata)) for event in log]
+    ours = windows(activity)
+    assert set(ours) == {(customer_id, feature.name) for customer_id in CUSTOMERS for feature in features}
+    for customer_id in CUSTOMERS:
+        theirs = windows(in_process_of(log, customer_id, features=features))
+        largest = windows(in_process_of(positive, customer_id, features=features))
+        for feature in features:
+            key = customer_id, feature.name
+            is_added_up = feature.kind in ("sum", "mean") or feature.half_life_days is not None
+            tolerance = 1e-9 * largest[key][0] if is_added_up else 0.0
+            assert ours[key][0] == pytest.approx(theirs[key][0], rel=0, abs=tolerance), (key, feature)
+            assert ours[key][1:] == theirs[key][1:], (key, feature)
+
+
+def sizes(metadata: dict[str, Any]) -> dict[str, Any]:
+    return {key: abs(value) if type(value) in (int, float) else value for key, value in metadata.items()}
 
 
 @given(log=st.lists(events, max_size=40), window_days=st.sampled_from([30, 30, 1, 365]))
@@ -163,7 +173,7 @@ def test_both_engines_give_the_same_windowed_features(
 ) -> None:
     with stored(log):
         activity = postgres.aggregate(CUSTOMERS, as_of=AS_OF, window_days=30, features=features)
-        assert windows(activity) == windows_in_process(log, features)
+        assert_windows(activity, log=log, features=features)
         assert records(activity) == by_customer(log)
 
 
@@ -177,7 +187,7 @@ def test_one_pass_over_everybody_gives_the_same_windowed_features(
         with connection.cursor() as cursor:
             cursor.execute("select * from activity")
             activity = postgres.columns(cursor.fetchall())
-        assert windows(activity) == windows_in_process(log, features)
+        assert_windows(activity, log=log, features=features)
         assert records(activity) == by_customer(log)
 
 
@@ -205,3 +215,34 @@ def test_a_sum_beyond_the_largest_double_is_the_largest_double(partitions: None)
     log = [new_event(event_type="purchase", timestamp=AS_OF, metadata={"amount": LARGEST}) for _ in range(3)]
     with stored(log):
         assert records(postgres.aggregate(["c1"], as_of=AS_OF, window_days=30))["c1"]["purchase_amount"] == LARGEST
+
+
+def test_what_operators_type_is_no_part_of_the_statement(partitions: None) -> None:
+    name, key, category = 'it\'s \\ "%s" {} :x', "k'\"%s\\", "'; drop table events_event; -- %(as_of)s"
+    log = [new_event(timestamp=AS_OF, metadata={key: 2, "category": category}), new_event(timestamp=AS_OF)]
+    feature = WindowedFeature(name=name, kind="sum", metadata_key=key, category=category, window_days=1)
+    with stored(log):
+        assert windows(postgres.aggregate(["c1"], as_of=AS_OF, window_days=30, features=[feature]))["c1", name][0] == 2
+
+
+def test_no_number_of_a_customer_stops_the_computation_of_the_others(partitions: None) -> None:
+    """PostgreSQL refuses to round to a double what is nearer to zero than any but zero."""
+    log = [new_event(timestamp=AS_OF, metadata={"k": number}) for number in (5e-324, 0, 0, 1.24e-322, -1.2e-322)]
+    features = [WindowedFeature(name=kind, kind=kind, metadata_key="k", window_days=1) for kind in ("mean", "sum")]
+    with stored(log):
+        asked = postgres.aggregate(CUSTOMERS, as_of=AS_OF, window_days=30, features=features)
+        assert_windows(asked, log=log, features=features)
+
+
+def test_a_customer_whose_only_events_are_older_than_the_base_window_has_windowed_values(partitions: None) -> None:
+    log = [new_event(timestamp=AS_OF - timedelta(days=40))]
+    features = [WindowedFeature(name="n", kind="count", window_days=90)]
+    with stored(log):
+        register(CUSTOMERS)
+        postgres.aggregate_into("activity", as_of=AS_OF, window_days=30, features=features)
+        with connection.cursor() as cursor:
+            cursor.execute("select * from activity")
+            activity = postgres.columns(cursor.fetchall())
+    assert_windows(activity, log=log, features=features)
+    assert records(activity)["c1"]["page_view"] == 0
+    assert windows(activity)["c1", "n"][0] == 1
