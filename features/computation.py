@@ -1,5 +1,6 @@
 """From activity to history: locks the customers, computes every readable version and appends what is news."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -69,13 +70,20 @@ def compute_from_events(customer_ids: Sequence[str]) -> None:
 def compute_from_history(customer_ids: Sequence[str]) -> None:
     """Computes from the activity that history holds: new weights and the passing of time need no events.
 
-    Runs in the caller's transaction, which holds the customers' locks.
+    Who lacks a version's values, as its computation began before the version went into shadow and was committed after
+    everybody's events were aggregated for it, is computed from their events. Runs in the caller's transaction, which
+    holds the customers' locks.
     """
     if not customer_ids:
         return
     as_of = database_now()
     known = registry.get(younger_than=0)
     rows = history.latest(customer_ids, versions=[view.key for view in known.behavioral])
+    rows_of = Counter(row.customer_id for row in rows)
+    lacking = [customer_id for customer_id, number in rows_of.items() if number < len(known.behavioral)]
+    if lacking:
+        compute_from_events(lacking)
+        rows = [row for row in rows if rows_of[row.customer_id] == len(known.behavioral)]
     activities = {
         view: stored_activity([row for row in rows if row.version == view.number], view=view, as_of=as_of)
         for view in known.behavioral

@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 
 from featurehub.access.models import ApiKey, create_api_key
 from featurehub.errors import ConflictError, FeatureHubError, InvalidError, UnknownError
-from features import recomputation, renewal, runs
+from features import recomputation, refresh, renewal, runs
 from features.models import FeatureVersion, FeatureVersionStep, Renewal, Run, VersionRead, WeightSet
 from features.registry import SWITCH_AFTER, registry
 from features.versions import drafts, lifecycle
@@ -334,6 +334,15 @@ def test_new_weights_that_are_handed_on_start_no_re_scoring_while_everybody_is_c
     assert runs.catch_up() == []
     assert [row.version for row in rows_of("c1")] == ["1.0", "2.0"]
     lifecycle.go_live(version.pk, by=None, reason="Go")
+
+
+def test_who_was_computed_while_a_version_went_into_shadow_gets_its_values_by_the_sweep(db: None) -> None:
+    make_customer("c1", login=1)
+    make_version("behavioral", state="shadow", **LOGINS)  # its run is over without c1
+    (run,) = runs.catch_up()
+    assert refresh.rescore(run) == 1
+    assert {row.version: row.features.get("logins_7d") for row in rows_of("c1")} == {"1.0": None, "2.0": 1.0}
+    assert runs.catch_up() == []
 
 
 def test_what_clients_write_is_not_computed_again(db: None) -> None:
