@@ -69,6 +69,9 @@ def pictures(figures: Comparison, *, before: str, after: str) -> dict[str, Any]:
 
     return {
         "differing": [of_both(row) for row in figures.compared if row.differ],
-        "same": [row for row in figures.compared if not row.differ],
+        "lacking": (
+            max((row.left_only for row in figures.compared), default=0),
+            max((row.right_only for row in figures.compared), default=0),
+        ),
         "alone": [of_one(row) for row in figures.alone],
     }

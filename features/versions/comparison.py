@@ -44,13 +44,16 @@ class Mover:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """A feature that both versions have. Correlations and `differ`, a share from 0 to 1, are of the `both` customers
-    that have a value in each; None where there is none to tell. `movers` differ most."""
+    """A feature that both versions have, of the `both` customers that have a value in each; the others have one in
+    `left_only`, `right_only` or neither. Correlations and `differ`, a share from 0 to 1, are None where there is none
+    to tell. `movers` differ most."""
 
     name: str
     left: Side
     right: Side
     both: int
+    left_only: int
+    right_only: int
     pearson: float | None
     spearman: float | None
     differ: float | None
@@ -121,12 +124,14 @@ def compared(name: str, *, customer_ids: Sequence[str], left: Floats, right: Flo
     old, new = left[in_both], right[in_both]
     differs = ~np.isclose(old, new, rtol=NEARLY, atol=NEARLY)
     largest = np.argsort(-np.abs(new - old), kind="stable")[:MOVERS]
-    bars = histograms(shown(left), shown(right))
+    bars = histograms(shown(old), shown(new))
     return Compared(
         name=name,
-        left=side(left),
-        right=side(right),
+        left=side(old),
+        right=side(new),
         both=len(in_both),
+        left_only=len(present(left)) - len(in_both),
+        right_only=len(present(right)) - len(in_both),
         pearson=correlation(old, new),
         spearman=rank_correlation(old, new),
         differ=float(differs.mean()) if len(in_both) else None,

@@ -332,6 +332,15 @@ def test_two_versions_are_compared(operator: Client) -> None:
     assert "in behavioral:2.0 only" in page
 
 
+def test_who_has_values_in_one_version_only_is_counted(operator: Client) -> None:
+    make_customer("c1", login=1)
+    make_version("behavioral", state="shadow")  # its run is over without c1
+    make_customer("c2", login=1)
+    page = text_of(operator.get(f"{VERSIONS}compare/behavioral/"))
+    assert "1 customer has values in behavioral:1.0 only." in page
+    assert "in behavioral:2.0 only" not in page
+
+
 def test_the_same_can_be_compared_the_other_way_round(operator: Client) -> None:
     make_version("behavioral", state="shadow", logins_7d=LOGINS)
     make_customer("c1", login=1)
