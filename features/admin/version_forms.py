@@ -9,11 +9,20 @@ from features.admin.weight_forms import ReasonForm
 from features.models import FeatureType, FeatureVersion
 from features.versions import drafts, lifecycle
 from features.versions.drafts import parts_of
+from features.versions.steps import SAY_WHY
 
 State = FeatureVersion.State
 
 
-class DraftForm(ReasonForm):
+class WhyForm(ReasonForm):
+    """Why something is done to a version."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["reason"].error_messages["required"] = SAY_WHY
+
+
+class DraftForm(WhyForm):
     """A new draft's number, and the version that it starts from."""
 
     number = forms.CharField(
@@ -33,7 +42,7 @@ class DraftForm(ReasonForm):
         self.fields["number"].initial = drafts.next_number(feature_type)
 
 
-class VersionReasonForm(ReasonForm):
+class VersionReasonForm(WhyForm):
     """Why a step is taken; some forms need the version."""
 
     def __init__(self, *args: Any, version: FeatureVersion, **kwargs: Any) -> None:

@@ -13,6 +13,7 @@ from features.registry import registry
 
 # A person; None is FeatureHub itself.
 Actor: TypeAlias = User | None
+SAY_WHY = "Say why: it is kept with the version, for whoever asks later."
 
 
 def lock_versions() -> None:
@@ -40,7 +41,7 @@ def claim(version_id: int, *, allowed: Collection[str], reason: str) -> FeatureV
 
 def check_reason(reason: str) -> None:
     if not reason.strip():
-        raise InvalidError("Say why: it is kept with the version, for whoever asks later.", attr="reason")
+        raise InvalidError(SAY_WHY, attr="reason")
 
 
 def last_step(version: FeatureVersion) -> str:

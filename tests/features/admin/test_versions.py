@@ -248,7 +248,7 @@ def test_a_step_asks_why(operator: Client, step: str) -> None:
     state = "draft" if step == "shadow" else "shadow"
     version = make_version("customer", state=state)
     page = take(operator, version, step, reason=" ")
-    assert "Say why" in page
+    assert "Say why: it is kept with the version" in page
     assert state_of(version) == state
 
 
