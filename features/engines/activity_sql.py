@@ -121,7 +121,7 @@ def activity_sql(
     if features:
         parts = {
             "in_window": f'"timestamp" >= {dialect["oldest"]}',
-            "metadata": ", metadata" if any(map(windowed_sql.reads_metadata, features)) else "",
+            "metadata": f", {dialect['json']}" if any(map(windowed_sql.reads_metadata, features)) else "",
             "windowed": WINDOWED.format(
                 aggregates=windowed_sql.aggregates(features, words=dialect, bind=bind),
                 values=windowed_sql.values(features, words=dialect, bind=bind),

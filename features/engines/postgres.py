@@ -25,7 +25,9 @@ DIALECT = {
     "sum_of_lengths": "(extract(epoch from sum(length)) * 1000000)::bigint",
     "last_purchase_us": "(extract(epoch from last_purchase) * 1000000)::bigint",
     "first_event_us": "(extract(epoch from first_event) * 1000000)::bigint",
-    # Of windowed features. Sums of numerics are exact; nearer to zero than this, PostgreSQL finds no double.
+    # Of windowed features.
+    "json": "metadata",
+    # Sums of numerics are exact; nearer to zero than this, PostgreSQL finds no double.
     "nearest": """cast(case when abs({number}) > 2.5e-324
         then least(greatest({number}, -1.7976931348623157e308), 1.7976931348623157e308) else 0 end as float8)""",
     "sum": "sum({value})",

@@ -32,8 +32,8 @@ logging.getLogger("py4j").setLevel(logging.WARNING)
 
 LOCAL = "local[*]"
 JDBC_PARTITIONS = 8
-# Of a key in the events' metadata; the JSON is a text there.
-VALUE = "variant_get(parse_json(metadata), {key},"
+# Of a key in the events' metadata.
+VALUE = "variant_get(metadata, {key},"
 IS_NUMBER = f"regexp_like(schema_of_variant({VALUE} 'variant')), '^(BIGINT|DECIMAL|DOUBLE)')"
 IS_STRING = f"schema_of_variant({VALUE} 'variant')) = 'STRING'"
 # Of an aggregate of doubles that may have overflowed on its way.
@@ -48,7 +48,8 @@ DIALECT = {
     "sum_of_lengths": "sum(length)",
     "last_purchase_us": "unix_micros(last_purchase)",
     "first_event_us": "unix_micros(first_event)",
-    # Of windowed features.
+    # Of windowed features. An event's JSON is a text there, and parsed once.
+    "json": "parse_json(metadata) as metadata",
     "nearest": "least(greatest(double(coalesce({number}, 0)), -1.7976931348623157e308), 1.7976931348623157e308)",
     "sum": SCALED.format(aggregate="sum"),
     "mean": SCALED.format(aggregate="avg"),
