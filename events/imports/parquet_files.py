@@ -34,6 +34,9 @@ class ParquetFile:
     def event(self, row: tuple[Any, ...]) -> NewEvent:
         return self.columns.event(row)
 
+    def events(self, rows: list[tuple[Any, ...]]) -> list[NewEvent]:
+        return self.columns.events(rows)
+
     def described(self, row: tuple[Any, ...]) -> Any:
         return dict(zip(self.columns.names, row, strict=True))
 

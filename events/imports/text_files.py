@@ -51,6 +51,9 @@ class CsvFile:
             raise InvalidError("It is not UTF-8.")
         return self.columns.event(row)
 
+    def events(self, rows: list[Any]) -> list[NewEvent]:
+        return self.columns.events(rows)
+
     def described(self, row: list[str] | csv.Error) -> Any:
         if isinstance(row, csv.Error):
             return None
@@ -86,6 +89,9 @@ class JsonLinesFile:
             return decode_line(row)
         except (ValueError, RecursionError):
             return self._other_event(row)
+
+    def events(self, rows: list[bytes]) -> list[NewEvent]:
+        return [self.event(row) for row in rows]
 
     def _other_event(self, row: bytes) -> NewEvent:
         """The event of a line that has further keys; for the others a sentence that says what is wrong."""

@@ -55,9 +55,9 @@ def test_the_search_takes_a_whole_customer_or_event_id(viewer: Client) -> None:
 
 def test_filters_narrow_the_list(viewer: Client) -> None:
     store_events(
-        make_purchase(customer_id="a", category="books", session_id="s1", timestamp=ago(days=40)),
-        make_purchase(customer_id="b", category="Books", timestamp=ago(days=2)),
-        make_event(customer_id="c", timestamp=ago(days=2)),
+        make_purchase(event_id="1", customer_id="a", category="books", session_id="s1", timestamp=ago(days=40)),
+        make_purchase(event_id="2", customer_id="b", category="Books", timestamp=ago(days=2)),
+        make_event(event_id="3", customer_id="c", timestamp=ago(days=2)),
     )
     first, last = ago(days=3).date(), ago(days=1).date()
     assert listed(viewer, "event_type__exact=purchase") == ["b", "a"]
