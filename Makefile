@@ -34,7 +34,7 @@ bench: $(READY) $(FEAST)
 	@$(RUN) $(BIN)/python -m benchmarks $(ARGS)
 
 bench-serving: $(READY) $(FEAST)
-	@$(RUN) $(BIN)/python -m benchmarks serving feast_workload in_process $(ARGS)
+	@$(RUN) $(BIN)/python -m benchmarks serving feast_workload in_process growth $(ARGS)
 
 bench-batch: $(SPARK)
 	@$(RUN) $(BIN)/python -m benchmarks batch $(ARGS)

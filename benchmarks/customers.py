@@ -1,4 +1,4 @@
-"""The same customers for everybody: five values that FeatureHub computes, and 250 that nobody does."""
+"""The same customers for everybody: five values that FeatureHub computes, and 500 that nobody does."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from features.store import Hash, Published
 
 CUSTOMERS = 10_000
 FIVE = ("engagement_score", "page_views_30d", "purchases_30d", "conversion_rate", "recency_score")
-SYNTHETIC = tuple(f"synthetic_{number:03d}" for number in range(250))
+SYNTHETIC = tuple(f"synthetic_{number:03d}" for number in range(500))
 PER_PUBLISH = 1_000
 
 

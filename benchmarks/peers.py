@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 from django.conf import settings
 from django_redis import get_redis_connection
@@ -112,6 +113,26 @@ def turn(server: Server, requests: Sequence[Request], *, seconds: float, connect
         load=load,
         cpu_ms=(server.cpu_seconds() - before) / load.requests * 1e3,
         redis_cpu_ms=(redis_cpu_seconds() - redis_before) / load.requests * 1e3,
+    )
+
+
+def median_turn(turns: Sequence[Measured]) -> Measured:
+    """Each figure's own median."""
+    return Measured(
+        load=median_load([turn.load for turn in turns]),
+        cpu_ms=median(turn.cpu_ms for turn in turns),
+        redis_cpu_ms=median(turn.redis_cpu_ms for turn in turns),
+    )
+
+
+def median_load(loads: Sequence[Load]) -> Load:
+    """Each figure's own median; all errors."""
+    return Load(
+        requests=int(median(load.requests for load in loads)),
+        seconds=median(load.seconds for load in loads),
+        errors=sum(load.errors for load in loads),
+        p50_ms=median(load.p50_ms for load in loads),
+        p99_ms=median(load.p99_ms for load in loads),
     )
 
 

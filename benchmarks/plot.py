@@ -1,7 +1,7 @@
 """A line chart as SVG, both axes logarithmic."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 WIDTH, HEIGHT, MARGIN = 640, 400, 60
@@ -12,27 +12,45 @@ def line_chart(
     path: Path, lines: Mapping[str, Sequence[tuple[float, float]]], *, title: str, x_name: str, y_name: str
 ) -> None:
     """`lines`: name → points, all above 0."""
-    points = [point for line in lines.values() for point in line]
-    x_range, y_range = ((min(axis), max(axis)) for axis in zip(*points, strict=True))
+    xs, ys = ([point[axis] for line in lines.values() for point in line] for axis in (0, 1))
+    x_range, y_range = (min(xs), max(xs)), whole_decades(ys)
     parts = [
         text(WIDTH / 2, 24, title, size=16),
         text(WIDTH / 2, HEIGHT - 12, x_name),
         f'<g transform="rotate(-90 16 {HEIGHT / 2})">{text(16, HEIGHT / 2, y_name)}</g>',
-        f'<path d="M{MARGIN} {MARGIN} V{HEIGHT - MARGIN} H{WIDTH - MARGIN}" fill="none" stroke="#888"/>',
+        *grid(y_range),
+        *(text(place(x, x_range, WIDTH), HEIGHT - MARGIN + 18, number(x), size=11) for x in sorted(set(xs))),
     ]
-    for (name, line), colour in zip(lines.items(), COLOURS, strict=False):
+    for position, ((name, line), colour) in enumerate(zip(lines.items(), COLOURS, strict=False)):
         places = [(place(x, x_range, WIDTH), HEIGHT - place(y, y_range, HEIGHT)) for x, y in line]
         path_of = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
         parts.append(f'<polyline points="{path_of}" fill="none" stroke="{colour}" stroke-width="2"/>')
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}"/>' for x, y in places]
-        parts += [text(x, y - 10, f"{value:.3g}", size=11) for (x, y), (_, value) in zip(places, line, strict=True)]
-        parts.append(text(places[-1][0] - 8, places[-1][1] + 22, name, colour=colour))
-    parts += [
-        text(place(x, x_range, WIDTH), HEIGHT - MARGIN + 18, f"{x:,.0f}", size=11) for x in {x for x, _ in points}
-    ]
+        values = zip(places, line, strict=True)
+        parts += [text(x, y - 9, number(value), size=11, colour=colour) for (x, y), (_, value) in values]
+        parts.append(text(WIDTH * (position + 1) / (len(lines) + 1), 46, name, colour=colour))
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif">'
     path.parent.mkdir(exist_ok=True)
     path.write_text(f'{svg}<rect width="100%" height="100%" fill="white"/>{"".join(parts)}</svg>\n')
+
+
+def whole_decades(values: Sequence[float]) -> tuple[float, float]:
+    """The powers of ten around the values, so that a small difference looks small."""
+    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    return 10.0**low, 10.0 ** max(high, low + 1)
+
+
+def grid(y_range: tuple[float, float]) -> Iterator[str]:
+    """A line and its value at each power of ten."""
+    low, high = (round(math.log10(bound)) for bound in y_range)
+    for power in range(low, high + 1):
+        y = HEIGHT - place(10.0**power, y_range, HEIGHT)
+        yield f'<path d="M{MARGIN} {y:.1f} H{WIDTH - MARGIN}" stroke="#ddd"/>'
+        yield text(MARGIN - 18, y + 4, number(10.0**power), size=11)
+
+
+def number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 1_000 else f"{value:.3g}"
 
 
 def place(value: float, bounds: tuple[float, float], size: int) -> float:

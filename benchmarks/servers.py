@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from benchmarks.machine import cpu_seconds
 from featurehub.embedded.server import is_free
@@ -39,10 +40,12 @@ class Server:
 
 
 @contextmanager
-def featurehub(*, key: str, workers: int = 1) -> Iterator[Server]:
+def featurehub(*, key: str, workers: int = 1, redis_database: int = 0) -> Iterator[Server]:
     """FeatureHub as the Procfile runs it, checking API keys."""
     command = procfile("web").replace("--workers 1 ", f"--workers {workers} ")
-    with running("featurehub", command=command, headers={"Authorization": f"Api-Key {key}"}) as server:
+    redis_url = f"{os.environ['REDIS_URL'].rpartition('/')[0]}/{redis_database}"
+    headers = {"Authorization": f"Api-Key {key}"}
+    with running("featurehub", command=command, headers=headers, environment={"REDIS_URL": redis_url}) as server:
         yield server
 
 
@@ -75,23 +78,27 @@ def floor() -> Iterator[Server]:
 
 
 @contextmanager
-def running(name: str, *, command: str, headers: Mapping[str, str]) -> Iterator[Server]:
+def running(
+    name: str, *, command: str, headers: Mapping[str, str], environment: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Server]:
     """A server from its start until the end of the block. `command` is the shell's and finds $PORT."""
     port = next(port for port in range(7000, 9000) if is_free(port))
-    with started(name, command=command, port=port) as process:
+    with started(name, command=command, environment={**environment, "PORT": str(port)}) as process:
         wait_until_it_listens(process, port=port, log=log_of(name))
         yield Server(name=name, port=port, pid=process.pid, headers=headers)
 
 
 @contextmanager
-def started(name: str, *, command: str, port: int = 8000) -> Iterator["subprocess.Popen[bytes]"]:
+def started(
+    name: str, *, command: str, environment: Mapping[str, str] = MappingProxyType({})
+) -> Iterator["subprocess.Popen[bytes]"]:
     """A shell's command as a process of its own, its output in a log, ended with the block."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     with log_of(name).open("wb") as output:
         process = subprocess.Popen(
             ["/bin/sh", "-c", f"exec {command}"],
             cwd=PROJECT,
-            env={**os.environ, "PORT": str(port), "PATH": path},
+            env={**os.environ, "PATH": path, **environment},
             stdout=output,
             stderr=output,
             start_new_session=True,

@@ -4,7 +4,6 @@ import http.client
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from statistics import median
 from typing import Any
 
 from benchmarks import peers, servers
@@ -87,30 +86,10 @@ def rounds(
         peers.turn(sides[name], requests[name], seconds=1.0, connections=CONNECTIONS)
     for name in servers.in_turn(list(sides), rounds=ROUNDS):
         turns[name].append(peers.turn(sides[name], requests[name], seconds=SECONDS, connections=CONNECTIONS))
-    medians = {name: median_turn(measured) for name, measured in turns.items()}
+    medians = {name: peers.median_turn(measured) for name, measured in turns.items()}
     print(f"{title}, medians of {ROUNDS} turns of {SECONDS:g} s, {CONNECTIONS} connections")
     print(peers.side_by_side(medians), flush=True)
     return medians
-
-
-def median_turn(turns: Sequence[Measured]) -> Measured:
-    """Each figure's own median."""
-    return Measured(
-        load=median_load([turn.load for turn in turns]),
-        cpu_ms=median(turn.cpu_ms for turn in turns),
-        redis_cpu_ms=median(turn.redis_cpu_ms for turn in turns),
-    )
-
-
-def median_load(loads: Sequence[Load]) -> Load:
-    """Each figure's own median; all errors."""
-    return Load(
-        requests=int(median(load.requests for load in loads)),
-        seconds=median(load.seconds for load in loads),
-        errors=sum(load.errors for load in loads),
-        p50_ms=median(load.p50_ms for load in loads),
-        p99_ms=median(load.p99_ms for load in loads),
-    )
 
 
 def at_one_rate(sides: Mapping[str, Server], requests: Sequence[Request], *, per_second: float) -> dict[str, Load]:
@@ -120,7 +99,7 @@ def at_one_rate(sides: Mapping[str, Server], requests: Sequence[Request], *, per
         server = sides[name]
         load = pace(server.port, requests, headers=server.headers, seconds=SECONDS, per_second=per_second)
         turns[name].append(load)
-    return {name: median_load(loads) for name, loads in turns.items()}
+    return {name: peers.median_load(loads) for name, loads in turns.items()}
 
 
 def row(work: str, measured: Mapping[str, Measured], *, against: str, at_most: float | None = None) -> Row:

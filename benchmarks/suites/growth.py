@@ -1,0 +1,161 @@
+"""Reads while something grows: customers in Redis, features per read, customers per batch, workers. Makes the plots.
+
+One connection asks again and again, so that latency is the time of one request. BENCH_SCALE=10 takes a tenth of the
+customers.
+"""
+
+import os
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+
+from django.conf import settings
+from django_redis import get_redis_connection
+
+from benchmarks import customers, peers, plot, servers
+from benchmarks.customers import FIVE, SYNTHETIC, customer_id
+from benchmarks.load import Request
+from benchmarks.peers import DIFFERENT_REQUESTS, Measured, featurehub_question
+from benchmarks.rows import Row
+from benchmarks.servers import PROJECT, Server
+from features import store
+
+CUSTOMERS = (10_000, 100_000, 1_000_000)
+FEATURES = (5, 50, 250, 500)
+WITH_MANY_FEATURES = 1_000  # customers
+PER_BATCH = (1, 10, 100, 1_000)
+WORKERS = (1, 2)
+ROUNDS = 7
+SECONDS = 2.0
+CONNECTIONS_TO_WORKERS = 16
+IMAGES = PROJECT / "docs/images"
+PER_PIPELINE = 10_000
+
+# One of each size of what grows.
+Turns = Mapping[int, Measured]
+
+
+def run() -> list[Row]:
+    scale = float(os.environ.get("BENCH_SCALE", "1"))
+    sizes = [round(size / scale) for size in CUSTOMERS]
+    fill(max(sizes))
+    key = peers.reader_key()
+    with ExitStack() as stack:
+        started = {size: stack.enter_context(server_of(size, of=max(sizes), key=key)) for size in sizes}
+        by_customers = in_turn({size: (server, singles(size)) for size, server in started.items()})
+        server = started[max(sizes)]
+        by_batch = in_turn({size: (server, batches(size, of=min(sizes))) for size in PER_BATCH})
+        publish(WITH_MANY_FEATURES, synthetic=max(FEATURES))
+        by_features = in_turn({size: (server, singles(WITH_MANY_FEATURES, features=size)) for size in FEATURES})
+    with ExitStack() as stack:
+        workers = {number: stack.enter_context(servers.featurehub(key=key, workers=number)) for number in WORKERS}
+        asked = singles(max(sizes))
+        by_workers = in_turn({n: (server, asked) for n, server in workers.items()}, connections=CONNECTIONS_TO_WORKERS)
+    draw(by_customers, by_batch, by_features)
+    draw_workers(by_workers)
+    return [
+        growth_row(by_customers),
+        *as_rows(by_customers, work="one of {:,} customers, 5 features"),
+        *as_rows(by_batch, work="a batch of {:,} customers × 5 features"),
+        *as_rows(by_features, work="one customer, {} features"),
+        *as_rows(by_workers, work="one customer, 5 features, workers: {}"),
+    ]
+
+
+def fill(size: int) -> None:
+    """Redis with so many customers, and the definitions of the many features."""
+    get_redis_connection("default").flushall()
+    customers.register_synthetic(max(FEATURES))
+    publish(size, synthetic=0)
+
+
+def publish(size: int, *, synthetic: int) -> None:
+    path = settings.LOCAL_DIR / "growth.parquet"
+    customers.write_values(path, customers=size, synthetic=synthetic)
+    customers.publish(path)
+
+
+@contextmanager
+def server_of(size: int, *, of: int, key: str) -> Iterator[Server]:
+    """FeatureHub on a Redis database that has the first `size` of the customers."""
+    database = 0 if size == of else len(str(size))  # 1 is Feast's
+    if database:
+        copy_customers(size, database=database)
+    with servers.featurehub(key=key, redis_database=database) as server:
+        yield server
+
+
+def copy_customers(size: int, *, database: int) -> None:
+    keys = (store.key_of(customer_id(number)) for number in range(size))
+    for chunk in store.batched(keys, PER_PIPELINE):
+        with get_redis_connection("default").pipeline(transaction=False) as pipeline:
+            for key in chunk:
+                pipeline.copy(key, key, destination_db=database)
+            pipeline.execute()
+
+
+def singles(of: int, *, features: int = len(FIVE)) -> list[Request]:
+    """Reads of random ones of the first customers."""
+    names = FIVE if features == len(FIVE) else SYNTHETIC[:features]
+    draw = random.Random(2)
+    return [featurehub_question([customer_id(draw.randrange(of))], names=names) for _ in range(DIFFERENT_REQUESTS)]
+
+
+def batches(size: int, *, of: int) -> list[Request]:
+    draw = random.Random(2)
+    return [
+        featurehub_question([customer_id(draw.randrange(of)) for _ in range(size)], names=FIVE)
+        for _ in range(DIFFERENT_REQUESTS)
+    ]
+
+
+def in_turn(sides: Mapping[int, tuple[Server, Sequence[Request]]], *, connections: int = 1) -> Turns:
+    """Each side's median turn, after one to warm up."""
+    turns: dict[int, list[Measured]] = {size: [] for size in sides}
+    for number in range(1 + ROUNDS):
+        for size, (server, requests) in sides.items():
+            turn = peers.turn(server, requests, seconds=SECONDS, connections=connections)
+            turns[size] += [turn] if number else []
+    medians = {size: peers.median_turn(measured) for size, measured in turns.items()}
+    print(peers.side_by_side({f"{size:,}": turn for size, turn in medians.items()}), flush=True)
+    return medians
+
+
+def growth_row(by_customers: Turns) -> Row:
+    most, fewest = max(by_customers), min(by_customers)
+    return Row(
+        work=f"one customer, 5 features: p50 with {most:,} customers against {fewest:,}",
+        figure=by_customers[most].load.p50_ms,
+        unit="ms",
+        against="floor",
+        reference=by_customers[fewest].load.p50_ms,
+        at_most=1.1,
+        runs=ROUNDS,
+    )
+
+
+def as_rows(turns: Turns, *, work: str) -> list[Row]:
+    return [
+        Row(work=f"{work.format(size)}: CPU", figure=turn.cpu_ms, unit="ms", runs=ROUNDS, details=asdict(turn))
+        for size, turn in turns.items()
+    ]
+
+
+def draw(by_customers: Turns, by_batch: Turns, by_features: Turns) -> None:
+    grown = {"customers in Redis": by_customers, "customers per batch": by_batch, "features per read": by_features}
+    for name, turns in grown.items():
+        lines = {
+            "latency (p50)": [(size, turn.load.p50_ms) for size, turn in turns.items()],
+            "CPU": [(size, turn.cpu_ms) for size, turn in turns.items()],
+            "Redis' CPU": [(size, turn.redis_cpu_ms) for size, turn in turns.items()],
+        }
+        path = IMAGES / f"growth-{name.replace(' ', '-')}.svg"
+        plot.line_chart(path, lines, title=f"One request, by {name}", x_name=name, y_name="ms")
+
+
+def draw_workers(by_workers: Turns) -> None:
+    lines = {"requests a second": [(number, turn.load.per_second) for number, turn in by_workers.items()]}
+    plot.line_chart(
+        IMAGES / "growth-workers.svg", lines, title="Reads by workers", x_name="workers", y_name="requests a second"
+    )
