@@ -11,6 +11,7 @@ from featurehub.embedded.secret_files import read_or_make, write_private
 from featurehub.embedded.server import EmbeddedServerError, Server
 
 # volatile-ttl: features have a TTL and may go when memory is short, the broker's messages have none and stay.
+# hash-max-listpack-entries: a longer listpack is walked through for each field that is read of it.
 _CONFIGURATION = """\
 bind 127.0.0.1
 port {port}
@@ -23,6 +24,7 @@ appendonly yes
 appendfsync everysec
 maxmemory 1gb
 maxmemory-policy volatile-ttl
+hash-max-listpack-entries 128
 """
 
 
