@@ -39,16 +39,16 @@ Turns = Mapping[int, Measured]
 def run() -> list[Row]:
     scale = float(os.environ.get("BENCH_SCALE", "1"))
     sizes = [round(size / scale) for size in CUSTOMERS]
-    fill(max(sizes))
     key = peers.reader_key()
     with ExitStack() as stack:
+        stack.enter_context(room_in_redis())
+        fill(max(sizes))
         started = {size: stack.enter_context(server_of(size, of=max(sizes), key=key)) for size in sizes}
         by_customers = in_turn({size: (server, singles(size)) for size, server in started.items()})
         server = started[max(sizes)]
         by_batch = in_turn({size: (server, batches(size, of=min(sizes))) for size in PER_BATCH})
         publish(WITH_MANY_FEATURES, synthetic=max(FEATURES))
         by_features = in_turn({size: (server, singles(WITH_MANY_FEATURES, features=size)) for size in FEATURES})
-    with ExitStack() as stack:
         workers = {number: stack.enter_context(servers.featurehub(key=key, workers=number)) for number in WORKERS}
         asked = singles(max(sizes))
         by_workers = in_turn({n: (server, asked) for n, server in workers.items()}, connections=CONNECTIONS_TO_WORKERS)
@@ -63,9 +63,22 @@ def run() -> list[Row]:
     ]
 
 
+@contextmanager
+def room_in_redis() -> Iterator[None]:
+    """Redis empty, without a limit to its memory and without a file, and as it was after the block."""
+    client = get_redis_connection("default")
+    before = client.config_get("maxmemory") | client.config_get("appendonly")
+    client.flushall()
+    client.config_set("maxmemory", 0, "appendonly", "no")
+    try:
+        yield
+    finally:
+        client.flushall()
+        client.config_set(*(part for pair in before.items() for part in pair))
+
+
 def fill(size: int) -> None:
-    """Redis with so many customers, and the definitions of the many features."""
-    get_redis_connection("default").flushall()
+    """So many customers, and the definitions of the many features."""
     customers.register_synthetic(max(FEATURES))
     publish(size, synthetic=0)
 
