@@ -25,6 +25,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from events.models import DirtyCustomer, ErasedCustomer, Event
 from events.tombstones import hash_of, take_away
 from featurehub.browsing import DayRangeFilter, ExactTextFilter, LargeTableAdmin
+from featurehub.errors import ConflictError
 
 
 def link_to_customer(customer_id: str) -> SafeString:
@@ -188,21 +189,29 @@ class ErasedCustomerAdmin(LargeTableAdmin):
         if tombstone is None:
             raise Http404(f"There is no tombstone {object_id}.")
         form = ReasonForm(request.POST if request.method == "POST" else None)
-        if not form.is_valid():
-            context = {"title": "Take the tombstone away?", "opts": self.opts, "tombstone": tombstone, "form": form}
-            context = {**self.admin_site.each_context(request), **context}
-            return TemplateResponse(request, "events/admin/take_tombstone_away.html", context)
-        if self.take_away_and_log(request, tombstone, reason=form.cleaned_data["reason"]):
-            messages.success(
-                request, f"The tombstone {tombstone.hash_prefix}… is gone: this customer is taken in again."
-            )
+        if form.is_valid():
+            try:
+                was_us = self.take_away_and_log(request, tombstone, reason=form.cleaned_data["reason"])
+            except ConflictError as error:
+                form.add_error("reason", f"{error} Take the tombstone away after that.")
+            else:
+                return self.answer_taken_away(request, tombstone, was_us=was_us)
+        context = {"title": "Take the tombstone away?", "opts": self.opts, "tombstone": tombstone, "form": form}
+        context = {**self.admin_site.each_context(request), **context}
+        return TemplateResponse(request, "events/admin/take_tombstone_away.html", context)
+
+    def answer_taken_away(self, request: HttpRequest, tombstone: ErasedCustomer, *, was_us: bool) -> HttpResponse:
+        """Back to the list, with a word of what happened."""
+        named = f"{tombstone.hash_prefix}…"
+        if was_us:
+            messages.success(request, f"The tombstone {named} is gone: this customer is taken in again.")
         else:
-            messages.info(request, f"Somebody else was faster: the tombstone {tombstone.hash_prefix}… is gone already.")
+            messages.info(request, f"Somebody else was faster: the tombstone {named} is gone already.")
         return HttpResponseRedirect(reverse("admin:events_erasedcustomer_changelist"))
 
     @transaction.atomic
     def take_away_and_log(self, request: HttpRequest, tombstone: ErasedCustomer, *, reason: str) -> bool:
-        """Whether it was this call that took it away; then the log says who did it and why."""
+        """Whether it was this call that took it away; then the log says who did it and why. Raises as `take_away`."""
         if not take_away(tombstone.pk):
             return False
         LogEntry.objects.create(

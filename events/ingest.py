@@ -1,7 +1,7 @@
 """Takes events into PostgreSQL: what this acknowledged is kept, however the processes after it fare."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.core.cache import cache
@@ -10,7 +10,7 @@ from django.db.backends.utils import CursorWrapper
 from redis.exceptions import RedisError
 
 from events.copying import copy_blocks
-from events.tombstones import HOLD_OFF_ERASURE, refuse_erased
+from events.tombstones import HOLD_OFF_ERASURE, ErasedError, refuse_erased
 from events.validation import NewEvent
 from featurehub.waking import wake
 
@@ -73,21 +73,31 @@ def ingest(events: Sequence[NewEvent]) -> Ingested:
     """Stores checked events and marks their customers, all or nothing, in six statements whatever their number.
 
     Duplicates of stored events or among `events` (same event_id and timestamp) are counted and change nothing.
-    Raises InvalidError for an event of an erased customer.
+    Raises ErasedError with `attr` `events.N.customer_id` at the first event of an erased customer.
     """
+    try:
+        return ingest_lines(copy_blocks(events), number=len(events))
+    except ErasedError as error:
+        position = next(n for n, event in enumerate(events) if event.customer_id in error.customer_ids)
+        error.attr = f"events.{position}.customer_id"
+        raise
+
+
+def ingest_lines(blocks: Iterable[bytes], *, number: int) -> Ingested:
+    """`ingest` of a number of events as `copy_blocks` writes them. Raises ErasedError."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(CREATE_INCOMING)
             with cursor.copy(COPY_INCOMING) as copy:
-                for block in copy_blocks(events):
+                for block in blocks:
                     copy.write(block)
             cursor.execute(ERASED_AMONG_INCOMING)
-            refuse_erased(events, erased=[customer_id for (customer_id,) in cursor.fetchall()])
+            refuse_erased([customer_id for (customer_id,) in cursor.fetchall()])
             cursor.execute(MAKE_PARTITIONS)
-            accepted = insert(cursor, expected=len(events))
+            accepted = insert(cursor, expected=number)
         if accepted:
             transaction.on_commit(nudge)
-    return Ingested(accepted=accepted, duplicates=len(events) - accepted)
+    return Ingested(accepted=accepted, duplicates=number - accepted)
 
 
 def insert(cursor: CursorWrapper, *, expected: int) -> int:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import orjson
 
+from events.categories import kept
 from featurehub.errors import InvalidError
 
 METADATA_BYTES = 8 * 1024
@@ -48,7 +49,7 @@ class NewEvent(msgspec.Struct, kw_only=True, gc=False):
     @property
     def category(self) -> str | None:
         category: str | None = self.metadata.get("category")
-        return category
+        return None if category is None else kept(category)
 
 
 class EventBatch(msgspec.Struct):

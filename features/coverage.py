@@ -9,6 +9,7 @@ from statistics import median
 from django.db import connection
 
 from featurehub.snapshot import Snapshot
+from features.formulas import MICROSECONDS_PER_SECOND, microseconds
 from features.publishing import values_of_views
 from features.registry import registry
 
@@ -45,7 +46,7 @@ class Coverages:
 def measure() -> Coverages:
     """Coverage and age in a random sample of at most SAMPLE customers. Three queries."""
     customer_ids = sample()
-    now = datetime.now(UTC)
+    now_us = microseconds(datetime.now(UTC))
     counts: Counter[str] = Counter()
     ages: defaultdict[str, list[float]] = defaultdict(list)
     known = registry.get()
@@ -55,8 +56,8 @@ def measure() -> Coverages:
         for published in measured[view].values():
             counts.update(names.intersection(published.features))
             for name in names.intersection(published.features):
-                assert published.as_of is not None
-                ages[name].append((now - published.as_of).total_seconds())
+                assert published.as_of_us is not None
+                ages[name].append((now_us - published.as_of_us) / MICROSECONDS_PER_SECOND)
     return Coverages(
         customers=len(customer_ids),
         by_name={

@@ -10,6 +10,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
+from events.categories import kept
 from featurehub.errors import InvalidError, UnknownError
 from featurehub.snapshot import Snapshot
 from features.expressions import Expression, in_order, moved_by, parse
@@ -232,7 +233,7 @@ def as_windowed(definition: FeatureDefinition) -> WindowedFeature:
         name=definition.name,
         kind=definition.kind,
         event_type=definition.event_type or None,
-        category=definition.category,
+        category=None if definition.category is None else kept(definition.category),
         metadata_key=definition.metadata_key or None,
         window_days=definition.window_days,
         half_life_days=definition.half_life_days,

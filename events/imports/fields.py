@@ -57,7 +57,8 @@ class Columns:
         try:
             cells = dict(zip(self.names, zip(*rows, strict=True), strict=True))
             columns = {name: msgspec.convert(self._values(name, cells), KINDS[name]) for name in FIELDS}
-            self._add_further(columns["metadata"], cells)
+            for name, _ in self._further:
+                add_further(columns["metadata"], name=name, values=self._values(name, cells))
         except (TypeError, ValueError, RecursionError, msgspec.ValidationError) as error:
             raise InvalidError(f"One of the rows can't be read: {error}.") from None
         return [
@@ -65,27 +66,24 @@ class Columns:
             for a, b, c, d, e, f in zip(*columns.values(), strict=True)
         ]
 
-    def _values(self, name: str, cells: Mapping[str, Sequence[Any]]) -> list[Any]:
-        """What is known of a field, in every row."""
-        absent = self.absent
-        if name == "metadata":
-            return [{} if cell == absent else as_object(cell) for cell in self._cells(name, cells)]
-        return [None if cell == absent else cell for cell in self._cells(name, cells)]
+    def _values(self, name: str, cells: Mapping[str, Sequence[Any]]) -> Sequence[Any]:
+        """What is known of a column, in every row: None where nothing is, and of the metadata then an object."""
+        values = cells.get(name) or [None] * len(cells[REQUIRED[0]])
+        if self.absent is not None:
+            values = [None if cell == self.absent else cell for cell in values]
+        return [{} if value is None else as_object(value) for value in values] if name == "metadata" else values
 
-    def _cells(self, name: str, cells: Mapping[str, Sequence[Any]]) -> Sequence[Any]:
-        return cells[name] if name in cells else [self.absent] * len(cells[REQUIRED[0]])
 
-    def _add_further(self, metadata: Sequence[dict[str, Any]], cells: Mapping[str, Sequence[Any]]) -> None:
-        for name, _ in self._further:
-            for known, cell in zip(metadata, cells[name], strict=True):
-                if cell != self.absent:
-                    known[name] = as_number(cell) if name == AMOUNT else cell
+def add_further(metadata: Sequence[dict[str, Any]], *, name: str, values: Sequence[Any]) -> None:
+    for known, value in zip(metadata, values, strict=True):
+        if value is not None:
+            known[name] = as_number(value) if name == AMOUNT else value
 
 
 def as_event(fields: dict[str, Any], *, further: Mapping[str, Any]) -> NewEvent:
     """The event with these FIELDS, the further ones added to its metadata. Raises InvalidError."""
     if further:
-        metadata = fields.get("metadata") or {}
+        metadata = fields.get("metadata", {})
         if isinstance(metadata, dict):
             fields["metadata"] = {**metadata, **further}
     try:

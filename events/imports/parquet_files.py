@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 from events.imports.fields import Columns
 from events.validation import NewEvent
 
-ROWS_PER_READ = 10_000
+ROWS_PER_READ = 1_000
 BUFFER = 1024 * 1024
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
@@ -22,14 +22,16 @@ class ParquetFile:
     """Typed columns: `timestamp` with a time zone or as ISO text, `metadata` as JSON text, a struct or a map."""
 
     def __init__(self, path: Path) -> None:
-        self.file = pq.ParquetFile(path, buffer_size=BUFFER, pre_buffer=False)
-        self.total: int = self.file.metadata.num_rows
-        self.columns = Columns(self.file.schema_arrow.names, path=path, absent=None)
+        self.path = path
+        with self._open() as file:
+            self.total: int = file.metadata.num_rows
+            self.columns = Columns(file.schema_arrow.names, path=path, absent=None)
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
-        for batch in self.file.iter_batches(batch_size=ROWS_PER_READ):
-            columns = [python_values(name, column) for name, column in zip(self.columns.names, batch, strict=True)]
-            yield from zip(*columns, strict=True)
+        with self._open() as file:
+            for batch in file.iter_batches(batch_size=ROWS_PER_READ):
+                columns = [python_values(name, column) for name, column in zip(self.columns.names, batch, strict=True)]
+                yield from zip(*columns, strict=True)
 
     def event(self, row: tuple[Any, ...]) -> NewEvent:
         return self.columns.event(row)
@@ -39,6 +41,9 @@ class ParquetFile:
 
     def described(self, row: tuple[Any, ...]) -> Any:
         return dict(zip(self.columns.names, row, strict=True))
+
+    def _open(self) -> pq.ParquetFile:
+        return pq.ParquetFile(self.path, buffer_size=BUFFER, pre_buffer=False)
 
 
 def python_values(name: str, column: pa.Array) -> list[Any]:

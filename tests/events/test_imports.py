@@ -12,10 +12,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from django.core.management import CommandError, call_command
+from hypothesis import given
+from hypothesis import strategies as st
 
-from events.imports.importing import ROWS_PER_BATCH, open_events, prefetched
+from events.imports import batches
+from events.imports.batches import ROWS_PER_BATCH
+from events.imports.importing import open_events, prefetched
 from events.models import DirtyCustomer, Event
 from events.tombstones import bury
+from events.validation import EARLIEST, NewEvent, check_each, check_together
+from featurehub.errors import InvalidError
 from tests.factories import ago
 
 pytestmark = pytest.mark.django_db
@@ -108,6 +114,15 @@ def test_amount_category_and_further_columns_are_kept_in_the_metadata(write: Cal
     assert (event.amount, event.category) == (3.5, "pop")
 
 
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_metadata_that_is_no_object_is_refused_beside_further_columns_too(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"events{suffix}"
+    FORMATS[suffix](path, [{**GOOD, "metadata": []}, {**GOOD, "metadata": [], "store": "Graz"}])
+    failure_of(path)
+    assert [row["attr"] for row in rejected(path)] == ["metadata", "metadata"]
+    assert Event.objects.count() == 0
+
+
 def test_a_second_run_counts_nothing_twice(write: Callable[[Rows], Path]) -> None:
     # Identical rows without an id are two events, as in a real log.
     path = write([GOOD, GOOD, {**GOOD, "event_id": "e1"}])
@@ -145,6 +160,77 @@ def test_rows_of_erased_customers_are_listed_and_the_others_kept(write: Callable
     assert [line["row"] for line in rejected(path)] == [1, 3]
     assert "erased" in rejected(path)[0]["reason"]
     assert Event.objects.get().customer_id == "c1"
+
+
+def test_rows_of_erased_customers_are_found_in_every_batch(
+    write: Callable[[Rows], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "ROWS_PER_BATCH", 5)
+    monkeypatch.setattr(batches, "ROWS_AT_ONCE", 2)
+    bury("gone")
+    bury("lost")
+    strange = {2: "gone", 6: "c/1", 13: "lost", 15: "gone", 16: "gone"}
+    path = write([{**GOOD, "customer_id": strange.get(number, f"c{number}")} for number in range(1, 18)])
+    failure_of(path)
+    assert [line["row"] for line in rejected(path)] == list(strange)
+    assert all(
+        customer_id in json.dumps(line["data"])
+        for line, customer_id in zip(rejected(path), strange.values(), strict=True)
+    )
+    assert Event.objects.count() == 12
+    failure_of(path)
+    assert Event.objects.count() == 12
+
+
+USUAL: dict[str, list[Any]] = {
+    "customer_id": ["c1", "ünï"],
+    "event_type": ["login", "purchase"],
+    "timestamp": [MOMENT.isoformat(), "2026-01-02T03:04:05.5+02:00"],
+    "event_id": [None, "e1", "ë2"],
+    "session_id": [None, "s 1"],
+    "amount": [None, 0, 12.5],
+    "store": [None, "Graz", "a\tb\n\\N"],
+    "metadata": [None, {}, {"amount": 5, "sku": {"a": [1, None]}}],
+}
+ODD = [
+    None, "a b", "c/1", "a\x00b", "visit", "2026-01-02T03:04:05", "1969-01-01T00:00:00Z", "9999-12-31T00:00:00Z", "-1",
+    "nan", "[]", "{", {"amount": "much"}, {"category": 7}, "c" * 129,
+]  # fmt: skip
+USUAL_ROW = {name: values[-1] for name, values in USUAL.items()}
+usual_rows = st.fixed_dictionaries({name: st.sampled_from(values) for name, values in USUAL.items()})
+odd_values = st.tuples(st.sampled_from(list(USUAL)), st.sampled_from(ODD)).map(
+    lambda odd: ("amount", -1) if odd[0] == "amount" else odd  # a column of Parquet has one type
+)
+odd_rows = st.builds(lambda row, odd: {**row, odd[0]: odd[1]}, usual_rows, odd_values)
+
+
+@given(rows=st.lists(usual_rows | odd_rows, min_size=1, max_size=4))
+def test_rows_that_are_taken_together_are_what_each_of_them_is(write: Callable[[Rows], Path], rows: Rows) -> None:
+    path = write([{name: value for name, value in row.items() if value is not None} for row in [USUAL_ROW, *rows]])
+    file = open_events(path)
+    read = list(file.rows())
+    now = datetime.now(UTC)
+
+    def together() -> list[NewEvent]:
+        events = file.events(read)
+        check_together(events, now=now)
+        return events
+
+    def each() -> list[NewEvent]:
+        events = [file.event(row) for row in read]
+        check_each(events, now=now, oldest=EARLIEST)
+        return events
+
+    taken = events_or_none(together)
+    assert taken is None or taken == events_or_none(each)
+    assert taken is not None or any(row[name] not in values for row in rows for name, values in USUAL.items())
+
+
+def events_or_none(read: Callable[[], list[NewEvent]]) -> list[NewEvent] | None:
+    try:
+        return read()
+    except InvalidError:
+        return None
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,18 @@
 """Tombstones in the admin: found by hashing an id, and taken away by whoever may, with a reason."""
 
 import pytest
+from django.db.models.functions import Now
 from django.test import Client
 from django.urls import reverse
 
 from events import admin as events_admin
-from events.models import ErasedCustomer
+from events.models import DirtyCustomer, ErasedCustomer
 from events.tombstones import hash_of, take_away
 from featurehub.access.models import Scope
+from features import refresh
 from features.erasure import erase_customer
-from tests.factories import make_client, make_event, post_events
+from features.models import Customer
+from tests.factories import cached, make_client, make_event, post_events
 from tests.staff import log_in
 
 pytestmark = pytest.mark.django_db
@@ -23,8 +26,16 @@ def operator() -> Client:
 
 
 def make_tombstone(customer_id: str = "anna") -> ErasedCustomer:
+    """Of an erasure that is finished."""
     erase_customer(customer_id)
+    finish_erasures()
     return ErasedCustomer.objects.get(customer_hash=hash_of(customer_id))
+
+
+def finish_erasures() -> None:
+    """What fifteen seconds and a worker do."""
+    DirtyCustomer.objects.update(due_at=Now())
+    refresh.refresh_dirty()
 
 
 def page_of(tombstone: ErasedCustomer) -> str:
@@ -82,6 +93,26 @@ def test_taken_away_the_customer_is_taken_in_again_as_a_new_one(operator: Client
     assert page.redirect_chain == [(LIST, 302)]
     assert "is gone: this customer is taken in again" in page.content.decode()
     assert post_events(api, make_event(customer_id="anna")).json() == {"accepted": 1, "duplicates": 0}
+
+
+def test_while_the_erasure_is_not_finished_the_tombstone_stays_and_the_page_says_so(operator: Client) -> None:
+    """Else the mark that is left would bring the customer back, as one with zeros."""
+    erase_customer("anna")
+    tombstone = ErasedCustomer.objects.get()
+    page = operator.post(page_of(tombstone), WHY).content.decode()
+    assert "The erasure is not finished" in page
+    assert WHY["reason"] in page
+    finish_erasures()
+    assert operator.post(page_of(tombstone), WHY).status_code == 302
+    refresh.refresh_dirty()
+    assert not Customer.objects.exists()
+    assert cached("anna") == {}
+
+
+def test_the_marks_of_others_keep_no_tombstone(operator: Client) -> None:
+    tombstone = make_tombstone("anna")
+    post_events(make_client(Scope.INGEST), make_event(customer_id="berta"))
+    assert operator.post(page_of(tombstone), WHY).status_code == 302
 
 
 def test_the_log_says_who_took_it_away_and_why(operator: Client) -> None:

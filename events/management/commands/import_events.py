@@ -8,7 +8,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.db import InterfaceError, OperationalError
 
-from events.imports.importing import EventFile, Imported, import_events, open_events
+from events.imports.batches import EventFile
+from events.imports.importing import Imported, import_events, open_events
 from events.imports.rejections import RejectedFile
 from featurehub.errors import FeatureHubError
 from featurehub.progress import progress_bar
