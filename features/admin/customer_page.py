@@ -12,9 +12,10 @@ from features import store
 from features.admin.charts import Bar, Line, Point, stacked_bar, step_line
 from features.explanation import SCORE, explain, under_drafts
 from features.history import rows_holding
-from features.models import Customer, FeatureDefinition, FeatureType
+from features.models import Customer, FeatureDefinition, FeatureType, WeightSet
 from features.registry import registry
 from features.serving import Values, get_feature_values
+from features.versions.wording import in_words
 
 SCORES_SHOWN = 200
 EVENTS_SHOWN = 20
@@ -28,6 +29,7 @@ class Feature:
     """A value and what it means; `missing` says why it is 0 without having a value, else it is empty."""
 
     definition: FeatureDefinition
+    meaning: str
     value: float
     missing: str
 
@@ -61,15 +63,16 @@ def cached(customer_id: str) -> Cached:
 
 
 def groups(customer_id: str) -> list[Group]:
-    """The live values by type, through the same reads that clients use."""
-    live = registry.get().live
-    definitions = list(FeatureDefinition.objects.all())
+    """The live values by type, through the same reads that clients use. What only other versions have is left out."""
+    known = registry.get()
+    definitions = FeatureDefinition.objects.in_bulk(field_name="name")
     found = []
     for feature_type in TYPES:
-        rows = [definition for definition in definitions if definition.feature_type == feature_type]
-        if rows and feature_type in live:
+        names = known.live_view(feature_type).names if feature_type in known.live else ()
+        rows = [definitions[name] for name in names if name in definitions]
+        if rows:
             values = get_feature_values([customer_id], names=[row.name for row in rows])[0]
-            found.append(group(rows, values=values, feature_type=feature_type, version=live[feature_type]))
+            found.append(group(rows, values=values, feature_type=feature_type, version=known.live[feature_type]))
     return found
 
 
@@ -82,6 +85,7 @@ def group(rows: Sequence[FeatureDefinition], *, values: Values, feature_type: Fe
         features=[
             Feature(
                 definition=row,
+                meaning=row.description or in_words(row),
                 value=values.features[row.name],
                 missing=REASONS.get(reason, reason) if (reason := values.missing.get(row.name)) else "",
             )
@@ -119,6 +123,7 @@ def describe(customer: Customer, *, now: datetime) -> dict[str, Any]:
         "cached": state,
         "window_days": settings.WINDOW_DAYS,
         "explanation": explanation,
+        "weight_set": WeightSet.objects.filter(pk=explanation["weight_set"]).first(),
         "score": explanation[SCORE],
         "bar": bar(explanation),
         "under_drafts": under_drafts(customer_id),

@@ -20,7 +20,7 @@ from featurehub.words import ago
 from features import overview
 from features.admin.customer_page import describe
 from features.explanation import SCORE
-from features.models import Customer
+from features.models import Customer, FeatureType, WeightSet
 from features.serving import get_feature_values
 
 
@@ -47,21 +47,24 @@ class ActivityFilter(RadioFilter):
 
 
 class ScoredChangeList(BoundedChangeList):
-    """Each customer of the page with the score that a client would read now: one read for all of them."""
+    """Each customer of the page with the score that a client would read now, and the weights it is of: one read for all
+    of them."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         page: Sequence[Customer] = self.result_list
-        values = get_feature_values([customer.pk for customer in page], names=[SCORE]) if page else []
-        for customer, value in zip(page, values, strict=True):
+        values = get_feature_values([row.pk for row in page], names=[SCORE], with_metadata=True) if page else []
+        used = [value.metadata.get(FeatureType.BEHAVIORAL, {}).get("weight_set") for value in values]
+        sets = WeightSet.objects.in_bulk({pk for pk in used if pk is not None})
+        for customer, value, weight_set in zip(page, values, used, strict=True):
             customer.score = None if value.missing else value.features[SCORE]  # type: ignore[attr-defined]
+            customer.weights = sets.get(weight_set)  # type: ignore[attr-defined]
 
 
 @admin.register(Customer)
 class CustomerAdmin(LargeTableAdmin):
-    list_display = ("customer_id", "shown_score", "activity", "computed", "weight_set", "first_seen_at")
+    list_display = ("customer_id", "shown_score", "activity", "computed", "weights", "first_seen_at")
     list_filter = (ActivityFilter,)
-    list_select_related = ("weight_set",)
     search_fields = ("customer_id__startswith",)
     search_help_text = "The beginning of a customer_id"
     ordering = ("customer_id",)
@@ -108,3 +111,8 @@ class CustomerAdmin(LargeTableAdmin):
     @display(description="Computed")
     def computed(self, customer: Customer) -> str:
         return "not yet" if customer.computed_at is None else ago(customer.computed_at, timezone.now())
+
+    @display(description="Weight set")
+    def weights(self, customer: Customer) -> str:
+        """That of the live version: the one a customer is noted with stands for all versions."""
+        return str(customer.weights or "–")  # type: ignore[attr-defined]

@@ -139,6 +139,6 @@ def weights_tile(now: datetime) -> Tile:
     return Tile(
         name="Active weights",
         number=str(active),
-        note=f"since {ago(active.activated_at, now)}",
+        note=f"for {duration((now - active.activated_at).total_seconds())}",
         url=reverse("admin:features_weightset_change", args=[active.pk]),
     )

@@ -26,7 +26,9 @@ class DraftForm(WhyForm):
     """A new draft's number, and the version that it starts from."""
 
     number = forms.CharField(
-        max_length=16, widget=UnfoldAdminTextInputWidget(), help_text="Greater than all before, such as 2.0."
+        max_length=16,
+        widget=UnfoldAdminTextInputWidget(),
+        help_text="Greater than all before it, in numbers with dots between.",
     )
     based_on = forms.ChoiceField(label="With the features of", widget=UnfoldAdminSelectWidget())
     field_order = ("number", "based_on", "reason")
@@ -57,13 +59,13 @@ class VersionReasonForm(WhyForm):
 
 
 class RetireForm(VersionReasonForm):
-    """The second word appears where somebody still reads the version."""
+    """The second word appears where somebody still reads or writes the version."""
 
-    confirmed = forms.BooleanField(required=False, label="Retire it although it is read")
+    confirmed = forms.BooleanField(required=False, label="Retire it although it is used")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if not lifecycle.recent_reads(self.version).exists():
+        if not lifecycle.recent_uses(self.version).exists():
             del self.fields["confirmed"]
 
 

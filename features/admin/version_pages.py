@@ -14,7 +14,7 @@ from features.admin.runs import progress
 from features.admin.version_steps import possible_steps
 from features.admin.weight_steps import may
 from features.coverage import coverages
-from features.models import FeatureDefinition, FeatureType, FeatureVersion, FeatureVersionStep, VersionRead
+from features.models import FeatureDefinition, FeatureType, FeatureVersion, FeatureVersionStep, VersionUse
 from features.registry import WRITTEN_BY_CLIENTS
 from features.versions.drafts import BEFORE_RETIREMENT, next_number, parts_of
 from features.versions.wording import in_words
@@ -44,7 +44,7 @@ class Row:
 
     version: FeatureVersion
     since: datetime | None
-    read: VersionRead | None
+    read: VersionUse | None
     progress: dict[str, Any] | None
 
 
@@ -62,7 +62,8 @@ class Group:
 def groups(*, now: datetime) -> list[Group]:
     """All versions by type, in the order in which they are looked at."""
     versions = FeatureVersion.objects.annotate(size=Count("definitions")).prefetch_related("steps", "runs")
-    reads = {read.version_id: read for read in VersionRead.objects.order_by("read_at").select_related("api_key")}
+    noted = VersionUse.objects.filter(kind=VersionUse.Kind.READ).order_by("used_at").select_related("api_key")
+    reads = {read.version_id: read for read in noted}
     found = []
     for feature_type, sentence in TYPES.items():
         rows = [version for version in versions if version.feature_type == feature_type]
@@ -148,8 +149,9 @@ def page(version: FeatureVersion, *, request: HttpRequest, now: datetime) -> dic
             {"step": step, "url": reverse("admin:features_featureversion_step", args=[version.pk, name])}
             for name, step in possible_steps(version, request=request)
         ],
-        "reads": version.reads.select_related("api_key").order_by("-read_at"),
+        "uses": version.uses.select_related("api_key").order_by("-used_at"),
+        "is_written": version.feature_type in WRITTEN_BY_CLIENTS,
         "timeline": timeline(version),
-        "weight_set": version.weight_sets.filter(state="active").first(),
+        "weight_set": version.weight_sets.filter(activated_at__isnull=False).order_by("-activated_at").first(),
         "now": now,
     }

@@ -37,6 +37,8 @@ class Step:
     types: tuple[str, ...] = tuple(FeatureType.values)
     form: type[VersionReasonForm] = VersionReasonForm
     is_main: bool = False
+    # What it does where clients write the version's values; empty: the same.
+    sentence_if_written: str = ""
 
 
 def choose_inputs(pk: int, by: User, form: VersionReasonForm) -> None:
@@ -52,6 +54,11 @@ STEPS = {
             "From then on the version is computed beside the live one, and whoever asks for it can read it; the others "
             "see nothing of it. First everybody's values are computed. Its features don't change any more."
         ),
+        sentence_if_written=(
+            "From then on clients can write this version beside the live one, and whoever asks for it can read it; the "
+            "others see nothing of it. It has no values at first: let clients write both until it goes live. Its "
+            "features can be added to, and not taken out any more."
+        ),
         button="Put this version into shadow",
         done="{version} is in shadow.",
         permission="release_featureversion",
@@ -66,6 +73,11 @@ STEPS = {
             "after you press the button. The version that is live now stays readable for those who ask for it, and "
             "you can go back to it."
         ),
+        sentence_if_written=(
+            f"Whoever reads without asking for a version gets this one, all of them from one moment, {SECONDS} seconds "
+            "after you press the button. What clients have not written into it by then is read as missing. The version "
+            "that is live now stays readable and writable for those who ask for it, and you can go back to it."
+        ),
         button="Make this the live version",
         done=f"{{version}} is the live version: readers are switched in {SECONDS} seconds.",
         permission="release_featureversion",
@@ -79,6 +91,10 @@ STEPS = {
             f"Makes this version what readers get again, all of them from one moment, {SECONDS} seconds after you "
             "press the button. It was computed all the while, so its values are up to date."
         ),
+        sentence_if_written=(
+            f"Makes this version what readers get again, all of them from one moment, {SECONDS} seconds after you "
+            "press the button. Its values are what clients have written into it, also since it was deprecated."
+        ),
         button="Go back to this version",
         done=f"{{version}} is live again: readers are switched in {SECONDS} seconds.",
         permission="release_featureversion",
@@ -91,6 +107,10 @@ STEPS = {
         sentence=(
             "Takes the version out of use for good: it is neither computed nor read any more, and whoever asks for it "
             "is told that it is not there. Its history stays."
+        ),
+        sentence_if_written=(
+            "Takes the version out of use for good: whoever reads or writes it is told that it is not there. Its "
+            "history stays."
         ),
         button="Retire this version",
         done="{version} is retired.",
@@ -160,6 +180,11 @@ def is_possible(step: Step, version: FeatureVersion) -> bool:
     return version.state in step.states and version.feature_type in step.types
 
 
+def sentence_for(step: Step, *, version: FeatureVersion) -> str:
+    """What the step does to this version."""
+    return (step.sentence_if_written if version.feature_type in WRITTEN_BY_CLIENTS else "") or step.sentence
+
+
 def step_page(request: HttpRequest, *, pk: int, name: str, context: dict[str, Any]) -> HttpResponse:
     """The page of a step: GET shows it, POST takes it; what the service refuses is shown beside the field it names."""
     step = STEPS.get(name)
@@ -177,8 +202,9 @@ def step_page(request: HttpRequest, *, pk: int, name: str, context: dict[str, An
         "title": f"{step.title}: {version}",
         "version": version,
         "step": step,
+        "sentence": sentence_for(step, version=version),
         "form": form,
-        "reads": lifecycle.recent_reads(version) if name == "retire" else (),
+        "uses": lifecycle.recent_uses(version) if name == "retire" else (),
         "possible": is_possible(step, version),
     }
     return TemplateResponse(request, "features/versions/step.html", {**context, **values})

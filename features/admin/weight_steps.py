@@ -15,7 +15,7 @@ from django.urls import reverse
 
 from featurehub.errors import FeatureHubError
 from features.admin.weight_forms import ReasonForm, ScheduleForm
-from features.models import Run, WeightSet
+from features.models import FeatureVersion, Run, WeightSet
 from features.weights import lifecycle
 
 State = WeightSet.State
@@ -62,8 +62,9 @@ STEPS = {
     "activate": Step(
         title="Activate now",
         sentence=(
-            "Makes these the weights of every score, freezes the set, and re-scores all customers from their stored "
-            "activity. Until a customer's turn comes, readers see the earlier score. You can roll back exactly."
+            "Makes these the weights of every score of their version, freezes the set, and re-scores all customers "
+            "from their stored activity. Until a customer's turn comes, readers see the earlier score. You can roll "
+            "back exactly."
         ),
         button="Activate and re-score everybody",
         done="{set} is active. Customers are being re-scored.",
@@ -141,7 +142,9 @@ STEPS = {
 
 
 def possible_steps(weight_set: WeightSet, *, request: HttpRequest) -> list[tuple[str, Step]]:
-    """The steps that the set's state and the user's permissions allow, in the order of a set's life."""
+    """The steps that the set's state, its version and the user's permissions allow, in the order of a set's life."""
+    if weight_set.version.state == FeatureVersion.State.RETIRED:
+        return []
     return [
         (name, step)
         for name, step in STEPS.items()

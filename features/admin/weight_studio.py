@@ -16,7 +16,7 @@ from featurehub.errors import FeatureHubError
 from features.admin.weight_charts import histogram
 from features.admin.weight_steps import may, person
 from features.formulas import Weights
-from features.models import WeightSet
+from features.models import FeatureVersion, WeightSet
 from features.tuning import sample
 from features.tuning.preview import QUANTILES, Preview, preview
 from features.weights import active_set, as_weights, lifecycle
@@ -90,6 +90,7 @@ def studio_page(request: HttpRequest, *, pk: int, context: dict[str, Any]) -> Ht
         if answer is not None:
             return answer
     active = active_set(weight_set.version.number)
+    is_retired = weight_set.version.state == FeatureVersion.State.RETIRED
     numbers = as_weights(active)
     values = {
         "title": f"Studio: {weight_set.name}",
@@ -97,8 +98,9 @@ def studio_page(request: HttpRequest, *, pk: int, context: dict[str, Any]) -> Ht
         "active": active,
         "rows": rows(form, active=numbers),
         "form": form,
-        "may_save": may(request, "add_weightset" if weight_set.activated_at else "change_weightset"),
-        "may_copy": may(request, "add_weightset"),
+        "may_save": not is_retired and may(request, "add_weightset" if weight_set.activated_at else "change_weightset"),
+        "may_copy": not is_retired and may(request, "add_weightset"),
+        "is_retired": is_retired,
         "presets": {"Active weights": presets(numbers), "This set as saved": presets(as_weights(weight_set))}
         | {name: presets(scaled(shares, active=numbers)) for name, shares in PRESETS.items()},
         "largest_monetary_norm": 4 * numbers.monetary_norm,

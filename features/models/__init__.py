@@ -1,7 +1,7 @@
 """Definitions, versions, weight sets, customers, their append-only feature history, and runs of long work."""
 
 from features.models.customers import BUCKETS, Customer, CustomerFeature, Renewal
-from features.models.registry import FeatureDefinition, FeatureType, FeatureVersion, FeatureVersionStep, VersionRead
+from features.models.registry import FeatureDefinition, FeatureType, FeatureVersion, FeatureVersionStep, VersionUse
 from features.models.runs import Run, RunChunk
 from features.models.tuning import Backtest, BacktestDay, Fitting, ShadowDay
 from features.models.weights import INFINITY, Weight, WeightSet, WeightSetStep, above_zero
@@ -22,7 +22,7 @@ __all__ = [
     "Run",
     "RunChunk",
     "ShadowDay",
-    "VersionRead",
+    "VersionUse",
     "Weight",
     "WeightSet",
     "WeightSetStep",

@@ -159,18 +159,24 @@ class FeatureVersionStep(models.Model):
         return f"{self.get_state_display()} at {self.at.isoformat()}"
 
 
-class VersionRead(models.Model):
-    """When an API key last read a version, to the hour: who would miss it."""
+class VersionUse(models.Model):
+    """When an API key last read a version, or wrote values of it, to the hour: who would miss it."""
 
-    api_key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="version_reads")
-    version = models.ForeignKey(FeatureVersion, on_delete=models.CASCADE, related_name="reads", db_index=False)
-    read_at = models.DateTimeField()
+    class Kind(models.TextChoices):
+        READ = "read"
+        WRITE = "write"
+
+    api_key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="version_uses")
+    version = models.ForeignKey(FeatureVersion, on_delete=models.CASCADE, related_name="uses", db_index=False)
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    used_at = models.DateTimeField()
 
     class Meta:
         constraints = [
-            # Its index finds the readers of a version, too.
-            models.UniqueConstraint(fields=["version", "api_key"], name="version_read_is_unique"),
+            # Its index finds the readers and writers of a version, too.
+            models.UniqueConstraint(fields=["version", "api_key", "kind"], name="version_use_is_unique"),
+            models.CheckConstraint(condition=Q(kind__in=["read", "write"]), name="version_use_kind_is_known"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.version} by {self.api_key} at {self.read_at.isoformat()}"
+        return f"{self.get_kind_display()} of {self.version} by {self.api_key} at {self.used_at.isoformat()}"

@@ -14,30 +14,36 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from featurehub.errors import ConflictError
-from features.models import Customer, FeatureType, FeatureVersion, Renewal, Run, VersionRead
+from features.models import Customer, FeatureType, FeatureVersion, Renewal, Run, VersionUse
 from features.recomputation import start_loading
 from features.registry import SWITCH_AFTER, WRITTEN_BY_CLIENTS, load
 from features.versions.requirements import check_can_be_computed
 from features.versions.steps import Actor, claim, move, record
 from features.weights import active_set
 from features.weights import lifecycle as weights_lifecycle
+from features.weights.retirement import retire_sets
 
 State = FeatureVersion.State
-# Whoever read a version within this time is asked about before it is retired.
+# Whoever read or wrote a version within this time is asked about before it is retired.
 RECENTLY = timedelta(days=7)
-READERS_NAMED = 5
+USERS_NAMED = 5
+WORD_FOR: dict[str, str] = {VersionUse.Kind.READ: "read", VersionUse.Kind.WRITE: "written"}
 
 
-class StillReadError(ConflictError):
-    """A version that is to be retired was read lately: it takes a second word. `reads` are the readers, last first."""
+class StillUsedError(ConflictError):
+    """A version that is to be retired was read or written lately: it takes a second word. `uses` are by whom, last
+    first."""
 
-    code = "still_read"
+    code = "still_used"
 
-    def __init__(self, version: FeatureVersion, *, reads: Sequence[VersionRead]) -> None:
-        named = [f"{read.api_key.name} at {read.read_at:%Y-%m-%d %H:%M} UTC" for read in reads[:READERS_NAMED]]
-        more = f" and {len(reads) - READERS_NAMED} more" if len(reads) > READERS_NAMED else ""
-        super().__init__(f"{version} was read in the last {RECENTLY.days} days: by {', '.join(named)}{more}.")
-        self.reads = reads
+    def __init__(self, version: FeatureVersion, *, uses: Sequence[VersionUse]) -> None:
+        named = [
+            f"{WORD_FOR[use.kind]} by {use.api_key.name} at {use.used_at:%Y-%m-%d %H:%M} UTC"
+            for use in uses[:USERS_NAMED]
+        ]
+        more = f" and {len(uses) - USERS_NAMED} more" if len(uses) > USERS_NAMED else ""
+        super().__init__(f"{version} was used in the last {RECENTLY.days} days: {', '.join(named)}{more}.")
+        self.uses = uses
 
 
 def put_into_shadow(version_id: int, *, by: Actor, reason: str) -> Run | None:
@@ -103,19 +109,21 @@ def check_is_computed(version: FeatureVersion, *, else_say: str, may_have_failed
 
 
 def retire(version_id: int, *, by: Actor, reason: str, confirmed: bool = False) -> None:
-    """Takes a version out of use for good: it is neither computed nor read any more. Its history stays.
+    """Takes a version out of use for good: it is neither computed nor read any more, and has no active weights. Its
+    history stays.
 
     Raises ConflictError for a live version, for one that readers have not been switched from yet and for one that
-    another is computed from, and unless `confirmed`, StillReadError for one that was read lately.
+    another is computed from, and unless `confirmed`, StillUsedError for one that was read or written lately.
     """
     with transaction.atomic():
         version = claim(version_id, allowed=(State.SHADOW, State.DEPRECATED), reason=reason)
         check_nobody_is_switched(version)
         check_nothing_is_computed_from(version)
-        reads = list(recent_reads(version))
-        if reads and not confirmed:
-            raise StillReadError(version, reads=reads)
+        uses = list(recent_uses(version))
+        if uses and not confirmed:
+            raise StillUsedError(version, uses=uses)
         move(version, State.RETIRED, by=by, reason=reason)
+        retire_sets(version, by=by, reason=reason)
 
 
 def check_nobody_is_switched(version: FeatureVersion) -> None:
@@ -136,7 +144,7 @@ def check_nothing_is_computed_from(version: FeatureVersion) -> None:
         raise ConflictError(f"{', '.join(users)} is computed from {version}: retire that first.")
 
 
-def recent_reads(version: FeatureVersion) -> QuerySet[VersionRead]:
-    """By whom the version was read in the last 7 days, last first."""
-    reads = version.reads.filter(read_at__gt=Now() - RECENTLY)
-    return reads.select_related("api_key").order_by("-read_at", "pk")
+def recent_uses(version: FeatureVersion) -> QuerySet[VersionUse]:
+    """By whom the version was read and written in the last 7 days, last first."""
+    uses = version.uses.filter(used_at__gt=Now() - RECENTLY)
+    return uses.select_related("api_key").order_by("-used_at", "pk")

@@ -9,7 +9,7 @@ OF_KIND = {
     "mean": "Mean of {key} of",
     "max": "Largest {key} of",
     "last": "Last {key} of",
-    "distinct": "Number of different {key} of",
+    "distinct": "Number of different values of {key} of",
 }
 
 

@@ -34,11 +34,13 @@ AUTHORING = (Action.CREATED, Action.EDITED)
 
 
 def draft(*, version: str, name: str, reason: str, numbers: Weights, by: Actor, origin: str = Origin.HAND) -> WeightSet:
-    """A new draft with these numbers. Raises UnknownError for an unknown behavioral version."""
+    """A new draft with these numbers. Raises UnknownError for an unknown behavioral version, ConflictError for
+    a retired one."""
     with transaction.atomic():
         owner = FeatureVersion.objects.filter(feature_type="behavioral", number=version).first()
         if owner is None:
             raise UnknownError(f"There is no behavioral version {version}.", attr="version")
+        check_is_not_retired(owner)
         weight_set = WeightSet.objects.create(
             version=owner, name=name, reason=reason, monetary_norm=numbers.monetary_norm, origin=origin, created_by=by
         )
@@ -200,7 +202,8 @@ def hand_on(weights: WeightSet, *, version: FeatureVersion, by: Actor, reason: s
 def claim(weight_set_id: int, *, allowed: tuple[str, ...] | None = None, reason: str | None = None) -> WeightSet:
     """The set, locked with all behavioral versions until the transaction ends, in one of the `allowed` states.
 
-    Raises UnknownError, ConflictError for another state, InvalidError for an empty reason.
+    Raises UnknownError, ConflictError for another state and, of a step, for a set of a retired version, InvalidError
+    for an empty reason.
     """
     if reason is not None and not reason.strip():
         raise InvalidError("Say why: it is kept with the set, for whoever asks later.", attr="reason")
@@ -209,8 +212,12 @@ def claim(weight_set_id: int, *, allowed: tuple[str, ...] | None = None, reason:
     weight_set = sets.filter(pk=weight_set_id).first()
     if weight_set is None:
         raise UnknownError(f"There is no weight set {weight_set_id}.")
-    if allowed is not None and weight_set.state not in allowed:
-        raise ConflictError(f"{weight_set} is {weight_set.state} by now{last_step(weight_set)}. Nothing was changed.")
+    if allowed is not None:
+        check_is_not_retired(weight_set.version)
+        if weight_set.state not in allowed:
+            raise ConflictError(
+                f"{weight_set} is {weight_set.state} by now{last_step(weight_set)}. Nothing was changed."
+            )
     return weight_set
 
 
@@ -287,6 +294,12 @@ def before_activation() -> tuple[str, ...]:
     if settings.TWO_PERSON_APPROVAL:
         return (State.APPROVED,)
     return (State.DRAFT, State.PROPOSED, State.APPROVED)
+
+
+def check_is_not_retired(version: FeatureVersion) -> None:
+    """Raises ConflictError where no customer is scored by the version any more."""
+    if version.state == FeatureVersion.State.RETIRED:
+        raise ConflictError(f"{version} is retired: no customer is scored with its weights any more.")
 
 
 def check_is_no_author(weight_set: WeightSet, *, by: Actor) -> None:

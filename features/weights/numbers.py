@@ -12,9 +12,14 @@ from features.models import FeatureVersion, WeightSet
 
 
 def active_sets() -> dict[str, WeightSet]:
-    """Behavioral version → its active set, with its weights. Two queries."""
-    active = WeightSet.objects.filter(state=WeightSet.State.ACTIVE)
-    return {row.version.number: row for row in active.select_related("version").prefetch_related("weights")}
+    """Behavioral version → its active set, with its weights; of a retired version the last one. Two queries.
+
+    With those of retired versions, because what was activated last stands for all (`last_activated`), and because a
+    computation may be under way that still knows the version.
+    """
+    activated = WeightSet.objects.filter(activated_at__isnull=False).order_by("version_id", "-activated_at", "-pk")
+    active = activated.distinct("version_id").select_related("version").prefetch_related("weights")
+    return {row.version.number: row for row in active}
 
 
 def of_version(number: str, *, active: Mapping[str, WeightSet]) -> WeightSet:
@@ -26,7 +31,8 @@ def of_version(number: str, *, active: Mapping[str, WeightSet]) -> WeightSet:
 
 
 def active_set(number: str) -> WeightSet:
-    """The active set of a behavioral version, with its weights. Raises UnknownError where it has none."""
+    """The active set of a behavioral version, of a retired one the last, with its weights. Raises UnknownError where
+    it has none."""
     return of_version(number, active=active_sets())
 
 
@@ -36,7 +42,7 @@ def live_set() -> WeightSet | None:
 
 
 def last_activated(active: Mapping[str, WeightSet]) -> WeightSet:
-    """The set that stands for all that are active at this moment: none was activated after it."""
+    """The set that stands for all of `active_sets`: none was activated after it."""
     return max(active.values(), key=lambda row: (row.activated_at, row.pk))
 
 

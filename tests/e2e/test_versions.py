@@ -114,9 +114,9 @@ def test_a_feature_goes_from_a_form_to_readers_and_back(stack: Stack, admin_page
     admin_page.goto(stack.url + VERSIONS)
     admin_page.get_by_role("link", name=f"behavioral:{number}", exact=True).click()
     take_step(admin_page, link="Retire", button="Retire this version", why="A try was all we wanted")
-    expect(admin_page.get_by_text("was read in the last 7 days: by tests at")).to_be_visible()
+    expect(admin_page.get_by_text("was used in the last 7 days: read by tests at")).to_be_visible()
     admin_page.screenshot(path=artefacts / "version-retire.png")
-    admin_page.get_by_label("Retire it although it is read").check()
+    admin_page.get_by_label("Retire it although it is used").check()
     admin_page.get_by_role("button", name="Retire this version").click()
     expect(admin_page.get_by_text(f"behavioral:{number} is retired.")).to_be_visible()
 

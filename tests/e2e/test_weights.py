@@ -109,7 +109,7 @@ def test_weights_are_tuned_approved_activated_and_rolled_back_to_the_last_bit(
     ann.get_by_label("weight purchase, slider").fill("0.75")
     expect(ann.locator("[data-figure=mean]")).not_to_have_text(mean)
     ann.locator("#id_norm_login").fill("12")
-    expect(ann.locator("#fh-preview")).to_contain_text("a sample of 100000 out of")
+    expect(ann.locator("#fh-preview")).to_contain_text("a sample of 100,000 out of")
     ann.reload()
     expect(ann.get_by_text("Your unsaved numbers are back.")).to_be_visible()
     expect(ann.locator("#id_weight_purchase")).to_have_value("0.75")

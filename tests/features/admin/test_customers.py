@@ -13,7 +13,16 @@ from pytest_django import DjangoAssertNumQueries
 from features.models import Customer, WeightSet
 from features.weights import lifecycle
 from tests.away import redis_away
-from tests.factories import ago, make_client, make_customer, make_event, make_purchase, make_weight_set, url_of
+from tests.factories import (
+    ago,
+    make_client,
+    make_customer,
+    make_event,
+    make_purchase,
+    make_version,
+    make_weight_set,
+    url_of,
+)
 from tests.staff import log_in
 
 pytestmark = pytest.mark.django_db
@@ -149,6 +158,27 @@ def test_the_page_shows_every_live_value_with_its_unit_and_why_one_is_missing(vi
     assert len(re.findall(r"no value yet", page)) == 3  # loyalty_tier, cart_value, items_in_cart
     assert "rfm_score" in page
     assert "Mean of the recency, frequency and monetary scores" in page
+
+
+def test_the_page_and_the_list_name_the_live_versions_weights_also_where_another_has_later_ones(viewer: Client) -> None:
+    live = WeightSet.objects.get()
+    other = make_version("behavioral", state="shadow").weight_sets.get()
+    make_customer("c1", login=1)
+    for page in (page_of(viewer, "c1"), viewer.get(LIST).content.decode()):
+        assert str(live) in page
+        assert str(other) not in page
+
+
+def test_features_that_only_another_version_has_are_not_on_the_page(viewer: Client) -> None:
+    make_version("behavioral", state="shadow", logins_7d={"event_type": "login", "window_days": 7})
+    make_customer("c1", login=1)
+    assert "logins_7d" not in page_of(viewer, "c1")
+
+
+def test_a_feature_without_a_description_says_what_it_is_computed_from(viewer: Client) -> None:
+    make_version("behavioral", state="live", logins_7d={"event_type": "login", "window_days": 7})
+    make_customer("c1", login=1)
+    assert "Number of login events over 7 days" in page_of(viewer, "c1")
 
 
 def test_the_history_of_the_score_marks_where_other_weights_took_over(viewer: Client) -> None:

@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 
 from featurehub.access.models import create_api_key
-from features.models import FeatureVersion, Run, VersionRead
+from features.models import FeatureVersion, Run, VersionUse
 from features.versions import drafts
 from features.weights import lifecycle as weights_lifecycle
 from tests.factories import ago, make_customer, make_definition, make_purchase, make_version, make_weight_set
@@ -76,7 +76,7 @@ def test_the_list_shows_size_readers_and_what_is_computed(operator: Client) -> N
     version = make_version("behavioral", state="shadow", logins_7d=LOGINS)
     version.runs.update(state="running", total=200, done=50)
     key, _ = create_api_key("checkout", scopes=["read"])
-    VersionRead.objects.create(api_key=key, version=version, read_at=ago(hours=3))
+    VersionUse.objects.create(api_key=key, version=version, kind="read", used_at=ago(hours=3))
     page = text_of(operator.get(VERSIONS))
     assert '<td data-label="Features">15</td>' in page
     assert "checkout, 3 h 0 min ago" in page
@@ -123,7 +123,7 @@ def test_a_page_shows_how_far_the_first_values_are(operator: Client) -> None:
 def test_a_page_says_who_reads_the_version(operator: Client) -> None:
     assert "No API key has read it so far." in page_of(operator, live("behavioral"))
     key, _ = create_api_key("checkout", scopes=["read"])
-    VersionRead.objects.create(api_key=key, version=live("behavioral"), read_at=ago(hours=2))
+    VersionUse.objects.create(api_key=key, version=live("behavioral"), kind="read", used_at=ago(hours=2))
     assert "checkout</th>" in page_of(operator, live("behavioral"))
 
 
@@ -259,16 +259,36 @@ def test_a_step_that_is_not_possible_any_more_says_so(operator: Client) -> None:
     assert "customer:2.0 is live by now" in take(operator, version, "shadow")
 
 
+def test_the_steps_of_what_clients_write_do_not_speak_of_computing(operator: Client) -> None:
+    draft = make_version("customer", "2.0")
+    assert "let clients write both" in text_of(operator.get(f"{VERSIONS}{draft.pk}/step/shadow/"))
+    shadow = make_version("contextual", "2.0", state="shadow")
+    for version, step in ((draft, "shadow"), (shadow, "retire"), (live("contextual"), "go-live")):
+        assert "omputed" not in text_of(operator.get(f"{VERSIONS}{version.pk}/step/{step}/")).partition("fh-step")[2]
+
+
 def test_retiring_what_is_still_read_takes_a_second_word(operator: Client) -> None:
     version = make_version("customer", state="shadow")
-    assert "Retire it although it is read" not in text_of(operator.get(f"{VERSIONS}{version.pk}/step/retire/"))
+    assert "Retire it although it is used" not in text_of(operator.get(f"{VERSIONS}{version.pk}/step/retire/"))
     key, _ = create_api_key("checkout", scopes=["read"])
-    VersionRead.objects.create(api_key=key, version=version, read_at=ago(days=1))
+    VersionUse.objects.create(api_key=key, version=version, kind="read", used_at=ago(days=1))
     form = text_of(operator.get(f"{VERSIONS}{version.pk}/step/retire/"))
-    assert "It was read in the last 7 days." in form
-    assert "checkout, " in form
-    assert "was read in the last 7 days: by checkout at" in take(operator, version, "retire")
+    assert "It was used in the last 7 days." in form
+    assert "checkout read it, " in form
+    assert "was used in the last 7 days: read by checkout at" in take(operator, version, "retire")
     assert state_of(version) == "shadow"
+    assert "customer:2.0 is retired." in take(operator, version, "retire", confirmed="on")
+
+
+def test_retiring_what_is_still_written_names_who_writes_it(operator: Client) -> None:
+    version = make_version("customer", state="shadow")
+    assert "No API key has read or written it so far." in page_of(operator, version)
+    key, _ = create_api_key("crm", scopes=["write"])
+    VersionUse.objects.create(api_key=key, version=version, kind="write", used_at=ago(days=1))
+    assert "wrote it 1 d 0 h ago" in page_of(operator, version)
+    assert "crm wrote it, " in text_of(operator.get(f"{VERSIONS}{version.pk}/step/retire/"))
+    assert "written by crm at" in take(operator, version, "retire")
+    assert "nobody so far" in text_of(operator.get(VERSIONS))
     assert "customer:2.0 is retired." in take(operator, version, "retire", confirmed="on")
 
 

@@ -9,8 +9,9 @@ from django.urls import reverse
 
 from events.event_types import EVENT_TYPES
 from features.models import Run, WeightSet
+from features.versions import lifecycle as versions_lifecycle
 from features.weights import active_set, lifecycle
-from tests.factories import make_weight_set
+from tests.factories import make_version, make_weight_set
 
 pytestmark = pytest.mark.django_db
 CHANGELIST = "admin:features_weightset_changelist"
@@ -255,3 +256,20 @@ def test_rolling_back_is_one_page_away_from_the_old_set(client: Client) -> None:
 
     active = active_set("1.0")
     assert (active.origin, numbers(active)) == ("rollback", FIRST)
+
+
+def test_the_sets_of_a_retired_version_can_be_looked_at_and_no_more(client: Client) -> None:
+    login(client, "add", "change", "activate", "approve")
+    version = make_version("behavioral", state="shadow")
+    first, unused = version.weight_sets.get(), make_weight_set(version=version)
+    versions_lifecycle.retire(version.pk, by=None, reason="A mistake")
+    for weight_set in (first, unused):
+        page = client.get(change_url(weight_set)).content.decode()
+        assert "behavioral:2.0 is retired: nobody is scored" in page
+        assert "/step/" not in page
+        studio = client.get(reverse("admin:features_weightset_studio", args=[weight_set.pk])).content.decode()
+        assert "compared with the last weights of behavioral:2.0" in studio
+        assert "but not save them: behavioral:2.0 is retired" in studio
+    answer = client.post(step_url(first, "roll-back"), {"reason": "Try"}).content.decode()
+    assert "behavioral:2.0 is retired" in answer
+    assert WeightSet.objects.filter(state="active").count() == 1

@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from featurehub.access.models import ApiKey, create_api_key
 from featurehub.errors import ConflictError, FeatureHubError, InvalidError, UnknownError
 from features import recomputation, refresh, renewal, runs
-from features.models import FeatureVersion, FeatureVersionStep, Renewal, Run, VersionRead, WeightSet
+from features.models import FeatureVersion, FeatureVersionStep, Renewal, Run, VersionUse, WeightSet
 from features.registry import SWITCH_AFTER, registry
 from features.versions import drafts, lifecycle
 from features.weights import active_set, as_weights
@@ -47,9 +47,9 @@ def steps_of(version: FeatureVersion) -> list[tuple[str, str | None, str]]:
     return [(step.state, step.by.username if step.by else None, step.reason) for step in version.steps.all()]
 
 
-def read_by(name: str, version: FeatureVersion, *, days: float) -> ApiKey:
+def used_by(name: str, version: FeatureVersion, *, days: float, kind: str = "read") -> ApiKey:
     key, _ = create_api_key(name, scopes=["read"])
-    VersionRead.objects.create(api_key=key, version=version, read_at=ago(days=days))
+    VersionUse.objects.create(api_key=key, version=version, kind=kind, used_at=ago(days=days))
     return key
 
 
@@ -393,13 +393,15 @@ def test_a_version_is_not_retired_before_readers_are_switched_from_it(db: None) 
 
 def test_who_read_a_version_lately_is_asked_about_before_it_is_retired(db: None) -> None:
     version = make_version("customer", state="deprecated")
-    read_by("checkout", version, days=1)
-    read_by("search", version, days=6.9)
-    read_by("gone", version, days=8)
-    with pytest.raises(lifecycle.StillReadError, match=r"by checkout at \d{4}-.* UTC, search at ") as caught:
+    used_by("checkout", version, days=1)
+    used_by("search", version, days=6.9)
+    used_by("gone", version, days=8)
+    with pytest.raises(
+        lifecycle.StillUsedError, match=r"read by checkout at \d{4}-.* UTC, read by search at "
+    ) as caught:
         lifecycle.retire(version.pk, by=None, reason="Old")
-    assert (caught.value.code, [read.api_key.name for read in caught.value.reads]) == (
-        "still_read",
+    assert (caught.value.code, [use.api_key.name for use in caught.value.uses]) == (
+        "still_used",
         ["checkout", "search"],
     )
     assert state_of(version) == "deprecated"
@@ -407,11 +409,20 @@ def test_who_read_a_version_lately_is_asked_about_before_it_is_retired(db: None)
     assert state_of(version) == "retired"
 
 
+def test_who_only_writes_a_version_is_asked_about_too(db: None) -> None:
+    version = make_version("customer", state="deprecated")
+    used_by("crm", version, days=1, kind="write")
+    with pytest.raises(lifecycle.StillUsedError, match=r"written by crm at \d{4}-"):
+        lifecycle.retire(version.pk, by=None, reason="Old")
+    lifecycle.retire(version.pk, by=None, reason="They know", confirmed=True)
+    assert state_of(version) == "retired"
+
+
 def test_of_many_readers_some_are_named(db: None) -> None:
     version = make_version("customer", state="shadow")
     for number in range(8):
-        read_by(f"key-{number}", version, days=1)
-    with pytest.raises(lifecycle.StillReadError, match="and 3 more"):
+        used_by(f"key-{number}", version, days=1)
+    with pytest.raises(lifecycle.StillUsedError, match="and 3 more"):
         lifecycle.retire(version.pk, by=None, reason="Old")
 
 
@@ -456,3 +467,64 @@ def test_an_addition_and_a_step_at_once_wait_for_each_other(committed: None) -> 
     added, stepped = at_once(attempt(add, version), attempt(lifecycle.put_into_shadow, version))
     assert stepped == "done"
     assert (added == "done") == version.definitions.filter(pk=made.pk).exists()
+
+
+# --- Its weights -----------------------------------------------------------------------------------------------------
+
+
+def weight_steps(weight_set: WeightSet) -> list[tuple[str, str | None, str]]:
+    return [(step.action, step.by.username if step.by else None, step.reason) for step in weight_set.steps.all()]
+
+
+def test_retiring_a_version_supersedes_its_active_weights_and_says_so(ann: User) -> None:
+    version = make_version("behavioral", state="shadow")
+    weight_set = version.weight_sets.get()
+    lifecycle.retire(version.pk, by=ann, reason="A mistake")
+    weight_set.refresh_from_db()
+    assert weight_set.state == "superseded"
+    assert weight_steps(weight_set)[-1] == ("superseded", "ann", "behavioral:2.0 is retired. A mistake")
+    assert list(WeightSet.objects.filter(state="active")) == [active_set("1.0")]
+
+
+@pytest.mark.parametrize("state", ["proposed", "approved", "scheduled"])
+def test_retiring_a_version_makes_drafts_of_the_weights_on_their_way(ann: User, state: str) -> None:
+    version = make_version("behavioral", state="shadow")
+    weight_set = make_weight_set(version=version)
+    weights_lifecycle.propose(weight_set.pk, by=None, reason="Ready")
+    if state != "proposed":
+        weights_lifecycle.approve(weight_set.pk, by=None, reason="Good")
+    weights_lifecycle.put_into_shadow(weight_set.pk, by=None, reason="Watch")
+    if state == "scheduled":
+        weights_lifecycle.schedule(weight_set.pk, at=ago(hours=-1), now=ago(), by=None, reason="Soon")
+    lifecycle.retire(version.pk, by=ann, reason="A mistake")
+    weight_set.refresh_from_db()
+    assert (weight_set.state, weight_set.activate_at, weight_set.shadow_since) == ("draft", None, None)
+    assert weight_steps(weight_set)[-1] == ("sent_back", "ann", "behavioral:2.0 is retired. A mistake")
+    assert weights_lifecycle.activate_due(now=ago(days=-1)) == []
+
+
+def test_no_weights_of_a_retired_version_are_drafted_proposed_activated_or_rolled_back_to(ann: User) -> None:
+    version = make_version("behavioral", state="shadow")
+    earlier, unused = version.weight_sets.get(), make_weight_set(version=version)
+    lifecycle.retire(version.pk, by=ann, reason="A mistake")
+    numbers = as_weights(earlier)
+    for step in (
+        lambda: weights_lifecycle.draft(version="2.0", name="New", reason="Try", numbers=numbers, by=ann),
+        lambda: weights_lifecycle.propose(unused.pk, by=ann, reason="Try"),
+        lambda: weights_lifecycle.activate(unused.pk, by=ann, reason="Try"),
+        lambda: weights_lifecycle.roll_back(earlier.pk, by=ann, reason="Try"),
+    ):
+        with pytest.raises(ConflictError, match=r"behavioral:2\.0 is retired"):
+            step()
+    assert sorted(row.state for row in version.weight_sets.all()) == ["draft", "superseded"]
+
+
+def test_nobody_is_scored_again_because_the_version_whose_weights_came_last_is_retired(db: None) -> None:
+    """Customers are noted with the set that was activated last, of whichever version."""
+    version = make_version("behavioral", state="shadow")
+    make_customer("before", login=1)
+    lifecycle.retire(version.pk, by=None, reason="A mistake")
+    registry.forget()
+    make_customer("after", login=1)
+    assert runs.catch_up() == []
+    assert rows_of("after")[-1].metadata["weight_set"] == active_set("1.0").pk

@@ -10,9 +10,9 @@ from django.http import HttpResponse
 from django.test.utils import CaptureQueriesContext
 
 from featurehub.access.models import ApiKey, create_api_key
-from features.models import VersionRead
+from features.models import VersionUse
 from features.versions import readership
-from features.versions.readership import forget_reads, note_read
+from features.versions.readership import forget_uses, note_read, note_write
 from tests.api_client import ApiClient
 from tests.at_once import at_once
 from tests.away import postgres_away
@@ -23,9 +23,9 @@ BOTH = {"behavioral": "1.0", "customer": "1.0"}
 
 @pytest.fixture(autouse=True)
 def nothing_noted() -> Iterator[None]:
-    forget_reads()
+    forget_uses()
     yield
-    forget_reads()
+    forget_uses()
 
 
 def make_key(name: str = "checkout") -> ApiKey:
@@ -33,8 +33,8 @@ def make_key(name: str = "checkout") -> ApiKey:
     return key
 
 
-def noted() -> set[tuple[str, str]]:
-    return {(read.api_key.name, str(read.version)) for read in VersionRead.objects.all()}
+def noted(kind: str = "read") -> set[tuple[str, str]]:
+    return {(use.api_key.name, str(use.version)) for use in VersionUse.objects.filter(kind=kind)}
 
 
 def test_the_versions_that_a_key_reads_are_noted(db: None) -> None:
@@ -46,16 +46,16 @@ def test_the_versions_that_a_key_reads_are_noted(db: None) -> None:
         ("checkout", "customer:1.0"),
         ("search", "behavioral:2.0"),
     }
-    read = VersionRead.objects.first()
+    read = VersionUse.objects.first()
     assert read is not None
-    assert datetime.now(UTC) - read.read_at < timedelta(minutes=1)
+    assert datetime.now(UTC) - read.used_at < timedelta(minutes=1)
 
 
 def test_they_are_noted_once_an_hour(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     key = make_key()
     note_read(key.pk, BOTH)
     long_ago = datetime(2026, 1, 1, tzinfo=UTC)
-    VersionRead.objects.update(read_at=long_ago)
+    VersionUse.objects.update(used_at=long_ago)
     with CaptureQueriesContext(connection) as queries:
         for _ in range(10):
             note_read(key.pk, BOTH)
@@ -65,8 +65,8 @@ def test_they_are_noted_once_an_hour(db: None, monkeypatch: pytest.MonkeyPatch) 
     an_hour_later = readership.time.monotonic() + readership.SECONDS_BETWEEN_NOTES
     monkeypatch.setattr(readership.time, "monotonic", lambda: an_hour_later + 1)
     note_read(key.pk, {"customer": "1.0"})
-    left = VersionRead.objects.filter(read_at=long_ago)
-    assert VersionRead.objects.count() == 2
+    left = VersionUse.objects.filter(used_at=long_ago)
+    assert VersionUse.objects.count() == 2
     assert [read.version.feature_type for read in left] == ["behavioral"]
 
 
@@ -134,3 +134,39 @@ def test_a_read_that_is_refused_is_not_noted(db: None) -> None:
     make_client("read").get(url_of("c1") + "?version=9.0")
     make_client("ingest").get(url_of("c1"))
     assert noted() == set()
+
+
+# --- Writers --------------------------------------------------------------------------------------------------------
+
+
+def write(api: ApiClient, *, version: str = "1.0", **features: float) -> HttpResponse:
+    body = {"feature_type": "customer", "version": version, "features": features}
+    return api.patch(url_of("c1"), body)
+
+
+def test_who_writes_a_version_is_noted_as_its_writer_and_not_as_a_reader(db: None) -> None:
+    assert write(make_client("write"), tenure_days=3).status_code == 200
+    assert noted("write") == {("test", "customer:1.0")}
+    assert noted("read") == set()
+
+
+def test_a_key_that_reads_and_writes_is_noted_for_both(db: None) -> None:
+    key = make_key()
+    note_read(key.pk, {"customer": "1.0"})
+    note_write(key.pk, {"customer": "1.0"})
+    assert noted("read") == noted("write") == {("checkout", "customer:1.0")}
+
+
+def test_writes_are_noted_once_an_hour(db: None) -> None:
+    api = make_client("write")
+    write(api, tenure_days=3)
+    VersionUse.objects.all().delete()
+    write(api, tenure_days=4)
+    assert noted("write") == set()
+
+
+def test_a_write_that_is_refused_is_not_noted(db: None) -> None:
+    assert write(make_client("write"), invented=3).status_code == 400
+    assert write(make_client("write"), version="9.0", tenure_days=3).status_code == 404
+    assert write(make_client("read"), tenure_days=3).status_code == 403
+    assert noted("write") == set()

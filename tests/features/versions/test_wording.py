@@ -29,7 +29,7 @@ from features.versions.wording import in_words
         ({"kind": "last", "metadata_key": "price", "window_days": 2}, "Last price of all events over 2 days"),
         (
             {"kind": "distinct", "metadata_key": "sku", "window_days": 2, "half_life_days": None},
-            "Number of different sku of all events over 2 days",
+            "Number of different values of sku of all events over 2 days",
         ),
         ({"kind": ""}, "Computed by a formula of FeatureHub's own."),
         ({"feature_type": "derived", "expression": "a + b"}, "Computed from other features: a + b"),
