@@ -1,20 +1,22 @@
 """From activity to history: locks the customers, computes every readable version and appends what is news."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from operator import attrgetter
+from typing import Any, TypeAlias
 
 import numpy as np
 from django.conf import settings
 from django.db import connection
 
+from featurehub.errors import ConflictError
 from features import history, weights
 from features.engines import postgres
 from features.formulas import NEVER, Activity, Windowed
 from features.history import Latest
-from features.models import FeatureType
+from features.models import FeatureType, WeightSet
 from features.registry import FeatureView, Registry, registry
 from features.values import (
     Columns,
@@ -67,37 +69,73 @@ def compute_from_events(customer_ids: Sequence[str]) -> None:
     record(activity, as_of=as_of, known=known)
 
 
-def compute_from_history(customer_ids: Sequence[str]) -> None:
+# The newest rows of versions, in one order of their customers.
+Held: TypeAlias = Mapping[FeatureView, Sequence[Latest]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appended:
+    """Of one version: the values computed, the metadata in their order, and the new rows of those of whom the values
+    were news (customer → id)."""
+
+    values: Columns
+    metadata: Sequence[Mapping[str, Any]] = ()
+    rows: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recomputed:
+    """What a computation from stored activity at `as_of` has made of the rows that held until then."""
+
+    as_of: datetime
+    known: Registry
+    held: Held
+    appended: Mapping[FeatureView, Appended]
+
+
+def compute_from_history(customer_ids: Sequence[str]) -> Recomputed | None:
     """Computes from the activity that history holds: new weights and the passing of time need no events.
 
     Who lacks a version's values, as its computation began before the version went into shadow and was committed after
-    everybody's events were aggregated for it, is computed from their events. Runs in the caller's transaction, which
-    holds the customers' locks.
+    everybody's events were aggregated for it, is computed from their events, and is not in what is returned; None where
+    nobody is. Runs in the caller's transaction, which holds the customers' locks.
     """
     if not customer_ids:
-        return
+        return None
     as_of = database_now()
     known = registry.get(younger_than=0)
-    rows = history.latest(customer_ids, versions=[view.key for view in known.behavioral])
-    rows_of = Counter(row.customer_id for row in rows)
-    lacking = [customer_id for customer_id, number in rows_of.items() if number < len(known.behavioral)]
-    if lacking:
-        compute_from_events(lacking)
-        rows = [row for row in rows if rows_of[row.customer_id] == len(known.behavioral)]
-    activities = {
-        view: stored_activity([row for row in rows if row.version == view.number], view=view, as_of=as_of)
-        for view in known.behavioral
-    }
-    append(activities, as_of=as_of, known=known, read_events=False)
+    rows = history.latest(customer_ids, versions=[view.key for view in (*known.behavioral, *beside_behavioral(known))])
+    behavioral = Counter(row.customer_id for row in rows if row.feature_type == FeatureType.BEHAVIORAL)
+    lacking = {customer_id for customer_id, number in behavioral.items() if number < len(known.behavioral)}
+    compute_from_events(sorted(lacking))
+    complete = behavioral.keys() - lacking
+    if not complete:
+        return None
+    held = by_view((row for row in rows if row.customer_id in complete), known=known)
+    activities = {view: stored_activity(held[view], view=view, as_of=as_of) for view in known.behavioral}
+    appended = append(activities, as_of=as_of, known=known, read_events=False, held=held)
+    return Recomputed(as_of=as_of, known=known, held=held, appended=appended)
+
+
+def by_view(rows: Iterable[Latest], *, known: Registry) -> Held:
+    """The rows by version, in the order of the customers' ids."""
+    held: dict[FeatureView, list[Latest]] = {view: [] for view in known.views.values()}
+    for row in sorted(rows, key=attrgetter("customer_id")):
+        held[known.views[row.feature_type, row.version]].append(row)
+    return held
 
 
 def record(activity: Activity, *, as_of: datetime, known: Registry | None = None) -> None:
     """Scores what engines have made of the events, appends what is news and notes what was computed.
 
-    A version whose windowed features the engine was not asked for came later: its own computation is under way.
+    A version whose windowed features the engine was not asked for came later: its own computation is under way. Raises
+    ConflictError where it is the live one by now.
     """
     known = known or registry.get(younger_than=0)
     computable = [view for view in known.behavioral if view.windowed.keys() <= activity.windowed.keys()]
+    live = known.live_view(FeatureType.BEHAVIORAL)
+    if live not in computable:
+        raise ConflictError(f"{live.feature_type}:{live.number} has gone live since this began: start it again.")
     append(dict.fromkeys(computable, activity), as_of=as_of, known=known, read_events=True)
 
 
@@ -111,46 +149,64 @@ def stored_activity(rows: Sequence[Latest], *, view: FeatureView, as_of: datetim
     return replace(activity, windowed=windowed)
 
 
-def append(activities: Mapping[FeatureView, Activity], *, as_of: datetime, known: Registry, read_events: bool) -> None:
+def append(
+    activities: Mapping[FeatureView, Activity],
+    *,
+    as_of: datetime,
+    known: Registry,
+    read_events: bool,
+    held: Held | None = None,
+) -> dict[FeatureView, Appended]:
     """Appends each behavioral version's values of its activity, where they are news, and what is derived from them.
 
-    The weights are read after `as_of`: a computation later than an activation can't miss it.
+    `held` are the rows that hold at `as_of` of every version that is computed or read, where the caller has them. The
+    weights are read after `as_of`: a computation later than an activation can't miss it.
     """
+    live = activities[known.live_view(FeatureType.BEHAVIORAL)]
     active = weights.active_sets()
-    computed: dict[FeatureView, Columns] = {}
-    news: dict[FeatureView, set[str]] = {}
+    if held is None:
+        views = [*beside_behavioral(known), *(view for view in known.behavioral if view.decaying)]
+        rows = history.latest(live.customer_ids, versions=[view.key for view in views], as_of=as_of)
+        held = by_view(rows, known=known)
+    appended: dict[FeatureView, Appended] = {}
     for view, activity in activities.items():
         weight_set = weights.of_version(view.number, active=active)
-        computed[view] = behavioral_values(view, activity, weights=weights.as_weights(weight_set), as_of=as_of)
-        news[view] = append_behavioral(view, activity, computed[view], weight_set_id=weight_set.pk, as_of=as_of)
+        appended[view] = append_behavioral(view, activity, weight_set=weight_set, as_of=as_of, held=held)
     for view in known.derived:
-        append_derived(view, computed=computed, news=news, as_of=as_of, known=known)
-    live = activities[known.live_view(FeatureType.BEHAVIORAL)]
+        appended[view] = append_derived(view, appended=appended, as_of=as_of, known=known, held=held)
     weight_set_id = weights.last_activated(active).pk
     confirm_computed(live, weight_set_id=weight_set_id, as_of=as_of, known=known, read_events=read_events)
+    return appended
+
+
+def beside_behavioral(known: Registry) -> list[FeatureView]:
+    """The derived versions, and those with what clients wrote that they take names from."""
+    inputs = dict.fromkeys(row for view in known.derived for row in known.inputs(view))
+    return [*known.derived, *(row for row in inputs if row not in known.behavioral)]
 
 
 def append_behavioral(
-    view: FeatureView, activity: Activity, values: Columns, *, weight_set_id: int, as_of: datetime
-) -> set[str]:
-    """Appends a version's values where they are news. Returns the customers of whom they were."""
-    changed = history.append_changed(
+    view: FeatureView, activity: Activity, *, weight_set: WeightSet, as_of: datetime, held: Held
+) -> Appended:
+    """Appends a version's values where they are news."""
+    values = behavioral_values(view, activity, weights=weights.as_weights(weight_set), as_of=as_of)
+    metadata = [{"weight_set": weight_set.pk, "activity": row} for row in activity.to_records()]
+    rows = history.append_changed(
         activity.customer_ids,
         feature_type=view.feature_type,
         version=view.number,
         as_of=as_of,
         features=values.rows(),
-        metadata=[{"weight_set": weight_set_id, "activity": row} for row in activity.to_records()],
+        metadata=metadata,
         time_dependent=view.time_dependent,
-        moved_by_more=moved_by_more(view, values, as_of=as_of) if view.decaying else (),
+        moved_by_more=moved_by_more(view, values, rows=held[view], as_of=as_of) if view.decaying else (),
         is_computed=True,
     )
-    return set(changed)
+    return Appended(values=values, metadata=metadata, rows=rows)
 
 
-def moved_by_more(view: FeatureView, computed: Columns, *, as_of: datetime) -> set[str]:
+def moved_by_more(view: FeatureView, computed: Columns, *, rows: Sequence[Latest], as_of: datetime) -> set[str]:
     """The customers whose decaying values are not what time alone makes of those held."""
-    rows = history.latest(computed.customer_ids, versions=[view.key], as_of=as_of)
     place = {customer_id: number for number, customer_id in enumerate(computed.customer_ids)}
     places = [place[row.customer_id] for row in rows]
     moved = moved_to(as_of, rows, view=view)
@@ -161,32 +217,26 @@ def moved_by_more(view: FeatureView, computed: Columns, *, as_of: datetime) -> s
 
 
 def append_derived(
-    view: FeatureView,
-    *,
-    computed: Mapping[FeatureView, Columns],
-    news: Mapping[FeatureView, set[str]],
-    as_of: datetime,
-    known: Registry,
-) -> None:
+    view: FeatureView, *, appended: Mapping[FeatureView, Appended], as_of: datetime, known: Registry, held: Held
+) -> Appended:
     """Appends a derived version's values of the customers of whom an input was news or written, or who have none yet;
     the others' moved with time alone."""
-    customer_ids = sorted({customer_id for columns in computed.values() for customer_id in columns.customer_ids})
     inputs = known.inputs(view)
-    written = [row for row in inputs if row not in computed]
-    rows = history.latest(customer_ids, versions=[row.key for row in (*written, view)], as_of=as_of)
-    held = {key: [row for row in rows if (row.feature_type, row.version) == key] for key in known.views}
+    computed, written = [row for row in inputs if row in appended], [row for row in inputs if row not in appended]
     values = derived_values(
         view,
         [
-            *(computed[row] for row in inputs if row in computed),
-            *(stored_columns(held[row.key], names=row.names) for row in written),
+            *(appended[row].values for row in computed),
+            *(stored_columns(held[row], names=row.names) for row in written),
         ],
     )
-    wanted = set(customer_ids).difference(row.customer_id for row in held[view.key])
-    wanted.update(*(news[row] for row in inputs if row in news))
-    wanted.update(row.customer_id for input in written for row in held[input.key] if row.is_newer_than_computation)
+    behavioral = (appended[row].values for row in known.behavioral if row in appended)
+    customer_ids = {customer_id for values in behavioral for customer_id in values.customer_ids}
+    wanted = customer_ids.difference(row.customer_id for row in held[view])
+    wanted.update(*(appended[row].rows for row in computed))
+    wanted.update(row.customer_id for input in written for row in held[input] if row.is_newer_than_computation)
     chosen = [row for row in zip(values.customer_ids, values.rows(), strict=True) if row[0] in wanted and row[1]]
-    history.append_changed(
+    rows = history.append_changed(
         [customer_id for customer_id, _ in chosen],
         feature_type=view.feature_type,
         version=view.number,
@@ -195,6 +245,7 @@ def append_derived(
         metadata=[{}] * len(chosen),
         is_computed=True,
     )
+    return Appended(values=values, rows=rows)
 
 
 def confirm_computed(

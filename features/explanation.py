@@ -8,7 +8,7 @@ import numpy as np
 
 from events.event_types import EVENT_TYPES
 from features.formulas import Weights, normalised, unclamped_score
-from features.models import FeatureType, WeightSet
+from features.models import FeatureType, FeatureVersion, WeightSet
 from features.serving import get_feature_values
 from features.weights import activated_weights, weights_of
 
@@ -47,8 +47,11 @@ def explain(customer_id: str, *, weight_set_id: int | None = None) -> dict[str, 
 
 def under_drafts(customer_id: str) -> list[UnderDraft]:
     """What the customer's score would be under the newest DRAFTS_SHOWN sets that may still become active."""
-    sets = WeightSet.objects.filter(activated_at__isnull=True)[:DRAFTS_SHOWN]
-    return [UnderDraft(weight_set=row, score=explain(customer_id, weight_set_id=row.pk)[SCORE]) for row in sets]
+    sets = WeightSet.objects.filter(activated_at__isnull=True).exclude(version__state=FeatureVersion.State.RETIRED)
+    return [
+        UnderDraft(weight_set=row, score=explain(customer_id, weight_set_id=row.pk)[SCORE])
+        for row in sets[:DRAFTS_SHOWN]
+    ]
 
 
 NONE: Mapping[str, Any] = {"contributions": [], "unclamped_score": 0.0}

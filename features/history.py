@@ -57,12 +57,17 @@ insert into features_customerfeature
 select customer_id, %(feature_type)s, %(version)s, %(as_of)s, clock_timestamp(), features, metadata
 from news
 order by customer_id
-returning customer_id
+returning customer_id, id
 """
 
 LATEST = """
-select wanted.customer_id, read.feature_type, read.version, row.id, row."timestamp", row.features, row.metadata,
-    greatest(customer.computed_at, case when renewal.renewed_at <= customer.recompute_at then renewal.renewed_at end),
+select wanted.customer_id, read.feature_type, read.version, row.id,
+    (extract(epoch from row."timestamp") * 1000000)::bigint, row.features, row.metadata,
+    (extract(epoch from greatest(
+        row."timestamp",
+        customer.computed_at,
+        case when renewal.renewed_at <= customer.recompute_at then renewal.renewed_at end
+    )) * 1000000)::bigint,
     customer.weight_set_id, row.recorded_at > coalesce(customer.computed_at, '-infinity'),
     (extract(epoch from customer.computed_at) * 1000000)::bigint
 from unnest(%(customer_ids)s::text[]) as wanted (customer_id)
@@ -83,20 +88,20 @@ left join features_renewal renewal on renewal.bucket = customer.bucket
 class Latest:
     """The newest row of a customer, type and version, and what the last computation or renewal confirmed of it.
 
-    `computed_at` ≥ `timestamp`: until then the values are known to hold, and only time has moved them. `weight_set_id`
-    is the set that had been activated last at the customer's last computation, of whichever version, which was at
-    `computation_us` (microseconds since 1970 UTC); since then, `is_newer_than_computation`, a client may have written
-    this row.
+    Moments are microseconds since 1970 UTC: datetimes would cost more than the rest of the row. Until `confirmed_us` ≥
+    `since_us`, the row's timestamp, the values are known to hold, and only time has moved them. `weight_set_id` is the
+    set that had been activated last at the customer's last computation, of whichever version, which was at
+    `computation_us`; since then, `is_newer_than_computation`, a client may have written this row.
     """
 
     customer_id: str
     feature_type: str
     version: str
     id: int
-    timestamp: datetime
+    since_us: int
     features: dict[str, float]
     metadata: dict[str, Any]
-    computed_at: datetime | None
+    confirmed_us: int
     weight_set_id: int | None
     is_newer_than_computation: bool
     computation_us: int | None
@@ -113,8 +118,8 @@ def append_changed(
     time_dependent: Sequence[str] = (),
     moved_by_more: Collection[str] = (),
     is_computed: bool = False,
-) -> list[str]:
-    """Appends a row for each customer whose values at `as_of` are news. Returns those customers.
+) -> dict[str, int]:
+    """Appends a row for each customer whose values at `as_of` are news. Returns customer → the row's id.
 
     `moved_by_more` are customers whose time-dependent values more than time has moved. `is_computed` says that
     `computed_at` of the customers is about these values: up to then the newest row holds. The caller
@@ -138,7 +143,7 @@ def append_changed(
                 "is_computed": is_computed,
             },
         )
-        return [customer_id for (customer_id,) in cursor.fetchall()]
+        return dict(cursor.fetchall())
 
 
 def latest(
@@ -162,10 +167,10 @@ def latest(
                 feature_type=row[1],
                 version=row[2],
                 id=row[3],
-                timestamp=row[4],
+                since_us=row[4],
                 features=orjson.loads(row[5]),
                 metadata=orjson.loads(row[6]),
-                computed_at=row[7],
+                confirmed_us=row[7],
                 weight_set_id=row[8],
                 is_newer_than_computation=row[9],
                 computation_us=row[10],

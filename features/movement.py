@@ -21,14 +21,14 @@ from features import store
 from features.formulas import NEVER, Floats, Ints, microseconds
 from features.models import FeatureType
 from features.registry import FeatureView, Registry
-from features.restamping import UNMOVED, Hashes
+from features.restamping import UNCHANGED, Hashes
 from features.values import Base, evaluated, moved
 
 T = TypeVar("T")
 Bools: TypeAlias = npt.NDArray[np.bool_]
 Column: TypeAlias = Sequence[bytes | None]
-# Where in a stamp the moment ends, and where the version begins.
-MOMENT_ENDS, VERSION_BEGINS = 17, 38
+# Where in a stamp the version begins.
+VERSION_BEGINS = 38
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +171,8 @@ def expected_stamps(view: FeatureView, inputs: Sequence[tuple[FeatureView, Colum
     if len(inputs) == 1:
         return [(stamp or b"")[:VERSION_BEGINS] + ending for stamp in moments]
     rows = zip(*(stamps for _, stamps in inputs), strict=True)
-    newest = (max((stamp or b"")[MOMENT_ENDS:VERSION_BEGINS] for stamp in row) for row in rows)
-    return [(moment or b"")[:MOMENT_ENDS] + row + ending for moment, row in zip(moments, newest, strict=True)]
+    newest = (max((stamp or b"")[store.ROW_BEGINS : VERSION_BEGINS] for stamp in row) for row in rows)
+    return [(moment or b"")[: store.ROW_BEGINS] + row + ending for moment, row in zip(moments, newest, strict=True)]
 
 
 def moved_hash(
@@ -188,14 +188,19 @@ def moved_hash(
     inside = {view: version for view, version in computed.items() if suffix_in(held.known, view) == suffix}
     chosen = right
     if inside:
-        moment = store.moment_text(as_of).encode()
+        moment = store.moment_text(microseconds(as_of)).encode()
         chosen = right & np.array([b"" < (stamp or b"") < moment for stamp in held.stamps(next(iter(inside)))])
     places = np.flatnonzero(chosen)
     return Hashes(
         suffix=suffix,
         customer_ids=at(places, customer_ids),
-        stamps={store.stamp_field(view.feature_type): at(places, held.stamps(view)) for view in inside},
-        moved={
+        expected={
+            store.stamp_field(view.feature_type): [
+                (stamp or b"")[store.ROW_BEGINS :].decode() for stamp in at(places, held.stamps(view))
+            ]
+            for view in inside
+        },
+        changed={
             name: texts(values[places], can_move=version.can_move[places])
             for version in inside.values()
             for name, values in version.values.items()
@@ -211,7 +216,7 @@ def at(places: Ints, column: Sequence[T]) -> Sequence[T]:
 def texts(values: Floats, *, can_move: Bools) -> list[str | bool]:
     """What `restamping` takes: decimal strings that round-trip the doubles."""
     pairs = zip(values.tolist(), can_move.tolist(), strict=True)
-    return [(repr(value) if value == value else False) if moves else UNMOVED for value, moves in pairs]
+    return [(repr(value) if value == value else False) if moves else UNCHANGED for value, moves in pairs]
 
 
 def floats(column: Column) -> Floats:

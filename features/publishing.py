@@ -2,13 +2,11 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from features import history, store, weights
-from features.formulas import microseconds
 from features.history import Latest
 from features.models import Customer, FeatureType
 from features.registry import FeatureView, registry
@@ -86,36 +84,34 @@ def values_of_views(customer_ids: Sequence[str]) -> dict[FeatureView, ByCustomer
 
 def absent(view: FeatureView) -> Published:
     """The entry of a customer that has no values of a version."""
-    return Published(feature_type=view.feature_type, version=None, as_of=None, sequence=0, features={}, metadata={})
+    return Published(feature_type=view.feature_type, version=None, as_of_us=None, sequence=0, features={}, metadata={})
 
 
 def as_written(rows: Iterable[Latest]) -> ByCustomer:
     """What clients wrote."""
-    return {row.customer_id: as_stored(row, as_of=row.timestamp) for row in rows}
+    return {row.customer_id: as_stored(row, as_of_us=row.since_us) for row in rows}
 
 
 def as_computed(rows: Sequence[Latest], *, view: FeatureView) -> ByCustomer:
     """A behavioral version's rows at the moments up to which they are known to hold: only time has moved them since
     they were appended."""
-    moments = [max(row.timestamp, row.computed_at or row.timestamp) for row in rows]
     base = base_of(rows, view=view)
-    values = moved(base, view=view, until_us=np.array([microseconds(moment) for moment in moments], dtype=np.int64))
+    values = moved(base, view=view, until_us=np.array([row.confirmed_us for row in rows], dtype=np.int64))
     columns = (column.tolist() for column in values.values())
     return {
         row.customer_id: as_stored(
             row,
-            as_of=as_of,
+            as_of_us=row.confirmed_us,
             features={**row.features, **dict(zip(values, of_row, strict=True))},
             metadata=with_weight_set(row),
             base=start,
         )
-        for row, as_of, start, *of_row in zip(rows, moments, bases(base, rows), *columns, strict=True)
+        for row, start, *of_row in zip(rows, bases(base, (row.computation_us for row in rows)), *columns, strict=True)
     }
 
 
-def bases(base: Base, rows: Iterable[Latest]) -> Iterable[tuple[float | None, ...]]:
-    """What each row's hash is renewed from: see `movement`."""
-    computations = (row.computation_us for row in rows)
+def bases(base: Base, computations: Iterable[int | None]) -> Iterable[tuple[float | None, ...]]:
+    """What the hash of each row, found by these computations, is renewed from: see `movement`."""
     decaying = (column.tolist() for column in base.decaying.values())
     return zip(computations, base.since_us.tolist(), base.last_purchase_us.tolist(), *decaying, strict=True)
 
@@ -127,12 +123,12 @@ def with_weight_set(row: Latest) -> dict[str, Any]:
     return {**row.metadata, "weight_set": weights.in_force(row.version, at=row.weight_set_id)}
 
 
-def as_stored(row: Latest, *, as_of: datetime, **changed: Any) -> Published:
+def as_stored(row: Latest, *, as_of_us: int, **changed: Any) -> Published:
     """A row's values, with the features or the metadata `changed`."""
     return Published(
         feature_type=row.feature_type,
         version=row.version,
-        as_of=as_of,
+        as_of_us=as_of_us,
         sequence=row.id,
         **{"features": row.features, "metadata": row.metadata, **changed},
     )
@@ -152,7 +148,7 @@ def as_derived(view: FeatureView, *, inputs: Mapping[FeatureView, ByCustomer]) -
             published[customer_id] = Published(
                 feature_type=view.feature_type,
                 version=view.number,
-                as_of=as_of_derived(parts),
+                as_of_us=as_of_derived(parts),
                 sequence=max(part.sequence for part in parts),
                 features=features,
                 metadata={},
@@ -160,7 +156,9 @@ def as_derived(view: FeatureView, *, inputs: Mapping[FeatureView, ByCustomer]) -
     return published
 
 
-def as_of_derived(parts: Sequence[Published]) -> datetime | None:
+def as_of_derived(parts: Sequence[Published]) -> int | None:
     """The moment at which values derived from these hold."""
-    computed = [part.as_of for part in parts if part.feature_type == FeatureType.BEHAVIORAL]
-    return max((part.as_of for part in parts if part.as_of is not None), default=None) if not computed else computed[0]
+    computed = [part.as_of_us for part in parts if part.feature_type == FeatureType.BEHAVIORAL]
+    return (
+        computed[0] if computed else max((part.as_of_us for part in parts if part.as_of_us is not None), default=None)
+    )

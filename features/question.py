@@ -49,7 +49,7 @@ def ask(names: tuple[str, ...] | None, *, pins: tuple[str, ...], known: Registry
     read = {name: views[name] for name in dict.fromkeys(registered.values())}
     head = [f"_{name}" for name in read]
     if metadata:
-        head += [f"_{name}:metadata" for name in read]
+        head += [store.metadata_field(name) for name in read]
     return Question(
         names=names,
         registered=registered,

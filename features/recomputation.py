@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
+from featurehub.errors import ConflictError
 from featurehub.waking import wake
 from features import runs
 from features.computation import database_now, lock, record, register
@@ -96,19 +97,29 @@ def start_loading(run_id: int) -> None:
 
 
 def load_chunk(run: Run) -> int:
-    """Computes, appends and publishes the next chunk. Returns how many chunks that were: 0 where none is due."""
+    """Computes, appends and publishes the next chunk. Returns how many chunks that were: 0 where none is due.
+
+    Raises ConflictError, and the run has failed, where another version is live than the events were aggregated for.
+    """
     if run.as_of is None:
         aggregate(run)
-    with transaction.atomic():
-        chunk = runs.claim_chunk(run)
-        if chunk is None:
-            finish(run)
-            return 0
-        read = read_chunk(run, number=chunk.number)
-        # Whoever was erased meanwhile is not there to be locked.
-        activity = read.of(lock(read.customer_ids))
-        assert run.as_of is not None
-        record(activity, as_of=run.as_of)
+    try:
+        with runs.failing(run, on=ConflictError), transaction.atomic():
+            chunk = runs.claim_chunk(run)
+            if chunk is None:
+                finish(run)
+                return 0
+            read = read_chunk(run, number=chunk.number)
+            # Whoever was erased meanwhile is not there to be locked.
+            activity = read.of(lock(read.customer_ids))
+            assert run.as_of is not None
+            # PostgreSQL may leave pages at the table's end without a row. Of nobody, no activity says what it holds.
+            if activity.customer_ids:
+                record(activity, as_of=run.as_of)
+    except ConflictError:
+        run.chunks.all().delete()
+        drop_table(run)
+        raise
     publish(activity.customer_ids)
     runs.settle_chunk(chunk, done=len(read.customer_ids))
     return 1
@@ -126,5 +137,9 @@ def read_chunk(run: Run, *, number: int) -> Activity:
 def finish(run: Run) -> None:
     """Ends the run and drops its activity, where no worker still has a chunk."""
     if runs.finish_chunks(run):
-        with connection.cursor() as cursor:
-            cursor.execute(f"drop table if exists {connection.ops.quote_name(table_of(run))}")
+        drop_table(run)
+
+
+def drop_table(run: Run) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"drop table if exists {connection.ops.quote_name(table_of(run))}")

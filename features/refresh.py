@@ -18,6 +18,7 @@ from events.models import DirtyCustomer
 from events.tombstones import erased_among
 from features import store
 from features.computation import compute_from_events, compute_from_history, database_now, lock, record, register
+from features.differences import publish_differences
 from features.engines import postgres
 from features.marks import mark, settle
 from features.models import Customer, Run
@@ -27,6 +28,7 @@ from features.renewal import renew
 from features.runs import earlier_sets, overtaken
 
 CUSTOMERS_PER_CHUNK = 1_000
+RESCORED_PER_CHUNK = 2_000
 Progress = Callable[[int], object]
 
 
@@ -68,7 +70,7 @@ def refresh_active(*, limit: int = CUSTOMERS_PER_CHUNK) -> int:
     return refresh_departed(limit=limit) or renew()
 
 
-def rescore(run: Run, *, limit: int = CUSTOMERS_PER_CHUNK) -> int:
+def rescore(run: Run, *, limit: int = RESCORED_PER_CHUNK) -> int:
     """Scores the next customers that were computed under other weights; reads no events. Returns how many.
 
     None where other weights are active by now: the run that they started does the work.
@@ -80,9 +82,9 @@ def rescore(run: Run, *, limit: int = CUSTOMERS_PER_CHUNK) -> int:
             waiting = Customer.objects.filter(weight_set__in=earlier_sets(run)).select_for_update(skip_locked=True)
             claimed = list(waiting.values_list("pk", flat=True)[:limit])
         marks = mark(claimed)
-        compute_from_history(claimed)
+        recomputed = compute_from_history(claimed)
         Run.objects.filter(pk=run.pk).update(done=F("done") + len(claimed), updated_at=Now())
-    publish(claimed)
+    publish_differences(claimed, recomputed)
     settle(marks)
     return len(claimed)
 

@@ -18,6 +18,7 @@ from django.db.models.functions import Coalesce, Now
 
 from features import movement, runs
 from features.computation import compute_from_history, lock
+from features.differences import publish_differences
 from features.formulas import Ints, microseconds
 from features.marks import mark, settle
 from features.models import Customer, Renewal, Run
@@ -56,9 +57,11 @@ def renew(*, limit: int = BUCKETS_PER_CLAIM) -> int:
         runs.finish_refresh()
         return 0
     run = runs.refresh_under_way() or begin_run(buckets)
+    renewed = 0
     for customer_ids, computed_us in renewable(buckets, as_of=as_of):
         renew_chunk(customer_ids, computed_us, as_of=as_of)
-        runs.advance(run, by=len(customer_ids))
+        renewed += len(customer_ids)
+    runs.advance(run, by=renewed)
     # Unless somebody has wanted them renewed again meanwhile, as a version does that goes live.
     claimed = Renewal.objects.filter(bucket__in=buckets, renewed_at=as_of, due_at=as_of + lease())
     claimed.update(due_at=as_of + timedelta(seconds=settings.FEATURE_TTL / 2))
@@ -111,7 +114,7 @@ def renew_chunk(customer_ids: Sequence[str], computed_us: Ints, *, as_of: dateti
         held = movement.read(customer_ids, known=registry.get())
         hashes, others = movement.moved_hashes(customer_ids, computed_us, held=held, as_of=as_of)
         for each in hashes:
-            others += restamp(each, as_of=as_of)
+            others += restamp(each, as_of_us=microseconds(as_of))
         publish(list(dict.fromkeys(others)))
 
 
@@ -122,8 +125,8 @@ def recompute(customer_ids: Sequence[str]) -> None:
     with transaction.atomic():
         lock(customer_ids)
         marks = mark(customer_ids)
-        compute_from_history(customer_ids)
-    publish(customer_ids)
+        recomputed = compute_from_history(customer_ids)
+    publish_differences(customer_ids, recomputed)
     settle(marks)
 
 

@@ -1,12 +1,11 @@
-"""Giving hashes of the online store a later moment: their stamps, the values that time has moved, and the TTL.
+"""Giving hashes of the online store a later moment: their stamps, the values that have changed, and the TTL.
 
-Beside `store` the only code that writes Redis. The caller has read the hashes; the script compares and sets, so what
-somebody else has published since then stays.
+Beside `store` the only code that writes Redis. The script compares and sets: a hash that holds other rows than the
+caller expects stays as it is.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
 
 import msgspec
 from django.conf import settings
@@ -14,35 +13,34 @@ from django_redis import get_redis_connection
 
 from features.store import CUSTOMERS_PER_SCRIPT, key_of, moment_text
 
-# ARGV: the TTL, the moment, and in one document the stamps' fields, the moved fields, and for each of these a column:
-# the stamps that the caller has read, and the new values. Of a value '' says that time has not moved it and false that
-# there is none any more. Answers which keys hold something else than the caller has read. (EXPIRE would be translated
-# into PEXPIREAT for each key.)
+# ARGV: the TTL, the moment, and a document of columns, see `Hashes`. Answers which keys hold other rows than expected;
+# those of a later moment already are left alone. (EXPIRE would be translated into PEXPIREAT for each key.)
 RESTAMP = """
 local call, sub, time, moment = redis.call, string.sub, redis.call('TIME'), ARGV[2]
 local ends_at = string.format('%.0f', (time[1] + ARGV[1]) * 1000 + math.floor(time[2] / 1000))
-local stamps, names, read, moved = unpack(cmsgpack.unpack(ARGV[3]))
+local stamps, expected, endings, names, changed = unpack(cmsgpack.unpack(ARGV[3]))
 local width, new, others = #stamps, {}, {}
-for n, field in ipairs(stamps) do new[2 * n - 1] = field end
+for n, stamp in ipairs(stamps) do new[2 * n - 1] = stamp end
 for i, key in ipairs(KEYS) do
-  local held, same = width > 0 and call('HMGET', key, unpack(stamps)), true
+  local held, is_expected, is_later = width > 0 and call('HMGET', key, unpack(stamps)), true, false
   for n = 1, width do
     local stamp = held[n]
-    if stamp ~= read[n][i] then
-      same = false
+    if not stamp or sub(stamp, 18) ~= expected[n][i] then
+      is_expected = false
       others[#others + 1] = i
       break
     end
-    new[2 * n] = stamp == '' and '' or moment .. sub(stamp, 18)
+    is_later = is_later or stamp > moment
+    new[2 * n] = stamp == '' and '' or moment .. (endings[n] and endings[n][i] or expected[n][i])
   end
-  if same then
+  if is_expected and not is_later then
     local last = 2 * width
-    for n, field in ipairs(names) do
-      local text = moved[n][i]
+    for n, name in ipairs(names) do
+      local text = changed[n][i]
       if not text then
-        call('HDEL', key, field)
+        call('HDEL', key, name)
       elseif text ~= '' then
-        new[last + 1], new[last + 2] = field, text
+        new[last + 1], new[last + 2] = name, text
         last = last + 2
       end
     end
@@ -52,30 +50,33 @@ for i, key in ipairs(KEYS) do
 end
 return others
 """
-UNMOVED = ""
+UNCHANGED = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hashes:
-    """One hash of each of n customers: columns of its `stamps` as they were read, and of its `moved` values as text.
+    """One hash of each of n customers, as columns by field.
 
-    A value is UNMOVED where time has not moved it, False where there is none any more.
+    `expected` is what stamps end in from the row on, where Redis holds what the caller starts from, and `endings` what
+    they end in from now on where that changes. Of the `changed` values, texts, UNCHANGED says that Redis has them
+    already, and False that there is none any more.
     """
 
     suffix: str
     customer_ids: Sequence[str]
-    stamps: Mapping[str, Sequence[bytes | None]]
-    moved: Mapping[str, Sequence[str | bool]]
+    expected: Mapping[str, Sequence[str]]
+    changed: Mapping[str, Sequence[str | bool]]
+    endings: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
-def restamp(hashes: Hashes, *, as_of: datetime) -> list[str]:
-    """Gives the hashes the moment `as_of`, their moved values and a TTL. Returns the customers whose hash is no longer
-    as it was read.
+def restamp(hashes: Hashes, *, as_of_us: int) -> list[str]:
+    """Gives the hashes the moment `as_of_us`, their changed values and a TTL. Returns the customers whose hash does not
+    hold what is expected.
 
     Raises redis' ConnectionError or TimeoutError where it is away.
     """
     script = get_redis_connection("default").register_script(RESTAMP)
-    head = (settings.FEATURE_TTL, moment_text(as_of))
+    head = (settings.FEATURE_TTL, moment_text(as_of_us))
     others: list[str] = []
     for first in range(0, len(hashes.customer_ids), CUSTOMERS_PER_SCRIPT):
         part = slice(first, first + CUSTOMERS_PER_SCRIPT)
@@ -86,7 +87,8 @@ def restamp(hashes: Hashes, *, as_of: datetime) -> list[str]:
 
 
 def encode(hashes: Hashes, part: slice) -> bytes:
-    """What RESTAMP takes of a part of the customers. Text, not bytes: Redis' msgpack knows no others."""
-    stamps = [[stamp and stamp.decode() for stamp in column[part]] for column in hashes.stamps.values()]
-    moved = [column[part] for column in hashes.moved.values()]
-    return msgspec.msgpack.encode((list(hashes.stamps), list(hashes.moved), stamps, moved))
+    """The document of RESTAMP for a part of the customers. Text, not bytes: Redis' msgpack knows no others."""
+    expected = [column[part] for column in hashes.expected.values()]
+    endings = [hashes.endings[name][part] for name in hashes.expected if name in hashes.endings]
+    changed = [column[part] for column in hashes.changed.values()]
+    return msgspec.msgpack.encode((list(hashes.expected), expected, endings, list(hashes.changed), changed))

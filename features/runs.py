@@ -91,11 +91,11 @@ def finish(run: Run) -> None:
 
 
 @contextmanager
-def failing(run: Run) -> Iterator[None]:
+def failing(run: Run, *, on: type[Exception] = Exception) -> Iterator[None]:
     """Notes on the run why the block failed, where it did."""
     try:
         yield
-    except Exception as error:
+    except on as error:
         failed = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING)
         failed.update(state=Run.State.FAILED, error=str(error), updated_at=Now())
         raise

@@ -23,7 +23,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import OutOfMemoryError, ReadOnlyError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from features.formulas import EPOCH, microseconds
+from features.formulas import EPOCH
 from features.reading import Row, hmget_each
 from features.registry import registry
 
@@ -76,13 +76,13 @@ return published
 class Published:
     """The newest values of one customer and feature type; `sequence` is the id of their history row.
 
-    `version` and `as_of` are None where PostgreSQL has no values of the type. `left_out` are names that only other
-    versions have: they go where those of another version are held.
+    They hold at `as_of_us` (microseconds since 1970 UTC); it and `version` are None where PostgreSQL has no values of
+    the type. `left_out` are names that only other versions have: they go where those of another version are held.
     """
 
     feature_type: str
     version: str | None
-    as_of: datetime | None
+    as_of_us: int | None
     sequence: int
     features: Mapping[str, float]
     metadata: Mapping[str, Any]
@@ -119,25 +119,34 @@ def key_of(customer_id: str, suffix: str = "") -> str:
 
 def stamp(published: Published) -> str:
     """`as_of sequence version`, ordered as text the way the values are ordered in time; empty where there are none."""
-    if published.as_of is None or published.version is None:
+    if published.as_of_us is None or published.version is None:
         return ""
-    return moment_text(published.as_of) + row_text(published.sequence) + published.version
+    return moment_text(published.as_of_us) + row_text(published.sequence) + published.version
 
 
 def stamp_field(feature_type: str) -> str:
     return f"_{feature_type}"
 
 
+def metadata_field(feature_type: str) -> str:
+    return f"_{feature_type}:metadata"
+
+
 def base_field(feature_type: str) -> str:
     return f"_{feature_type}:base"
 
 
-# A stamp's parts: its moment, text that is ordered as time is, and what it ends in, which `stamp_ending` gives.
-MOMENT, ENDING = slice(17), slice(37, None)
+def base_text(base: Sequence[float | None]) -> str:
+    return orjson.dumps(base).decode()[1:-1]
 
 
-def moment_text(as_of: datetime) -> str:
-    return f"{microseconds(as_of):017d}"
+# A stamp's parts: its moment, text that is ordered as time is, the row, and what it ends in: `stamp_ending`.
+ROW_BEGINS = 17
+MOMENT, ENDING = slice(ROW_BEGINS), slice(37, None)
+
+
+def moment_text(as_of_us: int) -> str:
+    return f"{as_of_us:017d}"
 
 
 def row_text(sequence: int) -> str:
@@ -190,9 +199,9 @@ def pairs(features: Mapping[str, float]) -> list[str]:
 def encode(part: Published) -> tuple[str, str, list[str], Sequence[str]]:
     """What PUBLISH takes: the stamp's field, the stamp, field, value, field, value, … and the names left out."""
     field = stamp_field(part.feature_type)
-    texts = [f"{field}:metadata", orjson.dumps(part.metadata).decode(), *pairs(part.features)]
+    texts = [metadata_field(part.feature_type), orjson.dumps(part.metadata).decode(), *pairs(part.features)]
     if part.base:
-        texts += base_field(part.feature_type), orjson.dumps(part.base).decode()[1:-1]
+        texts += base_field(part.feature_type), base_text(part.base)
     return field, stamp(part), texts, part.left_out
 
 

@@ -70,7 +70,7 @@ class Base:
 def base_of(rows: Sequence[Latest], *, view: FeatureView) -> Base:
     values = [row.features for row in rows]
     return Base(
-        since_us=np.array([microseconds(row.timestamp) for row in rows], dtype=np.int64),
+        since_us=np.array([row.since_us for row in rows], dtype=np.int64),
         last_purchase_us=np.array([row.metadata["activity"]["last_purchase_us"] for row in rows], dtype=np.int64),
         decaying={feature.name: column(values, feature.name) for feature in view.decaying},
     )

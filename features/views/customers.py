@@ -27,7 +27,7 @@ from features.serializers import (
     VectorSerializer,
 )
 from features.serving import get_feature_vector
-from features.versions.readership import note_read
+from features.versions.readership import note_read, note_write
 from features.views.values import values_as_json
 
 patch_decoder = msgspec.json.Decoder(FeaturesPatch)
@@ -81,6 +81,7 @@ class FeaturesView(CustomerView):
             metadata=body.metadata,
             timestamp=timestamp,
         )
+        note_write(self.client.key_id, {body.feature_type: body.version})
         return json_response(row)
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from features import movement, refresh, renewal
 from features.client_values import set_customer_features
+from features.formulas import microseconds
 from features.models import FeatureDefinition, Renewal
 from features.publishing import publish
 from features.registry import registry
@@ -18,6 +19,7 @@ from features.restamping import restamp
 from features.store import PREFIX
 from features.versions import lifecycle
 from tests.factories import ago, cached, make_customer, make_event, make_purchase, make_version, store_events
+from tests.hashes import hashes, make_versions, published_anew
 
 numbers = count(1)
 # Hours before now. What is a month old leaves the window before the renewal, and its customer is not renewed.
@@ -44,38 +46,6 @@ def renew(*, after: timedelta) -> datetime:
     for customer_ids, computed_us in renewal.renewable(range(256), as_of=as_of):
         renewal.renew_chunk(customer_ids, computed_us, as_of=as_of)
     return as_of
-
-
-def hashes(customer_id: str = "c1") -> dict[str, dict[str, str]]:
-    """Everything that Redis holds of a customer, by key."""
-    keys = (key.decode() for key in get_redis_connection("default").keys(f"{PREFIX}{customer_id}*"))
-    return {key: cached(key.removeprefix(PREFIX)) for key in sorted(keys)}
-
-
-def published_anew(customer_id: str) -> dict[str, dict[str, str]]:
-    """What Redis would hold if it had lost everything."""
-    get_redis_connection("default").delete(*hashes(customer_id))
-    publish([customer_id])
-    return hashes(customer_id)
-
-
-def make_versions() -> None:
-    """Beside the live versions others with values that decay, and that are derived from all there is."""
-    make_version(
-        "behavioral",
-        recent_views={"kind": "count", "event_type": "page_view", "half_life_days": 3.5, "window_days": 60},
-        recent_amount={
-            "kind": "sum", "event_type": "purchase", "metadata_key": "amount", "half_life_days": 0.3, "window_days": 31,
-        },
-        state="shadow",
-    )  # fmt: skip
-    make_version("contextual", coupons={}, state="shadow")
-    make_version(
-        "derived",
-        warm_cart={"expression": "cart_value * recency_score"},
-        warmth={"expression": "log(warm_cart) / (1 + purchases_30d)"},
-        state="shadow",
-    )
 
 
 @pytest.mark.usefixtures("db")
@@ -177,7 +147,7 @@ def test_what_is_published_between_the_reading_and_the_writing_of_a_renewal_stay
     refresh.refresh_dirty()
     newer = cached("c1")
     (live,), wrong = movement.moved_hashes(customer_ids, computed_us, held=held, as_of=as_of)
-    assert (wrong, restamp(live, as_of=as_of)) == ([], ["c1"])
+    assert (wrong, restamp(live, as_of_us=microseconds(as_of))) == ([], ["c1"])
     assert cached("c1") == newer
 
 

@@ -6,6 +6,7 @@ import pytest
 from django_redis import get_redis_connection
 
 from features import publishing, store
+from features.formulas import microseconds
 from features.models import Customer, FeatureVersion
 from features.store import Hash, Published
 from tests.away import redis_away
@@ -19,7 +20,7 @@ def values_of(customer_id: str = "c1") -> dict[str, Published]:
 def test_every_live_type_has_an_entry_also_where_there_is_nothing(db: None) -> None:
     values = values_of("nobody")
     assert set(values) == {"behavioral", "contextual", "customer", "derived"}
-    assert {(part.version, part.as_of, len(part.features)) for part in values.values()} == {(None, None, 0)}
+    assert {(part.version, part.as_of_us, len(part.features)) for part in values.values()} == {(None, None, 0)}
 
 
 def test_a_row_is_published_with_its_values_and_its_id(db: None) -> None:
@@ -37,7 +38,7 @@ def test_what_time_moves_is_published_as_of_the_last_computation(db: None) -> No
     computed_at = row.timestamp + timedelta(days=6)
     Customer.objects.update(computed_at=computed_at)
     values = values_of()
-    assert values["behavioral"].as_of == values["derived"].as_of == computed_at
+    assert values["behavioral"].as_of_us == values["derived"].as_of_us == microseconds(computed_at)
     moved = values["behavioral"].features["recency_score"]
     assert moved == pytest.approx(row.features["recency_score"] - 0.2, abs=1e-9)
     assert values["derived"].features["rfm_score"] == pytest.approx((moved + 0.1 + 0.1) / 3)

@@ -6,11 +6,14 @@ import pytest
 from django.db import connection
 from django.db.models.functions import Now
 
+from featurehub.errors import ConflictError
 from features import recomputation, refresh, runs
 from features.engines import staging
 from features.engines.activity_sql import COLUMNS
+from features.erasure import erase_customer
 from features.models import Customer, CustomerFeature, Run, RunChunk
-from tests.factories import ago, cached, make_customer, make_event, make_purchase, rows_of, store_events
+from features.registry import registry
+from tests.factories import ago, cached, make_customer, make_event, make_purchase, make_version, rows_of, store_events
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -89,6 +92,32 @@ def test_a_customer_that_was_erased_meanwhile_does_not_come_back() -> None:
     run = load(run)
     assert rows_of("c1") == []
     assert (run.state, run.done) == (Run.State.DONE, 2)
+
+
+def test_a_run_that_another_version_has_overtaken_fails_and_says_so() -> None:
+    make_customer("c1", page_view=2)
+    run = recomputation.begin()
+    make_version("behavioral", logins_7d={"kind": "count", "event_type": "login", "window_days": 7}, state="live")
+    registry.forget()
+    with pytest.raises(ConflictError, match=r"behavioral:2\.0 has gone live"):
+        recomputation.load_chunk(run)
+    run.refresh_from_db()
+    assert (run.state, run.chunks.count(), tables()) == ("failed", 0, [])
+    assert "start it again" in run.error
+
+
+@pytest.mark.parametrize("is_erased", [False, True])
+def test_a_chunk_without_anybody_does_not_keep_the_run_from_its_end(is_erased: bool) -> None:
+    """Also where the live version has windowed features, which the engine is asked for and nobody has."""
+    make_version("behavioral", state="live", logins_7d={"event_type": "login", "window_days": 7})
+    make_customer("c1", login=2)
+    run = recomputation.begin()
+    if is_erased:
+        erase_customer("c1")
+    else:
+        RunChunk.objects.create(run=run, number=7)
+    assert load(run).state == "done"
+    assert not RunChunk.objects.exists()
 
 
 def test_a_chunk_whose_worker_died_while_publishing_is_done_again_and_counted_once(

@@ -118,7 +118,7 @@ def test_an_older_row_that_is_published_late_does_not_replace_a_newer_one_of_an_
     store.publish(newer)
     older_row_later_moment = [part if part.version is None else
                               type(part)(feature_type=part.feature_type, version=part.version,
-                                         as_of=part.as_of + timedelta(seconds=5), sequence=part.sequence - 1,
+                                         as_of_us=part.as_of_us + 5_000_000, sequence=part.sequence - 1,
                                          features=dict.fromkeys(part.features, 0.0), metadata=part.metadata)
                               for part in newer[Hash("c1")]]  # fmt: skip
     store.publish({Hash("c1"): older_row_later_moment})

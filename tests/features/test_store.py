@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 
 from features import store
-from features.formulas import EPOCH, LARGEST
+from features.formulas import EPOCH, LARGEST, microseconds
 from features.store import Hash, Published
 from tests.factories import cached
 from tests.redis_commands import redis_commands
@@ -29,7 +29,7 @@ def published(**fields: Any) -> Published:
         **{
             "feature_type": "behavioral",
             "version": "1.0",
-            "as_of": NOON,
+            "as_of_us": microseconds(NOON),
             "sequence": 7,
             "features": {"engagement_score": 0.5},
             "metadata": {},
@@ -39,7 +39,7 @@ def published(**fields: Any) -> Published:
 
 
 def absent(feature_type: str = "customer") -> Published:
-    return published(feature_type=feature_type, version=None, as_of=None, sequence=0, features={})
+    return published(feature_type=feature_type, version=None, as_of_us=None, sequence=0, features={})
 
 
 def publish(*parts: Published, customer_id: str = "c1") -> int:
@@ -131,7 +131,7 @@ def computations() -> list[Published]:
     """Some of one customer, the oldest first: a later row, and a later moment of the same row, is newer."""
     rows = [(NOON, 7), (NOON + timedelta(microseconds=1), 7), (NOON + timedelta(hours=1), 10), (NOON, 12)]
     return [
-        published(as_of=as_of, sequence=sequence, features={"a": float(number)})
+        published(as_of_us=microseconds(as_of), sequence=sequence, features={"a": float(number)})
         for number, (as_of, sequence) in enumerate(rows)
     ]
 
@@ -186,9 +186,9 @@ def test_a_stamp_gives_back_its_moment_and_version() -> None:
 
 @given(stamps=st.tuples(stamps, stamps))
 def test_of_any_two_computations_the_one_of_the_later_row_stays(stamps: tuple[tuple[timedelta, int], ...]) -> None:
-    parts = [published(as_of=EPOCH + since, sequence=sequence) for since, sequence in stamps]
+    parts = [published(as_of_us=microseconds(EPOCH + since), sequence=sequence) for since, sequence in stamps]
     get_redis_connection("default").delete("customer_features:c1")
     for part in parts:
         publish(part)
-    newest = max(parts, key=lambda part: (part.sequence, part.as_of))
+    newest = max(parts, key=lambda part: (part.sequence, part.as_of_us))
     assert cached("c1")["_behavioral"] == store.stamp(newest)

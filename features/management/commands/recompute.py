@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from events.exports import complete_until
 from featurehub.errors import FeatureHubError
+from featurehub.garbage import leave_what_is_loaded
 from featurehub.progress import progress_bar
 from features import recomputation, refresh
 from features.engines import postgres
@@ -78,6 +79,7 @@ class Command(BaseCommand):
         if options["events"] is not None:
             as_of = within(options["events"], as_of=as_of)
         self.stdout.write("Aggregating the events.")
+        leave_what_is_loaded()
         run = recomputation.begin(engine=engine_of(options), as_of=as_of)
         with progress_bar(total=run.total, unit="customers", description="Recomputing") as bar:
             while run.state == Run.State.RUNNING:

@@ -85,7 +85,7 @@ class Killed(BaseException):
     """What a SIGKILL looks like from inside: nothing after it runs."""
 
 
-@pytest.mark.parametrize("dies_in", ["publish", "settle"])
+@pytest.mark.parametrize("dies_in", ["publish_differences", "settle"])
 def test_a_worker_that_dies_leaves_nobody_behind(monkeypatch: pytest.MonkeyPatch, dies_in: str) -> None:
     for number in range(4):
         make_customer(f"c{number}", login=2)

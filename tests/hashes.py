@@ -1,0 +1,39 @@
+"""All that Redis holds of a customer, with versions beside the live ones, and what it should hold."""
+
+from django_redis import get_redis_connection
+
+from features.publishing import publish
+from features.store import PREFIX
+from tests.factories import cached, make_version
+
+
+def hashes(customer_id: str = "c1") -> dict[str, dict[str, str]]:
+    """Everything that Redis holds of a customer, by key."""
+    keys = (key.decode() for key in get_redis_connection("default").keys(f"{PREFIX}{customer_id}*"))
+    return {key: cached(key.removeprefix(PREFIX)) for key in sorted(keys)}
+
+
+def published_anew(customer_id: str) -> dict[str, dict[str, str]]:
+    """What Redis would hold if it had lost everything."""
+    get_redis_connection("default").delete(*hashes(customer_id))
+    publish([customer_id])
+    return hashes(customer_id)
+
+
+def make_versions() -> None:
+    """Beside the live versions others with values that decay, and that are derived from all there is."""
+    make_version(
+        "behavioral",
+        recent_views={"kind": "count", "event_type": "page_view", "half_life_days": 3.5, "window_days": 60},
+        recent_amount={
+            "kind": "sum", "event_type": "purchase", "metadata_key": "amount", "half_life_days": 0.3, "window_days": 31,
+        },
+        state="shadow",
+    )  # fmt: skip
+    make_version("contextual", coupons={}, state="shadow")
+    make_version(
+        "derived",
+        warm_cart={"expression": "cart_value * recency_score"},
+        warmth={"expression": "log(warm_cart) / (1 + purchases_30d)"},
+        state="shadow",
+    )
