@@ -3,6 +3,9 @@
 import os
 
 from celery import Celery
+from celery.signals import worker_process_init
+
+from featurehub.garbage import leave_what_is_loaded
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "featurehub.settings")
 
@@ -10,3 +13,9 @@ app = Celery("featurehub")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.autodiscover_tasks(["features.tuning"])
+
+
+@worker_process_init.connect
+def begin(**_: object) -> None:
+    """The first thing that a process of the worker does."""
+    leave_what_is_loaded()

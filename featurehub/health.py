@@ -9,9 +9,11 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
+from featurehub.access.metrics import LimitsCollector
 from features.metrics import FeatureStoreCollector
 
 REGISTRY.register(FeatureStoreCollector())
+REGISTRY.register(LimitsCollector())
 
 
 def alive(request: HttpRequest) -> JsonResponse:

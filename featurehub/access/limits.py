@@ -5,6 +5,8 @@ refused: reads go on from PostgreSQL then, and a limit is no reason to stop them
 """
 
 import math
+from collections.abc import Mapping
+from contextlib import suppress
 from ipaddress import ip_address, ip_network
 
 from django_redis import get_redis_connection
@@ -23,12 +25,16 @@ local count = redis.call('INCR', KEYS[1])
 if count == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return {count, redis.call('PTTL', KEYS[1])}
 """
+# How many were refused in all, by reason: a hash that stays, so that it only ever grows (until Redis is emptied).
+REJECTIONS = "rejected_requests"
+KEY_LIMIT, GUESSES = REASONS = ("key_limit", "guesses")
 
 
 def count_request(key_id: int, *, per_minute: int) -> None:
     """Counts a request of an API key. Raises Throttled beyond `per_minute`."""
     number, seconds = count(f"key:{key_id}")
     if number > per_minute:
+        count_rejection(KEY_LIMIT)
         raise Throttled(wait=seconds, detail=f"This API key may make {per_minute} requests a minute.")
 
 
@@ -36,6 +42,7 @@ def count_failure(address: str) -> None:
     """Counts a failure to authenticate. Raises Throttled beyond FAILURES_PER_MINUTE of the address."""
     number, seconds = count(f"failures:{source_of(address)}")
     if number > FAILURES_PER_MINUTE:
+        count_rejection(GUESSES)
         raise Throttled(wait=seconds, detail="Too many requests with unknown API keys came from this address.")
 
 
@@ -47,6 +54,18 @@ def count(what: str) -> tuple[int, int]:
     except AWAY:
         return 0, 0
     return number, max(math.ceil(left_ms / 1000), 1)
+
+
+def count_rejection(reason: str) -> None:
+    """For the metrics: a command of its own, which only the refused pay for. Where Redis went away just now, none."""
+    with suppress(*AWAY):
+        get_redis_connection("default").hincrby(REJECTIONS, reason, 1)
+
+
+def rejections() -> Mapping[str, int]:
+    """How many requests were refused by all web workers together, by reason. Raises one of AWAY."""
+    counts = get_redis_connection("default").hmget(REJECTIONS, REASONS)
+    return {reason: int(number or 0) for reason, number in zip(REASONS, counts, strict=True)}
 
 
 def source_of(address: str) -> str:

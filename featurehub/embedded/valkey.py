@@ -26,6 +26,9 @@ maxmemory 1gb
 maxmemory-policy volatile-ttl
 hash-max-listpack-entries 128
 """
+# This build has glibc's malloc, not jemalloc. With a million customers, walking its free lists took half of the time of
+# a renewal; what is freed stays at hand by size instead.
+_ALLOCATOR = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=10000"}
 
 
 class Valkey(Server):
@@ -58,7 +61,7 @@ class Valkey(Server):
             [self._binary(), str(self._configuration_file)],
             pid_file=self.pid_file,
             log=self.log,
-            environment={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
+            environment={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", **_ALLOCATOR},
             user={},
         )
 

@@ -1,0 +1,30 @@
+"""What Prometheus is told of the limits. Each web worker tells the same: the counts are in Redis."""
+
+import logging
+from collections.abc import Iterable, Iterator
+
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
+
+from featurehub.access.limits import AWAY, rejections
+
+logger = logging.getLogger(__name__)
+
+
+class LimitsCollector(Collector):
+    """How many requests were answered with 429, by reason; nothing while Redis is away."""
+
+    def describe(self) -> Iterable[CounterMetricFamily]:
+        """Nothing is read when this is registered."""
+        return []
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        text = "Requests answered with 429: beyond the limit of their API key, or guesses of keys from one address"
+        family = CounterMetricFamily("featurehub_rejected_requests", text, labels=["reason"])
+        try:
+            for reason, number in rejections().items():
+                family.add_metric([reason], number)
+        except AWAY as error:
+            logger.warning("Redis does not answer, its metrics are left out: %s", error)
+            return
+        yield family
