@@ -29,15 +29,16 @@ check: $(READY)
 	$(UNUSED) $(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
+	@$(RUN) $(BIN)/python -m pytest -q tests/features/test_budgets.py
 
 bench: $(READY) $(FEAST)
 	@$(RUN) $(BIN)/python -m benchmarks $(ARGS)
 
 bench-serving: $(READY) $(FEAST)
-	@$(RUN) $(BIN)/python -m benchmarks serving feast_workload in_process growth $(ARGS)
+	@$(RUN) $(BIN)/python -m benchmarks serving in_process growth feast_workload $(ARGS)
 
 bench-batch: $(SPARK)
-	@$(RUN) $(BIN)/python -m benchmarks batch $(ARGS)
+	@$(RUN) $(BIN)/python -m benchmarks batch engines $(ARGS)
 
 $(SPARK): $(READY) requirements-spark.txt
 	@echo "Installing Spark into .venv (once, about a minute)"

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from features import store
-from features.formulas import BEHAVIORAL, RFM_SCORE
+from features.formulas import BEHAVIORAL, RFM_SCORE, microseconds
 from features.models import FeatureDefinition, FeatureType, FeatureVersion
 from features.store import Hash, Published
 
@@ -65,6 +65,8 @@ def as_published(row: dict[str, float], *, as_of: datetime) -> Sequence[Publishe
         FeatureType.DERIVED: {RFM_SCORE: 0.5},
     }
     return [
-        Published(feature_type=name, version="1.0", as_of=as_of, sequence=1, features=features, metadata={})
+        Published(
+            feature_type=name, version="1.0", as_of_us=microseconds(as_of), sequence=1, features=features, metadata={}
+        )
         for name, features in parts.items()
     ]

@@ -27,7 +27,8 @@ def line_chart(
         parts.append(f'<polyline points="{path_of}" fill="none" stroke="{colour}" stroke-width="2"/>')
         parts += [f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}"/>' for x, y in places]
         values = zip(places, line, strict=True)
-        parts += [text(x, y - 9, number(value), size=11, colour=colour) for (x, y), (_, value) in values]
+        away = -9 if position == 0 else 18  # the first line's values above it, the others' below
+        parts += [text(x, y + away, number(value), size=11, colour=colour) for (x, y), (_, value) in values]
         parts.append(text(WIDTH * (position + 1) / (len(lines) + 1), 46, name, colour=colour))
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif">'
     path.parent.mkdir(exist_ok=True)

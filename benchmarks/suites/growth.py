@@ -26,8 +26,9 @@ FEATURES = (5, 50, 250, 500)
 WITH_MANY_FEATURES = 1_000  # customers
 PER_BATCH = (1, 10, 100, 1_000)
 WORKERS = (1, 2)
-ROUNDS = 7
-SECONDS = 2.0
+DIFFERENT_CUSTOMERS = 10_000
+ROUNDS = 15
+SECONDS = 1.0
 CONNECTIONS_TO_WORKERS = 16
 IMAGES = PROJECT / "docs/images"
 PER_PIPELINE = 10_000
@@ -112,7 +113,7 @@ def singles(of: int, *, features: int = len(FIVE)) -> list[Request]:
     """Reads of random ones of the first customers."""
     names = FIVE if features == len(FIVE) else SYNTHETIC[:features]
     draw = random.Random(2)
-    return [featurehub_question([customer_id(draw.randrange(of))], names=names) for _ in range(DIFFERENT_REQUESTS)]
+    return [featurehub_question([customer_id(draw.randrange(of))], names=names) for _ in range(DIFFERENT_CUSTOMERS)]
 
 
 def batches(size: int, *, of: int) -> list[Request]:

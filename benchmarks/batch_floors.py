@@ -1,0 +1,86 @@
+"""The least that batch work can cost (psql's GROUP BY and COPY, pipelined HSETs), and servers that do nothing else."""
+
+import os
+import subprocess
+from datetime import datetime
+from pathlib import Path
+
+from django.db import connection
+from django_redis import get_redis_connection
+
+from benchmarks.spent import Spent, spent
+from featurehub.embedded.postgres import Postgres
+from features import store
+from features.computation import database_now
+from features.engines import postgres
+from features.models import Customer
+
+WINDOW_DAYS = 30
+PER_PIPELINE = 1_000
+TABLE = "benchmark_activity"
+HISTORY_COLUMNS = 'customer_id, feature_type, version, "timestamp", recorded_at, features, metadata'
+
+
+def leave_servers_alone() -> None:
+    """All customers of the largest size fit into Redis, so that none is evicted, and neither server begins to write its
+    log anew in the middle of what is measured."""
+    get_redis_connection("default").config_set("maxmemory", 0)
+    get_redis_connection("default").config_set("auto-aof-rewrite-percentage", 0)
+    with connection.cursor() as cursor:
+        cursor.execute("alter system set max_wal_size = '24GB'")
+        cursor.execute("alter system set checkpoint_timeout = '1h'")
+        cursor.execute("select pg_reload_conf()")
+
+
+def floor_aggregation() -> Spent:
+    """The same GROUP BY, sent by psql."""
+    with connection.cursor() as cursor:
+        statement = cursor.mogrify(postgres.activity_of_all(), postgres.window(database_now(), window_days=WINDOW_DAYS))
+    with spent() as cost:
+        psql(f"create table {TABLE} as {statement}")
+    drop()
+    return cost
+
+
+def drop() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"drop table {TABLE}")
+
+
+def floor_history(*, since: datetime | None = None) -> Spent:
+    """COPY of the history's rows (recorded from `since` on) into an equal table."""
+    rows_file = Path(os.environ["FEATUREHUB_LOCAL_DIR"]) / "history.copy"
+    where = "" if since is None else f"where recorded_at >= '{since.isoformat()}'"
+    psql(f"\\copy (select {HISTORY_COLUMNS} from features_customerfeature {where}) to '{rows_file}'")
+    psql("create table benchmark_history (like features_customerfeature including all)")
+    with spent() as cost:
+        psql(f"\\copy benchmark_history ({HISTORY_COLUMNS}) from '{rows_file}'")
+    psql("drop table benchmark_history")
+    rows_file.unlink()
+    return cost
+
+
+def floor_hashes() -> Spent:
+    """Pipelined HSET and EXPIRE of the customers' hashes."""
+    client = get_redis_connection("default")
+    total = Spent()
+    everybody = Customer.objects.values_list("pk", flat=True).iterator()
+    for chunk in store.batched(everybody, PER_PIPELINE):
+        with client.pipeline(transaction=False) as pipeline:
+            for customer_id in chunk:
+                pipeline.hgetall(store.key_of(customer_id))
+            hashes = pipeline.execute()
+        with spent() as cost, client.pipeline(transaction=False) as pipeline:
+            for customer_id, held in zip(chunk, hashes, strict=True):
+                pipeline.hset(f"floor:{customer_id}", mapping=held)
+                pipeline.expire(f"floor:{customer_id}", 3600)
+            pipeline.execute()
+        client.unlink(*(f"floor:{customer_id}" for customer_id in chunk))
+        total += cost
+    return total
+
+
+def psql(statement: str) -> None:
+    server = Postgres(Path(os.environ["FEATUREHUB_LOCAL_DIR"]) / "postgres")
+    program = server._binary("psql")
+    subprocess.run([*program, server.url, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", statement], check=True)

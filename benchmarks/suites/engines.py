@@ -1,0 +1,93 @@
+"""The aggregation of the window by each engine, as events become more, and beside the same statement sent by psql."""
+
+import importlib.util
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+from benchmarks import events, plot, rows
+from benchmarks.batch_floors import TABLE, WINDOW_DAYS, drop, floor_aggregation, leave_servers_alone
+from benchmarks.rows import Row
+from benchmarks.spent import Spent, spent
+from events.exports import export_events
+from features.computation import database_now
+from features.engines import postgres
+
+EVENTS = (1_000_000, 10_000_000, 30_000_000)
+ROUNDS = 2
+
+
+def run() -> list[Row]:
+    """BENCH_SCALE=30 takes a thirtieth of the events."""
+    scale = float(os.environ.get("BENCH_SCALE", "1"))
+    leave_servers_alone()
+    sizes = [round(number / scale / events.EVENTS_PER_CUSTOMER) for number in EVENTS]
+    costs = {size: engines_at(size) for size in sizes}
+    return [*spark_rows(costs), aggregation_row(sizes[-1])]
+
+
+def engines_at(customers: int) -> dict[str, Spent]:
+    """The aggregation of the window by each engine, over events made anew."""
+    events.make_events(customers=customers)
+    costs = {"PostgreSQL": aggregation()}
+    if importlib.util.find_spec("pyspark") is not None:
+        costs |= spark_aggregation()
+    print({name: f"{cost.wall:.1f} s, CPU {cost.cpu:.1f} s" for name, cost in costs.items()}, flush=True)
+    return costs
+
+
+def aggregation() -> Spent:
+    with spent() as cost:
+        postgres.aggregate_into(TABLE, as_of=database_now(), window_days=WINDOW_DAYS)
+    drop()
+    return cost
+
+
+def spark_aggregation() -> dict[str, Spent]:
+    """From Parquet that is there already, and the export that makes it; the start of the session counts."""
+    engine = importlib.import_module("features.engines.spark").Spark
+    folder = Path(os.environ["FEATUREHUB_LOCAL_DIR"]) / "spark"
+    with spent() as export:
+        export_events(folder / "events")
+    as_of = database_now()
+    with spent() as cost:
+        engine(folder=folder, events=folder / "events").aggregate_into(TABLE, as_of=as_of, window_days=WINDOW_DAYS)
+    drop()
+    return {"Spark": cost, "export": export}
+
+
+def spark_rows(costs: dict[int, dict[str, Spent]]) -> Iterator[Row]:
+    """Spark against PostgreSQL by size, and the chart."""
+    if not all("Spark" in by_engine for by_engine in costs.values()):
+        return
+    numbers = {size: size * events.EVENTS_PER_CUSTOMER for size in costs}
+    lines = {
+        name: [(numbers[size], by_engine[name].wall) for size, by_engine in costs.items()]
+        for name in ("PostgreSQL", "Spark")
+    }
+    title, x_name, y_name = "Aggregating the window", "events", "seconds"
+    plot.line_chart(rows.RESULTS / "engines.svg", lines, title=title, x_name=x_name, y_name=y_name)
+    for size, by_engine in costs.items():
+        yield Row(
+            work=f"Spark against PostgreSQL, {numbers[size]:,} events",
+            figure=by_engine["Spark"].wall,
+            unit="s",
+            against="peer",
+            reference=by_engine["PostgreSQL"].wall,
+            details={name: {"wall": cost.wall, "cpu": cost.cpu} for name, cost in by_engine.items()},
+        )
+
+
+def aggregation_row(customers: int) -> Row:
+    turns = [(aggregation(), floor_aggregation()) for _ in range(ROUNDS)]
+    ours, floor = (median(cost.wall for cost in side) for side in zip(*turns, strict=True))
+    return Row(
+        work=f"aggregation of {customers * events.EVENTS_PER_CUSTOMER:,} events",
+        figure=ours,
+        unit="s",
+        against="floor",
+        reference=floor,
+        at_most=1.2,
+        runs=ROUNDS,
+    )
