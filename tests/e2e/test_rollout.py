@@ -170,6 +170,12 @@ def wait_until(is_so: Callable[[], bool]) -> None:
         time.sleep(0.2)
 
 
+def is_known(http: httpx.Client, version: str) -> bool:
+    """Whether the process that answers has heard of the version: all have SNAPSHOT_SECONDS after it can be read."""
+    answer = http.post("/api/v1/features/batch/", json={"customer_ids": QUIET[:1], "names": [NEW], "version": version})
+    return answer.status_code == httpx.codes.OK
+
+
 def run(stack: Stack, code: str) -> str:
     return stack.manage("shell", "--verbosity=0", "-c", code).strip()
 
@@ -191,6 +197,7 @@ def test_a_consumer_pinned_to_a_version_notices_nothing_of_the_next_one(stack: S
         run(stack, DRAFT)
         wait_until(lambda: run(stack, BACKFILL).endswith("done"))
         with stack.api() as http:
+            wait_until(lambda: is_known(http, "behavioral:2.0"))
             shadow = get_batch(http, [NEW], version="behavioral:2.0")
             assert [answer["features"] for answer in shadow] == [{NEW: 3.0}] * len(QUIET)
         take_step(stack, "go_live", "2.0")
