@@ -14,7 +14,7 @@ from events.tombstones import ERASED, erased_among
 from featurehub.errors import InvalidError, UnknownError
 from features import history, store
 from features.computation import database_now, register
-from features.marks import mark, settle
+from features.outbox import announce, settle
 from features.publishing import publish
 from features.registry import WRITTEN_BY_CLIENTS, Registry, registry
 
@@ -62,7 +62,7 @@ def set_customer_features(
         )
         if is_read_by_expressions(features, known=known):
             DirtyCustomer.objects.create(customer_id=customer_id, due_at=now)
-        transaction.on_commit(partial(publish_and_settle, customer_id, mark([customer_id])))
+        transaction.on_commit(partial(publish_and_settle, customer_id, announce([customer_id])))
     return {"customer_id": customer_id, "feature_type": feature_type, "version": version, "timestamp": as_of, **row}
 
 
@@ -102,11 +102,11 @@ def lock_writers(customer_id: str, *, feature_type: str) -> None:
         cursor.execute(LOCK_WRITERS, [f"{feature_type}:{customer_id}"])
 
 
-def publish_and_settle(customer_id: str, marks: list[int]) -> None:
-    """Publishes after the commit. With Redis away the mark stays, and the refresh publishes later."""
+def publish_and_settle(customer_id: str, publication: int) -> None:
+    """Publishes after the commit. With Redis away the entry stays, and the sweep publishes later."""
     try:
         publish([customer_id])
     except store.AWAY as error:
-        logger.warning("%s is not published yet, its mark stays: %s", customer_id, error)
+        logger.warning("%s is not published yet, the sweep will do it: %s", customer_id, error)
     else:
-        settle(marks)
+        settle(publication)

@@ -12,7 +12,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.pq import PGconn, Ping
 from psycopg_pool import PoolTimeout
 
-from features import overview
+from features import outbox, overview
 from features.models import Run
 
 logger = logging.getLogger(__name__)
@@ -60,6 +60,7 @@ def backlog_gauges(now: datetime) -> list[GaugeMetricFamily]:
             "due_marks", "Marks of customers that wait for a computation (beyond 10,000 estimated)", waiting.due.number
         ),
         gauge("oldest_due_mark_age_seconds", "How long the oldest of them has been due", waiting.oldest_seconds),
+        gauge("overdue_publications", "Changes that were committed and not published since", outbox.overdue().count()),
     ]
 
 

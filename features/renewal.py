@@ -20,8 +20,8 @@ from features import movement, runs
 from features.computation import compute_from_history, lock
 from features.differences import publish_differences
 from features.formulas import Ints, microseconds
-from features.marks import mark, settle
 from features.models import Customer, Renewal, Run
+from features.outbox import announce, settle
 from features.publishing import publish
 from features.registry import registry
 from features.restamping import restamp
@@ -124,10 +124,10 @@ def recompute(customer_ids: Sequence[str]) -> None:
         return
     with transaction.atomic():
         lock(customer_ids)
-        marks = mark(customer_ids)
+        publication = announce(customer_ids)
         recomputed = compute_from_history(customer_ids)
     publish_differences(customer_ids, recomputed)
-    settle(marks)
+    settle(publication)
 
 
 def seconds_since_renewal(*, now: datetime) -> float:

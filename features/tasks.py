@@ -8,7 +8,7 @@ from celery import current_app, shared_task
 from django.db import OperationalError
 
 from events.ingest import forget_nudge
-from features import recomputation, refresh, retention, runs, store
+from features import outbox, recomputation, refresh, retention, runs, store
 from features.models import Run
 from features.weights import lifecycle
 
@@ -32,6 +32,13 @@ def refresh_dirty() -> None:
     forget_nudge()
     if work(refresh.refresh_dirty):
         current_app.send_task("features.refresh_dirty")
+
+
+@shared_task(name="features.publish_overdue", autoretry_for=PASSING, retry_backoff=True, max_retries=5)
+def publish_overdue() -> None:
+    """Publishes what was committed by processes that have died since, or while Redis was away. Sent by beat."""
+    if work(outbox.publish_overdue):
+        current_app.send_task("features.publish_overdue")
 
 
 @shared_task(name="features.refresh_active", autoretry_for=PASSING, retry_backoff=True, max_retries=5)

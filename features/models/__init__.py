@@ -1,6 +1,6 @@
 """Definitions, versions, weight sets, customers, their append-only feature history, and runs of long work."""
 
-from features.models.customers import BUCKETS, Customer, CustomerFeature, Renewal
+from features.models.customers import BUCKETS, Customer, CustomerFeature, Publication, Renewal
 from features.models.registry import FeatureDefinition, FeatureType, FeatureVersion, FeatureVersionStep, VersionUse
 from features.models.runs import Run, RunChunk
 from features.models.tuning import Backtest, BacktestDay, Fitting, ShadowDay
@@ -18,6 +18,7 @@ __all__ = [
     "FeatureVersion",
     "FeatureVersionStep",
     "Fitting",
+    "Publication",
     "Renewal",
     "Run",
     "RunChunk",

@@ -1,5 +1,6 @@
-"""Customers, when they were last computed and renewed, and their append-only feature history."""
+"""Customers, when they were last computed and renewed, their append-only feature history, and what to publish."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Func, Q, Value
 from django.db.models.functions import Now
@@ -87,3 +88,14 @@ class CustomerFeature(models.Model):
 
     def __str__(self) -> str:
         return f"{self.customer_id} {self.feature_type}:{self.version} at {self.timestamp.isoformat()}"
+
+
+class Publication(models.Model):
+    """Customers who were changed by a transaction and are to be published after it: see `features.outbox`."""
+
+    customer_ids = ArrayField(models.CharField(max_length=128))
+    # From then on whoever has written it may have died.
+    due_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{len(self.customer_ids)} customers from {self.due_at.isoformat()}"

@@ -5,10 +5,9 @@ from typing import Any
 
 import pytest
 
-from events.models import DirtyCustomer
-from features import refresh
+from features import tasks
 from features.client_values import set_customer_features
-from features.models import Customer, CustomerFeature
+from features.models import Customer, CustomerFeature, Publication
 from tests.api_client import ApiClient, error_of
 from tests.at_once import at_once, during
 from tests.away import redis_away
@@ -51,7 +50,7 @@ def test_values_are_published_after_the_commit(api: ApiClient) -> None:
     assert cached("c1")["tenure_days"] == "5.0"
     answer = api.get(url_of("c1"), {"names": "tenure_days"}).json()
     assert (answer["features"], answer["source"]) == ({"tenure_days": 5.0}, "cache")
-    assert DirtyCustomer.objects.count() == 0
+    assert Publication.objects.count() == 0
 
 
 def test_values_that_are_not_named_are_kept(api: ApiClient) -> None:
@@ -162,15 +161,15 @@ def test_any_finite_number_in_range_is_kept_to_the_last_bit(api: ApiClient, valu
 def test_with_redis_away_the_values_are_kept_and_published_later(api: ApiClient, committed: None) -> None:
     with redis_away():
         patch(api)
-    assert (cached("c1"), DirtyCustomer.objects.count()) == ({}, 1)
-    DirtyCustomer.objects.update(due_at=ago(seconds=1))
-    refresh.refresh_dirty()
-    assert (cached("c1")["tenure_days"], DirtyCustomer.objects.count()) == ("5.0", 0)
+    assert (cached("c1"), Publication.objects.count()) == ({}, 1)
+    Publication.objects.update(due_at=ago(seconds=1))
+    tasks.publish_overdue()
+    assert (cached("c1")["tenure_days"], Publication.objects.count()) == ("5.0", 0)
 
 
 def test_with_redis_full_the_values_are_kept(api: ApiClient, committed: None, full_redis: None) -> None:
     patch(api)
-    assert (len(rows_of("c1", "customer")), DirtyCustomer.objects.count()) == (1, 1)
+    assert (len(rows_of("c1", "customer")), Publication.objects.count()) == (1, 1)
 
 
 def test_writers_at_once_lose_no_value(committed: None) -> None:

@@ -9,9 +9,9 @@ from django.db import connections, transaction
 from django.db.models.functions import Now
 
 from events.models import DirtyCustomer, ErasedCustomer, Event
-from features import publishing, recomputation, refresh, store
+from features import outbox, publishing, recomputation, refresh, store
 from features.erasure import erase_customer
-from features.models import Customer, CustomerFeature
+from features.models import Customer, CustomerFeature, Publication
 from tests.factories import cached, make_customer, make_event, store_events
 
 
@@ -36,6 +36,19 @@ def test_a_publication_that_comes_late_is_deleted_by_the_mark_that_is_left(db: N
     DirtyCustomer.objects.update(due_at=Now())
     refresh.refresh_dirty()
     assert everything_of("c1") == NOTHING
+
+
+def test_a_publication_that_is_overdue_does_not_bring_the_customer_back(db: None) -> None:
+    make_customer("c1", page_view=1)
+    make_customer("c2", page_view=1)
+    outbox.announce(["c1", "c2"])
+    late = publishing.current_values(["c1"])
+    erase_customer("c1")
+    store.publish(late)
+    Publication.objects.update(due_at=Now())
+    assert outbox.publish_overdue() == 2
+    assert everything_of("c1") == NOTHING
+    assert cached("c2")
 
 
 def test_recomputing_everybody_does_not_bring_the_customer_back(db: None) -> None:

@@ -21,7 +21,7 @@ from events.validation import NewEvent
 from features import recomputation, refresh, runs, store
 from features.engines import in_process
 from features.formulas import behavioral, microseconds, rfm_score
-from features.models import Customer, CustomerFeature, Renewal, Run, RunChunk
+from features.models import Customer, CustomerFeature, Publication, Renewal, Run, RunChunk
 from tests.factories import ago, cached, first_weights, make_event, make_purchase, store_events
 
 pytestmark = pytest.mark.usefixtures("committed")
@@ -31,7 +31,7 @@ CUSTOMERS = [f"c{number}" for number in range(120)]
 WORKER = """
 import django
 django.setup()
-from features import recomputation, refresh, renewal
+from features import outbox, recomputation, refresh, renewal
 from features.models import Run
 {setup}
 print("at work", flush=True)
@@ -41,6 +41,7 @@ print("done", flush=True)
 """
 REFRESH_DIRTY = {"setup": "", "step": "refresh.refresh_dirty(limit=7)"}
 REFRESH_ACTIVE = {"setup": "renewal.CUSTOMERS_PER_CHUNK = 3", "step": "refresh.refresh_active(limit=7)"}
+OUTBOX = {"setup": "", "step": "outbox.publish_overdue()"}
 RECOMPUTE = {
     "setup": "run = Run.objects.get(); recomputation.PAGES_PER_CHUNK = 1",
     "step": "recomputation.load_chunk(run)",
@@ -98,12 +99,13 @@ def expire_claims() -> None:
     """As after the seconds for which a claim is left to whoever may have died."""
     Renewal.objects.filter(due_at__gt=Now()).update(due_at=Now())
     RunChunk.objects.update(due_at=Now() - timedelta(seconds=1))
-    DirtyCustomer.objects.update(due_at=Now() - timedelta(seconds=1))
+    Publication.objects.update(due_at=Now() - timedelta(seconds=1))
 
 
 def assert_all_is_as_without_a_kill() -> None:
     """History and Redis hold, for each customer, what the in-process engine makes of the stored events."""
     assert not DirtyCustomer.objects.exists()
+    assert not Publication.objects.exists()
     for customer_id in CUSTOMERS:
         held = cached(customer_id)
         as_of, _ = store.parse_stamp(held["_behavioral"].encode())
@@ -149,7 +151,7 @@ def test_workers_killed_while_they_refresh_active_customers() -> None:
     assert kill_some(REFRESH_ACTIVE, times=2)
     expire_claims()
     finish(REFRESH_ACTIVE)
-    finish(REFRESH_DIRTY)
+    finish(OUTBOX)
     assert_all_is_as_without_a_kill()
     assert Renewal.objects.filter(renewed_at__isnull=False).count() == 256
 

@@ -8,7 +8,7 @@ from django.test import Client
 from django.utils import timezone
 
 from events.models import DirtyCustomer
-from features.models import Run
+from features.models import Publication, Run
 from tests.away import postgres_away
 from tests.factories import ago, make_customer, make_event, store_events
 
@@ -25,7 +25,14 @@ def scrape(client: Client) -> dict[str, float]:
 def test_an_empty_store_is_all_zeros(client: Client) -> None:
     metrics = scrape(client)
     assert metrics["featurehub_database_up"] == 1
-    for name in ("due_marks", "oldest_due_mark_age_seconds", "customers", "customers_active", "customers_behind"):
+    for name in (
+        "due_marks",
+        "oldest_due_mark_age_seconds",
+        "customers",
+        "customers_active",
+        "customers_behind",
+        "overdue_publications",
+    ):
         assert metrics[f"featurehub_{name}"] == 0
 
 
@@ -35,10 +42,13 @@ def test_customers_and_the_backlog_are_counted(client: Client) -> None:
     make_customer("quiet", events=[make_event(timestamp=ago(days=40))])
     store_events(make_event(customer_id="waits"))
     DirtyCustomer.objects.update(due_at=timezone.now() - timedelta(minutes=2))
+    for due_at in (ago(seconds=1), ago(seconds=-60)):
+        Publication.objects.create(customer_ids=["active"], due_at=due_at)
     metrics = scrape(client)
     assert metrics["featurehub_customers"] == 2
     assert metrics["featurehub_customers_active"] == 1
     assert metrics["featurehub_due_marks"] == 1
+    assert metrics["featurehub_overdue_publications"] == 1
     assert 120 <= metrics["featurehub_oldest_due_mark_age_seconds"] < 180
 
 

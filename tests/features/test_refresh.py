@@ -12,11 +12,12 @@ import pytest
 import pytest_django
 import redis
 from django.db import transaction
+from django.db.models.functions import Now
 
 from events.models import DirtyCustomer
-from features import history, recomputation, refresh, store
+from features import history, outbox, recomputation, refresh, store
 from features.client_values import set_customer_features
-from features.models import Customer
+from features.models import Customer, Publication
 from tests.at_once import at_once, in_a_child
 from tests.away import redis_away
 from tests.factories import ago, cached, make_event, make_purchase, rows_of, store_events
@@ -88,7 +89,7 @@ def test_an_event_that_comes_while_its_customer_is_computed_is_not_forgotten() -
     assert cached("c1")["page_views_30d"] == "2.0"
 
 
-@pytest.mark.parametrize("step", ["compute_from_events", "publish", "settle"])
+@pytest.mark.parametrize("step", ["compute_from_events", "publish", "delete_marks"])
 def test_what_a_worker_that_died_left_is_done_by_the_next(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     store_events(make_event(), make_event(customer_id="c2"))
     with monkeypatch.context() as patch:
@@ -176,6 +177,23 @@ def test_an_event_dated_ahead_counts_from_its_moment_on_without_another_event() 
     assert [row.features["page_views_30d"] for row in rows_of("c1")] == [1.0, 2.0]
 
 
+@pytest.mark.parametrize("step", ["publish", "settle"])
+def test_what_was_committed_before_a_death_is_published_by_the_sweep(
+    monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    store_events(make_event(timestamp=ago(days=30) + timedelta(seconds=1.5)), make_event())
+    refresh.refresh_dirty()
+    with monkeypatch.context() as patch:
+        patch.setattr(refresh, step, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        time.sleep(1.5)
+        assert in_a_child(refresh.refresh_departed) == -signal.SIGKILL
+    assert cached("c1")["page_views_30d"] == ("2.0" if step == "publish" else "1.0")
+    assert outbox.publish_overdue() == 0
+    Publication.objects.update(due_at=Now())
+    assert (outbox.publish_overdue(), outbox.publish_overdue()) == (1, 0)
+    assert (cached("c1")["page_views_30d"], len(rows_of("c1"))) == ("1.0", 2)
+
+
 def test_an_event_that_leaves_the_window_counts_no_more_without_another_event() -> None:
     leaves_in = timedelta(seconds=1.5)
     store_events(make_event(timestamp=ago(days=30) + leaves_in), make_purchase(amount=5.0))
@@ -220,6 +238,7 @@ def test_recomputing_as_of_an_earlier_moment_fills_history_and_leaves_the_newest
     assert cached("c1") == held
     assert Customer.objects.get().computed_at == computed_at
     assert marked() == []
+    assert not Publication.objects.exists()
 
 
 def test_recomputing_names_only_those_named_and_tells_its_progress() -> None:

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
-from features import refresh, runs, tasks
-from features.models import Customer, Run, WeightSet
+from features import outbox, refresh, runs, tasks
+from features.models import Customer, Publication, Run, WeightSet
 from features.serving import get_feature_values
 from features.weights import active_set, lifecycle
 from tests.e2e.synthetic import fingerprint, load
@@ -101,9 +102,8 @@ def test_a_worker_that_dies_leaves_nobody_behind(monkeypatch: pytest.MonkeyPatch
     assert Customer.objects.filter(weight_set=run.weight_set_id).count() == 2
 
     assert work_off(run).state == "done"
-    with connection.cursor() as cursor:
-        cursor.execute("update events_dirtycustomer set due_at = now()")
-    refresh.refresh_dirty()
+    Publication.objects.update(due_at=Now())
+    assert outbox.publish_overdue() == 2
     assert {cached(f"c{number}")["engagement_score"] for number in range(4)} == {"0.5"}
 
 
