@@ -49,6 +49,32 @@ def test_a_reader_may_ask_for_a_younger_one(source: Source) -> None:
     assert [snapshot.get(), snapshot.get(younger_than=0), snapshot.get(younger_than=FOREVER)] == [1, 2, 2]
 
 
+def test_a_copy_that_must_be_younger_is_kept_while_its_fingerprint_is_the_same(source: Source) -> None:
+    fingerprints = ["a", "a", "b", "b"]
+    snapshot = Snapshot(source.load, seconds=FOREVER, fingerprint=lambda: fingerprints.pop(0))
+    # One for the first load, one that is the same, and one that is not, before the load that it leads to.
+    assert [snapshot.get(), snapshot.get(younger_than=0), snapshot.get(younger_than=0)] == [1, 1, 2]
+    assert fingerprints == []
+
+
+def test_beyond_its_age_it_is_loaded_whatever_its_fingerprint(source: Source) -> None:
+    snapshot = Snapshot(source.load, seconds=0, fingerprint=lambda: "the same")
+    assert [snapshot.get(), snapshot.get(younger_than=0), snapshot.get()] == [1, 2, 3]
+
+
+def test_the_last_copy_serves_while_there_is_no_fingerprint_to_compare(source: Source) -> None:
+    def fingerprint() -> str:
+        if source.away is not None:
+            raise source.away
+        return "the same"
+
+    snapshot = Snapshot(source.load, seconds=FOREVER, fingerprint=fingerprint)
+    snapshot.get()
+    source.away = OperationalError()
+    assert snapshot.get(younger_than=0) == 1
+    assert source.loads == 1
+
+
 def test_it_is_loaded_again_after_it_was_forgotten(source: Source) -> None:
     snapshot = Snapshot(source.load, seconds=FOREVER)
     snapshot.get()
