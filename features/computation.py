@@ -66,7 +66,7 @@ def compute_from_events(customer_ids: Sequence[str]) -> None:
     as_of = database_now()
     known = registry.get(younger_than=0)
     activity = postgres.aggregate(customer_ids, as_of=as_of, window_days=settings.WINDOW_DAYS, features=known.windowed)
-    record(activity, as_of=as_of, known=known)
+    record(activity, as_of=as_of, known=known, is_late=False)
 
 
 # The newest rows of versions, in one order of their customers.
@@ -113,7 +113,7 @@ def compute_from_history(customer_ids: Sequence[str]) -> Recomputed | None:
         return None
     held = by_view((row for row in rows if row.customer_id in complete), known=known)
     activities = {view: stored_activity(held[view], view=view, as_of=as_of) for view in known.behavioral}
-    appended = append(activities, as_of=as_of, known=known, read_events=False, held=held)
+    appended = append(activities, as_of=as_of, known=known, read_events=False, is_late=False, held=held)
     return Recomputed(as_of=as_of, known=known, held=held, appended=appended)
 
 
@@ -125,18 +125,18 @@ def by_view(rows: Iterable[Latest], *, known: Registry) -> Held:
     return held
 
 
-def record(activity: Activity, *, as_of: datetime, known: Registry | None = None) -> None:
+def record(activity: Activity, *, as_of: datetime, known: Registry | None = None, is_late: bool = True) -> None:
     """Scores what engines have made of the events, appends what is news and notes what was computed.
 
-    A version whose windowed features the engine was not asked for came later: its own computation is under way. Raises
-    ConflictError where it is the live one by now.
+    Nobody was computed later than `as_of` unless `is_late`. A version whose windowed features the engine was not asked
+    for came later: its own computation is under way. Raises ConflictError where it is the live one by now.
     """
     known = known or registry.get(younger_than=0)
     computable = [view for view in known.behavioral if view.windowed.keys() <= activity.windowed.keys()]
     live = known.live_view(FeatureType.BEHAVIORAL)
     if live not in computable:
         raise ConflictError(f"{live.feature_type}:{live.number} has gone live since this began: start it again.")
-    append(dict.fromkeys(computable, activity), as_of=as_of, known=known, read_events=True)
+    append(dict.fromkeys(computable, activity), as_of=as_of, known=known, read_events=True, is_late=is_late)
 
 
 def stored_activity(rows: Sequence[Latest], *, view: FeatureView, as_of: datetime) -> Activity:
@@ -155,6 +155,7 @@ def append(
     as_of: datetime,
     known: Registry,
     read_events: bool,
+    is_late: bool,
     held: Held | None = None,
 ) -> dict[FeatureView, Appended]:
     """Appends each behavioral version's values of its activity, where they are news, and what is derived from them.
@@ -171,9 +172,11 @@ def append(
     appended: dict[FeatureView, Appended] = {}
     for view, activity in activities.items():
         weight_set = weights.of_version(view.number, active=active)
-        appended[view] = append_behavioral(view, activity, weight_set=weight_set, as_of=as_of, held=held)
+        appended[view] = append_behavioral(
+            view, activity, weight_set=weight_set, as_of=as_of, is_late=is_late, held=held
+        )
     for view in known.derived:
-        appended[view] = append_derived(view, appended=appended, as_of=as_of, known=known, held=held)
+        appended[view] = append_derived(view, appended=appended, as_of=as_of, known=known, is_late=is_late, held=held)
     weight_set_id = weights.last_activated(active).pk
     confirm_computed(live, weight_set_id=weight_set_id, as_of=as_of, known=known, read_events=read_events)
     return appended
@@ -186,7 +189,7 @@ def beside_behavioral(known: Registry) -> list[FeatureView]:
 
 
 def append_behavioral(
-    view: FeatureView, activity: Activity, *, weight_set: WeightSet, as_of: datetime, held: Held
+    view: FeatureView, activity: Activity, *, weight_set: WeightSet, as_of: datetime, is_late: bool, held: Held
 ) -> Appended:
     """Appends a version's values where they are news."""
     values = behavioral_values(view, activity, weights=weights.as_weights(weight_set), as_of=as_of)
@@ -200,7 +203,7 @@ def append_behavioral(
         metadata=metadata,
         time_dependent=view.time_dependent,
         moved_by_more=moved_by_more(view, values, rows=held[view], as_of=as_of) if view.decaying else (),
-        is_computed=True,
+        is_late=is_late,
     )
     return Appended(values=values, metadata=metadata, rows=rows)
 
@@ -217,7 +220,13 @@ def moved_by_more(view: FeatureView, computed: Columns, *, rows: Sequence[Latest
 
 
 def append_derived(
-    view: FeatureView, *, appended: Mapping[FeatureView, Appended], as_of: datetime, known: Registry, held: Held
+    view: FeatureView,
+    *,
+    appended: Mapping[FeatureView, Appended],
+    as_of: datetime,
+    known: Registry,
+    is_late: bool,
+    held: Held,
 ) -> Appended:
     """Appends a derived version's values of the customers of whom an input was news or written, or who have none yet;
     the others' moved with time alone."""
@@ -243,7 +252,7 @@ def append_derived(
         as_of=as_of,
         features=[features for _, features in chosen],
         metadata=[{}] * len(chosen),
-        is_computed=True,
+        is_late=is_late,
     )
     return Appended(values=values, rows=rows)
 

@@ -45,7 +45,7 @@ confirmed_later as (
     select news.customer_id, %(feature_type)s, %(version)s, customer.computed_at, clock_timestamp(),
         news.held_features, news.held_metadata
     from news join features_customer customer on customer.customer_id = news.customer_id
-    where %(is_computed)s and news.id is not null and customer.computed_at > %(as_of)s
+    where %(is_late)s and news.id is not null and customer.computed_at > %(as_of)s
         and not exists (
             select from features_customerfeature later
             where later.customer_id = news.customer_id and later.feature_type = %(feature_type)s
@@ -117,13 +117,13 @@ def append_changed(
     metadata: Sequence[Mapping[str, Any]],
     time_dependent: Sequence[str] = (),
     moved_by_more: Collection[str] = (),
-    is_computed: bool = False,
+    is_late: bool = False,
 ) -> dict[str, int]:
     """Appends a row for each customer whose values at `as_of` are news. Returns customer → the row's id.
 
-    `moved_by_more` are customers whose time-dependent values more than time has moved. `is_computed` says that
-    `computed_at` of the customers is about these values: up to then the newest row holds. The caller
-    holds the customers' locks: two writers of one customer would each find the other's row missing.
+    `moved_by_more` are customers whose time-dependent values more than time has moved. `is_late` says that the
+    customers may have been computed later than `as_of` already: up to then the newest row holds. The caller holds the
+    customers' locks: two writers of one customer would each find the other's row missing.
     """
     columns = zip(customer_ids, features, metadata, strict=True)
     rows = [
@@ -140,7 +140,7 @@ def append_changed(
                 "version": version,
                 "as_of": as_of,
                 "time_dependent": list(time_dependent),
-                "is_computed": is_computed,
+                "is_late": is_late,
             },
         )
         return dict(cursor.fetchall())
