@@ -6,6 +6,7 @@ joined as bytes and hiredis reads the replies.
 
 import os
 import threading
+import weakref
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import cast
@@ -28,9 +29,11 @@ class ReadConnection:
 
     def __init__(self) -> None:
         pool = get_redis_connection("default").connection_pool
-        self._connection: Connection = pool.connection_class(**pool.connection_kwargs)
-        self._connection.connect()
-        self._socket = self._connection._sock
+        connection: Connection = pool.connection_class(**pool.connection_kwargs)
+        # With this object, not when the garbage collector comes by: redis-py's connections refer to themselves.
+        weakref.finalize(self, connection.disconnect)
+        connection.connect()
+        self._socket = connection._sock
         self._replies = hiredis.Reader()
 
     def hmget_each(self, keys: Sequence[str], fields: tuple[str, ...]) -> list[Row]:
