@@ -15,7 +15,7 @@ from features import store
 from features.computation import Appended, Recomputed
 from features.formulas import Floats, microseconds
 from features.history import Latest
-from features.movement import Bools, moving_with_time, suffix_in
+from features.movement import Bools, suffix_in
 from features.publishing import bases, publish
 from features.registry import FeatureView
 from features.restamping import UNCHANGED, Hashes, restamp
@@ -50,7 +50,7 @@ def hashes_of(recomputed: Recomputed) -> Iterator[Hashes]:
     known = recomputed.known
     customer_ids = recomputed.appended[known.behavioral[0]].values.customer_ids
     differences = {view: behavioral_difference(view, recomputed) for view in known.behavioral}
-    differences |= {view: derived_difference(view, recomputed) for view in moving_with_time(known)}
+    differences |= {view: derived_difference(view, recomputed) for view in known.derived_from_behavioral}
     for suffix in {suffix_in(known, view) for view in known.views.values()}:
         inside = {view: each for view, each in differences.items() if suffix_in(known, view) == suffix}
         yield Hashes(
@@ -86,11 +86,13 @@ def base_since(view: FeatureView, recomputed: Recomputed) -> Base:
     base = base_of(held, view=view)
     is_news = np.array([row.customer_id in appended.rows for row in held])
     return Base(
+        row_ids=np.array(row_ids(held, appended), dtype=np.int64),
         since_us=np.where(is_news, microseconds(recomputed.as_of), base.since_us),
         last_purchase_us=base.last_purchase_us,
         decaying={
             name: np.where(is_news, appended.values.by_name[name], values) for name, values in base.decaying.items()
         },
+        inputs={name: appended.values.by_name[name] for name in recomputed.known.read_by_derived(view)},
     )
 
 

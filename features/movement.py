@@ -1,13 +1,13 @@
 """What time alone has made of the values that Redis holds.
 
-The values of a hash move from its base, `computation,since,last purchase,decaying value,…`: the moment of the
-computation that found them and that of the history row they are in (microseconds since 1970 UTC), and what time moves
-of that row, as `values.Base` has it. Redis holds what PostgreSQL holds where the computation is the customer's last
-one; derived values are those of the base where their stamp says the same moment, and the newest row they came from.
+The values of a hash move from its base, `computation,row,since,last purchase,decaying value,…,input,…`: the moment of
+the computation that found them, the history row they are in and its moment (microseconds since 1970 UTC), and the rest
+of that row as `values.Base` has it. Redis holds what PostgreSQL holds where the computation is the customer's last one.
+Of derived values the stamps say what rows they are of; those that clients wrote are read beside the base.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -19,16 +19,13 @@ import orjson
 
 from features import store
 from features.formulas import NEVER, Floats, Ints, microseconds
-from features.models import FeatureType
-from features.registry import FeatureView, Registry
+from features.registry import WRITTEN_BY_CLIENTS, FeatureView, Registry
 from features.restamping import UNCHANGED, Hashes
 from features.values import Base, evaluated, moved
 
 T = TypeVar("T")
 Bools: TypeAlias = npt.NDArray[np.bool_]
 Column: TypeAlias = Sequence[bytes | None]
-# Where in a stamp the version begins.
-VERSION_BEGINS = 38
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,23 +48,23 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class MovedVersion:
-    """Of a computed version: its values that time moves, of whom it can move any, and of whom Redis is `right`."""
+    """Of a computed version: its values that time moves, of whom it can move any, who has values at all, and what
+    stamps end in where Redis holds what they were moved from."""
 
     values: Mapping[str, Floats]
     can_move: Bools
-    right: Bools
+    has_values: Bools
+    expected: Sequence[str]
+
+
+def written(inputs: Iterable[FeatureView]) -> list[FeatureView]:
+    """Those of a derived version's inputs that clients write."""
+    return [view for view in inputs if view.feature_type in WRITTEN_BY_CLIENTS]
 
 
 def suffix_in(known: Registry, view: FeatureView) -> str:
     """What the key that holds the version's values ends in."""
     return "" if known.is_live(view) else view.suffix
-
-
-def moving_with_time(known: Registry) -> list[FeatureView]:
-    """The derived versions whose values hold at the moment of behavioral ones; the others are as old as what clients
-    wrote."""
-    behavioral = set(known.behavioral)
-    return [view for view in known.derived if not behavioral.isdisjoint(known.inputs(view))]
 
 
 @lru_cache(maxsize=2)
@@ -77,12 +74,11 @@ def fields_to_read(known: Registry) -> Mapping[str, tuple[str, ...]]:
     for view in known.views.values():
         fields[suffix_in(known, view)].update({})
     for view in known.behavioral:
-        kept = (store.stamp_field(view.feature_type), store.base_field(view.feature_type))
-        fields[suffix_in(known, view)].update(dict.fromkeys(kept))
-    for view in moving_with_time(known):
-        for row in (view, *known.inputs(view)):
-            read = view.reads.intersection(row.names).difference(row.time_dependent)
-            fields[suffix_in(known, row)].update(dict.fromkeys((store.stamp_field(row.feature_type), *sorted(read))))
+        fields[suffix_in(known, view)][store.base_field(view.feature_type)] = None
+    for view in known.derived_from_behavioral:
+        for row in written(known.inputs(view)):
+            names = sorted(view.reads.intersection(row.names))
+            fields[suffix_in(known, row)].update(dict.fromkeys((store.stamp_field(row.feature_type), *names)))
     return {suffix: tuple(names) for suffix, names in fields.items()}
 
 
@@ -104,101 +100,99 @@ def moved_hashes(
     `computed_us` are the moments of their last computations. Hashes of a later moment already are left alone.
     """
     known, as_of_us = held.known, microseconds(as_of)
-    computed: dict[FeatureView, MovedVersion] = {}
+    right = np.ones(len(customer_ids), dtype=bool)
+    bases: dict[FeatureView, Base] = {}
+    moved_versions: dict[FeatureView, MovedVersion] = {}
     for view in known.behavioral:
-        computed[view] = moved_behavioral(view, held=held, computed_us=computed_us, as_of_us=as_of_us)
-    for view in moving_with_time(known):
-        computed[view] = moved_derived(view, held=held, computed=computed)
-    right = np.logical_and.reduce([version.right for version in computed.values()])
+        computations, bases[view] = read_base(
+            held.column(view, store.base_field(view.feature_type)), view=view, inputs=known.read_by_derived(view)
+        )
+        right &= computations == computed_us
+        moved_versions[view] = moved_behavioral(view, base=bases[view], as_of_us=as_of_us)
+    for view in known.derived_from_behavioral:
+        moved_versions[view] = moved_derived(view, held=held, bases=bases, behavioral=moved_versions)
+    places = np.flatnonzero(right)
     hashes = [
-        moved_hash(customer_ids, suffix=suffix, right=right, held=held, computed=computed, as_of=as_of)
+        moved_hash(customer_ids, places=places, suffix=suffix, known=known, versions=moved_versions)
         for suffix in fields_to_read(known)
     ]
     return hashes, list(at(np.flatnonzero(~right), customer_ids))
 
 
-def moved_behavioral(view: FeatureView, *, held: Held, computed_us: Ints, as_of_us: int) -> MovedVersion:
-    ending = store.stamp_ending(view.number)
-    computations, base = read_base(held.column(view, store.base_field(view.feature_type)), view=view)
-    is_of_version = [(stamp or b"").endswith(ending) for stamp in held.stamps(view)]
-    return MovedVersion(
-        values=moved(base, view=view, until_us=as_of_us),
-        can_move=base.can_move(),
-        right=np.array(is_of_version) & (computations == computed_us),
-    )
-
-
-def read_base(texts: Column, *, view: FeatureView) -> tuple[Ints, Base]:
+def read_base(texts: Column, *, view: FeatureView, inputs: Sequence[str]) -> tuple[Ints, Base]:
     """The moments of the computations (NEVER: none), and the base."""
     decaying = [feature.name for feature in view.decaying]
-    nothing = b",".join([b"%d,0,%d" % (NEVER, NEVER), *(b"null" for _ in decaying)])
+    nothing = b",".join([b"%d,0,0,%d" % (NEVER, NEVER), *(b"null" for _ in (*decaying, *inputs))])
     commas = nothing.count(b",")
     flat = floats([text if text is not None and text.count(b",") == commas else nothing for text in texts])
-    # Doubles hold these moments exactly: they are below 2 ** 53, and NEVER is a power of two.
-    computations, since_us, last_purchase_us, *values = flat.reshape(len(texts), -1).T
+    # Doubles hold these numbers exactly: they are below 2 ** 53, and NEVER is a power of two.
+    computations, row_ids, since_us, last_purchase_us, *values = flat.reshape(len(texts), -1).T
     base = Base(
+        row_ids=row_ids.astype(np.int64),
         since_us=since_us.astype(np.int64),
         last_purchase_us=last_purchase_us.astype(np.int64),
-        decaying=dict(zip(decaying, values, strict=True)),
+        decaying=dict(zip(decaying, values[: len(decaying)], strict=True)),
+        inputs=dict(zip(inputs, values[len(decaying) :], strict=True)),
     )
     return computations.astype(np.int64), base
 
 
-def moved_derived(view: FeatureView, *, held: Held, computed: Mapping[FeatureView, MovedVersion]) -> MovedVersion:
+def moved_behavioral(view: FeatureView, *, base: Base, as_of_us: int) -> MovedVersion:
+    return MovedVersion(
+        values=moved(base, view=view, until_us=as_of_us),
+        can_move=base.can_move(),
+        has_values=np.ones(len(base.row_ids), dtype=bool),
+        expected=[store.row_text(row_id) + view.number for row_id in base.row_ids.tolist()],
+    )
+
+
+def moved_derived(
+    view: FeatureView,
+    *,
+    held: Held,
+    bases: Mapping[FeatureView, Base],
+    behavioral: Mapping[FeatureView, MovedVersion],
+) -> MovedVersion:
     """A version that is derived from a behavioral one, and perhaps from what clients have written."""
-    known, inputs = held.known, held.known.inputs(view)
-    stamps = held.stamps(view)
-    columns = {name: np.full(len(stamps), np.nan) for name in view.reads}
-    for row in inputs:
-        in_hash = view.reads.intersection(row.names).difference(row.time_dependent)
-        columns |= {name: held.values(row, name) for name in in_hash}
-    behavioral = next(computed[row] for row in inputs if row in computed)
-    columns |= {name: values for name, values in behavioral.values.items() if name in view.reads}
-    values = evaluated(view, columns, rows=len(stamps))
+    inputs = held.known.inputs(view)
+    source = next(row for row in inputs if row in bases)
+    row_ids = bases[source].row_ids
+    columns = {name: np.full(len(row_ids), np.nan) for name in view.reads}
+    columns |= {name: values for name, values in bases[source].inputs.items() if name in view.reads}
+    columns |= {name: values for name, values in behavioral[source].values.items() if name in view.reads}
+    for row in written(inputs):
+        columns |= {name: held.values(row, name) for name in view.reads.intersection(row.names)}
+        row_ids = np.maximum(row_ids, [store.row_of(stamp) for stamp in held.stamps(row)])
+    values = evaluated(view, columns, rows=len(row_ids))
     has_values = ~np.logical_and.reduce([np.isnan(column) for column in values.values()])
-    expected = expected_stamps(view, [(row, held.stamps(row)) for row in inputs])
-    right = [
-        stamp == wanted if has else not stamp
-        for stamp, wanted, has in zip(stamps, expected, has_values.tolist(), strict=True)
-    ]
-    return MovedVersion({name: values[name] for name in known.moving(view)}, behavioral.can_move, np.array(right))
-
-
-def expected_stamps(view: FeatureView, inputs: Sequence[tuple[FeatureView, Column]]) -> list[bytes]:
-    """The stamps of values derived from inputs with these stamps: the moment of the behavioral ones, the newest row."""
-    ending = view.number.encode()
-    moments = next(stamps for row, stamps in inputs if row.feature_type == FeatureType.BEHAVIORAL)
-    if len(inputs) == 1:
-        return [(stamp or b"")[:VERSION_BEGINS] + ending for stamp in moments]
-    rows = zip(*(stamps for _, stamps in inputs), strict=True)
-    newest = (max((stamp or b"")[store.ROW_BEGINS : VERSION_BEGINS] for stamp in row) for row in rows)
-    return [(moment or b"")[: store.ROW_BEGINS] + row + ending for moment, row in zip(moments, newest, strict=True)]
+    return MovedVersion(
+        values={name: values[name] for name in held.known.moving(view)},
+        can_move=behavioral[source].can_move,
+        has_values=has_values,
+        expected=[
+            store.row_text(row_id) + view.number if has else ""
+            for row_id, has in zip(row_ids.tolist(), has_values.tolist(), strict=True)
+        ],
+    )
 
 
 def moved_hash(
     customer_ids: Sequence[str],
     *,
+    places: Ints,
     suffix: str,
-    right: Bools,
-    held: Held,
-    computed: Mapping[FeatureView, MovedVersion],
-    as_of: datetime,
+    known: Registry,
+    versions: Mapping[FeatureView, MovedVersion],
 ) -> Hashes:
-    """One hash of the customers of whom Redis is right, but for those that have none or one of a later moment."""
-    inside = {view: version for view, version in computed.items() if suffix_in(held.known, view) == suffix}
-    chosen = right
+    """One hash of the customers at these places; none of those who have no value in it."""
+    inside = {view: version for view, version in versions.items() if suffix_in(known, view) == suffix}
     if inside:
-        moment = store.moment_text(microseconds(as_of)).encode()
-        chosen = right & np.array([b"" < (stamp or b"") < moment for stamp in held.stamps(next(iter(inside)))])
-    places = np.flatnonzero(chosen)
+        places = places[np.logical_or.reduce([version.has_values[places] for version in inside.values()])]
     return Hashes(
         suffix=suffix,
         customer_ids=at(places, customer_ids),
         expected={
-            store.stamp_field(view.feature_type): [
-                (stamp or b"")[store.ROW_BEGINS :].decode() for stamp in at(places, held.stamps(view))
-            ]
-            for view in inside
+            store.stamp_field(view.feature_type): at(places, version.expected) for view, version in inside.items()
         },
         changed={
             name: texts(values[places], can_move=version.can_move[places])

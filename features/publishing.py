@@ -9,7 +9,7 @@ import numpy as np
 from features import history, store, weights
 from features.history import Latest
 from features.models import Customer, FeatureType
-from features.registry import FeatureView, registry
+from features.registry import FeatureView, Registry, registry
 from features.store import Hash, Published
 from features.values import Base, Columns, base_of, column, derived_values, moved
 
@@ -76,7 +76,7 @@ def values_of_views(customer_ids: Sequence[str]) -> dict[FeatureView, ByCustomer
     for view in stored:
         held = [row for row in rows if (row.feature_type, row.version) == view.key]
         is_computed = view.feature_type == FeatureType.BEHAVIORAL
-        values[view] = as_computed(held, view=view) if is_computed else as_written(held)
+        values[view] = as_computed(held, view=view, known=known) if is_computed else as_written(held)
     for view in known.derived:
         values[view] = as_derived(view, inputs={row: values[row] for row in known.inputs(view)})
     return values
@@ -92,10 +92,10 @@ def as_written(rows: Iterable[Latest]) -> ByCustomer:
     return {row.customer_id: as_stored(row, as_of_us=row.since_us) for row in rows}
 
 
-def as_computed(rows: Sequence[Latest], *, view: FeatureView) -> ByCustomer:
+def as_computed(rows: Sequence[Latest], *, view: FeatureView, known: Registry) -> ByCustomer:
     """A behavioral version's rows at the moments up to which they are known to hold: only time has moved them since
     they were appended."""
-    base = base_of(rows, view=view)
+    base = base_of(rows, view=view, inputs=known.read_by_derived(view))
     values = moved(base, view=view, until_us=np.array([row.confirmed_us for row in rows], dtype=np.int64))
     columns = (column.tolist() for column in values.values())
     return {
@@ -112,8 +112,8 @@ def as_computed(rows: Sequence[Latest], *, view: FeatureView) -> ByCustomer:
 
 def bases(base: Base, computations: Iterable[int | None]) -> Iterable[tuple[float | None, ...]]:
     """What the hash of each row, found by these computations, is renewed from: see `movement`."""
-    decaying = (column.tolist() for column in base.decaying.values())
-    return zip(computations, base.since_us.tolist(), base.last_purchase_us.tolist(), *decaying, strict=True)
+    columns = (base.row_ids, base.since_us, base.last_purchase_us, *base.decaying.values(), *base.inputs.values())
+    return zip(computations, *(column.tolist() for column in columns), strict=True)
 
 
 def with_weight_set(row: Latest) -> dict[str, Any]:

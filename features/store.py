@@ -31,7 +31,7 @@ T = TypeVar("T")
 PREFIX = "customer_features:"
 # It does not answer, or it takes nothing in: full, or a replica that is not promoted yet.
 AWAY = (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError)
-CUSTOMERS_PER_SCRIPT = 500
+CUSTOMERS_PER_SCRIPT = 250
 # An unheard-of customer is remembered as such, but not for long: ids that nobody has would fill the memory.
 ABSENT_SECONDS = 60
 
@@ -142,7 +142,7 @@ def base_text(base: Sequence[float | None]) -> str:
 
 # A stamp's parts: its moment, text that is ordered as time is, the row, and what it ends in: `stamp_ending`.
 ROW_BEGINS = 17
-MOMENT, ENDING = slice(ROW_BEGINS), slice(37, None)
+MOMENT, ROW, ENDING = slice(ROW_BEGINS), slice(ROW_BEGINS, 37), slice(37, None)
 
 
 def moment_text(as_of_us: int) -> str:
@@ -151,6 +151,11 @@ def moment_text(as_of_us: int) -> str:
 
 def row_text(sequence: int) -> str:
     return f" {sequence:019d} "
+
+
+def row_of(text: bytes | None) -> int:
+    """The row of a stamp; 0 where there is none, or an empty one."""
+    return int(text[ROW]) if text else 0
 
 
 def parse_stamp(text: bytes) -> tuple[datetime, str]:

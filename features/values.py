@@ -53,11 +53,14 @@ def behavioral_values(view: FeatureView, activity: Activity, *, weights: Weights
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
     """What time moves the values of a behavioral version's rows from: when they were appended, the last purchase
-    (NEVER: none), and the decaying values, NaN where a row has none. Moments are microseconds since 1970 UTC."""
+    (NEVER: none), and the decaying values; beside them the `inputs`, which do not move, of values that are derived from
+    both. NaN where a row has none. Moments are microseconds since 1970 UTC."""
 
+    row_ids: Ints
     since_us: Ints
     last_purchase_us: Ints
     decaying: Mapping[str, Floats]
+    inputs: Mapping[str, Floats]
 
     def can_move(self) -> npt.NDArray[np.bool_]:
         """Whether time changes any value of a row at all."""
@@ -67,12 +70,14 @@ class Base:
         return moves
 
 
-def base_of(rows: Sequence[Latest], *, view: FeatureView) -> Base:
+def base_of(rows: Sequence[Latest], *, view: FeatureView, inputs: Iterable[str] = ()) -> Base:
     values = [row.features for row in rows]
     return Base(
+        row_ids=np.array([row.id for row in rows], dtype=np.int64),
         since_us=np.array([row.since_us for row in rows], dtype=np.int64),
         last_purchase_us=np.array([row.metadata["activity"]["last_purchase_us"] for row in rows], dtype=np.int64),
         decaying={feature.name: column(values, feature.name) for feature in view.decaying},
+        inputs={name: column(values, name) for name in inputs},
     )
 
 
