@@ -9,11 +9,11 @@ import threading
 import weakref
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import cast
+from socket import socket
+from typing import Any, cast
 
 import hiredis
 from django_redis import get_redis_connection
-from redis import Connection
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 Row = list[bytes | None]
@@ -29,11 +29,11 @@ class ReadConnection:
 
     def __init__(self) -> None:
         pool = get_redis_connection("default").connection_pool
-        connection: Connection = pool.connection_class(**pool.connection_kwargs)
+        connection: Any = pool.connection_class(**pool.connection_kwargs)
         # With this object, not when the garbage collector comes by: redis-py's connections refer to themselves.
         weakref.finalize(self, connection.disconnect)
         connection.connect()
-        self._socket = connection._sock
+        self._socket: socket = connection._sock
         self._replies = hiredis.Reader()
 
     def hmget_each(self, keys: Sequence[str], fields: tuple[str, ...]) -> list[Row]:
