@@ -1,9 +1,10 @@
 """What time alone has made of the values that Redis holds.
 
-The values of a hash move from its base, `computation,row,since,last purchase,decaying value,…,input,…`: the moment of
-the computation that found them, the history row they are in and its moment (microseconds since 1970 UTC), and the rest
-of that row as `values.Base` has it. Redis holds what PostgreSQL holds where the computation is the customer's last one.
-Of derived values the stamps say what rows they are of; those that clients wrote are read beside the base.
+The values of a hash move from its base, `computation,layout,row,since,last purchase,decaying value,…,input,…`: the
+moment of the computation that found them, what `values.Base.layout` was then, the history row they are in and its
+moment (microseconds since 1970 UTC), and the rest of that row as `Base` has it. Redis holds what PostgreSQL holds where
+the computation is the customer's last one. Of derived values the stamps say what rows they are of; values that clients
+wrote are read beside the base.
 """
 
 from collections import defaultdict
@@ -120,13 +121,13 @@ def moved_hashes(
 
 
 def read_base(texts: Column, *, view: FeatureView, inputs: Sequence[str]) -> tuple[Ints, Base]:
-    """The moments of the computations (NEVER: none), and the base."""
+    """The moments of the computations (NEVER: none, or one that knew of other names), and the base."""
     decaying = [feature.name for feature in view.decaying]
-    nothing = b",".join([b"%d,0,0,%d" % (NEVER, NEVER), *(b"null" for _ in (*decaying, *inputs))])
+    nothing = b",".join([b"%d,0,0,0,%d" % (NEVER, NEVER), *(b"null" for _ in (*decaying, *inputs))])
     commas = nothing.count(b",")
     flat = floats([text if text is not None and text.count(b",") == commas else nothing for text in texts])
     # Doubles hold these numbers exactly: they are below 2 ** 53, and NEVER is a power of two.
-    computations, row_ids, since_us, last_purchase_us, *values = flat.reshape(len(texts), -1).T
+    computations, layouts, row_ids, since_us, last_purchase_us, *values = flat.reshape(len(texts), -1).T
     base = Base(
         row_ids=row_ids.astype(np.int64),
         since_us=since_us.astype(np.int64),
@@ -134,7 +135,7 @@ def read_base(texts: Column, *, view: FeatureView, inputs: Sequence[str]) -> tup
         decaying=dict(zip(decaying, values[: len(decaying)], strict=True)),
         inputs=dict(zip(inputs, values[len(decaying) :], strict=True)),
     )
-    return computations.astype(np.int64), base
+    return np.where(layouts == base.layout, computations, NEVER).astype(np.int64), base
 
 
 def moved_behavioral(view: FeatureView, *, base: Base, as_of_us: int) -> MovedVersion:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from itertools import repeat
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -113,7 +114,8 @@ def as_computed(rows: Sequence[Latest], *, view: FeatureView, known: Registry) -
 def bases(base: Base, computations: Iterable[int | None]) -> Iterable[tuple[float | None, ...]]:
     """What the hash of each row, found by these computations, is renewed from: see `movement`."""
     columns = (base.row_ids, base.since_us, base.last_purchase_us, *base.decaying.values(), *base.inputs.values())
-    return zip(computations, *(column.tolist() for column in columns), strict=True)
+    layouts = repeat(base.layout, len(base.row_ids))
+    return zip(computations, layouts, *(column.tolist() for column in columns), strict=True)
 
 
 def with_weight_set(row: Latest) -> dict[str, Any]:

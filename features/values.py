@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from zlib import crc32
 
 import numpy as np
 import numpy.typing as npt
@@ -61,6 +62,11 @@ class Base:
     last_purchase_us: Ints
     decaying: Mapping[str, Floats]
     inputs: Mapping[str, Floats]
+
+    @property
+    def layout(self) -> int:
+        """A number that stands for the names, in their order."""
+        return crc32(" ".join((*self.decaying, *self.inputs)).encode())
 
     def can_move(self) -> npt.NDArray[np.bool_]:
         """Whether time changes any value of a row at all."""

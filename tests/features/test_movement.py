@@ -14,7 +14,7 @@ from features.client_values import set_customer_features
 from features.formulas import microseconds
 from features.models import FeatureDefinition, Renewal
 from features.publishing import publish
-from features.registry import registry
+from features.registry import Registry, registry
 from features.restamping import restamp
 from features.store import PREFIX
 from features.versions import lifecycle
@@ -22,6 +22,7 @@ from tests.factories import ago, cached, make_customer, make_event, make_purchas
 from tests.hashes import hashes, make_versions, published_anew
 
 numbers = count(1)
+MOMENTS = ("_behavioral", "_derived", "_behavioral:base", "recency_score", "rfm_score")
 # Hours before now. What is a month old leaves the window before the renewal, and its customer is not renewed.
 hours = st.floats(0.01, 30 * 24 - 25)
 
@@ -125,6 +126,21 @@ def test_a_hash_that_was_published_before_there_were_bases_is_published_anew(pub
     published.clear()
     renew(after=timedelta(0))
     assert published == []
+
+
+@pytest.mark.usefixtures("db")
+def test_a_hash_whose_base_holds_values_of_other_names_is_published_anew(published: list[str]) -> None:
+    """As many derived values as there were, but of other values."""
+    make_customer("c1", purchase=1)
+    before = cached("c1")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Registry, "read_by_derived", lambda known, view: ("page_views_30d", "purchases_30d"))
+        refresh.recompute(customer_ids=["c1"])
+    assert before["_behavioral:base"].count(",") == cached("c1")["_behavioral:base"].count(",")
+    published.clear()
+    renew(after=timedelta(0))
+    assert published == ["c1"]
+    assert {**cached("c1"), **dict.fromkeys(MOMENTS)} == {**before, **dict.fromkeys(MOMENTS)}
 
 
 @pytest.mark.usefixtures("db")
