@@ -6,8 +6,10 @@ import django
 
 from featurehub.garbage import leave_what_is_loaded
 from featurehub.handler import Handler
+from featurehub.processors import stay_on_one
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "featurehub.settings")
+stay_on_one()
 django.setup(set_prefix=False)
 application = Handler()
 leave_what_is_loaded()
