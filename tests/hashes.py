@@ -1,5 +1,8 @@
 """All that Redis holds of a customer, with versions beside the live ones, and what it should hold."""
 
+from types import ModuleType
+
+import pytest
 from django_redis import get_redis_connection
 
 from features.publishing import publish
@@ -18,6 +21,18 @@ def published_anew(customer_id: str) -> dict[str, dict[str, str]]:
     get_redis_connection("default").delete(*hashes(customer_id))
     publish([customer_id])
     return hashes(customer_id)
+
+
+def noted(monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> list[str]:
+    """The customers that the module will have published as a whole."""
+    found: list[str] = []
+
+    def publish_and_note(customer_ids: list[str]) -> None:
+        found.extend(customer_ids)
+        publish(customer_ids)
+
+    monkeypatch.setattr(module, "publish", publish_and_note)
+    return found
 
 
 def make_versions() -> None:

@@ -13,12 +13,11 @@ from hypothesis import strategies as st
 from features import differences, refresh, renewal, runs
 from features.client_values import set_customer_features
 from features.models import Renewal
-from features.publishing import publish
 from features.registry import registry
 from features.store import PREFIX
 from features.weights import lifecycle
 from tests.factories import ago, cached, make_customer, make_event, make_purchase, make_weight_set, store_events
-from tests.hashes import hashes, make_versions, published_anew
+from tests.hashes import hashes, make_versions, noted, published_anew
 
 numbers = count(1)
 # Before now. They are in the window when the customers are computed first, hours ago, and still are when they are
@@ -30,14 +29,7 @@ weights = st.one_of(st.none(), st.tuples(st.floats(0, 1), st.floats(0.5, 200)))
 @pytest.fixture
 def published(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The customers that were published as a whole."""
-    found: list[str] = []
-
-    def publish_and_note(customer_ids: list[str]) -> None:
-        found.extend(customer_ids)
-        publish(customer_ids)
-
-    monkeypatch.setattr(differences, "publish", publish_and_note)
-    return found
+    return noted(monkeypatch, differences)
 
 
 def rescore(**changed: tuple[float, float]) -> None:

@@ -13,13 +13,12 @@ from features import movement, refresh, renewal
 from features.client_values import set_customer_features
 from features.formulas import microseconds
 from features.models import FeatureDefinition, Renewal
-from features.publishing import publish
 from features.registry import Registry, registry
 from features.restamping import restamp
 from features.store import PREFIX
 from features.versions import lifecycle
 from tests.factories import ago, cached, make_customer, make_event, make_purchase, make_version, store_events
-from tests.hashes import hashes, make_versions, published_anew
+from tests.hashes import hashes, make_versions, noted, published_anew
 
 numbers = count(1)
 MOMENTS = ("_behavioral", "_derived", "_behavioral:base", "recency_score", "rfm_score")
@@ -30,14 +29,7 @@ hours = st.floats(0.01, 30 * 24 - 25)
 @pytest.fixture
 def published(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The customers that a renewal has found wrong in Redis."""
-    found: list[str] = []
-
-    def publish_and_note(customer_ids: list[str]) -> None:
-        found.extend(customer_ids)
-        publish(customer_ids)
-
-    monkeypatch.setattr(renewal, "publish", publish_and_note)
-    return found
+    return noted(monkeypatch, renewal)
 
 
 def renew(*, after: timedelta) -> datetime:
