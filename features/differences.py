@@ -74,8 +74,8 @@ def behavioral_difference(view: FeatureView, recomputed: Recomputed) -> Differen
     computations = repeat(microseconds(recomputed.as_of), len(held))
     changed[store.base_field(view.feature_type)] = [store.base_text(row) for row in bases(base, computations)]
     return Difference(
-        expected=[store.row_text(row.id) + view.number for row in held],
-        endings=[store.row_text(row_id) + view.number for row_id in row_ids(held, appended)],
+        expected=[store.row_text(row.id, view.number) for row in held],
+        endings=[store.row_text(row_id, view.number) for row_id in row_ids(held, appended)],
         changed=changed,
     )
 
@@ -111,10 +111,10 @@ def derived_difference(view: FeatureView, recomputed: Recomputed) -> Difference:
     has_any = np.logical_or.reduce(list(has_value.values())).tolist()
     return Difference(
         expected=[
-            store.row_text(before[customer_id]) + view.number if has else ""
+            store.row_text(before[customer_id], view.number) if has else ""
             for customer_id, has in zip(values.customer_ids, has_any, strict=True)
         ],
-        endings=[store.row_text(after[customer_id]) + view.number for customer_id in values.customer_ids],
+        endings=[store.row_text(after[customer_id], view.number) for customer_id in values.customer_ids],
         changed={
             name: texts(column, where=has_value[name], otherwise=False) for name, column in values.by_name.items()
         },

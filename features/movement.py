@@ -143,7 +143,7 @@ def moved_behavioral(view: FeatureView, *, base: Base, as_of_us: int) -> MovedVe
         values=moved(base, view=view, until_us=as_of_us),
         can_move=base.can_move(),
         has_values=np.ones(len(base.row_ids), dtype=bool),
-        expected=[store.row_text(row_id) + view.number for row_id in base.row_ids.tolist()],
+        expected=[store.row_text(row_id, view.number) for row_id in base.row_ids.tolist()],
     )
 
 
@@ -171,7 +171,7 @@ def moved_derived(
         can_move=behavioral[source].can_move,
         has_values=has_values,
         expected=[
-            store.row_text(row_id) + view.number if has else ""
+            store.row_text(row_id, view.number) if has else ""
             for row_id, has in zip(row_ids.tolist(), has_values.tolist(), strict=True)
         ],
     )

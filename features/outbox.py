@@ -4,7 +4,6 @@ Whoever commits publishes, and settles the entry. One that dies in between leave
 """
 
 from collections.abc import Sequence
-from datetime import timedelta
 
 from django.db import transaction
 from django.db.models import QuerySet
@@ -14,9 +13,7 @@ from events.tombstones import erased_among
 from features import store
 from features.models import Publication
 from features.publishing import publish
-
-# How long an entry is left to whoever has written it.
-PUBLISHING = timedelta(seconds=15)
+from features.runs import PUBLISHING
 
 
 def announce(customer_ids: Sequence[str]) -> int:

@@ -13,7 +13,7 @@ from features.models import Customer, Run, RunChunk, WeightSet
 ENDED_EARLY = "The process that prepared this run ended before it was done. It has changed nothing: start it again."
 STALLED_AFTER = timedelta(seconds=10)
 BY_WORKERS = (Run.Kind.RESCORE, Run.Kind.RECOMPUTE, Run.Kind.THINNING)
-# How long a chunk that was computed is left to its worker, to be published.
+# How long what was computed is left to whoever did it, to be published.
 PUBLISHING = timedelta(seconds=15)
 REFRESHES_KEPT = timedelta(days=7)
 

@@ -121,7 +121,7 @@ def stamp(published: Published) -> str:
     """`as_of sequence version`, ordered as text the way the values are ordered in time; empty where there are none."""
     if published.as_of_us is None or published.version is None:
         return ""
-    return moment_text(published.as_of_us) + row_text(published.sequence) + published.version
+    return moment_text(published.as_of_us) + row_text(published.sequence, published.version)
 
 
 def stamp_field(feature_type: str) -> str:
@@ -149,8 +149,9 @@ def moment_text(as_of_us: int) -> str:
     return f"{as_of_us:017d}"
 
 
-def row_text(sequence: int) -> str:
-    return f" {sequence:019d} "
+def row_text(sequence: int, version: str) -> str:
+    """What a stamp ends in from ROW_BEGINS on."""
+    return f" {sequence:019d} {version}"
 
 
 def row_of(text: bytes | None) -> int:
