@@ -15,7 +15,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 UNUSED := DATABASE_URL=postgresql://unused/unused REDIS_URL=redis://unused SECRET_KEY=unused ALLOWED_HOSTS=unused
 
 run: $(READY)
-	@$(RUN) exec $(BIN)/python -m featurehub.run
+	@$(RUN) exec $(BIN)/python -m featurehub.devserver.run
 
 test: $(READY)
 	@$(RUN) $(BIN)/python -m pytest $(ARGS)

@@ -10,8 +10,8 @@ from types import FrameType
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 
-from featurehub.embedded.local import local_environment
-from featurehub.embedded.server import EmbeddedServerError
+from featurehub.devserver.local import local_environment
+from featurehub.devserver.server import EmbeddedServerError
 
 
 def main() -> None:

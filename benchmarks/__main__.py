@@ -15,8 +15,8 @@ from django.core.management import call_command
 from benchmarks import rows
 from benchmarks.load import MissingTool
 from benchmarks.servers import PROJECT, NotStarted
-from featurehub.embedded import servers
-from featurehub.embedded.server import EmbeddedServerError
+from featurehub.devserver import servers
+from featurehub.devserver.server import EmbeddedServerError
 
 SUITES = tuple(sorted(path.stem for path in (Path(__file__).parent / "suites").glob("[a-z]*.py")))
 

@@ -9,7 +9,7 @@ from django.db import connection
 from django_redis import get_redis_connection
 
 from benchmarks.spent import Spent, spent
-from featurehub.embedded.postgres import Postgres
+from featurehub.devserver.postgres import Postgres
 from features import store
 from features.computation import database_now
 from features.engines import postgres

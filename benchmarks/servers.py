@@ -13,7 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from benchmarks.machine import cpu_seconds
-from featurehub.embedded.server import is_free
+from featurehub.devserver.server import is_free
 
 PROJECT = Path(__file__).resolve().parent.parent
 FEAST = PROJECT / "benchmarks/.venv-feast/bin/feast"

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.machine import TICKS_PER_SECOND, fields
-from featurehub.embedded.servers import SERVERS
+from featurehub.devserver.servers import SERVERS
 
 
 @dataclass(slots=True)

@@ -24,8 +24,8 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from events.models import DirtyCustomer, ErasedCustomer, Event
 from events.tombstones import hash_of, take_away
-from featurehub.browsing import DayRangeFilter, ExactTextFilter, LargeTableAdmin
-from featurehub.errors import ConflictError
+from featurehub.admin.large_tables import DayRangeFilter, ExactTextFilter, LargeTableAdmin
+from featurehub.lib.errors import ConflictError
 
 
 def link_to_customer(customer_id: str) -> SafeString:

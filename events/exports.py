@@ -9,8 +9,8 @@ import pyarrow as pa
 from django.db import connection
 
 from events.models import Event
-from featurehub.errors import InvalidError
-from featurehub.parquet import MOMENT, TEXT, export
+from featurehub.lib.errors import InvalidError
+from featurehub.lib.parquet import MOMENT, TEXT, export
 
 MANIFEST = "_exported.json"
 COLUMNS = {

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from events.copying import copy_blocks
 from events.tombstones import HOLD_OFF_ERASURE, ErasedError, refuse_erased
 from events.validation import NewEvent
-from featurehub.waking import wake
+from featurehub.lib.enqueue import wake
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from django.db import connection, transaction
 
 from events.models import ErasedCustomer
-from featurehub.errors import ConflictError, InvalidError
+from featurehub.lib.errors import ConflictError, InvalidError
 
 # Ingestions hold it together, a burial alone: so every event that was on its way is there to be deleted after it.
 HOLD_OFF_ERASURE = "select pg_advisory_xact_lock_shared(hashtextextended('events.erasure', 0))"

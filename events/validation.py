@@ -13,7 +13,7 @@ import msgspec
 import orjson
 
 from events.categories import kept
-from featurehub.errors import InvalidError
+from featurehub.lib.errors import InvalidError
 
 METADATA_BYTES = 8 * 1024
 LONGEST_ID = 128

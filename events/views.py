@@ -11,7 +11,8 @@ from events.partitions import oldest_kept
 from events.serializers import EventBatchSerializer, IngestedSerializer
 from events.validation import EventBatch, check_all
 from featurehub.access.models import Scope
-from featurehub.api import ApiView, body_as, json_response
+from featurehub.http.responses import json_response
+from featurehub.http.view import ApiView, body_as
 
 decoder = msgspec.json.Decoder(EventBatch)
 

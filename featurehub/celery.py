@@ -5,7 +5,7 @@ import os
 from celery import Celery
 from celery.signals import worker_process_init
 
-from featurehub.garbage import leave_what_is_loaded
+from featurehub.lib.gc_tuning import leave_what_is_loaded
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "featurehub.settings")
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import dj_database_url
 
-from featurehub import navigation
-from featurehub.environment import number, read, switch, url, whole_number, whole_number_or_zero, words
+from featurehub.admin import navigation
+from featurehub.lib.environment import number, read, switch, url, whole_number, whole_number_or_zero, words
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOCAL_DIR = Path(read("FEATUREHUB_LOCAL_DIR", parse=str, expected="a folder", default=".local"))
@@ -100,7 +100,7 @@ INSTALLED_APPS = [
     "features",
 ]
 MIDDLEWARE = [
-    "featurehub.middleware.ApiMiddleware",  # the others are for pages
+    "featurehub.http.middleware.ApiMiddleware",  # the others are for pages
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -168,7 +168,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 1, "socket_timeout"
 
 # --- API --------------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
-    "EXCEPTION_HANDLER": "featurehub.api.handle_error",
+    "EXCEPTION_HANDLER": "featurehub.http.errors.handle_error",
     "DEFAULT_SCHEMA_CLASS": "drf_standardized_errors.openapi.AutoSchema",
     "UNAUTHENTICATED_USER": None,
 }
@@ -183,7 +183,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_INCLUDE_SCHEMA": False,
-    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "featurehub.schema.add_refusals"],
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "featurehub.http.openapi.add_refusals"],
     "ENUM_NAME_OVERRIDES": {
         "FeatureTypeEnum": "features.models.FeatureType",
         "WrittenFeatureTypeEnum": [("customer", "customer"), ("contextual", "contextual")],

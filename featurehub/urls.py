@@ -21,5 +21,5 @@ urlpatterns = [
     path("metrics", health.metrics, name="metrics"),
 ]
 
-handler404 = "featurehub.api.page_not_found"
-handler500 = "featurehub.api.server_error"
+handler404 = "featurehub.http.errors.page_not_found"
+handler500 = "featurehub.http.errors.server_error"

@@ -4,8 +4,8 @@ import os
 
 import django
 
-from featurehub.garbage import leave_what_is_loaded
-from featurehub.handler import Handler
+from featurehub.http.handler import Handler
+from featurehub.lib.gc_tuning import leave_what_is_loaded
 from featurehub.processors import stay_on_one
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "featurehub.settings")

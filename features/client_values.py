@@ -11,7 +11,7 @@ from django.db import connection, transaction
 
 from events.models import DirtyCustomer
 from events.tombstones import ERASED, erased_among
-from featurehub.errors import InvalidError, UnknownError
+from featurehub.lib.errors import InvalidError, UnknownError
 from features import history, store
 from features.computation import database_now, register
 from features.outbox import announce, settle

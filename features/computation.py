@@ -11,7 +11,7 @@ import numpy as np
 from django.conf import settings
 from django.db import connection
 
-from featurehub.errors import ConflictError
+from featurehub.lib.errors import ConflictError
 from features import history, weights
 from features.engines import postgres
 from features.formulas import NEVER, Activity, Windowed

@@ -8,7 +8,7 @@ from statistics import median
 
 from django.db import connection
 
-from featurehub.snapshot import Snapshot
+from featurehub.lib.snapshot import Snapshot
 from features.formulas import MICROSECONDS_PER_SECOND, microseconds
 from features.publishing import values_of_views
 from features.registry import registry

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from featurehub.parquet import MOMENT, TEXT, export
+from featurehub.lib.parquet import MOMENT, TEXT, export
 from features.models import CustomerFeature
 
 COLUMNS = {

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from simpleeval import SimpleEval
 
-from featurehub.errors import InvalidError
+from featurehub.lib.errors import InvalidError
 from features.formulas import Floats
 
 MAX_CHARACTERS = 1_000

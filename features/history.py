@@ -9,7 +9,7 @@ import orjson
 from django.db import connection
 from django.db.models import QuerySet
 
-from featurehub.errors import UnknownError
+from featurehub.lib.errors import UnknownError
 from features.models import CustomerFeature
 from features.registry import registry
 

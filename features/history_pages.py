@@ -8,7 +8,7 @@ from typing import Self
 
 from django.db.models import QuerySet
 
-from featurehub.errors import InvalidError
+from featurehub.lib.errors import InvalidError
 from features.formulas import EPOCH, microseconds
 from features.models import CustomerFeature
 

@@ -8,8 +8,8 @@ from typing import IO
 import pyarrow as pa
 
 from events.validation import check_customer_id, in_utc
-from featurehub.errors import InvalidError
-from featurehub.parquet import MOMENT, TEXT
+from featurehub.lib.errors import InvalidError
+from featurehub.lib.parquet import MOMENT, TEXT
 
 ENCODING = "utf-8-sig"  # with or without a byte order mark
 KEYS = {"customer_id": TEXT, "timestamp": MOMENT}

@@ -9,8 +9,8 @@ from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from events.models import DirtyCustomer, Event
-from featurehub.counting import RowCount, rows_in
-from featurehub.snapshot import Snapshot
+from featurehub.lib.row_estimate import RowCount, rows_in
+from featurehub.lib.snapshot import Snapshot
 from features.models import Customer, Renewal, Run
 from features.renewal import seconds_since_renewal
 

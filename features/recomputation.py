@@ -12,8 +12,8 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from featurehub.errors import ConflictError
-from featurehub.waking import wake
+from featurehub.lib.enqueue import wake
+from featurehub.lib.errors import ConflictError
 from features import runs
 from features.computation import database_now, lock, record, register
 from features.engines import postgres

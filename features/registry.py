@@ -12,8 +12,8 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from events.categories import kept
-from featurehub.errors import InvalidError, UnknownError
-from featurehub.snapshot import Snapshot
+from featurehub.lib.errors import InvalidError, UnknownError
+from featurehub.lib.snapshot import Snapshot
 from features.expressions import Expression, in_order, moved_by, parse
 from features.formulas import BEHAVIORAL, TIME_DEPENDENT
 from features.models import FeatureDefinition, FeatureType, FeatureVersion

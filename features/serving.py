@@ -238,7 +238,7 @@ def get_feature_vector(customer_id: str) -> dict[str, Any]:
 
 
 class FeatureStore:
-    """The feature store in process. Methods raise what `featurehub.errors` has; nothing here is kept between calls.
+    """The feature store in process. Methods raise what `featurehub.lib.errors` has; nothing here is kept between calls.
 
     Each has an asynchronous twin with an `a` before its name, as Django's ORM has them: it runs in the thread that
     Django keeps for this (`sync_to_async`), because most of them can need PostgreSQL, and Django's connections to it

@@ -23,8 +23,8 @@ from psycopg import sql
 from pyarrow import csv, ipc
 from tqdm import tqdm
 
-from featurehub.errors import InvalidError, UnknownError
-from featurehub.parquet import BLOCK_BYTES, CopyStream, read_csv
+from featurehub.lib.errors import InvalidError, UnknownError
+from featurehub.lib.parquet import BLOCK_BYTES, CopyStream, read_csv
 from features.as_of import HELD
 from features.labels import ENCODING, KEYS, Labels
 from features.registry import FeatureView, registry, views_of

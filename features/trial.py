@@ -7,7 +7,7 @@ from typing import Any
 from django.conf import settings
 
 from events.validation import NewEvent
-from featurehub.errors import InvalidError
+from featurehub.lib.errors import InvalidError
 from features import weights
 from features.engines import in_process
 from features.explanation import contributions

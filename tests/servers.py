@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from featurehub.embedded.local import local_environment
-from featurehub.embedded.server import EmbeddedServerError
+from featurehub.devserver.local import local_environment
+from featurehub.devserver.server import EmbeddedServerError
 
 _LOCAL = Path(__file__).resolve().parent.parent / ".local"
 

@@ -8,7 +8,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from events.exports import complete_until, export_events
-from featurehub.errors import InvalidError
+from featurehub.lib.errors import InvalidError
 from features.exports import export_history
 from tests.factories import ago, make_customer, make_event, make_purchase, store_events
 

@@ -19,7 +19,7 @@ from benchmarks.servers import PROJECT
 from benchmarks.spent import Spent, spent
 from events.ingest import ingest
 from events.validation import NewEvent
-from featurehub.garbage import leave_what_is_loaded
+from featurehub.lib.gc_tuning import leave_what_is_loaded
 from features import refresh, renewal, runs, store
 from features.computation import database_now
 from features.models import Customer, Renewal

@@ -14,7 +14,7 @@ from benchmarks import history
 from benchmarks.rows import Row
 from benchmarks.servers import PROJECT
 from benchmarks.spent import Spent, spent
-from featurehub.embedded.postgres import Postgres
+from featurehub.devserver.postgres import Postgres
 from features import training_set
 
 CUSTOMERS = 100_000

@@ -15,7 +15,7 @@ from events.loading import Bulk
 from events.partitions import oldest_kept
 from events.tombstones import refuse_erased
 from events.validation import NewEvent, check, check_together
-from featurehub.errors import InvalidError
+from featurehub.lib.errors import InvalidError
 
 ROWS_PER_BATCH = 30_000
 # So few that they stay in the processor's cache until they are lines for COPY: a row takes two thirds of the time then.

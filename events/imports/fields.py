@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from events.validation import NewEvent
-from featurehub.errors import InvalidError, wrong_shape
+from featurehub.lib.errors import InvalidError, wrong_shape
 
 REQUIRED = ("customer_id", "event_type", "timestamp")
 # The event's own fields. What stands in others goes to the metadata: amount and category are understood there.

@@ -21,7 +21,7 @@ from events.imports.text_files import CsvFile, JsonLinesFile
 from events.ingest import Ingested
 from events.loading import load
 from events.tombstones import ErasedError
-from featurehub.errors import InvalidError
+from featurehub.lib.errors import InvalidError
 
 T = TypeVar("T")
 Progress = Callable[[int], object]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Self
 
-from featurehub.errors import InvalidError
+from featurehub.lib.errors import InvalidError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

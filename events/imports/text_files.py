@@ -10,7 +10,7 @@ import msgspec
 
 from events.imports.fields import FIELDS, Columns, as_event
 from events.validation import NewEvent
-from featurehub.errors import InvalidError
+from featurehub.lib.errors import InvalidError
 
 # Far beyond any event: what is behind it in a line is skipped, so that no line fills the memory.
 LINE_LIMIT = 1024 * 1024

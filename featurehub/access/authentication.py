@@ -11,7 +11,7 @@ from rest_framework.request import Request
 
 from featurehub.access.limits import count_failure, count_request
 from featurehub.access.models import ApiKey, hash_key
-from featurehub.snapshot import Snapshot
+from featurehub.lib.snapshot import Snapshot
 
 SCHEME = "Api-Key "
 # An unknown key may have been made just now; asking again at most this often keeps guesses from becoming queries.

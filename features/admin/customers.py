@@ -15,8 +15,8 @@ from django.utils import timezone
 from unfold.contrib.filters.admin import RadioFilter
 from unfold.decorators import display
 
-from featurehub.browsing import BoundedChangeList, LargeTableAdmin
-from featurehub.words import ago
+from featurehub.admin.large_tables import BoundedChangeList, LargeTableAdmin
+from featurehub.lib.humanize import ago
 from features import overview
 from features.admin.customer_page import describe
 from features.explanation import SCORE

@@ -9,8 +9,8 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from featurehub.counting import RowCount
-from featurehub.words import ago, duration
+from featurehub.lib.humanize import ago, duration
+from featurehub.lib.row_estimate import RowCount
 from features import overview, store
 from features.admin.runs import progress
 from features.weights import live_set

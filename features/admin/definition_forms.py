@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from django import forms
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from featurehub.errors import InvalidError
+from featurehub.lib.errors import InvalidError
 from features.expressions import FUNCTIONS
 from features.models import FeatureDefinition, FeatureType, FeatureVersion
 from features.registry import WRITTEN_BY_CLIENTS, registry

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from featurehub.errors import InvalidError
+from featurehub.lib.errors import InvalidError
 from features.admin.definition_forms import DefinitionForm
 from features.admin.histograms import Histogram, histogram_of
 from features.models import FeatureDefinition, FeatureType

@@ -15,7 +15,7 @@ from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
-from featurehub.errors import FeatureHubError
+from featurehub.lib.errors import FeatureHubError
 from features.admin.definition_forms import MEANING, NEW_DRAFT, DefinitionForm, NewDefinitionForm
 from features.admin.definition_preview import preview_part
 from features.admin.weight_steps import person

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from featurehub.words import brief
+from featurehub.lib.humanize import brief
 from features.versions.bins import Bar
 
 # The box that pictures are drawn in, in SVG units; y runs downwards.

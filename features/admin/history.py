@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 from unfold.decorators import display
 
-from featurehub.browsing import DayRangeFilter, LargeTableAdmin
+from featurehub.admin.large_tables import DayRangeFilter, LargeTableAdmin
 from features.models import CustomerFeature, FeatureVersion
 
 NAMES_SHOWN = 4

@@ -13,8 +13,8 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
-from featurehub.browsing import ReadOnlyAdmin
-from featurehub.words import duration
+from featurehub.admin.large_tables import ReadOnlyAdmin
+from featurehub.lib.humanize import duration
 from features.models import Run
 
 STATE_COLOURS = {"Running": "info", "Done": "success", "Failed": "danger", "Overtaken": "default"}

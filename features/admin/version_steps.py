@@ -11,7 +11,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from featurehub.errors import FeatureHubError
+from featurehub.lib.errors import FeatureHubError
 from features.admin.version_forms import InputsForm, LifetimeForm, RetireForm, VersionReasonForm
 from features.admin.weight_steps import may, person
 from features.models import FeatureType, FeatureVersion, Run

@@ -10,8 +10,8 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
-from featurehub.browsing import ReadOnlyAdmin
-from featurehub.errors import FeatureHubError
+from featurehub.admin.large_tables import ReadOnlyAdmin
+from featurehub.lib.errors import FeatureHubError
 from features.admin import version_pages
 from features.admin.version_comparison import comparison_page
 from features.admin.version_forms import DraftForm

@@ -11,7 +11,7 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from featurehub.errors import FeatureHubError
+from featurehub.lib.errors import FeatureHubError
 from features.admin.weight_charts import calibration_plot, lift_plot
 from features.admin.weight_steps import may, person
 from features.models import Backtest, WeightSet

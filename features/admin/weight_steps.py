@@ -13,7 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
-from featurehub.errors import FeatureHubError
+from featurehub.lib.errors import FeatureHubError
 from features.admin.weight_forms import ReasonForm, ScheduleForm
 from features.models import FeatureVersion, Run, WeightSet
 from features.weights import lifecycle

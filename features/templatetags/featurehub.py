@@ -3,14 +3,14 @@
 from django import template
 from django.conf import settings
 
-from featurehub import words
+from featurehub.lib import humanize
 from features import overview
 
 register = template.Library()
 
-register.filter("duration", words.duration)
-register.filter("ago", words.ago)
-register.filter("brief", words.brief)
+register.filter("duration", humanize.duration)
+register.filter("ago", humanize.ago)
+register.filter("brief", humanize.brief)
 
 
 @register.filter("words")

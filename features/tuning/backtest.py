@@ -11,8 +11,8 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models.functions import Now
 
-from featurehub.errors import InvalidError
-from featurehub.waking import wake
+from featurehub.lib.enqueue import wake
+from featurehub.lib.errors import InvalidError
 from features.formulas import Floats, Weights, unclamped_score
 from features.models import Backtest, BacktestDay, WeightSet
 from features.tuning import evaluation

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import connection
 
 from events.event_types import EVENT_TYPES
-from featurehub.snapshot import Snapshot
+from featurehub.lib.snapshot import Snapshot
 from features.formulas import Floats, Ints
 from features.models import Customer, FeatureType
 from features.registry import registry

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 
 from django.db import transaction
 
-from featurehub.errors import ConflictError, InvalidError, UnknownError
+from featurehub.lib.errors import ConflictError, InvalidError, UnknownError
 from features.models import FeatureDefinition, FeatureType, FeatureVersion
 from features.registry import WRITTEN_BY_CLIENTS
 from features.versions.steps import Actor, check_reason, claim, lock_versions, record

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
-from featurehub.errors import ConflictError
+from featurehub.lib.errors import ConflictError
 from features.models import Customer, FeatureType, FeatureVersion, Renewal, Run, VersionUse
 from features.recomputation import start_loading
 from features.registry import SWITCH_AFTER, WRITTEN_BY_CLIENTS, load

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from featurehub.errors import InvalidError
+from featurehub.lib.errors import InvalidError
 from features.expressions import Expression, in_order, parse
 from features.formulas import BEHAVIORAL
 from features.models import FeatureDefinition, FeatureType, FeatureVersion

@@ -7,7 +7,7 @@ from typing import TypeAlias
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from featurehub.errors import ConflictError, InvalidError, UnknownError
+from featurehub.lib.errors import ConflictError, InvalidError, UnknownError
 from features.models import FeatureVersion, FeatureVersionStep
 from features.registry import registry
 

@@ -9,7 +9,8 @@ from drf_spectacular.utils import extend_schema
 
 from events.validation import check_all, check_customer_ids, in_utc
 from featurehub.access.models import Scope
-from featurehub.api import ApiView, body_as, json_body, json_response
+from featurehub.http.responses import json_body, json_response
+from featurehub.http.view import ApiView, body_as
 from features.coverage import coverages
 from features.registry import definitions
 from features.serializers import (

@@ -11,8 +11,9 @@ from rest_framework.utils.urls import replace_query_param
 
 from events.validation import check_customer_id, check_metadata, check_timestamp, in_utc
 from featurehub.access.models import Scope
-from featurehub.api import ApiView, body_as, json_body, json_response
-from featurehub.errors import InvalidError
+from featurehub.http.responses import json_body, json_response
+from featurehub.http.view import ApiView, body_as
+from featurehub.lib.errors import InvalidError
 from features.client_values import set_customer_features
 from features.explanation import explain
 from features.history import history_of

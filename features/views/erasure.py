@@ -9,7 +9,8 @@ from rest_framework import serializers
 
 from events.validation import check_customer_id
 from featurehub.access.models import Scope
-from featurehub.api import ApiView, json_response
+from featurehub.http.responses import json_response
+from featurehub.http.view import ApiView
 from features.erasure import erase_customer
 
 

@@ -9,7 +9,8 @@ from rest_framework import serializers
 
 from events.validation import Moment, check_customer_id
 from featurehub.access.models import Scope
-from featurehub.api import ApiView, body_as, json_response
+from featurehub.http.responses import json_response
+from featurehub.http.view import ApiView, body_as
 from features.as_of import Entity, as_of_join
 from features.serializers import NAMES_PER_BATCH
 from features.serving import question_of

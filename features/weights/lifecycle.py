@@ -16,8 +16,8 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from events.event_types import EVENT_TYPES
-from featurehub.errors import ConflictError, InvalidError, UnknownError
-from featurehub.waking import wake
+from featurehub.lib.enqueue import wake
+from featurehub.lib.errors import ConflictError, InvalidError, UnknownError
 from features.formulas import Weights
 from features.models import Customer, FeatureType, FeatureVersion, Run, Weight, WeightSet, WeightSetStep
 from features.weights.numbers import as_weights

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db.models import Subquery
 
-from featurehub.errors import UnknownError
+from featurehub.lib.errors import UnknownError
 from features.formulas import Weights
 from features.models import FeatureVersion, WeightSet
 

@@ -17,7 +17,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from featurehub.embedded.server import is_free
+from featurehub.devserver.server import is_free
 
 PROJECT = Path(__file__).resolve().parents[2]
 # Screenshots and logs of the last run, for whoever wants to know what a test saw.
@@ -71,7 +71,7 @@ class Stack:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """`python -m featurehub.run` on a free port with an empty folder, until the end of the tests."""
+    """`python -m featurehub.devserver.run` on a free port with an empty folder, until the end of the tests."""
     port = next(port for port in random.sample(PORTS, len(PORTS)) if is_free(port))
     password = secrets.token_urlsafe(16)
     environment = environment_of(tmp_path_factory.mktemp("stack"), port=port, password=password)
@@ -79,7 +79,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     log = ARTEFACTS / "stack.log"
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "featurehub.run"],
+            [sys.executable, "-m", "featurehub.devserver.run"],
             cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
         )  # fmt: skip
         try:

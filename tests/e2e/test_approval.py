@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from featurehub.embedded.server import is_free
+from featurehub.devserver.server import is_free
 from tests.e2e.conftest import ARTEFACTS, PORTS, PROJECT, Stack, stop, wait_until_ready
 from tests.e2e.test_weights import MAKE_MARKETER, log_in, run, take_step
 
@@ -27,7 +27,7 @@ def strict_stack(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iter
     log = ARTEFACTS / "strict-stack.log"
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "featurehub.run", "--skip-set-up", "--procfile", str(procfile)],
+            [sys.executable, "-m", "featurehub.devserver.run", "--skip-set-up", "--procfile", str(procfile)],
             cwd=PROJECT,
             env=stack.environment | {"PORT": str(port), "FEATUREHUB_TWO_PERSON_APPROVAL": "1"},
             stdin=subprocess.DEVNULL,

@@ -13,7 +13,7 @@ from events.event_types import EVENT_TYPES
 from events.ingest import ingest
 from events.models import Event
 from events.validation import NewEvent, check
-from featurehub.errors import InvalidError
+from featurehub.lib.errors import InvalidError
 from tests.factories import ago, new_event
 
 numbers = count(1)

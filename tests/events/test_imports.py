@@ -21,7 +21,7 @@ from events.imports.importing import open_events, prefetched
 from events.models import DirtyCustomer, Event
 from events.tombstones import bury
 from events.validation import EARLIEST, NewEvent, check_each, check_together
-from featurehub.errors import InvalidError
+from featurehub.lib.errors import InvalidError
 from tests.factories import ago
 
 pytestmark = pytest.mark.django_db

@@ -13,7 +13,7 @@ from pytest_django import Settings
 
 from events import partitions
 from events.models import Event
-from featurehub.environment import read, whole_number_or_zero
+from featurehub.lib.environment import read, whole_number_or_zero
 from features.engines import postgres
 from tests.factories import ago, make_client, make_event, post_events, store_events, stored_events
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from featurehub.environment import read, switch, url, whole_number, words
+from featurehub.lib.environment import read, switch, url, whole_number, words
 
 PROJECT = Path(__file__).resolve().parents[2]
 RIGHT = {

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from featurehub.errors import InvalidError
+from featurehub.lib.errors import InvalidError
 from features.expressions import evaluate, in_order, moved_by, parse
 from features.formulas import Floats, rfm_score
 

@@ -7,7 +7,7 @@ from asgiref.sync import sync_to_async
 from django.db import connections
 from django_redis import get_redis_connection
 
-from featurehub.errors import InvalidError, UnknownError
+from featurehub.lib.errors import InvalidError, UnknownError
 from features.serving import FeatureStore
 from tests.factories import ago, make_customer
 

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.db.models.functions import Now
 
-from featurehub.errors import ConflictError
+from featurehub.lib.errors import ConflictError
 from features import recomputation, refresh, runs
 from features.engines import staging
 from features.engines.activity_sql import COLUMNS

@@ -3,7 +3,7 @@
 import pytest
 from django.db import IntegrityError
 
-from featurehub.errors import InvalidError, UnknownError
+from featurehub.lib.errors import InvalidError, UnknownError
 from features.formulas import BEHAVIORAL
 from features.models import FeatureDefinition, FeatureVersion
 from features.registry import registry, views_of

@@ -19,7 +19,7 @@ pytest.importorskip("pyspark", reason="pyspark is not installed: make test-spark
 
 from events.exports import export_events
 from events.validation import NewEvent
-from featurehub.errors import UnavailableError
+from featurehub.lib.errors import UnavailableError
 from features import recomputation
 from features.computation import register
 from features.engines import postgres

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from events.exports import export_events, how_many
-from featurehub.progress import progress_bar
+from featurehub.lib.progress import progress_bar
 
 
 class Command(BaseCommand):

@@ -11,8 +11,8 @@ from django.db import InterfaceError, OperationalError
 from events.imports.batches import EventFile
 from events.imports.importing import Imported, import_events, open_events
 from events.imports.rejections import RejectedFile
-from featurehub.errors import FeatureHubError
-from featurehub.progress import progress_bar
+from featurehub.lib.errors import FeatureHubError
+from featurehub.lib.progress import progress_bar
 
 AGAIN = "What is stored stays; run the same command again to go on: no event counts twice."
 

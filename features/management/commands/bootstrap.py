@@ -7,7 +7,7 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand
 
 from events.models import Event
-from featurehub.access.first_start import ADMIN, ensure_admin, ensure_demo_key
+from featurehub.devserver.first_start import ADMIN, ensure_admin, ensure_demo_key
 from features.demo import loading
 
 DEMO_LOADED = "demo-loaded"

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from featurehub.errors import FeatureHubError
-from featurehub.progress import progress_bar
+from featurehub.lib.errors import FeatureHubError
+from featurehub.lib.progress import progress_bar
 from features.labels import moment
 from features.training_set import build_training_set, no_bar
 

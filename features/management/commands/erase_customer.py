@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from events.validation import check_customer_id
-from featurehub.errors import InvalidError
+from featurehub.lib.errors import InvalidError
 from features.erasure import erase_customer
 
 

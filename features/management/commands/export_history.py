@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from featurehub.progress import progress_bar
+from featurehub.lib.progress import progress_bar
 from features.exports import export_history, how_many
 
 

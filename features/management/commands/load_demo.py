@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from featurehub.progress import progress_bar
+from featurehub.lib.progress import progress_bar
 from features import store
 from features.demo import loading
 from features.demo.purchases import purchases_by_customer

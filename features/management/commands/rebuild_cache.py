@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from featurehub.progress import progress_bar
+from featurehub.lib.progress import progress_bar
 from features import store
 from features.models import Customer
 from features.publishing import publish_everybody

@@ -12,9 +12,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from events.exports import complete_until
-from featurehub.errors import FeatureHubError
-from featurehub.garbage import leave_what_is_loaded
-from featurehub.progress import progress_bar
+from featurehub.lib.errors import FeatureHubError
+from featurehub.lib.gc_tuning import leave_what_is_loaded
+from featurehub.lib.progress import progress_bar
 from features import recomputation, refresh
 from features.engines import postgres
 from features.models import Run

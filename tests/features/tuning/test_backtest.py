@@ -8,7 +8,7 @@ from django.conf import settings
 from django.db import connection
 
 from events.event_types import EVENT_TYPES
-from featurehub.errors import InvalidError
+from featurehub.lib.errors import InvalidError
 from features.engines import postgres
 from features.models import Backtest, WeightSet
 from features.tuning import backtest, tasks

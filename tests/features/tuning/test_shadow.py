@@ -7,7 +7,7 @@ from django.db import IntegrityError
 from django.test import Client
 from django.urls import reverse
 
-from featurehub.errors import ConflictError, InvalidError
+from featurehub.lib.errors import ConflictError, InvalidError
 from features.models import ShadowDay, WeightSet
 from features.tuning import shadow
 from features.weights import active_set, lifecycle

@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
-from featurehub.errors import ConflictError, InvalidError, UnknownError
+from featurehub.lib.errors import ConflictError, InvalidError, UnknownError
 from features.models import FeatureDefinition, FeatureVersion
 from features.versions import drafts
 from tests.factories import make_definition, make_version

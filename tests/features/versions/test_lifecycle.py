@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from featurehub.access.models import ApiKey, create_api_key
-from featurehub.errors import ConflictError, FeatureHubError, InvalidError, UnknownError
+from featurehub.lib.errors import ConflictError, FeatureHubError, InvalidError, UnknownError
 from features import recomputation, refresh, renewal, runs
 from features.models import FeatureVersion, FeatureVersionStep, Renewal, Run, VersionUse, WeightSet
 from features.registry import SWITCH_AFTER, registry

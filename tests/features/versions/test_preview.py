@@ -2,7 +2,7 @@
 
 import pytest
 
-from featurehub.errors import InvalidError
+from featurehub.lib.errors import InvalidError
 from features.client_values import set_customer_features
 from features.models import FeatureDefinition
 from features.versions.preview import CUSTOMERS_SHOWN, Preview, preview

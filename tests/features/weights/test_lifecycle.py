@@ -11,7 +11,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, connections, transaction
 from pytest_django import Settings
 
-from featurehub.errors import ConflictError, FeatureHubError, InvalidError
+from featurehub.lib.errors import ConflictError, FeatureHubError, InvalidError
 from features.formulas import Weights
 from features.models import Run, Weight, WeightSet
 from features.weights import active_set, as_weights, lifecycle

@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from featurehub.access.models import Scope, create_api_key
-from featurehub.environment import whole_number
+from featurehub.lib.environment import whole_number
 
 LARGEST_LIMIT = 2_147_483_647  # PostgreSQL's integer
 

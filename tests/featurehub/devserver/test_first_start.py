@@ -11,8 +11,8 @@ from django.db.models.functions import Now
 from pytest_django import Settings
 
 from events.models import Event
-from featurehub.access.first_start import ADMIN_PASSWORD_FILE, DEMO_KEY_FILE, ensure_admin, ensure_demo_key
 from featurehub.access.models import ApiKey, Scope
+from featurehub.devserver.first_start import ADMIN_PASSWORD_FILE, DEMO_KEY_FILE, ensure_admin, ensure_demo_key
 from tests.api_client import ApiClient
 from tests.factories import make_customer, make_event, post_events
 

@@ -12,13 +12,12 @@ from typing import NoReturn
 
 from django.core.exceptions import ImproperlyConfigured
 
-from featurehub.embedded import servers
-from featurehub.embedded.local import local_environment
-from featurehub.embedded.server import EmbeddedServerError, is_free
-from featurehub.environment import read, whole_number
-from featurehub.supervisor import ProcessEnded, Stopped, Supervisor, die_with_parent, say
+from featurehub.devserver import servers
+from featurehub.devserver.local import PROJECT, local_environment
+from featurehub.devserver.server import EmbeddedServerError, is_free
+from featurehub.devserver.supervisor import ProcessEnded, Stopped, Supervisor, die_with_parent, say
+from featurehub.lib.environment import read, whole_number
 
-_PROJECT = Path(__file__).resolve().parent.parent
 _SET_UP = {
     "migrate": ("Migrating the database", ["--noinput", "--verbosity=0"]),
     "collectstatic": ("Collecting static files", ["--noinput", "--verbosity=0"]),
@@ -75,8 +74,8 @@ def run(procfile: Path, *, set_up: bool) -> NoReturn:
 
 
 def _parse_arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m featurehub.run", description=__doc__)
-    parser.add_argument("--procfile", type=Path, default=_PROJECT / "Procfile", help="the programs to run")
+    parser = argparse.ArgumentParser(prog="python -m featurehub.devserver.run", description=__doc__)
+    parser.add_argument("--procfile", type=Path, default=PROJECT / "Procfile", help="the programs to run")
     parser.add_argument("--skip-set-up", action="store_true", help="no migrations, static files, admin and demo data")
     return parser.parse_args()
 
@@ -116,7 +115,7 @@ def _set_up(supervisor: Supervisor, *, environment: Mapping[str, str]) -> None:
     for command, (sentence, arguments) in _SET_UP.items():
         supervisor.pause()
         say(sentence)
-        manage = [sys.executable, str(_PROJECT / "manage.py"), command, *arguments]
+        manage = [sys.executable, str(PROJECT / "manage.py"), command, *arguments]
         supervisor.run(command, command=manage, environment=environment)
 
 

@@ -5,8 +5,8 @@ from django.db import connection
 from pytest_django import DjangoAssertNumQueries
 
 from events.models import DirtyCustomer
-from featurehub import counting
-from featurehub.counting import rows_in
+from featurehub.lib import row_estimate
+from featurehub.lib.row_estimate import rows_in
 
 pytestmark = pytest.mark.django_db
 
@@ -33,7 +33,7 @@ def test_an_empty_table_has_no_rows() -> None:
 
 
 def test_a_large_table_is_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counting, "COUNTED", 100)
+    monkeypatch.setattr(row_estimate, "COUNTED", 100)
     make_marks(5_000)
     size = rows_in(DirtyCustomer.objects.all())
     assert not size.is_exact
@@ -42,7 +42,7 @@ def test_a_large_table_is_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_estimate_is_never_less_than_what_was_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(counting, "COUNTED", 100)
+    monkeypatch.setattr(row_estimate, "COUNTED", 100)
     make_marks(5_000)
     with connection.cursor() as cursor:
         cursor.execute("delete from events_dirtycustomer")

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from featurehub.words import ago, brief, duration
+from featurehub.lib.humanize import ago, brief, duration
 
 
 @pytest.mark.parametrize(

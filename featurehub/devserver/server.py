@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from featurehub.embedded import processes
+from featurehub.devserver import processes
 
 # From 32768 up ports are handed out to outgoing connections; these are seldom anyone's.
 _PORTS = range(15_000, 25_000)

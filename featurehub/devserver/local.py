@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from featurehub.embedded import servers
-from featurehub.embedded.secret_files import read_or_make
-from featurehub.embedded.server import EmbeddedServerError
+from featurehub.devserver import servers
+from featurehub.devserver.secret_files import read_or_make
+from featurehub.devserver.server import EmbeddedServerError
 
-_PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[2]
 
 
 @contextmanager
@@ -19,7 +19,7 @@ def local_environment() -> Iterator[None]:
     DATABASE_URL and REDIS_URL start the embedded servers of FEATUREHUB_LOCAL_DIR, or share the running ones.
     Raises EmbeddedServerError.
     """
-    folder = Path(os.environ.get("FEATUREHUB_LOCAL_DIR") or _PROJECT / ".local").resolve()
+    folder = Path(os.environ.get("FEATUREHUB_LOCAL_DIR") or PROJECT / ".local").resolve()
     with ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ from threading import Barrier, Event
 import pytest
 from django.db import InterfaceError, OperationalError
 
-from featurehub.snapshot import Snapshot
+from featurehub.lib.snapshot import Snapshot
 from tests.at_once import at_once
 
 FOREVER = 3600.0

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test import RequestFactory, override_settings
 
 from featurehub.access.models import Scope
-from featurehub.handler import Handler
+from featurehub.http.handler import Handler
 from tests.api_client import ApiClient
 from tests.factories import make_client, make_customer, url_of
 

@@ -15,7 +15,7 @@ from unfold.contrib.filters.admin import RangeDateFilter, TextFilter
 from unfold.paginator import InfinitePaginator
 from unfold.views import ChangeList
 
-from featurehub.counting import RowCount, rows_in
+from featurehub.lib.row_estimate import RowCount, rows_in
 
 # A filter that matches next to nothing reads the whole table to find that out: not on a page that somebody waits for.
 SECONDS_PER_LIST = 3

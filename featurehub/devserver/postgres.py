@@ -14,9 +14,9 @@ from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
-from featurehub.embedded import processes
-from featurehub.embedded.secret_files import read_or_make
-from featurehub.embedded.server import EmbeddedServerError, Server
+from featurehub.devserver import processes
+from featurehub.devserver.secret_files import read_or_make
+from featurehub.devserver.server import EmbeddedServerError, Server
 
 _NAME = "featurehub"  # of the role, a superuser, and of the database
 _OPTIONS = {

@@ -9,9 +9,9 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from django.middleware.security import SecurityMiddleware
+from django.urls import URLPattern, URLResolver, get_resolver
 
-from featurehub.handler import API
-from featurehub.urls import api
+from featurehub.http.handler import API
 
 
 class ApiMiddleware:
@@ -20,13 +20,23 @@ class ApiMiddleware:
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
         self.security = SecurityMiddleware(get_response)
+        self.patterns = api_patterns()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if not request.path_info.startswith(API) or (settings.SECURE_SSL_REDIRECT and not request.is_secure()):
             return self.get_response(request)
         path = request.path_info.removeprefix(API)
-        for pattern in api:
+        for pattern in self.patterns:
             if match := pattern.resolve(path):
                 request.resolver_match = match
                 return self.security.process_response(request, match.func(request, *match.args, **match.kwargs))
         return self.get_response(request)
+
+
+def api_patterns() -> list[URLPattern]:
+    """Return the URL patterns of the endpoints, relative to /api/v1/."""
+    return next(
+        part.url_patterns
+        for part in get_resolver().url_patterns
+        if isinstance(part, URLResolver) and str(part.pattern) == API.removeprefix("/")
+    )

@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from featurehub.access.models import ApiKey, Scope, create_api_key, hash_key
-from featurehub.embedded.secret_files import write_private
+from featurehub.devserver.secret_files import write_private
 
 ADMIN = "admin"
 ADMIN_PASSWORD_FILE = "admin-password"  # noqa: S105 - a file's name

@@ -6,9 +6,9 @@ import signal
 import socket
 from pathlib import Path
 
-from featurehub.embedded import processes
-from featurehub.embedded.secret_files import read_or_make, write_private
-from featurehub.embedded.server import EmbeddedServerError, Server
+from featurehub.devserver import processes
+from featurehub.devserver.secret_files import read_or_make, write_private
+from featurehub.devserver.server import EmbeddedServerError, Server
 
 # volatile-ttl: features have a TTL and may go when memory is short, the broker's messages have none and stay.
 # hash-max-listpack-entries: a longer listpack is walked through for each field that is read of it.

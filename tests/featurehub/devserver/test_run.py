@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from featurehub.embedded.postgres import Postgres
-from featurehub.embedded.processes import command_line
-from featurehub.embedded.valkey import Valkey
+from featurehub.devserver.postgres import Postgres
+from featurehub.devserver.processes import command_line
+from featurehub.devserver.valkey import Valkey
 
 PROJECT = Path(__file__).resolve().parents[2]
 # Nothing connects to these: the programs here use no server.
@@ -59,7 +59,7 @@ def run(folder: Path, *programs: str, **variables: str) -> Iterator[subprocess.P
     procfile = folder / "Procfile"
     procfile.write_text("# a comment\n\n" + "".join(f"{name}: python {folder}/{name}.py\n" for name in programs))
     with subprocess.Popen(
-        [sys.executable, "-m", "featurehub.run", "--skip-set-up", "--procfile", str(procfile)],
+        [sys.executable, "-m", "featurehub.devserver.run", "--skip-set-up", "--procfile", str(procfile)],
         cwd=PROJECT,
         env={"FEATUREHUB_LOCAL_DIR": str(folder / "local"), "PORT": str(free_port()), **variables},
         stdout=subprocess.PIPE,

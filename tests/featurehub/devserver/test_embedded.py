@@ -20,10 +20,10 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from featurehub.embedded import servers
-from featurehub.embedded.postgres import Postgres
-from featurehub.embedded.server import EmbeddedServerError, Server
-from featurehub.embedded.valkey import Valkey
+from featurehub.devserver import servers
+from featurehub.devserver.postgres import Postgres
+from featurehub.devserver.server import EmbeddedServerError, Server
+from featurehub.devserver.valkey import Valkey
 
 PROJECT = Path(__file__).resolve().parents[2]
 KEPT = ("from before", "from before")
@@ -31,7 +31,7 @@ KEPT = ("from before", "from before")
 USER = """
 import json, sys
 from pathlib import Path
-from featurehub.embedded import servers
+from featurehub.devserver import servers
 with servers.running(Path(sys.argv[1]), names=sys.argv[2:]) as urls:
     print(json.dumps(urls), flush=True)
     sys.stdin.read()
@@ -255,7 +255,7 @@ def local_environment_of(**variables: str) -> dict[str, str]:
     """What a program finds in its environment inside local_environment()."""
     program = """
 import json, os
-from featurehub.embedded.local import local_environment
+from featurehub.devserver.local import local_environment
 with local_environment():
     print(json.dumps(dict(os.environ)))
 """

@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from featurehub.embedded.postgres import Postgres
-from featurehub.embedded.server import Server
-from featurehub.embedded.valkey import Valkey
+from featurehub.devserver.postgres import Postgres
+from featurehub.devserver.server import Server
+from featurehub.devserver.valkey import Valkey
 
 SERVERS: Mapping[str, tuple[type[Server], str]] = {
     "DATABASE_URL": (Postgres, "postgres"),

@@ -1,48 +1,27 @@
-"""What every endpoint under /api/v1/ shares: JSON by orjson, API keys, one form of error."""
+"""The base view of every endpoint under /api/v1/: API keys, scopes, request bodies."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
-import orjson
-from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
-from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
-from django.views import defaults
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
-from drf_standardized_errors.handler import exception_handler
-from drf_standardized_errors.types import ExceptionHandlerContext
-from psycopg_pool import PoolTimeout
 from rest_framework import status
 from rest_framework.exceptions import (
-    APIException,
     MethodNotAllowed,
-    NotFound,
     ParseError,
     PermissionDenied,
-    ValidationError,
 )
 from rest_framework.parsers import JSONParser
 from rest_framework.renderers import JSONRenderer
-from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from featurehub.access.authentication import ApiKeyAuthentication, Client, client_of
-from featurehub.errors import ConflictError, FeatureHubError, UnavailableError, UnknownError, wrong_shape
+from featurehub.http.errors import as_api_exception
+from featurehub.http.responses import json_response
+from featurehub.lib.errors import wrong_shape
 
-JSON = "application/json"
 T = TypeVar("T")
-RETRY_AFTER_SECONDS = 5
-
-
-def json_response(data: Any, *, status: int = 200) -> HttpResponse:
-    """JSON by orjson: UTC with a Z, doubles as their shortest text."""
-    return json_body(orjson.dumps(data, option=orjson.OPT_UTC_Z), status=status)
-
-
-def json_body(body: bytes, *, status: int = 200) -> HttpResponse:
-    """A body that is JSON already."""
-    return HttpResponse(body, content_type=JSON, status=status)
 
 
 class ApiView(APIView):
@@ -106,51 +85,6 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
         return {"type": "apiKey", "in": "header", "name": "Authorization", "description": "Api-Key KEY"}
 
 
-class PayloadTooLarge(APIException):
-    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
-    default_detail = "The body is too large."
-    default_code = "too_large"
-
-
-class Unavailable(APIException):
-    status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    default_detail = "A part that is needed is down; ask again later."
-    default_code = "unavailable"
-    wait = RETRY_AFTER_SECONDS
-
-
-class Conflict(APIException):
-    status_code = status.HTTP_409_CONFLICT
-    default_code = "conflict"
-
-
-def handle_error(error: Exception, context: ExceptionHandlerContext) -> Response | None:
-    """DRF's exception handler: services' errors get a status here and nowhere else."""
-    return exception_handler(as_api_exception(error), context)
-
-
-def as_api_exception(error: Exception) -> Exception:
-    """The APIException that says the same; other exceptions as they are."""
-    if isinstance(error, OperationalError | InterfaceError | PoolTimeout | UnavailableError):
-        return Unavailable()
-    if isinstance(error, RequestDataTooBig):
-        return PayloadTooLarge()
-    if isinstance(error, SuspiciousOperation):  # a host that is not ours, thousands of query parameters
-        return ParseError(str(error))
-    if isinstance(error, UnknownError):
-        return NotFound(error.detail, code=error.code)
-    if isinstance(error, ConflictError):
-        return Conflict(error.detail, code=error.code)
-    if isinstance(error, FeatureHubError):
-        return invalid(error.detail, attr=error.attr, code=error.code)
-    return error
-
-
-def invalid(detail: str, *, attr: str | None, code: str = "invalid") -> ValidationError:
-    """A 400 that names the part of the input."""
-    return ValidationError({attr: [detail]} if attr else [detail], code=code)
-
-
 def body_as(decoder: "msgspec.json.Decoder[T]", request: HttpRequest) -> T:
     """The request's body as the decoder's type. Raises ParseError for no JSON, ValidationError for wrong JSON."""
     try:
@@ -161,22 +95,3 @@ def body_as(decoder: "msgspec.json.Decoder[T]", request: HttpRequest) -> T:
         raise ParseError(f"The body is not JSON: {error}") from None
     except RecursionError:
         raise ParseError("The body is nested too deeply.") from None
-
-
-def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """404 for a URL that leads nowhere: in the API's form under /api/, Django's page elsewhere."""
-    if not request.path.startswith("/api/"):
-        return defaults.page_not_found(request, exception)
-    return error_response("client_error", code="not_found", detail=f"There is no {request.path}.", status_code=404)
-
-
-def server_error(request: HttpRequest) -> HttpResponse:
-    """500 in the API's form under /api/."""
-    if not request.path.startswith("/api/"):
-        return defaults.server_error(request)
-    return error_response("server_error", code="error", detail="Something failed here; it is logged.", status_code=500)
-
-
-def error_response(kind: str, *, code: str, detail: str, status_code: int) -> HttpResponse:
-    """An error in the contract's form, outside of DRF."""
-    return json_response({"type": kind, "errors": [{"code": code, "detail": detail, "attr": None}]}, status=status_code)
