@@ -9,7 +9,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 from redis.exceptions import RedisError
 
-from events.copying import copy_blocks
+from events.copy_text import copy_blocks
 from events.tombstones import HOLD_OFF_ERASURE, ErasedError, refuse_erased
 from events.validation import NewEvent
 from featurehub.lib.enqueue import wake

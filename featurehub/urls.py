@@ -5,7 +5,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from events.urls import urlpatterns as events
+from events.api.urls import urlpatterns as events
 from featurehub import health
 from features.urls import urlpatterns as features
 

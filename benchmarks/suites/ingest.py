@@ -11,7 +11,7 @@ from django.db import connection
 
 from benchmarks import peers, sending, servers
 from benchmarks.rows import Row
-from events.copying import copy_blocks
+from events.copy_text import copy_blocks
 from events.partitions import make_partitions
 from events.validation import NewEvent
 

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import msgspec
 import pyarrow as pa
 
+from events.bulk_load import Bulk
 from events.imports.rejections import Rejection
-from events.loading import Bulk
 from events.partitions import oldest_kept
 from events.tombstones import refuse_erased
 from events.validation import NewEvent, check, check_together

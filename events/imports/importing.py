@@ -14,12 +14,12 @@ from typing import TypeVar
 import pyarrow as pa
 from django.db import connection
 
+from events.bulk_load import load
 from events.imports.batches import Batch, EventFile, NumberedRow, batches, next_batch, numbered_rows
 from events.imports.parquet_files import ParquetFile
 from events.imports.rejections import RejectedFile
 from events.imports.text_files import CsvFile, JsonLinesFile
 from events.ingest import Ingested
-from events.loading import load
 from events.tombstones import ErasedError
 from featurehub.lib.errors import InvalidError
 

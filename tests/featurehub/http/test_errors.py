@@ -225,7 +225,7 @@ def test_without_redis_everything_is_served(api: ApiClient) -> None:
 
 def test_an_error_shows_nothing_of_the_inside(api: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """A mistake of ours, so there is no way to cause one but to make it."""
-    monkeypatch.setattr("events.views.ingest", lambda events: 1 / 0)
+    monkeypatch.setattr("events.api.views.ingest", lambda events: 1 / 0)
     api.raise_request_exception = False
     response = post_events(api, make_event())
     assert error_of(response) == (500, None)

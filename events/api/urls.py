@@ -1,5 +1,5 @@
 from django.urls import path
 
-from events.views import EventsView
+from events.api.views import EventsView
 
 urlpatterns = [path("events/", EventsView.as_view(), name="events")]

@@ -6,9 +6,9 @@ import msgspec
 from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
 
+from events.api.serializers import EventBatchSerializer, IngestedSerializer
 from events.ingest import ingest
 from events.partitions import oldest_kept
-from events.serializers import EventBatchSerializer, IngestedSerializer
 from events.validation import EventBatch, check_all
 from featurehub.access.models import Scope
 from featurehub.http.responses import json_response

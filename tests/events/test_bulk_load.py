@@ -11,9 +11,9 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 from hypothesis import strategies as st
 
+from events.bulk_load import Bulk, load
 from events.event_types import EVENT_TYPES
 from events.ingest import NUDGE, Ingested, ingest
-from events.loading import Bulk, load
 from events.models import DirtyCustomer, Event
 from events.partitions import make_partitions
 from events.tombstones import ErasedError, bury

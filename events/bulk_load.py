@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from django.db import IntegrityError, OperationalError, connection, transaction
 
-from events.copying import copy_blocks
+from events.copy_text import copy_blocks
 from events.ingest import Ingested, ingest_lines, nudge
 from events.tombstones import HOLD_OFF_ERASURE, refuse_erased
 from events.validation import CLOCK_SKEW, EARLIEST, NewEvent
