@@ -45,7 +45,7 @@ def own_servers() -> Iterator[None]:
     """Embedded servers in `.local/benchmarks`, migrated. A DATABASE_URL that is set is left alone: it may be real."""
     folder = Path(os.environ.get("FEATUREHUB_LOCAL_DIR") or PROJECT / ".local").resolve() / "benchmarks"
     (folder / "static").mkdir(parents=True, exist_ok=True)
-    with servers.running(folder) as urls:
+    with servers.running_servers(folder) as urls:
         os.environ |= urls
         os.environ |= {"CELERY_BROKER_URL": urls["REDIS_URL"], "FEATUREHUB_LOCAL_DIR": str(folder)}
         os.environ |= {"SECRET_KEY": "benchmarks", "ALLOWED_HOSTS": "127.0.0.1", "FEATUREHUB_HTTPS": "0"}

@@ -10,10 +10,11 @@ from django_redis import get_redis_connection
 
 from benchmarks.spent import Spent, spent
 from featurehub.devserver.postgres import Postgres
-from features import store
-from features.computation import database_now
+from featurehub.lib.batched import batched
 from features.engines import postgres
+from features.materialization.compute import database_now
 from features.models import Customer
+from features.online import store
 
 WINDOW_DAYS = 30
 PER_PIPELINE = 1_000
@@ -65,7 +66,7 @@ def floor_hashes() -> Spent:
     client = get_redis_connection("default")
     total = Spent()
     everybody = Customer.objects.values_list("pk", flat=True).iterator()
-    for chunk in store.batched(everybody, PER_PIPELINE):
+    for chunk in batched(everybody, PER_PIPELINE):
         with client.pipeline(transaction=False) as pipeline:
             for customer_id in chunk:
                 pipeline.hgetall(store.key_of(customer_id))

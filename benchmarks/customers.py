@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from tests.reference import RFM_SCORE
 
-from features import store
-from features.formulas import BEHAVIORAL, RFM_SCORE, microseconds
+from featurehub.lib.clock import microseconds
+from features.formulas.behavioral import BEHAVIORAL_FEATURES
 from features.models import FeatureDefinition, FeatureType, FeatureVersion
-from features.store import Hash, Published
+from features.online import store
+from features.online.store import Hash, Published
 
 CUSTOMERS = 10_000
 FIVE = ("engagement_score", "page_views_30d", "purchases_30d", "conversion_rate", "recency_score")
@@ -51,12 +53,12 @@ def publish(path: Path) -> None:
     as_of = datetime.now(UTC)
     for batch in pq.ParquetFile(path).iter_batches(batch_size=PER_PUBLISH):
         rows = batch.to_pylist()
-        store.publish({Hash(row["customer_id"]): as_published(row, as_of=as_of) for row in rows})
+        store.write_hashes({Hash(row["customer_id"]): as_published(row, as_of=as_of) for row in rows})
 
 
 def as_published(row: dict[str, float], *, as_of: datetime) -> Sequence[Published]:
     """One customer's values of all four types; FeatureHub's hash is as full as in production."""
-    behavioral = {name: row.get(name, 0.5) for name in BEHAVIORAL}
+    behavioral = {name: row.get(name, 0.5) for name in BEHAVIORAL_FEATURES}
     synthetic = {name: value for name, value in row.items() if name.startswith("synthetic_")}
     parts = {
         FeatureType.BEHAVIORAL: behavioral,

@@ -23,7 +23,7 @@ from unfold.enums import ActionVariant
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from events.models import DirtyCustomer, ErasedCustomer, Event
-from events.tombstones import hash_of, take_away
+from events.tombstones import hash_of, remove_tombstone
 from featurehub.admin.large_tables import DayRangeFilter, ExactTextFilter, LargeTableAdmin
 from featurehub.lib.errors import ConflictError
 
@@ -212,7 +212,7 @@ class ErasedCustomerAdmin(LargeTableAdmin):
     @transaction.atomic
     def take_away_and_log(self, request: HttpRequest, tombstone: ErasedCustomer, *, reason: str) -> bool:
         """Whether it was this call that took it away; then the log says who did it and why. Raises as `take_away`."""
-        if not take_away(tombstone.pk):
+        if not remove_tombstone(tombstone.pk):
             return False
         LogEntry.objects.create(
             user=cast(User, request.user),  # who has the permission is somebody

@@ -44,7 +44,7 @@ class Bulk:
         self.latest = max([self.latest, *[event.timestamp for event in events]])
 
 
-def load(bulk: Bulk) -> Ingested:
+def load_bulk(bulk: Bulk) -> Ingested:
     """What `ingest` does, in half the time where every event is new, past, and of a month that has its partition.
 
     Raises ErasedError.

@@ -5,7 +5,7 @@ import hashlib
 LONGEST_CATEGORY = 256
 
 
-def kept(category: str) -> str:
+def stored_category(category: str) -> str:
     """The category, or what stands for one so long that no index could hold it: as good to count and compare by."""
     if len(category) <= LONGEST_CATEGORY:
         return category

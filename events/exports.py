@@ -13,7 +13,7 @@ from featurehub.lib.errors import InvalidError
 from featurehub.lib.parquet import MOMENT, TEXT, export
 
 MANIFEST = "_exported.json"
-COLUMNS = {
+EVENT_COLUMNS = {
     "event_id": TEXT,
     "customer_id": TEXT,
     "event_type": TEXT,
@@ -24,7 +24,7 @@ COLUMNS = {
     "metadata": TEXT,
     "received_at": MOMENT,
 }
-EVENTS = """
+SELECT_EVENTS = """
 select event_id, customer_id, event_type, "timestamp", session_id, amount::float8, category, metadata, received_at,
     "timestamp"::date
 from events_event
@@ -43,7 +43,7 @@ def export_events(
         complete_until: datetime = cursor.fetchone()[0]
     to.mkdir(parents=True, exist_ok=True)
     where = "" if since is None else f"where \"timestamp\" >= '{since.isoformat()}'"
-    rows = export(EVENTS + where, columns=COLUMNS, to=to, progress=progress)
+    rows = export(SELECT_EVENTS + where, columns=EVENT_COLUMNS, to=to, progress=progress)
     (to / MANIFEST).write_text(json.dumps({"events": rows, "complete_until": complete_until.isoformat()}))
     return rows
 
@@ -57,5 +57,5 @@ def complete_until(exported: Path) -> datetime:
         raise InvalidError(f"{exported} is not what export_events writes: {error}", attr="events") from None
 
 
-def how_many() -> int:
+def count_events() -> int:
     return Event.objects.count()

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from events.copy_text import copy_blocks
 from events.tombstones import HOLD_OFF_ERASURE, ErasedError, refuse_erased
 from events.validation import NewEvent
-from featurehub.lib.enqueue import wake
+from featurehub.lib.enqueue import enqueue
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ def nudge() -> None:
     """Wakes a worker, at most once a second: a lost nudge costs latency only, since beat sweeps the marks."""
     try:
         if cache.add(NUDGE, 1, timeout=NUDGE_SECONDS):
-            wake(REFRESH_TASK, queue="realtime")
+            enqueue(REFRESH_TASK, queue="realtime")
     except RedisError as error:
         logger.warning("No worker was nudged, the sweep will find the marks: %s", error)
 

@@ -32,7 +32,7 @@ def hash_of(customer_id: str) -> bytes:
     return hashlib.sha256(customer_id.encode()).digest()
 
 
-def bury(customer_id: str) -> None:
+def add_tombstone(customer_id: str) -> None:
     """Puts the tombstone up and commits it, after the ingestions that are under way."""
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -40,7 +40,7 @@ def bury(customer_id: str) -> None:
         ErasedCustomer.objects.get_or_create(customer_hash=hash_of(customer_id))
 
 
-def take_away(tombstone_id: int) -> bool:
+def remove_tombstone(tombstone_id: int) -> bool:
     """Lets the customer be taken in again, as a new one. Returns False where the tombstone is gone already.
 
     Raises ConflictError while the mark of the erasure is there: what was published late is not deleted yet, and

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import orjson
 
-from events.categories import kept
+from events.categories import stored_category
 from featurehub.lib.errors import InvalidError
 
 METADATA_BYTES = 8 * 1024
@@ -49,7 +49,7 @@ class NewEvent(msgspec.Struct, kw_only=True, gc=False):
     @property
     def category(self) -> str | None:
         category: str | None = self.metadata.get("category")
-        return None if category is None else kept(category)
+        return None if category is None else stored_category(category)
 
 
 class EventBatch(msgspec.Struct):
@@ -84,13 +84,13 @@ def check_each(events: Iterable[NewEvent], *, now: datetime, oldest: datetime) -
     """Raises InvalidError with `attr` `events.N.…` at the first event that can't be taken."""
     for position, event in enumerate(events):
         try:
-            check(event, now=now, oldest=oldest)
+            check_event(event, now=now, oldest=oldest)
         except InvalidError as error:
             error.attr = f"events.{position}.{error.attr}"
             raise
 
 
-def check(event: NewEvent, *, now: datetime, oldest: datetime = EARLIEST) -> None:
+def check_event(event: NewEvent, *, now: datetime, oldest: datetime = EARLIEST) -> None:
     """Raises InvalidError with `attr` where an event of the right types has a value that can't be taken.
 
     `oldest` is `partitions.oldest_kept` for events that are to be stored.
@@ -108,16 +108,6 @@ def check_timestamp(timestamp: datetime, *, now: datetime, oldest: datetime = EA
         raise InvalidError(f"The timestamp is before {oldest:%Y-%m-%d}: nothing older is kept.", attr="timestamp")
     if timestamp > now + CLOCK_SKEW:
         raise InvalidError("The timestamp is more than 5 minutes ahead of the server.", attr="timestamp")
-
-
-def in_utc(moment: datetime, *, attr: str) -> datetime:
-    """The same moment in UTC. Raises InvalidError with `attr` for one before 1970 or after the year 9999."""
-    try:
-        if moment >= EARLIEST:
-            return moment.astimezone(UTC)
-    except OverflowError:
-        pass
-    raise InvalidError("A moment is one from 1970 to 9999 in UTC.", attr=attr)
 
 
 def check_text(text: str | None, *, attr: str) -> None:
@@ -159,7 +149,7 @@ def check_metadata(metadata: dict[str, Any]) -> None:
     if len(encoded) > METADATA_BYTES:
         raise InvalidError("The metadata is larger than 8 KB.", attr="metadata")
     # A lone surrogate has no JSON form; a NUL has one that PostgreSQL refuses, and few other texts look like it.
-    if NUL_IN_JSON in encoded and any("\x00" in text for text in texts(metadata)):
+    if NUL_IN_JSON in encoded and any("\x00" in text for text in strings_in(metadata)):
         raise InvalidError("It holds a character that can't be stored.", attr="metadata")
 
 
@@ -174,14 +164,14 @@ def encode_metadata(metadata: dict[str, Any]) -> bytes:
         raise InvalidError(f"The metadata is not JSON that can be kept: {error}.", attr="metadata") from None
 
 
-def texts(value: object) -> Iterable[str]:
+def strings_in(value: object) -> Iterable[str]:
     """Every string in a JSON value, keys included."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
         for key, part in value.items():
             yield key
-            yield from texts(part)
+            yield from strings_in(part)
     elif isinstance(value, list):
         for part in value:
-            yield from texts(part)
+            yield from strings_in(part)

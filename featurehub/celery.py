@@ -5,7 +5,7 @@ import os
 from celery import Celery
 from celery.signals import worker_process_init
 
-from featurehub.lib.gc_tuning import leave_what_is_loaded
+from featurehub.lib.gc_tuning import freeze_loaded_objects
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "featurehub.settings")
 
@@ -16,6 +16,6 @@ app.autodiscover_tasks(["features.tuning"])
 
 
 @worker_process_init.connect
-def begin(**_: object) -> None:
+def freeze_loaded_objects(**_: object) -> None:
     """The first thing that a process of the worker does."""
-    leave_what_is_loaded()
+    freeze_loaded_objects()

@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
 from featurehub.access.metrics import LimitsCollector
-from features.metrics import FeatureStoreCollector
+from features.monitoring.metrics import FeatureStoreCollector
 
 REGISTRY.register(FeatureStoreCollector())
 REGISTRY.register(LimitsCollector())

@@ -6,69 +6,71 @@ from typing import Any
 import dj_database_url
 
 from featurehub.admin import navigation
-from featurehub.lib.environment import number, read, switch, url, whole_number, whole_number_or_zero, words
+from featurehub.lib.environment import number, read_setting, switch, url, whole_number, whole_number_or_zero, words
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-LOCAL_DIR = Path(read("FEATUREHUB_LOCAL_DIR", parse=str, expected="a folder", default=".local"))
+LOCAL_DIR = Path(read_setting("FEATUREHUB_LOCAL_DIR", parse=str, expected="a folder", default=".local"))
 
 # --- FeatureHub -------------------------------------------------------------------------------------------------------
-FEATURE_TTL = read(
+FEATURE_TTL = read_setting(
     "FEATUREHUB_FEATURE_TTL",
     parse=whole_number(least=2, most=31_536_000),
     expected="a whole number of seconds, 2 or more",
     default="3600",
 )
-WINDOW_DAYS = read(
+WINDOW_DAYS = read_setting(
     "FEATUREHUB_WINDOW_DAYS",
     parse=whole_number(least=1, most=3650),
     expected="a whole number of days from 1 to 3650",
     default="30",
 )
 # Zero keeps forever. Events go by whole months; of older history the last row of each day stays.
-EVENT_RETENTION_DAYS = read(
+EVENT_RETENTION_DAYS = read_setting(
     "FEATUREHUB_EVENT_RETENTION_DAYS",
     parse=whole_number_or_zero(least=WINDOW_DAYS, most=36_500),
     expected=f"a whole number of days from {WINDOW_DAYS} (the window) on, or 0 to keep events forever",
     default="0",
 )
-HISTORY_RETENTION_DAYS = read(
+HISTORY_RETENTION_DAYS = read_setting(
     "FEATUREHUB_HISTORY_RETENTION_DAYS",
     parse=whole_number_or_zero(least=1, most=36_500),
     expected="a whole number of days from 1 on, or 0 to keep all of the history",
     default="0",
 )
 # Whether a weight set must be approved by somebody who did not write it before it can be activated.
-TWO_PERSON_APPROVAL = read("FEATUREHUB_TWO_PERSON_APPROVAL", parse=switch, expected="1 or 0", default="0")
+TWO_PERSON_APPROVAL = read_setting("FEATUREHUB_TWO_PERSON_APPROVAL", parse=switch, expected="1 or 0", default="0")
 # Whether FeatureHub may activate weights that it fitted itself, and the guardrails it must stay inside: the largest
 # change of a weight, the least gain in AUC on held-out days, the least number of customers behind that.
-AUTO_ACTIVATION = read("FEATUREHUB_AUTO_ACTIVATION", parse=switch, expected="1 or 0", default="0")
-AUTO_ACTIVATION_LARGEST_CHANGE = read(
+AUTO_ACTIVATION = read_setting("FEATUREHUB_AUTO_ACTIVATION", parse=switch, expected="1 or 0", default="0")
+AUTO_ACTIVATION_LARGEST_CHANGE = read_setting(
     "FEATUREHUB_AUTO_ACTIVATION_LARGEST_CHANGE",
     parse=number(least=0.0, most=1_000.0),
     expected="a number from 0 to 1000",
     default="0.1",
 )
-AUTO_ACTIVATION_LEAST_GAIN = read(
+AUTO_ACTIVATION_LEAST_GAIN = read_setting(
     "FEATUREHUB_AUTO_ACTIVATION_LEAST_GAIN",
     parse=number(least=0.0, most=1.0),
     expected="a number from 0 to 1",
     default="0.01",
 )
-AUTO_ACTIVATION_LEAST_CUSTOMERS = read(
+AUTO_ACTIVATION_LEAST_CUSTOMERS = read_setting(
     "FEATUREHUB_AUTO_ACTIVATION_LEAST_CUSTOMERS",
     parse=whole_number(least=1, most=1_000_000_000),
     expected="a whole number from 1 on",
     default="1000",
 )
-ADMIN_PASSWORD = read("FEATUREHUB_ADMIN_PASSWORD", parse=str, expected="a password", default="") or None
+ADMIN_PASSWORD = read_setting("FEATUREHUB_ADMIN_PASSWORD", parse=str, expected="a password", default="") or None
 # How old the in-memory copy of API keys, feature definitions and versions may be, in seconds.
 SNAPSHOT_SECONDS = 5.0
 
 # --- Django -----------------------------------------------------------------------------------------------------------
-SECRET_KEY = read("SECRET_KEY", parse=str, expected="a long random string")
+SECRET_KEY = read_setting("SECRET_KEY", parse=str, expected="a long random string")
 DEBUG = False
-ALLOWED_HOSTS = read("ALLOWED_HOSTS", parse=words, expected="host names separated by commas")
-PORT = read("PORT", parse=whole_number(least=1, most=65535), expected="a port number from 1 to 65535", default="8000")
+ALLOWED_HOSTS = read_setting("ALLOWED_HOSTS", parse=words, expected="host names separated by commas")
+PORT = read_setting(
+    "PORT", parse=whole_number(least=1, most=65535), expected="a port number from 1 to 65535", default="8000"
+)
 ROOT_URLCONF = "featurehub.urls"
 WSGI_APPLICATION = "featurehub.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -136,10 +138,12 @@ STATIC_URL = "/static/"
 STATIC_ROOT = LOCAL_DIR / "static"
 
 # --- PostgreSQL, Redis, Celery ----------------------------------------------------------------------------------------
-DATABASE_URL = read(
+DATABASE_URL = read_setting(
     "DATABASE_URL", parse=url("postgres", "postgresql"), expected="postgresql://user:password@host:port/name"
 )
-REDIS_URL = read("REDIS_URL", parse=url("redis", "rediss", "unix"), expected="redis://[:password@]host:port/number")
+REDIS_URL = read_setting(
+    "REDIS_URL", parse=url("redis", "rediss", "unix"), expected="redis://[:password@]host:port/number"
+)
 # A session that PostgreSQL has ended is noticed before it is used; where it is away, 3 seconds are enough to see it.
 DATABASES: dict[str, Any] = {"default": {**dj_database_url.parse(DATABASE_URL, conn_health_checks=True)}}
 DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 16, "timeout": 3}
@@ -154,7 +158,7 @@ CACHES = {
         },
     }
 }
-CELERY_BROKER_URL = read("CELERY_BROKER_URL", parse=str, expected="a broker URL", default=REDIS_URL)
+CELERY_BROKER_URL = read_setting("CELERY_BROKER_URL", parse=str, expected="a broker URL", default=REDIS_URL)
 CELERY_TASK_IGNORE_RESULT = True
 # A task is confirmed after it ran, and comes back where its worker died: every task here can run twice.
 CELERY_TASK_ACKS_LATE = True
@@ -191,7 +195,7 @@ SPECTACULAR_SETTINGS = {
 }
 
 # --- HTTPS ------------------------------------------------------------------------------------------------------------
-HTTPS = read("FEATUREHUB_HTTPS", parse=switch, expected="1 or 0", default="1")
+HTTPS = read_setting("FEATUREHUB_HTTPS", parse=switch, expected="1 or 0", default="1")
 SECURE_SSL_REDIRECT = HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
@@ -202,7 +206,7 @@ SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 
 # --- Admin ------------------------------------------------------------------------------------------------------------
-UNFOLD = navigation.UNFOLD
+UNFOLD = navigation.UNFOLD_SETTINGS
 
 LOGGING = {
     "version": 1,

@@ -7,7 +7,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from events.api.urls import urlpatterns as events
 from featurehub import health
-from features.urls import urlpatterns as features
+from features.api.urls import urlpatterns as features
 
 api = [*features, *events]  # the reads first: each pattern before theirs is one more to try
 urlpatterns = [

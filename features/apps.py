@@ -1,7 +1,7 @@
 from django.apps import AppConfig
 from django.core.checks import Tags, register
 
-from features.checks import check_behavioral_definitions
+from features.registry.checks import check_behavioral_definitions
 
 
 class FeaturesConfig(AppConfig):

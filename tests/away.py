@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import connection, connections
 from django.test import override_settings
 
-from features import reading
+from features.online import hmget
 
 NOBODY = "127.0.0.1:1"
 
@@ -26,9 +26,9 @@ def redis_away() -> Iterator[None]:
     """Redis does not answer, within the block."""
     cache = {**settings.CACHES["default"], "LOCATION": nobody_at(settings.REDIS_URL)}
     with override_settings(CACHES={"default": cache}):
-        reading.held.connection = None
+        hmget.thread_connection.connection = None
         yield
-    reading.held.connection = None
+    hmget.thread_connection.connection = None
 
 
 @contextmanager

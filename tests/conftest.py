@@ -18,8 +18,8 @@ from hypothesis import HealthCheck, settings
 
 from featurehub.access.authentication import clients
 from featurehub.access.models import Scope
-from features.overview import renewal_age
-from features.registry import registry
+from features.monitoring.overview import renewal_age
+from features.registry.snapshot import registry_snapshot
 from tests.api_client import ApiClient
 from tests.factories import make_client
 
@@ -99,7 +99,7 @@ def full_redis(own_redis: "redis.Redis[bytes]") -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def own_snapshots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is in memory of another test's database; what this test loads stays, however long it takes."""
-    for snapshot in (registry, clients, renewal_age):
+    for snapshot in (registry_snapshot, clients, renewal_age):
         snapshot.forget()
         monkeypatch.setattr(snapshot, "_seconds", 3600.0)
 

@@ -13,13 +13,13 @@ from events.models import Event
 from events.validation import NewEvent
 from featurehub.access.authentication import clients
 from featurehub.access.models import Scope, create_api_key
-from features import refresh
-from features.formulas import Weights
+from features.formulas.behavioral import Weights
+from features.lifecycle import drafts
+from features.lifecycle import version_steps as versions_lifecycle
+from features.materialization import refresh
 from features.models import CustomerFeature, FeatureDefinition, FeatureVersion, WeightSet
-from features.registry import registry
-from features.versions import drafts
-from features.versions import lifecycle as versions_lifecycle
-from features.weights import active_set
+from features.registry.snapshot import registry_snapshot
+from features.registry.weight_sets import active_set
 from tests.api_client import ApiClient
 
 numbers = count(1)
@@ -128,7 +128,7 @@ def stored_events() -> int:
 
 def forget_registry() -> None:
     """After a test changed definitions or versions."""
-    registry.forget()
+    registry_snapshot.forget()
 
 
 def make_definition(name: str = "pets", feature_type: str = "customer", **fields: Any) -> FeatureDefinition:
@@ -145,7 +145,7 @@ def make_version(
 
     make_version("behavioral", logins_7d={"kind": "count", "event_type": "login", "window_days": 7}, state="shadow")
     """
-    version = drafts.draft(feature_type, number, by=None, reason="A test")
+    version = drafts.draft_version(feature_type, number, by=None, reason="A test")
     made = [make_definition(name, feature_type, **fields) for name, fields in definitions.items()]
     if made:
         drafts.add_definitions(version.pk, made, by=None)

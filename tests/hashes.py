@@ -5,8 +5,8 @@ from types import ModuleType
 import pytest
 from django_redis import get_redis_connection
 
-from features.publishing import publish
-from features.store import PREFIX
+from features.online.publish import publish
+from features.online.store import PREFIX
 from tests.factories import cached, make_version
 
 

@@ -9,7 +9,7 @@ from django.core.management import CommandError, call_command
 
 from events.exports import complete_until, export_events
 from featurehub.lib.errors import InvalidError
-from features.exports import export_history
+from features.offline.exports import export_history
 from tests.factories import ago, make_customer, make_event, make_purchase, store_events
 
 pytestmark = pytest.mark.usefixtures("db")

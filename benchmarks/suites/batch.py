@@ -19,11 +19,13 @@ from benchmarks.servers import PROJECT
 from benchmarks.spent import Spent, spent
 from events.ingest import ingest
 from events.validation import NewEvent
-from featurehub.lib.gc_tuning import leave_what_is_loaded
-from features import refresh, renewal, runs, store
-from features.computation import database_now
+from featurehub.lib.batched import batched
+from featurehub.lib.gc_tuning import freeze_loaded_objects
+from features.lifecycle import weight_set_steps
+from features.materialization import refresh, renewal, rescore, runs
+from features.materialization.compute import database_now
 from features.models import Customer, Renewal
-from features.weights import active_set, as_weights, lifecycle, merged
+from features.registry.weight_sets import active_set, as_weights, merged
 
 CUSTOMERS = 1_000_000
 # How many times fewer customers the memory is compared with.
@@ -37,7 +39,7 @@ def run() -> list[Row]:
     """BENCH_SCALE=30 takes a thirtieth of the customers and their events."""
     customers = round(CUSTOMERS / float(os.environ.get("BENCH_SCALE", "1")))
     leave_servers_alone()
-    leave_what_is_loaded()  # as a worker does
+    freeze_loaded_objects()  # as a worker does
     events.make_events(customers=customers // FEWER)
     _, small_mb = recompute_all()
     events.make_events(customers=customers)
@@ -120,7 +122,7 @@ def refresh_row(*, everything: Spent) -> Row:
 def refresh_turn(*, changed: Sequence[str]) -> tuple[Spent, Spent]:
     """The cost of the changed customers, and of the renewal of all."""
     now = datetime.now(UTC) - timedelta(seconds=1)
-    for chunk in store.batched(changed, 10_000):
+    for chunk in batched(changed, 10_000):
         ingest([NewEvent(customer_id=pk, event_type="page_view", timestamp=now) for pk in chunk])
     Renewal.objects.update(due_at=Now())
     return work(refresh.refresh_dirty), work(renewal.renew)
@@ -131,10 +133,12 @@ def weights_row(customers: int) -> Row:
     since = database_now()
     active = active_set("1.0")
     numbers = merged(as_weights(active), changes={"page_view": {"weight": 0.25}}, monetary_norm=None)
-    draft = lifecycle.draft(version="1.0", name="Benchmark", reason="To be measured", numbers=numbers, by=None)
+    draft = weight_set_steps.draft_weight_set(
+        version="1.0", name="Benchmark", reason="To be measured", numbers=numbers, by=None
+    )
     with spent() as cost:
-        run = lifecycle.activate(draft.pk, by=None, reason="To be measured")
-        while refresh.rescore(run) or not runs.finish_rescore(run):
+        run = weight_set_steps.activate(draft.pk, by=None, reason="To be measured")
+        while rescore.rescore(run) or not runs.finish_rescore(run):
             pass
     copied, hashed = floor_history(since=since), floor_hashes()
     floor = copied + hashed

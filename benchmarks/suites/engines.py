@@ -11,8 +11,8 @@ from benchmarks.batch_floors import TABLE, WINDOW_DAYS, drop, floor_aggregation,
 from benchmarks.rows import Row
 from benchmarks.spent import Spent, spent
 from events.exports import export_events
-from features.computation import database_now
 from features.engines import postgres
+from features.materialization.compute import database_now
 
 EVENTS = (1_000_000, 10_000_000, 30_000_000)
 ROUNDS = 2

@@ -19,7 +19,8 @@ from benchmarks.load import Request
 from benchmarks.peers import DIFFERENT_REQUESTS, Measured, featurehub_question
 from benchmarks.rows import Row
 from benchmarks.servers import PROJECT, Server
-from features import store
+from featurehub.lib.batched import batched
+from features.online import store
 
 CUSTOMERS = (10_000, 100_000, 1_000_000)
 FEATURES = (5, 50, 250, 500)
@@ -102,7 +103,7 @@ def server_of(size: int, *, of: int, key: str) -> Iterator[Server]:
 
 def copy_customers(size: int, *, database: int) -> None:
     keys = (store.key_of(customer_id(number)) for number in range(size))
-    for chunk in store.batched(keys, PER_PIPELINE):
+    for chunk in batched(keys, PER_PIPELINE):
         with get_redis_connection("default").pipeline(transaction=False) as pipeline:
             for key in chunk:
                 pipeline.copy(key, key, destination_db=database)

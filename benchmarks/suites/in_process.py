@@ -8,7 +8,7 @@ from benchmarks import customers
 from benchmarks.customers import FIVE, customer_id
 from benchmarks.rows import Row
 from benchmarks.turns import cpu_us
-from features.serving import FeatureStore
+from features.serving.feature_store import FeatureStore
 
 ROUNDS = 9
 CALLS = 1_000

@@ -15,7 +15,7 @@ from benchmarks.rows import Row
 from benchmarks.servers import PROJECT
 from benchmarks.spent import Spent, spent
 from featurehub.devserver.postgres import Postgres
-from features import training_set
+from features.offline import training_set
 
 CUSTOMERS = 100_000
 LABELS = 1_000_000

@@ -14,7 +14,7 @@ from featurehub.access.models import Scope
 from featurehub.http.responses import json_response
 from featurehub.http.view import ApiView, body_as
 
-decoder = msgspec.json.Decoder(EventBatch)
+events_decoder = msgspec.json.Decoder(EventBatch)
 
 
 class EventsView(ApiView):
@@ -24,7 +24,7 @@ class EventsView(ApiView):
 
     @extend_schema(request=EventBatchSerializer, responses={201: IngestedSerializer})
     def post(self, request: HttpRequest) -> HttpResponse:
-        events = body_as(decoder, request).events
+        events = body_as(events_decoder, request).events
         now = datetime.now(UTC)
         check_all(events, now=now, oldest=oldest_kept(now))
         ingested = ingest(events)

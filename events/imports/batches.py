@@ -7,14 +7,14 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Protocol
 
-import msgspec
 import pyarrow as pa
 
 from events.bulk_load import Bulk
+from events.copy_text import encode_json
 from events.imports.rejections import Rejection
 from events.partitions import oldest_kept
 from events.tombstones import refuse_erased
-from events.validation import NewEvent, check, check_together
+from events.validation import NewEvent, check_event, check_together
 from featurehub.lib.errors import InvalidError
 
 ROWS_PER_BATCH = 30_000
@@ -22,8 +22,6 @@ ROWS_PER_BATCH = 30_000
 ROWS_AT_ONCE = 1_000
 
 NumberedRow = tuple[int, Any]
-
-encode = msgspec.json.Encoder().encode
 
 
 class EventFile(Protocol):
@@ -107,11 +105,11 @@ def add_checked(
 def judged(row: Any, *, file: EventFile, now: datetime, erased: frozenset[str]) -> NewEvent:
     """The event of a row. Raises InvalidError."""
     event = file.event(row)
-    check(event, now=now, oldest=oldest_kept(now))
+    check_event(event, now=now, oldest=oldest_kept(now))
     refuse_erased(erased & {event.customer_id})
     return event
 
 
 def row_id(number: int, *, event: NewEvent) -> str:
     """An event_id that is the same whenever the row is imported, and another for the same event in another row."""
-    return f"row-{number}-{hashlib.sha256(encode(event)).hexdigest()[:32]}"
+    return f"row-{number}-{hashlib.sha256(encode_json(event)).hexdigest()[:32]}"

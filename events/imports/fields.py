@@ -16,10 +16,10 @@ AMOUNT = "amount"
 # Columns of the event's fields as they must be.
 KINDS = {field.name: list[field.type] for field in msgspec.structs.fields(NewEvent)}  # type: ignore[name-defined]
 
-decode = msgspec.json.Decoder().decode
+decode_json = msgspec.json.Decoder().decode
 
 
-class Columns:
+class EventColumns:
     """The columns of a file, and how an event is made from a row of them."""
 
     def __init__(self, names: Sequence[str], *, path: Path, absent: str | None) -> None:
@@ -98,7 +98,7 @@ def as_object(value: object) -> object:
     """A metadata cell: JSON text, a struct (its absent members left out), or a map (a list of pairs)."""
     if isinstance(value, str):
         try:
-            return decode(value)
+            return decode_json(value)
         except (ValueError, RecursionError) as error:
             raise InvalidError(f"The metadata is not JSON: {error}.", attr="metadata") from None
     if isinstance(value, Mapping):

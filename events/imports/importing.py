@@ -14,7 +14,7 @@ from typing import TypeVar
 import pyarrow as pa
 from django.db import connection
 
-from events.bulk_load import load
+from events.bulk_load import load_bulk
 from events.imports.batches import Batch, EventFile, NumberedRow, batches, next_batch, numbered_rows
 from events.imports.parquet_files import ParquetFile
 from events.imports.rejections import RejectedFile
@@ -24,7 +24,6 @@ from events.tombstones import ErasedError
 from featurehub.lib.errors import InvalidError
 
 T = TypeVar("T")
-Progress = Callable[[int], object]
 
 FORMATS: dict[str, Callable[[Path], EventFile]] = {".csv": CsvFile, ".jsonl": JsonLinesFile, ".parquet": ParquetFile}
 
@@ -61,7 +60,7 @@ def import_events(file: EventFile, *, rejected: RejectedFile, progress: Progress
     rows_again = numbered_rows(file)
     with flushed_at_the_end(), uncollected(), short_turns():
         for batch in prefetched(batches(file)):
-            stored, ingested = store(batch, file=file, rows_again=rows_again)
+            stored, ingested = store_batch(batch, file=file, rows_again=rows_again)
             for rejection in stored.rejections:
                 rejected.add(rejection)
             imported.accepted += ingested.accepted
@@ -107,13 +106,13 @@ def short_turns() -> Iterator[None]:
         sys.setswitchinterval(usual)
 
 
-def store(batch: Batch, *, file: EventFile, rows_again: Iterator[NumberedRow]) -> tuple[Batch, Ingested]:
+def store_batch(batch: Batch, *, file: EventFile, rows_again: Iterator[NumberedRow]) -> tuple[Batch, Ingested]:
     """Loads the batch; where there are events of erased customers in it, the one that has them with its rejections.
 
     Its rows are read a second time for that, and `rows_again` are those of the file, read once for all batches.
     """
     try:
-        return batch, load(batch.bulk)
+        return batch, load_bulk(batch.bulk)
     except ErasedError as error:
         erased = error.customer_ids
     first = batch.last - batch.size + 1
@@ -121,7 +120,7 @@ def store(batch: Batch, *, file: EventFile, rows_again: Iterator[NumberedRow]) -
     while True:  # others may be erased meanwhile
         batch = next_batch(iter(rows), file=file, erased=erased)
         try:
-            return batch, load(batch.bulk)
+            return batch, load_bulk(batch.bulk)
         except ErasedError as error:
             erased |= error.customer_ids
 

@@ -1,19 +1,19 @@
 """Parquet, read as a stream: a row group may be larger than the memory."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from events.imports.fields import Columns
+from events.imports.fields import EventColumns
 from events.validation import NewEvent
+from featurehub.lib.clock import EPOCH
 
 ROWS_PER_READ = 1_000
 BUFFER = 1024 * 1024
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 ID_COLUMNS = ("event_id", "customer_id", "session_id")
 
@@ -25,7 +25,7 @@ class ParquetFile:
         self.path = path
         with self._open() as file:
             self.total: int = file.metadata.num_rows
-            self.columns = Columns(file.schema_arrow.names, path=path, absent=None)
+            self.columns = EventColumns(file.schema_arrow.names, path=path, absent=None)
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
         with self._open() as file:
@@ -49,20 +49,20 @@ class ParquetFile:
 def python_values(name: str, column: pa.Array) -> list[Any]:
     """The values of a column; None where there is none. Whole numbers are ids, too."""
     if pa.types.is_timestamp(column.type) and column.type.tz is not None:
-        return moments(column)
+        return timestamps(column)
     if pa.types.is_integer(column.type) and name in ID_COLUMNS:
         column = column.cast(pa.string())
     values: list[Any] = column.to_pylist()
     return values
 
 
-def moments(column: pa.Array) -> list[Any]:
+def timestamps(column: pa.Array) -> list[Any]:
     """Moments in UTC, to the microsecond; one beyond the calendar stays the number it is, and is refused as such."""
     counted = column.cast(pa.timestamp("us", "UTC"), safe=False).cast(pa.int64()).to_pylist()
-    return [None if number is None else moment(number) for number in counted]
+    return [None if number is None else timestamp_of(number) for number in counted]
 
 
-def moment(microseconds: int) -> datetime | int:
+def timestamp_of(microseconds: int) -> datetime | int:
     try:
         return EPOCH + microseconds * MICROSECOND
     except OverflowError:

@@ -8,7 +8,7 @@ from typing import IO, Any, AnyStr
 
 import msgspec
 
-from events.imports.fields import FIELDS, Columns, as_event
+from events.imports.fields import FIELDS, EventColumns, as_event
 from events.validation import NewEvent
 from featurehub.lib.errors import InvalidError
 
@@ -17,8 +17,6 @@ LINE_LIMIT = 1024 * 1024
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 BLOCK = 1024 * 1024
 NOT_UTF8 = re.compile("[\udc80-\udcff]")
-
-decode = msgspec.json.Decoder().decode
 
 
 class CsvFile:
@@ -29,7 +27,7 @@ class CsvFile:
         self.total = max(count_lines(path) - 1, 0)
         with self._open() as file:
             header = next(csv.reader(bounded_lines(file)), [])
-        self.columns = Columns([name.strip() for name in header], path=path, absent="")
+        self.columns = EventColumns([name.strip() for name in header], path=path, absent="")
 
     def rows(self) -> Iterator[list[str] | csv.Error]:
         with self._open() as file:
@@ -96,7 +94,7 @@ class JsonLinesFile:
     def _other_event(self, row: bytes) -> NewEvent:
         """The event of a line that has further keys; for the others a sentence that says what is wrong."""
         try:
-            values = decode(row)
+            values = decode_json(row)
         except (ValueError, RecursionError) as error:
             raise InvalidError(f"It is not JSON: {error}.") from None
         if not isinstance(values, dict):

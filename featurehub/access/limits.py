@@ -10,24 +10,22 @@ from contextlib import suppress
 from ipaddress import ip_address, ip_network
 
 from django_redis import get_redis_connection
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import OutOfMemoryError, ReadOnlyError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 from rest_framework.exceptions import Throttled
 
-AWAY = (RedisConnectionError, RedisTimeoutError, OutOfMemoryError, ReadOnlyError)
+from featurehub.lib.redis_away import REDIS_AWAY
+
 MINUTE_MS = 60_000
 # Failures to authenticate from one address: more than a person's slips, far less than what trying keys would take.
 FAILURES_PER_MINUTE = 30
 # One command. Answers how many there were in this minute, this one included, and for how long it still lasts (ms).
-COUNT = """
+COUNT_SCRIPT = """
 local count = redis.call('INCR', KEYS[1])
 if count == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return {count, redis.call('PTTL', KEYS[1])}
 """
 # How many were refused in all, by reason: a hash that stays, so that it only ever grows (until Redis is emptied).
 REJECTIONS = "rejected_requests"
-KEY_LIMIT, GUESSES = REASONS = ("key_limit", "guesses")
+KEY_LIMIT, GUESSES = REJECTION_REASONS = ("key_limit", "guesses")
 
 
 def count_request(key_id: int, *, per_minute: int) -> None:
@@ -48,24 +46,24 @@ def count_failure(address: str) -> None:
 
 def count(what: str) -> tuple[int, int]:
     """Counts one more. Returns how many there are in the minute, 0 where Redis is away, and its seconds left."""
-    script = get_redis_connection("default").register_script(COUNT)
+    script = get_redis_connection("default").register_script(COUNT_SCRIPT)
     try:
         number, left_ms = script(keys=[f"rate_limits:{what}"], args=[MINUTE_MS])
-    except AWAY:
+    except REDIS_AWAY:
         return 0, 0
     return number, max(math.ceil(left_ms / 1000), 1)
 
 
 def count_rejection(reason: str) -> None:
     """For the metrics: a command of its own, which only the refused pay for. Where Redis went away just now, none."""
-    with suppress(*AWAY):
+    with suppress(*REDIS_AWAY):
         get_redis_connection("default").hincrby(REJECTIONS, reason, 1)
 
 
 def rejections() -> Mapping[str, int]:
     """How many requests were refused by all web workers together, by reason. Raises one of AWAY."""
-    counts = get_redis_connection("default").hmget(REJECTIONS, REASONS)
-    return {reason: int(number or 0) for reason, number in zip(REASONS, counts, strict=True)}
+    counts = get_redis_connection("default").hmget(REJECTIONS, REJECTION_REASONS)
+    return {reason: int(number or 0) for reason, number in zip(REJECTION_REASONS, counts, strict=True)}
 
 
 def source_of(address: str) -> str:

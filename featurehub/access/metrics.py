@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from prometheus_client.core import CounterMetricFamily
 from prometheus_client.registry import Collector
 
-from featurehub.access.limits import AWAY, rejections
+from featurehub.access.limits import rejections
+from featurehub.lib.redis_away import REDIS_AWAY
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ class LimitsCollector(Collector):
         try:
             for reason, number in rejections().items():
                 family.add_metric([reason], number)
-        except AWAY as error:
+        except REDIS_AWAY as error:
             logger.warning("Redis does not answer, its metrics are left out: %s", error)
             return
         yield family

@@ -8,7 +8,7 @@ from django.apps.registry import Apps
 from django.db.models import Q
 
 # What every role sees: everything but sessions.
-SEEN = ("events", "features", "access", "auth", "django_celery_beat")
+VISIBLE_APPS = ("events", "features", "access", "auth", "django_celery_beat")
 # Role → the models it manages, `app.*` for all of an app. Managing is every permission there is on a model,
 # among them those that it defines itself; what its admin page refuses, such as deleting an API key, stays refused.
 MANAGED: Mapping[str, Sequence[str]] = {
@@ -30,7 +30,7 @@ def grant(app_config: AppConfig, *, apps: Apps, using: str, **_: Any) -> None:
 
     Permissions are made by a receiver that was connected before this one. Nothing is ever taken away here.
     """
-    if app_config.label not in SEEN:
+    if app_config.label not in VISIBLE_APPS:
         return
     group_model = apps.get_model("auth", "Group")
     permissions = apps.get_model("auth", "Permission").objects.using(using)

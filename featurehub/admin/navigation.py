@@ -20,7 +20,7 @@ def item(title: str, *, icon: str, model: str) -> dict[str, Any]:
     return {"title": title, "icon": icon, "link": address, "permission": may_view(model)}
 
 
-def file(path: str) -> Callable[[HttpRequest], str]:
+def static_url(path: str) -> Callable[[HttpRequest], str]:
     """The address of a static file, once Django can tell."""
     return lambda request: static(path)
 
@@ -72,15 +72,15 @@ NAVIGATION = [
     },
 ]
 
-UNFOLD: dict[str, Any] = {
+UNFOLD_SETTINGS: dict[str, Any] = {
     "SITE_TITLE": "FeatureHub",
     "SITE_HEADER": "FeatureHub",
     "SITE_SUBHEADER": "Feature store",
     "SITE_SYMBOL": "hub",
-    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": file("features/favicon.svg")}],
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": static_url("features/favicon.svg")}],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
-    "STYLES": [file("features/admin.css")],
+    "STYLES": [static_url("features/admin.css")],
     "DASHBOARD_CALLBACK": "features.admin.dashboard.dashboard",
     "SIDEBAR": {"navigation": NAVIGATION},
 }

@@ -27,7 +27,7 @@ def local_environment() -> Iterator[None]:
             _fill(stack, SECRET_KEY=read_or_make(folder / "secret_key"))
             _fill(stack, ALLOWED_HOSTS="127.0.0.1,localhost,[::1]", FEATUREHUB_HTTPS="0")
             unset = [name for name in servers.SERVERS if not os.environ.get(name)]
-            _fill(stack, **stack.enter_context(servers.running(folder, names=unset)))
+            _fill(stack, **stack.enter_context(servers.running_servers(folder, names=unset)))
         except PermissionError as error:
             raise EmbeddedServerError(
                 f"{error.filename} belongs to another user: run as that user, "

@@ -44,7 +44,7 @@ def launch(command: Sequence[str], *, pid_file: Path, log: Path, environment: Ma
         time.sleep(0.001)
 
 
-def find(pid_file: Path, *, argument: str) -> int | None:
+def find_process(pid_file: Path, *, argument: str) -> int | None:
     """The pid in `pid_file` if that process lives and was given `argument`: pids are used again for other programs."""
     for child in _children:
         child.poll()

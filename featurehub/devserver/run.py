@@ -16,7 +16,7 @@ from featurehub.devserver import servers
 from featurehub.devserver.local import PROJECT, local_environment
 from featurehub.devserver.server import EmbeddedServerError, is_free
 from featurehub.devserver.supervisor import ProcessEnded, Stopped, Supervisor, die_with_parent, say
-from featurehub.lib.environment import read, whole_number
+from featurehub.lib.environment import read_setting, whole_number
 
 _SET_UP = {
     "migrate": ("Migrating the database", ["--noinput", "--verbosity=0"]),
@@ -82,7 +82,7 @@ def _parse_arguments() -> argparse.Namespace:
 
 def _free_port() -> int:
     expected = "a port number from 1 to 65535"
-    port = read("PORT", parse=whole_number(least=1, most=65535), expected=expected, default="8000")
+    port = read_setting("PORT", parse=whole_number(least=1, most=65535), expected=expected, default="8000")
     deadline = time.monotonic() + _SECONDS_FOR_A_PORT
     try:
         while not is_free(port):

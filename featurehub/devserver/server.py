@@ -66,7 +66,7 @@ class Server(ABC):
 
     def pid(self) -> int | None:
         """The pid of the live server of this folder, whoever started it."""
-        return processes.find(self.pid_file, argument=self.own_argument)
+        return processes.find_process(self.pid_file, argument=self.own_argument)
 
     @contextmanager
     def shared(self) -> Iterator[str]:

@@ -15,7 +15,7 @@ SERVERS: Mapping[str, tuple[type[Server], str]] = {
 
 
 @contextmanager
-def running(local_dir: Path, *, names: Collection[str] = tuple(SERVERS)) -> Iterator[dict[str, str]]:
+def running_servers(local_dir: Path, *, names: Collection[str] = tuple(SERVERS)) -> Iterator[dict[str, str]]:
     """The URLs of the servers asked for, which run at least until the block ends; other programs may share them.
 
     Raises EmbeddedServerError where one cannot be started.

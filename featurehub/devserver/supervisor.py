@@ -13,7 +13,7 @@ from types import FrameType
 from typing import IO, NoReturn, Self
 
 _SECONDS_TO_END = 15.0
-_SECONDS_BETWEEN_LOOKS = 0.1
+_SECONDS_BETWEEN_CHECKS = 0.1
 # A terminal, make and a process manager may each pass on the same wish to stop: that is one signal, not two.
 _SECONDS_OF_ONE_WISH = 1.0
 _COLOURS = (36, 33, 35, 32, 34)
@@ -78,7 +78,7 @@ class Supervisor:
 
     def pause(self) -> None:
         """Raises Stopped where a signal came; before and after the moment's rest."""
-        for seconds in (_SECONDS_BETWEEN_LOOKS, 0):
+        for seconds in (_SECONDS_BETWEEN_CHECKS, 0):
             if self._stop_asked_at is not None:
                 raise Stopped
             time.sleep(seconds)

@@ -39,10 +39,10 @@ def add_refusals(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     for path in result["paths"].values():
         for operation in path.values():
             for status, (description, says_when) in REFUSALS.items():
-                operation["responses"].setdefault(status, refusal(description, says_when=says_when))
+                operation["responses"].setdefault(status, refusal_response(description, says_when=says_when))
     return result
 
 
-def refusal(description: str, *, says_when: bool) -> dict[str, Any]:
+def refusal_response(description: str, *, says_when: bool) -> dict[str, Any]:
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
     return {"description": description, "content": content, **({"headers": RETRY_AFTER} if says_when else {})}

@@ -8,7 +8,7 @@ from kombu.exceptions import OperationalError
 logger = logging.getLogger(__name__)
 
 
-def wake(task: str, *arguments: int, queue: str = "batch") -> None:
+def enqueue(task: str, *arguments: int, queue: str = "batch") -> None:
     """Sends a task by name. A broker that is away costs time, not work: it is logged and nothing is raised."""
     try:
         current_app.send_task(task, args=arguments, queue=queue)

@@ -12,7 +12,7 @@ ON = ("1", "true", "yes", "on")
 OFF = ("0", "false", "no", "off")
 
 
-def read(name: str, *, parse: Callable[[str], T], expected: str, default: str | None = None) -> T:
+def read_setting(name: str, *, parse: Callable[[str], T], expected: str, default: str | None = None) -> T:
     """The parsed value of environment variable `name`; `expected` completes "must be …".
 
     Raises ImproperlyConfigured where it is unset without a default, or `parse` refuses it.

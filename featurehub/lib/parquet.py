@@ -11,7 +11,7 @@ import pyarrow.dataset as ds
 from django.db import connection, transaction
 from pyarrow import csv
 
-COPY = "copy ({query}) to stdout (format csv)"
+COPY_OUT = "copy ({query}) to stdout (format csv)"
 BLOCK_BYTES = 4 * 1024 * 1024
 ROWS_PER_GROUP = 250_000
 MOMENT = pa.timestamp("us", tz="UTC")
@@ -37,7 +37,7 @@ def export(
 
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("set local time zone 'UTC'")
-        with cursor.copy(COPY.format(query=query)) as copy, CopyStream(copy) as raw:
+        with cursor.copy(COPY_OUT.format(query=query)) as copy, CopyStream(copy) as raw:
             ds.write_dataset(
                 pa.RecordBatchReader.from_batches(schema, batches(io.BufferedReader(raw, BLOCK_BYTES))),
                 to,

@@ -1,9 +1,13 @@
 """How commands show that they go on."""
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from tqdm import tqdm
+
+# Called with the number of items done since the last call.
+Progress = Callable[[int], object]
 
 
 def progress_bar(*, total: int | None, unit: str, description: str) -> "tqdm[Any]":

@@ -20,7 +20,7 @@ class RowCount:
         return f"{self.number:,}" if self.is_exact else f"about {self.number:,}"
 
 
-def rows_in(rows: QuerySet[Any]) -> RowCount:
+def estimate_rows(rows: QuerySet[Any]) -> RowCount:
     """The exact number up to COUNTED, else the planner's estimate. Two queries at most.
 
     For whole tables, and for filters that an index serves: those read no more than COUNTED rows here.

@@ -11,7 +11,7 @@ from django.db import InterfaceError, OperationalError
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
-AWAY = (OperationalError, InterfaceError)
+DATABASE_AWAY = (OperationalError, InterfaceError)
 
 
 class Snapshot(Generic[T]):
@@ -78,7 +78,7 @@ class Snapshot(Generic[T]):
         """Whether PostgreSQL still holds what was loaded within the bounded age."""
         try:
             return self._is_younger_than(self._seconds) and self._fingerprint() == self._loaded
-        except AWAY:
+        except DATABASE_AWAY:
             return False
 
     def _reload(self) -> T:
@@ -86,7 +86,7 @@ class Snapshot(Generic[T]):
             # Before the load: what changes in between is found out.
             self._loaded = self._fingerprint()
             return self._load()
-        except AWAY:
+        except DATABASE_AWAY:
             if self._held is None:
                 raise
             logger.warning("PostgreSQL is away: serving from the copy in memory.")

@@ -10,10 +10,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from featurehub.lib.humanize import ago, duration
+from featurehub.lib.redis_away import REDIS_AWAY
 from featurehub.lib.row_estimate import RowCount
-from features import overview, store
-from features.admin.runs import progress
-from features.weights import live_set
+from features.admin.runs import run_progress
+from features.monitoring import overview
+from features.online import store
+from features.registry.weight_sets import live_set
 
 # A mark waits for a second or so where a worker is running.
 LATE_SECONDS = 10
@@ -49,7 +51,10 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
             freshness_tile(now),
             weights_tile(now),
         ],
-        "runs": [progress(run, now=now) | {"kind": run.get_kind_display()} for run in overview.running()[:RUNS_SHOWN]],
+        "runs": [
+            run_progress(run, now=now) | {"kind": run.get_kind_display()}
+            for run in overview.running_runs()[:RUNS_SHOWN]
+        ],
     }
 
 
@@ -94,7 +99,7 @@ def redis_tile() -> Tile:
     address = reverse("admin:features_customer_changelist")
     try:
         held = store.occupancy()
-    except store.AWAY:
+    except REDIS_AWAY:
         return Tile(
             name="Redis", number="away", note="PostgreSQL answers reads, more slowly", url=address, tone="danger"
         )

@@ -17,11 +17,11 @@ from featurehub.admin.large_tables import ReadOnlyAdmin
 from featurehub.lib.humanize import duration
 from features.models import Run
 
-STATE_COLOURS = {"Running": "info", "Done": "success", "Failed": "danger", "Overtaken": "default"}
+RUN_STATE_COLOURS = {"Running": "info", "Done": "success", "Failed": "danger", "Overtaken": "default"}
 RUNS_PER_ANSWER = 200
 
 
-def progress(run: Run, *, now: datetime) -> dict[str, Any]:
+def run_progress(run: Run, *, now: datetime) -> dict[str, Any]:
     """What the page and its refresh show: `percent` of 100, how far it is, and its pace in words."""
     is_running = run.state == Run.State.RUNNING
     seconds = ((now if is_running else run.updated_at) - run.started_at).total_seconds()
@@ -29,18 +29,18 @@ def progress(run: Run, *, now: datetime) -> dict[str, Any]:
     return {
         "id": run.pk,
         "state": run.state,
-        "percent": percent(run),
+        "percent": percent_done(run),
         "text": f"{run.done:,} of {run.total:,}",
-        "pace": in_words(rate, rest=time_left(run, rate=rate) if is_running else f"took {duration(seconds)}"),
+        "pace": pace_in_words(rate, rest=time_left(run, rate=rate) if is_running else f"took {duration(seconds)}"),
     }
 
 
-def in_words(rate: float, *, rest: str) -> str:
+def pace_in_words(rate: float, *, rest: str) -> str:
     """The rate where it is worth a number, and the rest of the sentence."""
     return f"{rate:,.0f} a second, {rest}" if rate >= 1 else rest
 
 
-def percent(run: Run) -> int:
+def percent_done(run: Run) -> int:
     """Rounded down: 100 means all."""
     if not run.total:
         return 100 if run.state == Run.State.DONE else 0
@@ -78,12 +78,12 @@ class RunAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         ids = [int(text) for text in request.GET.getlist("id") if text.isascii() and text.isdigit() and len(text) < 19]
         runs = Run.objects.filter(pk__in=ids[:RUNS_PER_ANSWER])
-        return JsonResponse({"runs": [progress(run, now=timezone.now()) for run in runs]})
+        return JsonResponse({"runs": [run_progress(run, now=timezone.now()) for run in runs]})
 
-    @display(description="State", label=STATE_COLOURS)
+    @display(description="State", label=RUN_STATE_COLOURS)
     def shown_state(self, run: Run) -> str:
         return run.get_state_display()
 
     @display(description="Progress")
     def bar(self, run: Run) -> SafeString:
-        return render_to_string("features/admin/progress.html", {"progress": progress(run, now=timezone.now())})
+        return render_to_string("features/admin/progress.html", {"progress": run_progress(run, now=timezone.now())})

@@ -13,7 +13,7 @@ from features.demo.purchases import Purchase
 
 SEED = "FeatureHub demo 1"
 EVENT_ID_PREFIX = "demo-"
-CATEGORIES = ("rock", "pop", "jazz", "classical", "country", "soundtracks", "hip-hop", "world")
+MUSIC_CATEGORIES = ("rock", "pop", "jazz", "classical", "country", "soundtracks", "hip-hop", "world")
 FORMS = ("review", "wish-list", "newsletter", "question")
 DAY = 86_400.0
 PERIOD = 30 * DAY
@@ -37,7 +37,7 @@ class Shopper:
     def __post_init__(self) -> None:
         self.random = Random(f"{SEED} {self.customer_id}")  # noqa: S311 - it must be the same every time
         self.serial = count(1)
-        self.favourite = self.random.choice(CATEGORIES)
+        self.favourite = self.random.choice(MUSIC_CATEGORIES)
         self.pages_per_visit = self.random.uniform(2.0, 6.0)
         self.form_chance = self.random.uniform(0.1, 0.9)
 
@@ -53,7 +53,7 @@ class Shopper:
         )
 
     def category(self) -> str:
-        return self.favourite if self.random.random() < 0.6 else self.random.choice(CATEGORIES)
+        return self.favourite if self.random.random() < 0.6 else self.random.choice(MUSIC_CATEGORIES)
 
     def visit(self, end: float, *, purchase: Purchase | None = None) -> Iterator[NewEvent]:
         """A session that ends `end` seconds before now, with a purchase or without."""

@@ -1,6 +1,6 @@
 """From the log to a running feature store: ingest, a few weeks of history, and everything computed and published."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -14,18 +14,18 @@ from events.ingest import ingest
 from events.models import DirtyCustomer, Event
 from events.partitions import oldest_kept
 from events.validation import NewEvent
-from features import history, refresh
+from featurehub.lib.batched import batched
 from features.demo.behaviour import EVENT_ID_PREFIX, events_of
 from features.demo.purchases import purchases_by_customer
-from features.history import Latest
+from features.materialization import recompute, refresh
 from features.models import CustomerFeature, FeatureType
-from features.registry import registry
-from features.store import batched
+from features.offline import history
+from features.offline.history import Latest
+from features.registry.snapshot import registry_snapshot
 
 WEEKS_OF_HISTORY = 8
 EVENTS_PER_BATCH = 10_000
 EXAMPLE_BELOW = 0.95
-Progress = Callable[[int], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +50,7 @@ def generate(*, now: datetime, progress: Progress = lambda done: None) -> list[N
     return events
 
 
-def store(events: Sequence[NewEvent], *, progress: Progress = lambda done: None) -> None:
+def store_demo_events(events: Sequence[NewEvent], *, progress: Progress = lambda done: None) -> None:
     """Ingests the demo events in one transaction: they are there all at once or not at all."""
     with transaction.atomic():
         for start in range(0, len(events), EVENTS_PER_BATCH):
@@ -89,7 +89,7 @@ def is_computed(part: Part) -> bool:
 def compute_history(parts: Sequence[Part], *, progress: Progress = lambda done: None) -> None:
     """Computes what `history_left` has found. `progress` is told of customers × weeks."""
     for part in parts:
-        refresh.recompute(customer_ids=part.customer_ids, as_of=part.as_of, progress=progress)
+        recompute.recompute_customers(customer_ids=part.customer_ids, as_of=part.as_of, progress=progress)
 
 
 def due_marks() -> int:
@@ -132,7 +132,7 @@ def recent_customer_ids(*, until: datetime) -> list[str]:
 def summarise() -> Loaded | None:
     """What is there of the demo data; None where nothing is, or nothing of it is computed yet."""
     ids = customer_ids()
-    version = registry.get().live[FeatureType.BEHAVIORAL]
+    version = registry_snapshot.get().live[FeatureType.BEHAVIORAL]
     rows = history.latest(ids, versions=[(FeatureType.BEHAVIORAL, version)])
     if not rows:
         return None

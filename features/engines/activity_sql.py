@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 
 from features.engines import windowed_sql
 from features.engines.windowed_sql import Bind
-from features.formulas import NEVER, Activity
-from features.windowed import WindowedFeature
+from features.formulas.activity import NEVER, Activity
+from features.formulas.windowed import WindowedFeature
 
-COLUMNS = (
+ACTIVITY_COLUMNS = (
     "page_view",
     "email_open",
     "email_click",
@@ -25,7 +25,7 @@ COLUMNS = (
 )
 
 # `{wanted}` selects the customers, `{events}` what to read of them: both are SQL, as is what a dialect has.
-ACTIVITY = """
+ACTIVITY_SQL = """
 with recent as {materialized} (
     select customer_id, event_type, "timestamp", session_id, amount, category{metadata}
     from {events}
@@ -131,7 +131,7 @@ def activity_sql(
             "windowed_or_nothing": f"coalesce(windowed, {bind('nothing')})",
         }
     # The smallest bigint can't be written as a literal: its digits are read before the sign.
-    return ACTIVITY.format(wanted=wanted, of_wanted=of_wanted, never=f"({NEVER + 1} - 1)", **parts, **dialect)
+    return ACTIVITY_SQL.format(wanted=wanted, of_wanted=of_wanted, never=f"({NEVER + 1} - 1)", **parts, **dialect)
 
 
 def earliest(as_of: datetime, *, window_days: int, features: Sequence[WindowedFeature]) -> datetime:

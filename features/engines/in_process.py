@@ -13,8 +13,9 @@ import numpy as np
 
 from events.event_types import EVENT_TYPES, PURCHASE
 from events.validation import NewEvent
-from features.formulas import NEVER, Activity, Windowed, microseconds
-from features.windowed import (
+from featurehub.lib.clock import microseconds
+from features.formulas.activity import NEVER, Activity, Windowed
+from features.formulas.windowed import (
     COUNT,
     DISTINCT,
     LARGEST_DECAYING,
@@ -26,7 +27,7 @@ from features.windowed import (
     WindowedFeature,
 )
 
-LARGEST = Decimal(repr(1.7976931348623157e308))
+LARGEST_DOUBLE = Decimal(repr(1.7976931348623157e308))
 # Holds the sum of any doubles exactly: 309 digits before the point, and 324 + 17 behind it.
 EXACT_DIGITS = 700
 
@@ -60,7 +61,7 @@ def aggregate(
         "categorised_events": categories.total(),
         "top_category_events": max(categories.values(), default=0),
     }
-    windowed = {feature.name: windowed_columns(feature, counted, as_of=as_of) for feature in features}
+    windowed = {feature.name: windowed_of_customer(feature, counted, as_of=as_of) for feature in features}
     return replace(Activity.from_records([customer_id], [record]), windowed=windowed)
 
 
@@ -87,11 +88,11 @@ def exact_sum(amounts: Iterable[float], *, divided_by: int = 1) -> float:
     """The sum of the amounts' shortest decimals, rounded once, and at most the largest double."""
     with localcontext(prec=EXACT_DIGITS):
         total = sum((Decimal(repr(amount)) for amount in amounts), Decimal(0)) / divided_by
-        return float(max(min(total, LARGEST), -LARGEST))
+        return float(max(min(total, LARGEST_DOUBLE), -LARGEST_DOUBLE))
 
 
 # --- Windowed features ------------------------------------------------------------------------------------------------
-def windowed_columns(feature: WindowedFeature, events: Iterable[NewEvent], *, as_of: datetime) -> Windowed:
+def windowed_of_customer(feature: WindowedFeature, events: Iterable[NewEvent], *, as_of: datetime) -> Windowed:
     """A windowed feature of one customer."""
     oldest = as_of - timedelta(days=feature.window_days)
     usable = [
@@ -153,4 +154,4 @@ def decaying(value: float) -> float:
 
 def clamped(value: float) -> float:
     """A number as a double; whole numbers may be larger than any."""
-    return float(max(min(value, int(LARGEST)), -int(LARGEST)))
+    return float(max(min(value, int(LARGEST_DOUBLE)), -int(LARGEST_DOUBLE)))

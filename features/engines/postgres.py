@@ -10,11 +10,11 @@ import orjson
 from django.db import connection
 
 from features.engines import windowed_sql
-from features.engines.activity_sql import COLUMNS, activity_sql, earliest
-from features.formulas import NEVER, Activity, Windowed
-from features.windowed import WindowedFeature
+from features.engines.activity_sql import ACTIVITY_COLUMNS, activity_sql, earliest
+from features.formulas.activity import NEVER, Activity, Windowed
+from features.formulas.windowed import WindowedFeature
 
-DIALECT = {
+POSTGRES_DIALECT = {
     "events": "events_event",
     "earliest": "%(earliest)s",
     "oldest": "%(oldest)s",
@@ -51,7 +51,7 @@ def bind(name: str) -> str:
 @lru_cache(maxsize=16)
 def activity_of_some(features: tuple[WindowedFeature, ...]) -> str:
     return activity_sql(
-        {**DIALECT, "materialized": "materialized"},
+        {**POSTGRES_DIALECT, "materialized": "materialized"},
         wanted="select unnest(%(customer_ids)s::text[]) as customer_id",
         of_wanted="and customer_id = any(%(customer_ids)s::text[])",
         features=features,
@@ -63,7 +63,7 @@ def activity_of_some(features: tuple[WindowedFeature, ...]) -> str:
 def activity_of_all(features: tuple[WindowedFeature, ...] = ()) -> str:
     """Its events are read several times rather than written aside once: so the scans are parallel."""
     return activity_sql(
-        {**DIALECT, "materialized": "not materialized"},
+        {**POSTGRES_DIALECT, "materialized": "not materialized"},
         wanted="select customer_id from features_customer",
         features=features,
         bind=bind,
@@ -99,8 +99,10 @@ def window(as_of: datetime, *, window_days: int, features: Sequence[WindowedFeat
 
 def columns(rows: Sequence[tuple[Any, ...]]) -> Activity:
     """Rows of (customer_id, *COLUMNS, windowed) as columns."""
-    customer_ids, *values, windowed = zip(*rows, strict=True) if rows else [() for _ in range(len(COLUMNS) + 2)]
-    activity = dict(zip(COLUMNS, values, strict=True))
+    customer_ids, *values, windowed = (
+        zip(*rows, strict=True) if rows else [() for _ in range(len(ACTIVITY_COLUMNS) + 2)]
+    )
+    activity = dict(zip(ACTIVITY_COLUMNS, values, strict=True))
     return Activity.from_columns(list(customer_ids), activity, windowed=windowed_columns(windowed))
 
 

@@ -21,11 +21,11 @@ from pyarrow import csv
 from pyspark.sql import DataFrame, SparkSession
 
 from events.exports import export_events
+from featurehub.lib.clock import microseconds
 from features.engines import staging, windowed_sql
-from features.engines.activity_sql import COLUMNS, activity_sql, earliest
+from features.engines.activity_sql import ACTIVITY_COLUMNS, activity_sql, earliest
 from features.engines.java import java_home
-from features.formulas import microseconds
-from features.windowed import WindowedFeature
+from features.formulas.windowed import WindowedFeature
 
 # It would report each connection that it closes, up to the end of the process.
 logging.getLogger("py4j").setLevel(logging.WARNING)
@@ -33,13 +33,13 @@ logging.getLogger("py4j").setLevel(logging.WARNING)
 LOCAL = "local[*]"
 JDBC_PARTITIONS = 8
 # Of a key in the events' metadata.
-VALUE = "variant_get(metadata, {key},"
-IS_NUMBER = f"regexp_like(schema_of_variant({VALUE} 'variant')), '^(BIGINT|DECIMAL|DOUBLE)')"
-IS_STRING = f"schema_of_variant({VALUE} 'variant')) = 'STRING'"
+VARIANT_VALUE = "variant_get(metadata, {key},"
+IS_NUMBER = f"regexp_like(schema_of_variant({VARIANT_VALUE} 'variant')), '^(BIGINT|DECIMAL|DOUBLE)')"
+IS_STRING = f"schema_of_variant({VARIANT_VALUE} 'variant')) = 'STRING'"
 # Of an aggregate of doubles that may have overflowed on its way.
 SCALED = """case when abs({aggregate}({{value}})) < double('Infinity') then {aggregate}({{value}})
     else {aggregate}({{value}} / double(18446744073709551616)) * double(18446744073709551616) end"""
-DIALECT = {
+SPARK_DIALECT = {
     "events": "events",
     "materialized": "",
     "double": "double",
@@ -55,10 +55,10 @@ DIALECT = {
     "mean": SCALED.format(aggregate="avg"),
     "last": 'max_by({value}, struct("timestamp", {value})) filter (where {value} is not null)',
     "no_number": "cast(null as double)",
-    "number": f"case when {IS_NUMBER} then {VALUE} 'double') end",
+    "number": f"case when {IS_NUMBER} then {VARIANT_VALUE} 'double') end",
     # A number's text is the same for 1 and 1.0 there.
-    "identity": f"case when {IS_STRING} then 's' || {VALUE} 'string') "
-    f"when {IS_NUMBER} then 'n' || {VALUE} 'string') end",
+    "identity": f"case when {IS_STRING} then 's' || {VARIANT_VALUE} 'string') "
+    f"when {IS_NUMBER} then 'n' || {VARIANT_VALUE} 'string') end",
     "age_days": '(cast(unix_micros({as_of}) - unix_micros("timestamp") as double) / cast(86400000000 as double))',
     "micros": "unix_micros({moment})",
     # An array has one type: as doubles, moments are exact to the microsecond for three centuries around 1970.
@@ -98,7 +98,9 @@ class Spark:
             shutil.rmtree(exported, ignore_errors=True)
             export_events(exported, since=since)
         with self.session() as spark:
-            events = self.read_jdbc(spark, oldest=since, as_of=as_of) if exported is None else read(spark, exported)
+            events = (
+                self.read_jdbc(spark, oldest=since, as_of=as_of) if exported is None else read_export(spark, exported)
+            )
             events.createOrReplaceTempView("events")
             activity = spark.sql(*statement(as_of, window_days=window_days, features=features))
             activity.write.mode("overwrite").parquet(str(values))
@@ -168,12 +170,12 @@ def statement(as_of: datetime, *, window_days: int, features: Sequence[WindowedF
     not."""
     bound = windowed_sql.parameters(features, as_of=as_of)
     bound |= {name: f'$["{value}"]' for name, value in bound.items() if name.endswith("_key")}
-    moments = {name: moment(value) for name, value in bound.items() if isinstance(value, datetime)}
+    moments = {name: timestamp_sql(value) for name, value in bound.items() if isinstance(value, datetime)}
     words = {
-        **DIALECT,
-        "as_of": moment(as_of),
-        "oldest": moment(as_of - timedelta(days=window_days)),
-        "earliest": moment(earliest(as_of, window_days=window_days, features=features)),
+        **SPARK_DIALECT,
+        "as_of": timestamp_sql(as_of),
+        "oldest": timestamp_sql(as_of - timedelta(days=window_days)),
+        "earliest": timestamp_sql(earliest(as_of, window_days=window_days, features=features)),
     }
     words["age_days"] = words["age_days"].format(as_of=words["as_of"])
     sql = activity_sql(
@@ -185,7 +187,7 @@ def statement(as_of: datetime, *, window_days: int, features: Sequence[WindowedF
     return sql, {name: value for name, value in bound.items() if name not in moments}
 
 
-def read(spark: SparkSession, exported: Path) -> DataFrame:
+def read_export(spark: SparkSession, exported: Path) -> DataFrame:
     """An export; without any event in it, no file says what the columns are."""
     return spark.read.schema(SCHEMA).parquet(str(exported))
 
@@ -194,7 +196,7 @@ SCHEMA = """customer_id string, event_type string, timestamp timestamp, session_
     category string, metadata string"""
 
 
-def moment(value: datetime) -> str:
+def timestamp_sql(value: datetime) -> str:
     """A moment in Spark's SQL, exact to the microsecond."""
     return f"timestamp_micros({microseconds(value)})"
 
@@ -202,7 +204,9 @@ def moment(value: datetime) -> str:
 def blocks(values: Path) -> Iterator[bytes]:
     """The rows that Spark wrote, as CSV for COPY: (customer_id, *COLUMNS, windowed)."""
     options = csv.WriteOptions(include_header=False)
-    for batch in ds.dataset(values, format="parquet").to_batches(columns=["customer_id", *COLUMNS, "windowed"]):
+    for batch in ds.dataset(values, format="parquet").to_batches(
+        columns=["customer_id", *ACTIVITY_COLUMNS, "windowed"]
+    ):
         sink: Any = pa.BufferOutputStream()
         csv.write_csv(batch, sink, options)
         yield sink.getvalue().to_pybytes()

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 from django.db import connection
 
 from features.engines import windowed_sql
-from features.engines.activity_sql import COLUMNS
-from features.formulas import NEVER
-from features.windowed import WindowedFeature
+from features.engines.activity_sql import ACTIVITY_COLUMNS
+from features.formulas.activity import NEVER
+from features.formulas.windowed import WindowedFeature
 
 MAKE_TABLE = """
 create table {table} (
@@ -22,16 +22,18 @@ insert into {table} (customer_id, {columns}, windowed)
 select customer_id, {nothing}, %s from features_customer
 where not exists (select from {table} staged where staged.customer_id = features_customer.customer_id)
 """
-COPY = "copy {table} (customer_id, {columns}, windowed) from stdin (format csv)"
+COPY_ACTIVITY = "copy {table} (customer_id, {columns}, windowed) from stdin (format csv)"
 
 
 def fill(table: str, blocks: Iterable[bytes], *, features: Sequence[WindowedFeature] = ()) -> None:
     """Makes the table of CSV (customer_id, *COLUMNS, windowed), and of zeros for the customers that are not in it."""
-    names = {"table": connection.ops.quote_name(table), "columns": ", ".join(COLUMNS)}
-    nothing = ", ".join(f"{NEVER}" if name in ("last_purchase_us", "first_event_us") else "0" for name in COLUMNS)
+    names = {"table": connection.ops.quote_name(table), "columns": ", ".join(ACTIVITY_COLUMNS)}
+    nothing = ", ".join(
+        f"{NEVER}" if name in ("last_purchase_us", "first_event_us") else "0" for name in ACTIVITY_COLUMNS
+    )
     with connection.cursor() as cursor:
         cursor.execute(MAKE_TABLE.format(**names))
-        with cursor.copy(COPY.format(**names)) as copy:
+        with cursor.copy(COPY_ACTIVITY.format(**names)) as copy:
             for block in blocks:
                 copy.write(block)
         windowed = windowed_sql.nothing(features) if features else None

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from features.windowed import (
+from features.formulas.windowed import (
     COUNT,
     DISTINCT,
     LARGEST_DECAYING,
@@ -28,7 +28,7 @@ Bind = Callable[[str], str]
 WEIGHT = "power(cast(0.5 as {double}), least({age_days} * {rate}, {most_half_lives}))"
 # Half-lives a day, within bounds in which no age overflows or underflows.
 SLOWEST, FASTEST = 1e-200, 1e200
-DECAYING = """cast(case when {value} is null then null when abs({value}) < {smallest} then 0
+DECAYING_VALUE = """cast(case when {value} is null then null when abs({value}) < {smallest} then 0
     else least(greatest({value}, -{largest_decaying}), {largest_decaying}) end as {double})"""
 # Of these a dialect knows the nearest double.
 AGGREGATES = {
@@ -109,7 +109,7 @@ def aggregates(features: Sequence[WindowedFeature], *, words: Mapping[str, str],
     items = ", ".join(
         words["item"].format(
             name=bind(f"w{number}_name"),
-            value=f"coalesce({aggregate(f'w{number}', feature, words=words)}, 0)",
+            value=f"coalesce({aggregate_sql(f'w{number}', feature, words=words)}, 0)",
             first=words["micros"].format(moment=f'min(case when w{number} is not null then "timestamp" end)'),
             last=words["micros"].format(moment=f'max(case when w{number} is not null then "timestamp" end)'),
         )
@@ -118,7 +118,7 @@ def aggregates(features: Sequence[WindowedFeature], *, words: Mapping[str, str],
     return words["pack"].format(items=items)
 
 
-def aggregate(column: str, feature: WindowedFeature, *, words: Mapping[str, str]) -> str:
+def aggregate_sql(column: str, feature: WindowedFeature, *, words: Mapping[str, str]) -> str:
     """What becomes of the values in a feature's column: a double, null where there are none."""
     if feature.half_life_days is None:
         shared = {name: words[name].format(value=column) for name in ("sum", "mean", "last")}
@@ -126,7 +126,7 @@ def aggregate(column: str, feature: WindowedFeature, *, words: Mapping[str, str]
     weight = WEIGHT.format(
         rate=repr(min(max(1 / feature.half_life_days, SLOWEST), FASTEST)), most_half_lives=MOST_HALF_LIVES, **words
     )
-    decaying = DECAYING.format(
+    decaying = DECAYING_VALUE.format(
         value=column, smallest=repr(SMALLEST_DECAYING), largest_decaying=repr(LARGEST_DECAYING), **words
     )
     return DECAYED[feature.kind].format(value=column, weight=weight, decaying=decaying)

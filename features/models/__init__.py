@@ -1,14 +1,17 @@
 """Definitions, versions, weight sets, customers, their append-only feature history, and runs of long work."""
 
 from features.models.customers import BUCKETS, Customer, CustomerFeature, Publication, Renewal
-from features.models.registry import FeatureDefinition, FeatureType, FeatureVersion, FeatureVersionStep, VersionUse
+from features.models.definitions import WRITTEN_BY_CLIENTS, FeatureDefinition, FeatureType
 from features.models.runs import Run, RunChunk
 from features.models.tuning import Backtest, BacktestDay, Fitting, ShadowDay
+from features.models.versions import READABLE_STATES, FeatureVersion, FeatureVersionStep, VersionUse
 from features.models.weights import INFINITY, Weight, WeightSet, WeightSetStep, above_zero
 
 __all__ = [
     "BUCKETS",
     "INFINITY",
+    "READABLE_STATES",
+    "WRITTEN_BY_CLIENTS",
     "Backtest",
     "BacktestDay",
     "Customer",

@@ -5,7 +5,7 @@ from django.db import models
 from django.db.models import F, Func, Q, Value
 from django.db.models.functions import Now
 
-from features.models.registry import FeatureType
+from features.models.definitions import FeatureType
 from features.models.weights import WeightSet
 
 BUCKETS = 256  # a power of two
@@ -91,7 +91,7 @@ class CustomerFeature(models.Model):
 
 
 class Publication(models.Model):
-    """Customers who were changed by a transaction and are to be published after it: see `features.outbox`."""
+    """Customers who were changed by a transaction and are to be published after it: see `features.online.outbox`."""
 
     customer_ids = ArrayField(models.CharField(max_length=128))
     # From then on whoever has written it may have died.

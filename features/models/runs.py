@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from features.models.registry import FeatureVersion
+from features.models.versions import FeatureVersion
 from features.models.weights import WeightSet
 
 

@@ -8,7 +8,7 @@ from django.db.models import Q
 from django.db.models.functions import Now
 
 from events.event_types import EVENT_TYPES
-from features.models.registry import FeatureVersion
+from features.models.versions import FeatureVersion
 
 INFINITY = float("inf")  # NaN sorts above infinity in PostgreSQL, so `< Infinity` refuses both
 

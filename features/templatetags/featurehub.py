@@ -4,7 +4,7 @@ from django import template
 from django.conf import settings
 
 from featurehub.lib import humanize
-from features import overview
+from features.monitoring import overview
 
 register = template.Library()
 

@@ -11,26 +11,27 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models.functions import Now
 
-from featurehub.lib.enqueue import wake
+from featurehub.lib.enqueue import enqueue
 from featurehub.lib.errors import InvalidError
-from features.formulas import Floats, Weights, unclamped_score
+from features.formulas.activity import Floats
+from features.formulas.behavioral import Weights, unclamped_score
 from features.models import Backtest, BacktestDay, WeightSet
+from features.registry.weight_sets import active_set, as_weights
 from features.tuning import evaluation
 from features.tuning.past import PastDay, past_day
-from features.weights import active_set, as_weights
 
 TASK = "features.backtest"
 MOST_DAYS = 60
-STALLED_AFTER = timedelta(seconds=120)
+BACKTEST_STALLED_AFTER = timedelta(seconds=120)
 State = Backtest.State
 
 
-def start(
+def start_backtest(
     weight_set: WeightSet, *, first_day: date, last_day: date, every_days: int, horizon_days: int, today: date,
     by: User | None,
 ) -> Backtest:  # fmt: skip
     """Starts a backtest in a worker. Raises InvalidError for days that can't be judged yet, or are too many."""
-    check(first_day, last_day=last_day, every_days=every_days, horizon_days=horizon_days, today=today)
+    check_days(first_day, last_day=last_day, every_days=every_days, horizon_days=horizon_days, today=today)
     with transaction.atomic():
         backtest = Backtest.objects.create(
             weight_set=weight_set,
@@ -39,16 +40,16 @@ def start(
             last_day=last_day,
             every_days=every_days,
             horizon_days=horizon_days,
-            total=len(days_of(first_day, last_day=last_day, every_days=every_days)),
+            total=len(scored_days(first_day, last_day=last_day, every_days=every_days)),
             # The numbers tested, as they were: a draft may change later.
-            numbers=numbers_of(as_weights(weight_set)),
+            numbers=weights_as_json(as_weights(weight_set)),
             created_by=by,
         )
         transaction.on_commit(partial(send, backtest.pk))
     return backtest
 
 
-def check(first_day: date, *, last_day: date, every_days: int, horizon_days: int, today: date) -> None:
+def check_days(first_day: date, *, last_day: date, every_days: int, horizon_days: int, today: date) -> None:
     """Raises InvalidError with the field that is wrong."""
     if horizon_days < 1:
         raise InvalidError("At least one day must follow a scored day.", attr="horizon_days")
@@ -62,17 +63,17 @@ def check(first_day: date, *, last_day: date, every_days: int, horizon_days: int
             f"Who buys in the {horizon_days} days after {last_day} is not known yet: choose {latest} or earlier.",
             attr="last_day",
         )
-    if len(days_of(first_day, last_day=last_day, every_days=every_days)) > MOST_DAYS:
+    if len(scored_days(first_day, last_day=last_day, every_days=every_days)) > MOST_DAYS:
         raise InvalidError(f"That is more than {MOST_DAYS} days to score: leave more days between.", attr="every_days")
 
 
-def days_of(first_day: date, *, last_day: date, every_days: int) -> list[date]:
+def scored_days(first_day: date, *, last_day: date, every_days: int) -> list[date]:
     return [first_day + timedelta(days=number) for number in range(0, (last_day - first_day).days + 1, every_days)]
 
 
 def send(backtest_id: int) -> None:
     """Wakes a worker. Where the message is lost, the sweep of unfinished backtests sends it again."""
-    wake(TASK, backtest_id)
+    enqueue(TASK, backtest_id)
 
 
 def score_next_day(backtest_id: int) -> int:
@@ -86,7 +87,7 @@ def score_next_day(backtest_id: int) -> int:
         if backtest is None:
             return 0
         scored = set(backtest.days.values_list("day", flat=True))
-        wanted = days_of(backtest.first_day, last_day=backtest.last_day, every_days=backtest.every_days)
+        wanted = scored_days(backtest.first_day, last_day=backtest.last_day, every_days=backtest.every_days)
         waiting = [day for day in wanted if day not in scored]
         if not waiting:
             return 0
@@ -99,7 +100,7 @@ def score_next_day(backtest_id: int) -> int:
     return 1
 
 
-def finish(backtest_id: int) -> bool:
+def finish_backtest(backtest_id: int) -> bool:
     """Judges a backtest whose days are all scored. Returns False where some are not."""
     with transaction.atomic():
         backtest = Backtest.objects.select_for_update().get(pk=backtest_id)
@@ -108,16 +109,16 @@ def finish(backtest_id: int) -> bool:
         if backtest.done < backtest.total:
             return False
         days = [(row.day, PastDay.from_bytes(bytes(row.columns))) for row in backtest.days.order_by("day")]
-        backtest.result = judge(days, active=as_weights(backtest.against), tried=weights_of(backtest.numbers))
+        backtest.result = judge(days, active=as_weights(backtest.against), tried=weights_from_json(backtest.numbers))
         backtest.state, backtest.updated_at = State.DONE, Now()
         backtest.save(update_fields=["result", "state", "updated_at"])
         backtest.days.all().delete()
     return True
 
 
-def stalled() -> list[int]:
+def stalled_backtests() -> list[int]:
     """Backtests that should go on but have not for a while."""
-    waiting = Backtest.objects.filter(state=State.RUNNING, updated_at__lt=Now() - STALLED_AFTER)
+    waiting = Backtest.objects.filter(state=State.RUNNING, updated_at__lt=Now() - BACKTEST_STALLED_AFTER)
     return list(waiting.values_list("pk", flat=True))
 
 
@@ -138,8 +139,8 @@ def judge(days: list[tuple[date, PastDay]], *, active: Weights, tried: Weights) 
         "days": rows,
         "rows": len(together),
         "buyers": int(together.bought.sum()),
-        "active": evaluation.as_json(evaluation.evaluate(before, bought=bought, customers=customers)),
-        "tried": evaluation.as_json(evaluation.evaluate(after, bought=bought, customers=customers)),
+        "active": evaluation.evaluation_as_json(evaluation.evaluate_scores(before, bought=bought, customers=customers)),
+        "tried": evaluation.evaluation_as_json(evaluation.evaluate_scores(after, bought=bought, customers=customers)),
         "auc_change": {"value": change.value, "low": change.low, "high": change.high},
     }
 
@@ -161,9 +162,9 @@ def scores_of(columns: PastDay, *, weights: Weights) -> Floats:
     return clamped
 
 
-def numbers_of(weights: Weights) -> dict[str, Any]:
+def weights_as_json(weights: Weights) -> dict[str, Any]:
     return {"weight": dict(weights.weight), "norm": dict(weights.norm), "monetary_norm": weights.monetary_norm}
 
 
-def weights_of(numbers: dict[str, Any]) -> Weights:
+def weights_from_json(numbers: dict[str, Any]) -> Weights:
     return Weights(**numbers)

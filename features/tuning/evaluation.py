@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from features.formulas import Floats, Ints
+from features.formulas.activity import Floats, Ints
 from features.tuning.statistics import ranks
 
 Bools = npt.NDArray[np.bool_]
@@ -43,7 +43,7 @@ class Evaluation:
     deciles: list[Decile]
 
 
-def evaluate(scores: Floats, *, bought: Bools, customers: Ints) -> Evaluation:
+def evaluate_scores(scores: Floats, *, bought: Bools, customers: Ints) -> Evaluation:
     """n rows of a score, whether the customer bought afterwards, and a number for the customer.
 
     There must be rows of both outcomes.
@@ -88,11 +88,11 @@ def deciles(scores: Floats, *, bought: Bools, customers: Ints) -> list[Decile]:
             lift=Estimate(value=rate.value / overall, low=rate.low / overall, high=rate.high / overall),
         )
         for part in parts
-        for rate in [share(int(bought[part].sum()), of=len(part))]
+        for rate in [share_estimate(int(bought[part].sum()), of=len(part))]
     ]
 
 
-def share(hits: int, *, of: int) -> Estimate:
+def share_estimate(hits: int, *, of: int) -> Estimate:
     """A share with Wilson's interval."""
     value = hits / of
     centre = (value + Z**2 / (2 * of)) / (1 + Z**2 / of)
@@ -106,7 +106,7 @@ def difference(first: Floats, second: Floats, *, bought: Bools, customers: Ints)
     return auc_estimate(components, bought=bought, customers=customers)
 
 
-def as_json(evaluation: Evaluation) -> dict[str, Any]:
+def evaluation_as_json(evaluation: Evaluation) -> dict[str, Any]:
     """JSON types only, so that it can be stored."""
 
     def numbers(estimate: Estimate) -> dict[str, float]:

@@ -15,11 +15,13 @@ from django.db import transaction
 from scipy.optimize import minimize
 
 from events.event_types import EVENT_TYPES
-from features.formulas import Floats, Weights, normalised
+from features.formulas.activity import Floats
+from features.formulas.behavioral import Weights, normalised
+from features.lifecycle import weight_set_steps
 from features.models import Backtest, Fitting, WeightSet
+from features.registry.weight_sets import active_set, as_weights
 from features.tuning import backtest
 from features.tuning.past import PastDay, past_day
-from features.weights import active_set, as_weights, lifecycle
 
 HORIZON_DAYS = 14
 EVERY_DAYS = 7
@@ -70,27 +72,29 @@ def fit_and_propose(*, version: str, today: date) -> Fitting:
         return Fitting.objects.create(
             outcome=f"The fitted weights are no better than the active ones beyond chance: {gain}. Nothing is proposed."
         )
-    return file(fitted, active=active, today=today, gain=gain)
+    return file_proposal(fitted, active=active, today=today, gain=gain)
 
 
-def file(fitted: Fitted, *, active: WeightSet, today: date, gain: str) -> Fitting:
+def file_proposal(fitted: Fitted, *, active: WeightSet, today: date, gain: str) -> Fitting:
     """Files the proposal with its backtest, and activates it where the setting and the guardrails allow."""
     obstacle = obstacle_to_activation(fitted, active=as_weights(active))
     verdict = f"Not activated by itself: {obstacle}" if obstacle else "Inside the guardrails."
     with transaction.atomic():
-        proposal = lifecycle.draft(
+        proposal = weight_set_steps.draft_weight_set(
             version=active.version.number, name=f"Fitted to purchases {today}", numbers=fitted.weights, by=None,
             reason=f"{gain}, {fitted.customers} customers, against {active}", origin=WeightSet.Origin.PROPOSAL,
         )  # fmt: skip
         Backtest.objects.create(
-            weight_set=proposal, against=active, numbers=backtest.numbers_of(fitted.weights),
+            weight_set=proposal, against=active, numbers=backtest.weights_as_json(fitted.weights),
             first_day=fitted.held_out[0], last_day=fitted.held_out[-1], every_days=EVERY_DAYS,
             horizon_days=HORIZON_DAYS, state=Backtest.State.DONE, total=HELD_OUT_DAYS, done=HELD_OUT_DAYS,
             result=fitted.result,
         )  # fmt: skip
-        lifecycle.propose(proposal.pk, by=None, reason=f"{gain}. {verdict}")
+        weight_set_steps.propose(proposal.pk, by=None, reason=f"{gain}. {verdict}")
         if not obstacle:
-            lifecycle.activate(proposal.pk, by=None, reason=f"By itself, as the settings allow. {verdict} {gain}.")
+            weight_set_steps.activate(
+                proposal.pk, by=None, reason=f"By itself, as the settings allow. {verdict} {gain}."
+            )
         outcome = f"{proposal} is {'active' if not obstacle else 'proposed'}: {gain}. {verdict}"
         return Fitting.objects.create(outcome=outcome, weight_set=proposal)
 

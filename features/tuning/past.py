@@ -11,8 +11,7 @@ from django.conf import settings
 from django.db import connection
 
 from events.event_types import EVENT_TYPES
-from features.formulas import Ints
-from features.tuning.evaluation import Bools
+from features.formulas.activity import Bools, Ints
 
 # The engines' counts, and nothing else of theirs; a test holds them to the engine.
 COUNTS = """

@@ -13,9 +13,9 @@ from django.db import connection
 
 from events.event_types import EVENT_TYPES
 from featurehub.lib.snapshot import Snapshot
-from features.formulas import Floats, Ints
+from features.formulas.activity import Floats, Ints
 from features.models import Customer, FeatureType
-from features.registry import registry
+from features.registry.snapshot import registry_snapshot
 
 CUSTOMERS_IN_SAMPLE = 100_000
 # A studio that is open moves on the same customers for this long; one that is opened wants a newer sample.
@@ -24,7 +24,7 @@ SECONDS_WHEN_OPENED = 60.0
 NO_CATEGORY = "no category"
 
 # Ordered by a hash of the id: the same customers every time, and no part of the customers is preferred.
-ACTIVITY = """
+SAMPLED_ACTIVITY = """
 with wanted as materialized (
     select customer_id from features_customer where recompute_at is not null
     order by hashtextextended(customer_id, 0) limit %(limit)s
@@ -73,16 +73,16 @@ class Sample:
         return len(self.customer_ids)
 
 
-def load() -> Sample:
+def load_sample() -> Sample:
     """The sample as PostgreSQL has it now: four queries, one of them over the window's events for the categories."""
     as_of = datetime.now(UTC)
     with connection.cursor() as cursor:
         cursor.execute(
-            ACTIVITY,
+            SAMPLED_ACTIVITY,
             {
                 "limit": CUSTOMERS_IN_SAMPLE,
                 "feature_type": FeatureType.BEHAVIORAL.value,
-                "version": registry.get().live[FeatureType.BEHAVIORAL],
+                "version": registry_snapshot.get().live[FeatureType.BEHAVIORAL],
             },
         )
         rows = cursor.fetchall()
@@ -110,10 +110,10 @@ def top_categories(customer_ids: list[str], *, as_of: datetime) -> dict[str, str
         return dict(cursor.fetchall())
 
 
-def current(*, opened: bool = False) -> Sample:
+def current_sample(*, opened: bool = False) -> Sample:
     """The sample in memory, loaded where it is too old. An empty one is not kept: customers may come any moment."""
-    held = sample.get(younger_than=SECONDS_WHEN_OPENED if opened else None)
-    return held if len(held) else sample.get(younger_than=0)
+    held = activity_sample.get(younger_than=SECONDS_WHEN_OPENED if opened else None)
+    return held if len(held) else activity_sample.get(younger_than=0)
 
 
-sample = Snapshot(load, seconds=SECONDS_IN_MEMORY)
+activity_sample = Snapshot(load_sample, seconds=SECONDS_IN_MEMORY)

@@ -4,14 +4,14 @@ from datetime import datetime
 
 import numpy as np
 
-from features.formulas import unclamped_score
+from features.formulas.behavioral import unclamped_score
 from features.models import ShadowDay, WeightSet
-from features.tuning.sample import Sample, load
+from features.registry.weight_sets import active_set, as_weights
+from features.tuning.sample import Sample, load_sample
 from features.tuning.statistics import rank_correlation
-from features.weights import active_set, as_weights
 
 
-def observe(*, now: datetime) -> int:
+def observe_shadows(*, now: datetime) -> int:
     """Keeps today's figures of each set in shadow, over earlier ones of today. Returns how many sets there are.
 
     Computed from stored activity: both sets are asked about the same customers at the same moment. Nothing is kept
@@ -20,9 +20,9 @@ def observe(*, now: datetime) -> int:
     shadows = list(
         WeightSet.objects.filter(shadow_since__isnull=False).select_related("version").prefetch_related("weights")
     )
-    sample = load() if shadows else None
+    sample = load_sample() if shadows else None
     if sample is not None and len(sample):
-        days = [figures(shadow, sample=sample, now=now) for shadow in shadows]
+        days = [shadow_day(shadow, sample=sample, now=now) for shadow in shadows]
         ShadowDay.objects.bulk_create(
             days,
             update_conflicts=True,
@@ -35,7 +35,7 @@ def observe(*, now: datetime) -> int:
     return len(shadows)
 
 
-def figures(shadow: WeightSet, *, sample: Sample, now: datetime) -> ShadowDay:
+def shadow_day(shadow: WeightSet, *, sample: Sample, now: datetime) -> ShadowDay:
     """One set's figures at `now`; not saved."""
     active = active_set(shadow.version.number)
     given = np.minimum(unclamped_score(sample.counts, weights=as_weights(active)), 1.0)

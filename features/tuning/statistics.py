@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from features.formulas import Floats
+from features.formulas.activity import Floats
 
 
 def ranks(values: Floats) -> Floats:

@@ -7,7 +7,7 @@ from celery import current_app, shared_task
 from django.db import OperationalError
 
 from features.models import FeatureType
-from features.registry import registry
+from features.registry.snapshot import registry_snapshot
 from features.tuning import backtest, fitting, shadow
 
 # A task gives its worker back after this long, so that other batch work gets its turn.
@@ -22,23 +22,25 @@ def run_backtest(backtest_id: int) -> None:
         if time.monotonic() > end:
             backtest.send(backtest_id)
             return
-    backtest.finish(backtest_id)
+    backtest.finish_backtest(backtest_id)
 
 
 @shared_task(name="features.resume_backtests")
 def resume_backtests() -> None:
     """Sends again the backtests that nobody has gone on with for a while: their message or worker is gone."""
-    for backtest_id in backtest.stalled():
+    for backtest_id in backtest.stalled_backtests():
         current_app.send_task(backtest.TASK, args=[backtest_id], queue="batch")
 
 
 @shared_task(name="features.observe_shadows", autoretry_for=(OperationalError,), retry_backoff=True, max_retries=5)
 def observe_shadows() -> None:
     """Keeps today's figures of the sets in shadow. Sent by beat."""
-    shadow.observe(now=datetime.now(UTC))
+    shadow.observe_shadows(now=datetime.now(UTC))
 
 
 @shared_task(name="features.fit_weights")
 def fit_weights() -> None:
     """Fits weights to later purchases and proposes them where they are better. Off until it is enabled in the admin."""
-    fitting.fit_and_propose(version=registry.get().live[FeatureType.BEHAVIORAL], today=datetime.now(UTC).date())
+    fitting.fit_and_propose(
+        version=registry_snapshot.get().live[FeatureType.BEHAVIORAL], today=datetime.now(UTC).date()
+    )

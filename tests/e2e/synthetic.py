@@ -12,9 +12,11 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from events.event_types import EVENT_TYPES
-from features.computation import database_now
-from features.formulas import BEHAVIORAL, MICROSECONDS_PER_DAY, NEVER, Activity, behavioral, microseconds
-from features.weights import active_set, as_weights
+from featurehub.lib.clock import microseconds
+from features.formulas.activity import MICROSECONDS_PER_DAY, NEVER, Activity
+from features.formulas.behavioral import BEHAVIORAL_FEATURES, behavioral_features
+from features.materialization.compute import database_now
+from features.registry.weight_sets import active_set, as_weights
 
 SEED = 20_260_101
 PREFIX = "synthetic-"
@@ -42,11 +44,11 @@ def load(customers: int) -> None:
     as_of = database_now()
     weight_set = active_set("1.0")
     activity = random_activity(customers, as_of_us=microseconds(as_of))
-    values = behavioral(
+    values = behavioral_features(
         activity, weights=as_weights(weight_set), as_of_us=microseconds(as_of), window_days=settings.WINDOW_DAYS
     )
-    columns = [values[name].tolist() for name in BEHAVIORAL]
-    features = [dict(zip(BEHAVIORAL, row, strict=True)) for row in zip(*columns, strict=True)]
+    columns = [values[name].tolist() for name in BEHAVIORAL_FEATURES]
+    features = [dict(zip(BEHAVIORAL_FEATURES, row, strict=True)) for row in zip(*columns, strict=True)]
     leaves = as_of + timedelta(days=15)
     with transaction.atomic():
         copy(CUSTOMERS, ((customer_id, as_of, leaves, weight_set.pk) for customer_id in activity.customer_ids))

@@ -11,12 +11,12 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.bulk_load import Bulk, load
+from events.bulk_load import Bulk, load_bulk
 from events.event_types import EVENT_TYPES
 from events.ingest import NUDGE, Ingested, ingest
 from events.models import DirtyCustomer, Event
 from events.partitions import make_partitions
-from events.tombstones import ErasedError, bury
+from events.tombstones import ErasedError, add_tombstone
 from events.validation import NewEvent
 from tests.factories import ago, new_event, stored_events
 
@@ -73,61 +73,61 @@ def outcome(take: Callable[[], Ingested], *, stored: Sequence[NewEvent]) -> tupl
 
 @given(stored=some_events, events=some_events)
 def test_loading_does_what_ingestion_does(stored: list[NewEvent], events: list[NewEvent]) -> None:
-    bury("gone")
+    add_tombstone("gone")
     stored = [event for event in stored if event.customer_id != "gone"]
     half = len(events) // 2
-    loaded = outcome(lambda: load(bulk_of(events[:half], events[half:])), stored=stored)
+    loaded = outcome(lambda: load_bulk(bulk_of(events[:half], events[half:])), stored=stored)
     assert loaded == outcome(lambda: ingest(events), stored=stored)
 
 
 def test_new_events_of_the_past_are_stored_without_a_detour() -> None:
     events = [past(customer_id="c1"), past(customer_id="ünï"), past(customer_id="c1")]
     with CaptureQueriesContext(connection) as queries:
-        assert load(bulk_of(events[:2], events[2:])) == Ingested(accepted=3, duplicates=0)
+        assert load_bulk(bulk_of(events[:2], events[2:])) == Ingested(accepted=3, duplicates=0)
     assert not any("incoming_event" in query["sql"] for query in queries)
     assert set(DirtyCustomer.objects.values_list("customer_id", flat=True)) == {"c1", "ünï"}
     assert {mark.due_at <= ago(days=0) for mark in DirtyCustomer.objects.all()} == {True}
 
 
 def test_a_customer_is_marked_once_a_load() -> None:
-    load(bulk_of([past(), past()], [past()]))
+    load_bulk(bulk_of([past(), past()], [past()]))
     assert DirtyCustomer.objects.count() == 1
 
 
 def test_duplicates_are_counted_and_the_others_stored() -> None:
     first, second, third = past(), past(), past()
-    load(bulk_of([first]))
-    assert load(bulk_of([second, first], [second, third])) == Ingested(accepted=2, duplicates=2)
+    load_bulk(bulk_of([first]))
+    assert load_bulk(bulk_of([second, first], [second, third])) == Ingested(accepted=2, duplicates=2)
     assert stored_events() == 3
 
 
 def test_customers_with_nothing_but_duplicates_are_not_marked() -> None:
     first, second = past(customer_id="c1"), past(customer_id="c2")
-    load(bulk_of([first]))
+    load_bulk(bulk_of([first]))
     DirtyCustomer.objects.all().delete()
-    load(bulk_of([first, second]))
+    load_bulk(bulk_of([first, second]))
     assert [mark.customer_id for mark in DirtyCustomer.objects.all()] == ["c2"]
 
 
 def test_a_month_that_was_not_there_is_made() -> None:
     long_ago = ago(days=4_000)
-    assert load(bulk_of([past(timestamp=long_ago)])).accepted == 1
+    assert load_bulk(bulk_of([past(timestamp=long_ago)])).accepted == 1
     assert Event.objects.get().timestamp == long_ago
 
 
 @pytest.mark.parametrize("ahead", [timedelta(minutes=-1), timedelta(minutes=4)])
 def test_events_of_now_and_ahead_are_marked_when_they_count(ahead: timedelta) -> None:
     timestamp: datetime = ago(days=0) + ahead
-    load(bulk_of([past(timestamp=timestamp)], [past()]))
+    load_bulk(bulk_of([past(timestamp=timestamp)], [past()]))
     assert (DirtyCustomer.objects.filter(due_at=timestamp).exists()) == (ahead > timedelta(0))
     assert DirtyCustomer.objects.filter(due_at__lte=ago(days=0)).exists()
 
 
 @pytest.mark.parametrize("timestamp", [ago(days=1), ago(minutes=1)])
 def test_an_erased_customer_is_refused_and_nothing_stored(timestamp: datetime) -> None:
-    bury("c2")
+    add_tombstone("c2")
     with pytest.raises(ErasedError) as refused:
-        load(bulk_of([past(), past(customer_id="c2", timestamp=timestamp)]))
+        load_bulk(bulk_of([past(), past(customer_id="c2", timestamp=timestamp)]))
     assert (refused.value.code, refused.value.customer_ids, stored_events()) == ("erased", {"c2"}, 0)
     assert not DirtyCustomer.objects.exists()
 
@@ -135,10 +135,10 @@ def test_an_erased_customer_is_refused_and_nothing_stored(timestamp: datetime) -
 def test_a_worker_is_woken_after_the_commit(django_capture_on_commit_callbacks: Any) -> None:
     cache.delete(NUDGE)
     with django_capture_on_commit_callbacks(execute=True):
-        load(bulk_of([past()]))
+        load_bulk(bulk_of([past()]))
         assert not cache.get(NUDGE)
     assert cache.get(NUDGE)
 
 
 def test_nothing_is_nothing() -> None:
-    assert load(bulk_of([])) == Ingested(accepted=0, duplicates=0)
+    assert load_bulk(bulk_of([])) == Ingested(accepted=0, duplicates=0)

@@ -5,10 +5,10 @@ import random
 import pytest
 from django.db import connection
 
-from events.categories import LONGEST_CATEGORY, kept
+from events.categories import LONGEST_CATEGORY, stored_category
 from events.models import Event
-from features.computation import database_now
 from features.engines import in_process, postgres
+from features.materialization.compute import database_now
 from tests.factories import make_purchase, new_event, store_events
 
 # Of four bytes each, in no order: nothing that PostgreSQL could compress.
@@ -17,10 +17,10 @@ WIDE = "".join(chr(draw.randrange(0x1F300, 0x1FAFF)) for _ in range(2_000))
 
 
 def test_a_category_of_the_greatest_length_is_kept_and_a_longer_one_is_stood_for() -> None:
-    assert kept("a" * LONGEST_CATEGORY) == "a" * LONGEST_CATEGORY
-    assert kept("a" * (LONGEST_CATEGORY + 1)) != kept("a" * (LONGEST_CATEGORY + 2))
-    assert kept(WIDE) == kept(WIDE)
-    assert len(kept(WIDE)) <= LONGEST_CATEGORY
+    assert stored_category("a" * LONGEST_CATEGORY) == "a" * LONGEST_CATEGORY
+    assert stored_category("a" * (LONGEST_CATEGORY + 1)) != stored_category("a" * (LONGEST_CATEGORY + 2))
+    assert stored_category(WIDE) == stored_category(WIDE)
+    assert len(stored_category(WIDE)) <= LONGEST_CATEGORY
 
 
 @pytest.mark.parametrize("category", [WIDE, WIDE[:LONGEST_CATEGORY]])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from events.event_types import EVENT_TYPES
 from events.ingest import ingest
 from events.models import Event
-from events.validation import NewEvent, check
+from events.validation import NewEvent, check_event
 from featurehub.lib.errors import InvalidError
 from tests.factories import ago, new_event
 
@@ -47,7 +47,7 @@ metadata = st.builds(
 )
 def test_an_event_is_read_back_as_it_was_sent(db: None, **fields: Any) -> None:
     event = NewEvent(**fields)
-    check(event, now=datetime.now(UTC))
+    check_event(event, now=datetime.now(UTC))
     Event.objects.all().delete()
     ingest([event])
     stored = Event.objects.get()
@@ -104,5 +104,5 @@ def test_an_offset_is_kept_as_the_same_moment(db: None, offset: str) -> None:
 def test_what_postgresql_cannot_hold_is_refused_before_it(fields: dict[str, Any], attr: str) -> None:
     event = NewEvent(**{"customer_id": "c1", "event_type": "login", "timestamp": ago(days=1), **fields})
     with pytest.raises(InvalidError) as caught:
-        check(event, now=datetime.now(UTC))
+        check_event(event, now=datetime.now(UTC))
     assert caught.value.attr == attr

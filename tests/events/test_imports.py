@@ -19,7 +19,7 @@ from events.imports import batches
 from events.imports.batches import ROWS_PER_BATCH
 from events.imports.importing import open_events, prefetched
 from events.models import DirtyCustomer, Event
-from events.tombstones import bury
+from events.tombstones import add_tombstone
 from events.validation import EARLIEST, NewEvent, check_each, check_together
 from featurehub.lib.errors import InvalidError
 from tests.factories import ago
@@ -154,7 +154,7 @@ def test_an_earlier_list_of_rejected_rows_goes_with_the_next_run(write: Callable
 
 
 def test_rows_of_erased_customers_are_listed_and_the_others_kept(write: Callable[[Rows], Path]) -> None:
-    bury("gone")
+    add_tombstone("gone")
     path = write([{**GOOD, "customer_id": "gone"}, GOOD, {**GOOD, "customer_id": "g/one"}])
     assert failure_of(path).returncode == 1
     assert [line["row"] for line in rejected(path)] == [1, 3]
@@ -167,8 +167,8 @@ def test_rows_of_erased_customers_are_found_in_every_batch(
 ) -> None:
     monkeypatch.setattr(batches, "ROWS_PER_BATCH", 5)
     monkeypatch.setattr(batches, "ROWS_AT_ONCE", 2)
-    bury("gone")
-    bury("lost")
+    add_tombstone("gone")
+    add_tombstone("lost")
     strange = {2: "gone", 6: "c/1", 13: "lost", 15: "gone", 16: "gone"}
     path = write([{**GOOD, "customer_id": strange.get(number, f"c{number}")} for number in range(1, 18)])
     failure_of(path)

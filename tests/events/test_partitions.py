@@ -13,7 +13,7 @@ from pytest_django import Settings
 
 from events import partitions
 from events.models import Event
-from featurehub.lib.environment import read, whole_number_or_zero
+from featurehub.lib.environment import read_setting, whole_number_or_zero
 from features.engines import postgres
 from tests.factories import ago, make_client, make_event, post_events, store_events, stored_events
 
@@ -159,6 +159,6 @@ def test_a_retention_shorter_than_the_window_stops_the_start(monkeypatch: pytest
     monkeypatch.setenv("FEATUREHUB_EVENT_RETENTION_DAYS", "29")
     parse = whole_number_or_zero(least=30, most=36_500)
     with pytest.raises(ImproperlyConfigured, match="FEATUREHUB_EVENT_RETENTION_DAYS must be at least the window"):
-        read("FEATUREHUB_EVENT_RETENTION_DAYS", parse=parse, expected="at least the window", default="0")
+        read_setting("FEATUREHUB_EVENT_RETENTION_DAYS", parse=parse, expected="at least the window", default="0")
     monkeypatch.setenv("FEATUREHUB_EVENT_RETENTION_DAYS", "0")
-    assert read("FEATUREHUB_EVENT_RETENTION_DAYS", parse=parse, expected="…", default="0") == 0
+    assert read_setting("FEATUREHUB_EVENT_RETENTION_DAYS", parse=parse, expected="…", default="0") == 0

@@ -7,10 +7,10 @@ from django.urls import reverse
 
 from events import admin as events_admin
 from events.models import DirtyCustomer, ErasedCustomer
-from events.tombstones import hash_of, take_away
+from events.tombstones import hash_of, remove_tombstone
 from featurehub.access.models import Scope
-from features import refresh
-from features.erasure import erase_customer
+from features.materialization import refresh
+from features.materialization.erasure import erase_customer
 from features.models import Customer
 from tests.factories import cached, make_client, make_event, post_events
 from tests.staff import log_in
@@ -129,8 +129,8 @@ def test_of_two_who_take_it_away_the_second_is_told(operator: Client, monkeypatc
     tombstone = make_tombstone()
 
     def somebody_is_faster(tombstone_id: int) -> bool:
-        assert take_away(tombstone_id)
-        return take_away(tombstone_id)
+        assert remove_tombstone(tombstone_id)
+        return remove_tombstone(tombstone_id)
 
     monkeypatch.setattr(events_admin, "take_away", somebody_is_faster)
     assert "Somebody else was faster" in operator.post(page_of(tombstone), WHY, follow=True).content.decode()

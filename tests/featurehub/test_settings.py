@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from featurehub.lib.environment import read, switch, url, whole_number, words
+from featurehub.lib.environment import read_setting, switch, url, whole_number, words
 
 PROJECT = Path(__file__).resolve().parents[2]
 RIGHT = {
@@ -61,23 +61,23 @@ def test_a_wrong_value_stops_the_start_with_one_sentence_that_names_it(name: str
 def test_a_number_outside_its_range_is_refused(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(ImproperlyConfigured, match=name):
-        read(name, parse=whole_number(least=2, most=3600), expected="a whole number of seconds")
+        read_setting(name, parse=whole_number(least=2, most=3600), expected="a whole number of seconds")
 
 
 def test_what_is_unset_or_empty_has_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TTL", raising=False)
     number = whole_number(least=0, most=9)
-    assert read("TTL", parse=number, expected="a digit", default="7") == 7
+    assert read_setting("TTL", parse=number, expected="a digit", default="7") == 7
     monkeypatch.setenv("TTL", "")
-    assert read("TTL", parse=number, expected="a digit", default="7") == 7
+    assert read_setting("TTL", parse=number, expected="a digit", default="7") == 7
     monkeypatch.setenv("TTL", "3")
-    assert read("TTL", parse=number, expected="a digit", default="7") == 3
+    assert read_setting("TTL", parse=number, expected="a digit", default="7") == 3
 
 
 def test_what_has_no_default_must_be_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SECRET", raising=False)
     with pytest.raises(ImproperlyConfigured, match="SECRET is not set: it must be a long random string"):
-        read("SECRET", parse=str, expected="a long random string")
+        read_setting("SECRET", parse=str, expected="a long random string")
 
 
 @pytest.mark.parametrize(

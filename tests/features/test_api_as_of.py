@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from featurehub.access.models import Scope
-from features import refresh
+from features.materialization import recompute
 from features.models import CustomerFeature, FeatureDefinition, FeatureVersion
 from tests.api_client import ApiClient
 from tests.factories import forget_registry, make_client, make_purchase, store_events
@@ -31,7 +31,7 @@ def two_purchases(db: None) -> None:
     """One purchase at noon and one a day later, each computed an hour after it."""
     for day in (0, 1):
         store_events(make_purchase(timestamp=NOON + timedelta(days=day)))
-        refresh.recompute(customer_ids=["c1"], as_of=NOON + timedelta(days=day, hours=1))
+        recompute.recompute_customers(customer_ids=["c1"], as_of=NOON + timedelta(days=day, hours=1))
 
 
 def test_a_value_holds_from_its_moment_until_the_next(api: ApiClient, two_purchases: None) -> None:
@@ -57,7 +57,7 @@ def test_answers_come_in_the_order_asked(api: ApiClient, two_purchases: None) ->
 def test_a_late_event_does_not_show_in_what_was_known_before_it(api: ApiClient, two_purchases: None) -> None:
     known_at = CustomerFeature.objects.latest("recorded_at").recorded_at
     store_events(make_purchase(timestamp=NOON - timedelta(hours=1)))
-    refresh.recompute(customer_ids=["c1"], as_of=NOON + timedelta(hours=1))
+    recompute.recompute_customers(customer_ids=["c1"], as_of=NOON + timedelta(hours=1))
     later = entity(NOON + timedelta(hours=1))
     assert ask(api, later)[0]["features"]["purchases_30d"] == 2.0
     assert ask(api, later, known_at=known_at.isoformat())[0]["features"]["purchases_30d"] == 1.0

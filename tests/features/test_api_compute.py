@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from events.models import DirtyCustomer, Event
-from features import refresh
-from features.formulas import BEHAVIORAL
+from features.formulas.behavioral import BEHAVIORAL_FEATURES
+from features.materialization import refresh
 from features.models import Customer, CustomerFeature, WeightSet
 from tests.api_client import ApiClient, error_of
 from tests.factories import ago, make_event, make_purchase, rows_of, store_events
@@ -34,7 +34,7 @@ def test_the_formulas_are_computed_on_the_events_given(api: ApiClient) -> None:
         *(event("purchase", metadata={"amount": 125, "category": category}) for category in "aab"),
     )
     features = answer.pop("features")
-    assert set(features) == set(BEHAVIORAL)
+    assert set(features) == set(BEHAVIORAL_FEATURES)
     assert features["engagement_score"] == pytest.approx(0.3 * 0.25 + 0.3 * 0.3)
     assert features["monetary_score"] == 0.375
     assert features["category_preferences"] == pytest.approx(2 / 3)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from features.coverage import coverages
+from features.monitoring.coverage import coverages
 from tests.api_client import ApiClient
 from tests.factories import make_customer, make_version, url_of
 

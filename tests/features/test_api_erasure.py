@@ -4,7 +4,7 @@ import pytest
 
 from events.models import ErasedCustomer, Event
 from featurehub.access.models import Scope
-from features.erasure import erase_customer
+from features.materialization.erasure import erase_customer
 from tests.api_client import ApiClient
 from tests.factories import make_client, make_customer, make_event, post_events, url_of
 from tests.features.test_erasure import NOTHING, everything_of

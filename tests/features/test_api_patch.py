@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from features import tasks
-from features.client_values import set_customer_features
+from features.materialization.client_values import set_customer_features
 from features.models import Customer, CustomerFeature, Publication
 from tests.api_client import ApiClient, error_of
 from tests.at_once import at_once, during
@@ -163,7 +163,7 @@ def test_with_redis_away_the_values_are_kept_and_published_later(api: ApiClient,
         patch(api)
     assert (cached("c1"), Publication.objects.count()) == ({}, 1)
     Publication.objects.update(due_at=ago(seconds=1))
-    tasks.publish_overdue()
+    tasks.publish_overdue_task()
     assert (cached("c1")["tenure_days"], Publication.objects.count()) == ("5.0", 0)
 
 

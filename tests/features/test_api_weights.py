@@ -2,8 +2,8 @@
 
 import pytest
 
+from features.lifecycle import weight_set_steps
 from features.models import WeightSet
-from features.weights import lifecycle
 from tests.api_client import ApiClient
 from tests.factories import make_version, make_weight_set
 
@@ -29,7 +29,7 @@ def test_the_first_weights_are_those_of_the_contract(api: ApiClient) -> None:
 def test_earlier_sets_follow_the_active_one_and_drafts_do_not_show(api: ApiClient) -> None:
     make_weight_set(name="Never shown")
     draft = make_weight_set(name="Logins first", weights={"login": (0.9, 3)})
-    lifecycle.activate(draft.pk, by=None, reason="They come back")
+    weight_set_steps.activate(draft.pk, by=None, reason="They come back")
     answer = api.get("/api/v1/weights/").json()
     assert [(row["name"], row["state"]) for row in answer["results"]] == [
         ("Logins first", "active"),
@@ -40,7 +40,7 @@ def test_earlier_sets_follow_the_active_one_and_drafts_do_not_show(api: ApiClien
 
 def test_the_queries_do_not_grow_with_the_sets(api: ApiClient, django_assert_max_num_queries: object) -> None:
     for number in range(5):
-        lifecycle.activate(make_weight_set(name=f"Set {number}").pk, by=None, reason="A test")
+        weight_set_steps.activate(make_weight_set(name=f"Set {number}").pk, by=None, reason="A test")
     with django_assert_max_num_queries(4):  # type: ignore[operator]
         assert len(api.get("/api/v1/weights/").json()["results"]) == 6
     assert WeightSet.objects.filter(state="active").count() == 1

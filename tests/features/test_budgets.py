@@ -13,7 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django_redis import get_redis_connection
 
 from featurehub.access.models import Scope
-from features.reading import held
+from features.online.hmget import thread_connection
 from tests.api_client import ApiClient
 from tests.factories import make_client, make_customer, make_event, post_events, url_of
 
@@ -84,9 +84,9 @@ def test_a_cached_batch_is_one_round_trip(client: ApiClient, monkeypatch: pytest
         def recv(self, size: int) -> bytes:
             return real.recv(size)
 
-    assert held.connection is not None
-    real = held.connection._socket
-    monkeypatch.setattr(held.connection, "_socket", CountingSocket())
+    assert thread_connection.connection is not None
+    real = thread_connection.connection._socket
+    monkeypatch.setattr(thread_connection.connection, "_socket", CountingSocket())
     assert len(batch(client, ["c0", "c1", "c2"] * 100, FIVE).json()["results"]) == 300
     assert CountingSocket.sent == 1
 

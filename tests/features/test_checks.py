@@ -6,7 +6,7 @@ import pytest
 from django.core.checks import run_checks
 from django.db import connection
 
-from features.formulas import BEHAVIORAL
+from features.formulas.behavioral import BEHAVIORAL_FEATURES
 from tests.factories import make_definition, make_version
 
 pytestmark = pytest.mark.django_db
@@ -57,8 +57,8 @@ def test_a_definition_that_no_formula_computes_is_named() -> None:
 
 def test_a_formula_that_is_not_registered_is_named() -> None:
     slip("delete from features_featureversion_definitions")
-    slip("delete from features_featuredefinition where name = %s", BEHAVIORAL[0])
-    assert found() == {"features.E002": f"Computed by a formula, but not registered: {BEHAVIORAL[0]}."}
+    slip("delete from features_featuredefinition where name = %s", BEHAVIORAL_FEATURES[0])
+    assert found() == {"features.E002": f"Computed by a formula, but not registered: {BEHAVIORAL_FEATURES[0]}."}
 
 
 def test_a_derived_definition_without_an_expression_is_named() -> None:

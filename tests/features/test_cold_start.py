@@ -3,7 +3,7 @@
 import pytest
 from django_redis import get_redis_connection
 
-from features.serving import get_feature_values
+from features.serving.feature_store import get_feature_values
 from tests.at_once import at_once
 from tests.factories import cached, make_customer
 

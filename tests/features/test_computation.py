@@ -10,13 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.event_types import EVENT_TYPES
-from features import computation, history, refresh
+from featurehub.lib.clock import microseconds
 from features.engines import postgres
-from features.formulas import BEHAVIORAL, RFM_SCORE, Activity, Weights, behavioral, microseconds
+from features.formulas.activity import Activity
+from features.formulas.behavioral import BEHAVIORAL_FEATURES, Weights, behavioral_features
+from features.lifecycle import weight_set_steps
+from features.materialization import compute, recompute
 from features.models import Customer, WeightSet
-from features.registry import registry
-from features.weights import lifecycle
+from features.offline import history
+from features.registry.snapshot import registry_snapshot
 from tests.factories import ago, make_customer, make_event, make_purchase, make_weight_set, rows_of, store_events
+from tests.reference import RFM_SCORE
 
 OTHER_WEIGHTS = Weights(
     weight={
@@ -46,11 +50,11 @@ logs = st.lists(
 
 def compute(customer_id: str = "c1") -> None:
     with transaction.atomic():
-        computation.compute_from_events([customer_id])
+        compute.compute_from_events([customer_id])
 
 
 def scored(activity: Activity, *, at: datetime) -> dict[str, Any]:
-    columns = behavioral(activity, weights=OTHER_WEIGHTS, as_of_us=microseconds(at), window_days=WINDOW_DAYS)
+    columns = behavioral_features(activity, weights=OTHER_WEIGHTS, as_of_us=microseconds(at), window_days=WINDOW_DAYS)
     return {name: column.tolist() for name, column in columns.items()}
 
 
@@ -91,7 +95,7 @@ def test_every_value_of_a_customer_is_what_was_worked_out_by_hand(db: None) -> N
         "category_preferences": 0.75,
     }
     assert row.features == pytest.approx(expected, rel=1e-12)
-    assert list(expected) == list(BEHAVIORAL)
+    assert list(expected) == list(BEHAVIORAL_FEATURES)
     (derived,) = rows_of("c1", "derived")
     assert derived.features == pytest.approx({RFM_SCORE: (expected["recency_score"] + 0.2 + 0.1) / 3}, rel=1e-12)
     assert (row.version, derived.version, row.timestamp) == ("1.0", "1.0", derived.timestamp)
@@ -100,7 +104,7 @@ def test_every_value_of_a_customer_is_what_was_worked_out_by_hand(db: None) -> N
 def test_a_row_names_the_weight_set_it_was_scored_under(db: None) -> None:
     make_customer("c1", login=3)
     draft = make_weight_set(weights={"login": (1.0, 30)})
-    lifecycle.activate(draft.pk, by=None, reason="A test")
+    weight_set_steps.activate(draft.pk, by=None, reason="A test")
     compute()
     first, second = rows_of("c1")
     assert (second.metadata["weight_set"], second.features["engagement_score"]) == (draft.pk, 0.1)
@@ -135,24 +139,24 @@ def test_a_customer_without_counted_events_has_zeros_and_is_not_active(db: None)
 def test_an_earlier_moment_takes_nothing_back_that_was_noted_later(db: None) -> None:
     make_customer("c1", page_view=1)
     before = Customer.objects.values().get()
-    refresh.recompute(customer_ids=["c1"], as_of=ago(days=3))
+    recompute.recompute_customers(customer_ids=["c1"], as_of=ago(days=3))
     assert Customer.objects.values().get() == before
 
 
 def test_nobody_to_compute_is_nothing_to_do(db: None, django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
-        computation.compute_from_events([])
-        computation.compute_from_history([])
+        compute.compute_from_events([])
+        compute.compute_from_history([])
 
 
 def test_many_customers_cost_as_many_statements_as_one(db: None, django_assert_num_queries: Any) -> None:
     names = [f"c{number}" for number in range(50)]
     store_events(*(make_event(customer_id=name) for name in names), make_event(customer_id="one"))
-    registry.get()
+    registry_snapshot.get()
     with django_assert_num_queries(15, exact=False) as queries:
-        computation.compute_from_events(["one"])
+        compute.compute_from_events(["one"])
     with django_assert_num_queries(len(queries)):
-        computation.compute_from_events(names)
+        compute.compute_from_events(names)
     assert Customer.objects.count() == 51
 
 

@@ -15,10 +15,12 @@ from pytest_django import Settings
 from events.event_types import EVENT_TYPES
 from events.models import DirtyCustomer, Event
 from events.validation import NewEvent, check_all
-from features import refresh
+from featurehub.lib.progress import Progress
 from features.demo.behaviour import events_of
 from features.demo.loading import WEEKS_OF_HISTORY, generate, history_left, summarise
 from features.demo.purchases import LOG, purchases_by_customer
+from features.materialization import refresh
+from features.materialization.recompute import recompute_customers
 from features.models import Customer, CustomerFeature
 from tests.factories import cached, make_event, rows_of, store_events
 
@@ -136,9 +138,9 @@ def test_a_first_start_that_was_killed_goes_on_where_it_was(
 ) -> None:
     settings.LOCAL_DIR = tmp_path
     computed: list[tuple[datetime, str]] = []
-    recompute = refresh.recompute
+    recompute = recompute_customers
 
-    def recompute_and_die_once(*, customer_ids: Sequence[str], as_of: datetime, progress: refresh.Progress) -> None:
+    def recompute_and_die_once(*, customer_ids: Sequence[str], as_of: datetime, progress: Progress) -> None:
         recompute(customer_ids=customer_ids, as_of=as_of, progress=progress)
         computed.append((as_of, customer_ids[0]))
         if len(computed) == 5:

@@ -10,12 +10,13 @@ from django_redis import get_redis_connection
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features import differences, refresh, renewal, runs
-from features.client_values import set_customer_features
+from features.lifecycle import weight_set_steps
+from features.materialization import publish_delta, recompute, renewal, runs
+from features.materialization.client_values import set_customer_features
+from features.materialization.rescore import rescore
 from features.models import Renewal
-from features.registry import registry
-from features.store import PREFIX
-from features.weights import lifecycle
+from features.online.store import PREFIX
+from features.registry.snapshot import registry_snapshot
 from tests.factories import ago, cached, make_customer, make_event, make_purchase, make_weight_set, store_events
 from tests.hashes import hashes, make_versions, noted, published_anew
 
@@ -29,13 +30,13 @@ weights = st.one_of(st.none(), st.tuples(st.floats(0, 1), st.floats(0.5, 200)))
 @pytest.fixture
 def published(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The customers that were published as a whole."""
-    return noted(monkeypatch, differences)
+    return noted(monkeypatch, publish_delta)
 
 
 def rescore(**changed: tuple[float, float]) -> None:
     """Activates weights of which these were changed, and re-scores everybody."""
-    run = lifecycle.activate(make_weight_set(weights=changed).pk, by=None, reason="Go")
-    while refresh.rescore(run):
+    run = weight_set_steps.activate(make_weight_set(weights=changed).pk, by=None, reason="Go")
+    while rescore(run):
         pass
     assert runs.finish_rescore(run)
 
@@ -71,7 +72,7 @@ def test_what_is_rescored_is_what_would_be_published(
     purchase: tuple[float, float] | None,
     renewed: bool,
 ) -> None:
-    if len(registry.get().views) == 4:
+    if len(registry_snapshot.get().views) == 4:
         make_versions()
     Renewal.objects.update(renewed_at=None)
     customer_ids = [f"d{next(numbers):09d}" for _ in purchases]
@@ -88,7 +89,7 @@ def test_what_is_rescored_is_what_would_be_published(
                 features={"cart_value": cart},
                 timestamp=ago(hours=49),
             )
-    refresh.recompute(customer_ids=customer_ids, as_of=ago(hours=48))
+    recompute.recompute_customers(customer_ids=customer_ids, as_of=ago(hours=48))
     if renewed:
         renew(hours_ago=46)
     published.clear()

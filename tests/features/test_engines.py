@@ -15,10 +15,10 @@ from events.event_types import EVENT_TYPES
 from events.ingest import ingest
 from events.partitions import make_partitions
 from events.validation import NewEvent
-from features.computation import register
 from features.engines import in_process, postgres
-from features.formulas import LARGEST, Activity
-from features.windowed import WindowedFeature
+from features.formulas.activity import LARGEST, Activity
+from features.formulas.windowed import WindowedFeature
+from features.materialization.compute import register_customers
 from tests.factories import new_event
 
 AS_OF = datetime(2026, 3, 15, 12, tzinfo=UTC)
@@ -159,7 +159,7 @@ def test_both_engines_give_the_same_activity(partitions: None, log: list[NewEven
 @given(log=st.lists(events, max_size=40))
 def test_one_pass_over_everybody_gives_what_reading_some_gives(partitions: None, log: list[NewEvent]) -> None:
     with stored(log):
-        register(CUSTOMERS)
+        register_customers(CUSTOMERS)
         with connection.cursor() as cursor:
             cursor.execute("set local timezone = 'Asia/Kathmandu'")
             postgres.aggregate_into("activity", as_of=AS_OF, window_days=30)
@@ -182,7 +182,7 @@ def test_one_pass_over_everybody_gives_the_same_windowed_features(
     partitions: None, log: list[NewEvent], features: list[WindowedFeature]
 ) -> None:
     with stored(log):
-        register(CUSTOMERS)
+        register_customers(CUSTOMERS)
         postgres.aggregate_into("activity", as_of=AS_OF, window_days=30, features=features)
         with connection.cursor() as cursor:
             cursor.execute("select * from activity")
@@ -238,7 +238,7 @@ def test_a_customer_whose_only_events_are_older_than_the_base_window_has_windowe
     log = [new_event(timestamp=AS_OF - timedelta(days=40))]
     features = [WindowedFeature(name="n", kind="count", window_days=90)]
     with stored(log):
-        register(CUSTOMERS)
+        register_customers(CUSTOMERS)
         postgres.aggregate_into("activity", as_of=AS_OF, window_days=30, features=features)
         with connection.cursor() as cursor:
             cursor.execute("select * from activity")

@@ -9,9 +9,10 @@ from django.db import connections, transaction
 from django.db.models.functions import Now
 
 from events.models import DirtyCustomer, ErasedCustomer, Event
-from features import outbox, publishing, recomputation, refresh, store
-from features.erasure import erase_customer
+from features.materialization import recompute, refresh
+from features.materialization.erasure import erase_customer
 from features.models import Customer, CustomerFeature, Publication
+from features.online import outbox, publish, store
 from tests.factories import cached, make_customer, make_event, store_events
 
 
@@ -29,9 +30,9 @@ NOTHING = {"events": 0, "history": 0, "customers": 0, "redis": {}}
 
 def test_a_publication_that_comes_late_is_deleted_by_the_mark_that_is_left(db: None) -> None:
     make_customer("c1", page_view=1)
-    late = publishing.current_values(["c1"])
+    late = publish.current_values(["c1"])
     erase_customer("c1")
-    store.publish(late)
+    store.write_hashes(late)
     assert cached("c1")
     DirtyCustomer.objects.update(due_at=Now())
     refresh.refresh_dirty()
@@ -42,9 +43,9 @@ def test_a_publication_that_is_overdue_does_not_bring_the_customer_back(db: None
     make_customer("c1", page_view=1)
     make_customer("c2", page_view=1)
     outbox.announce(["c1", "c2"])
-    late = publishing.current_values(["c1"])
+    late = publish.current_values(["c1"])
     erase_customer("c1")
-    store.publish(late)
+    store.write_hashes(late)
     Publication.objects.update(due_at=Now())
     assert outbox.publish_overdue() == 2
     assert everything_of("c1") == NOTHING
@@ -54,10 +55,10 @@ def test_a_publication_that_is_overdue_does_not_bring_the_customer_back(db: None
 def test_recomputing_everybody_does_not_bring_the_customer_back(db: None) -> None:
     make_customer("c1", page_view=1)
     erase_customer("c1")
-    run = recomputation.begin()
-    while recomputation.load_chunk(run):
+    run = recompute.begin_recompute()
+    while recompute.load_chunk(run):
         pass
-    refresh.recompute(customer_ids=["c1"])
+    recompute.recompute_customers(customer_ids=["c1"])
     assert everything_of("c1") == NOTHING
 
 

@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from featurehub.lib.errors import InvalidError
-from features.expressions import evaluate, in_order, moved_by, parse
-from features.formulas import Floats, rfm_score
+from features.formulas.activity import Floats
+from features.formulas.expressions import evaluate, in_order, moved_by, parse
+from tests.reference import rfm_score
 
 NAN = math.nan
 RFM = "(recency_score + frequency_score + monetary_score) / 3"

@@ -8,7 +8,7 @@ from django.db import connections
 from django_redis import get_redis_connection
 
 from featurehub.lib.errors import InvalidError, UnknownError
-from features.serving import FeatureStore
+from features.serving.feature_store import FeatureStore
 from tests.factories import ago, make_customer
 
 pytestmark = pytest.mark.usefixtures("committed")

@@ -9,20 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.event_types import EVENT_TYPES
-from features.explanation import contributions
-from features.formulas import (
-    BEHAVIORAL,
-    LARGEST,
-    MICROSECONDS_PER_DAY,
-    NEVER,
-    Activity,
+from features.formulas.activity import LARGEST, MICROSECONDS_PER_DAY, NEVER, Activity
+from features.formulas.behavioral import (
+    BEHAVIORAL_FEATURES,
     Weights,
-    behavioral,
+    behavioral_features,
     recency_score,
-    rfm_score,
     unclamped_score,
 )
+from features.serving.explanation import contributions
 from tests.factories import first_weights
+from tests.reference import rfm_score
 
 AS_OF = 1_800_000_000_000_000
 DAYS = MICROSECONDS_PER_DAY
@@ -50,7 +47,7 @@ weight_sets = st.builds(
 def values(weights: Weights | None = None, **activity: Any) -> dict[str, float]:
     """The behavioral values at AS_OF of one customer with this activity and nothing else."""
     one = Activity.from_records(["c1"], [NOTHING | activity])
-    columns = behavioral(one, weights=weights or first_weights(), as_of_us=AS_OF, window_days=30)
+    columns = behavioral_features(one, weights=weights or first_weights(), as_of_us=AS_OF, window_days=30)
     return {name: column.item() for name, column in columns.items()}
 
 
@@ -110,7 +107,7 @@ def test_a_value_is_what_the_contract_says(activity: dict[str, Any], name: str, 
 
 
 def test_a_customer_without_events_has_zeros() -> None:
-    assert values() == dict.fromkeys(BEHAVIORAL, 0.0)
+    assert values() == dict.fromkeys(BEHAVIORAL_FEATURES, 0.0)
 
 
 def test_the_derived_score_is_the_mean_of_three() -> None:
@@ -125,14 +122,16 @@ def test_a_monetary_norm_of_another_weight_set_counts() -> None:
 def test_a_batch_gives_each_customer_what_they_would_get_alone() -> None:
     rows = [NOTHING | {"page_view": number, "sessions": number, "session_us": number**3} for number in range(5)]
     batch = Activity.from_records([f"c{number}" for number in range(5)], rows)
-    columns = behavioral(batch, weights=first_weights(), as_of_us=AS_OF, window_days=30)
+    columns = behavioral_features(batch, weights=first_weights(), as_of_us=AS_OF, window_days=30)
     for number, row in enumerate(rows):
         assert {name: column[number].item() for name, column in columns.items()} == values(**row)
 
 
 def test_a_batch_of_no_customers_gives_empty_columns() -> None:
-    columns = behavioral(Activity.from_records([], []), weights=first_weights(), as_of_us=AS_OF, window_days=30)
-    assert {name: column.tolist() for name, column in columns.items()} == {name: [] for name in BEHAVIORAL}
+    columns = behavioral_features(
+        Activity.from_records([], []), weights=first_weights(), as_of_us=AS_OF, window_days=30
+    )
+    assert {name: column.tolist() for name, column in columns.items()} == {name: [] for name in BEHAVIORAL_FEATURES}
 
 
 @given(counts=counts, weights=weight_sets, amount=st.floats(0, LARGEST), age=st.integers(0, 30 * DAYS))

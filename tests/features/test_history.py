@@ -9,10 +9,11 @@ from django.db import IntegrityError, transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features import history, refresh
-from features.computation import compute_from_events, lock
-from features.formulas import LARGEST
+from features.formulas.activity import LARGEST
+from features.materialization import recompute, refresh
+from features.materialization.compute import compute_from_events, lock_customers
 from features.models import CustomerFeature, FeatureType
+from features.offline import history
 from tests.at_once import at_once, during
 from tests.factories import make_customer, make_event, rows_of, store_events
 
@@ -165,7 +166,7 @@ def test_workers_that_compute_one_customer_at_once_append_one_row(committed: Non
         store_events(make_event(event_id="e"), make_event(event_type="email_click"))
     assert at_once(*[lambda: refresh.refresh_dirty(limit=1)] * 4) == [1, 1, 1, 1]
     assert rows_of("c1")[-1].features["email_clicks_30d"] == 4
-    refresh.recompute(customer_ids=["c1"])
+    recompute.recompute_customers(customer_ids=["c1"])
     assert len(rows_of("c1", FeatureType.BEHAVIORAL)) == len(rows_of("c1", FeatureType.DERIVED)) == 1
 
 
@@ -173,7 +174,7 @@ def test_a_computation_waits_for_whoever_holds_the_customer_and_reads_what_came_
     make_customer("c1", page_view=1)
 
     def hold_and_ingest() -> None:
-        lock(["c1"])
+        lock_customers(["c1"])
         store_events(make_event())
 
     def compute() -> None:

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from featurehub.lib.clock import microseconds
 from features.engines import in_process
-from features.formulas import LARGEST, NEVER, microseconds
+from features.formulas.activity import LARGEST, NEVER
 from tests.factories import new_event
 
 AS_OF = datetime(2026, 3, 15, 12, tzinfo=UTC)

@@ -18,11 +18,14 @@ from django.db.models.functions import Now
 
 from events.models import DirtyCustomer, Event
 from events.validation import NewEvent
-from features import recomputation, refresh, runs, store
+from featurehub.lib.clock import microseconds
 from features.engines import in_process
-from features.formulas import behavioral, microseconds, rfm_score
+from features.formulas.behavioral import behavioral_features
+from features.materialization import recompute, refresh, runs
 from features.models import Customer, CustomerFeature, Publication, Renewal, Run, RunChunk
+from features.online import store
 from tests.factories import ago, cached, first_weights, make_event, make_purchase, store_events
+from tests.reference import rfm_score
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -121,7 +124,7 @@ def assert_all_is_as_without_a_kill() -> None:
             for event in Event.objects.filter(customer_id=customer_id)
         ]
         activity = in_process.aggregate(log, customer_id=customer_id, as_of=as_of, window_days=settings.WINDOW_DAYS)
-        values = behavioral(
+        values = behavioral_features(
             activity, weights=first_weights(), as_of_us=microseconds(as_of), window_days=settings.WINDOW_DAYS
         )
         expected = {name: float(column[0]) for name, column in values.items()}
@@ -160,16 +163,16 @@ def test_workers_killed_while_they_recompute_everybody() -> None:
     store_log()
     finish(REFRESH_DIRTY)
     CustomerFeature.objects.all().delete()
-    recomputation.PAGES_PER_CHUNK, pages = 1, recomputation.PAGES_PER_CHUNK
+    recompute.PAGES_PER_CHUNK, pages = 1, recompute.PAGES_PER_CHUNK
     try:
-        run = recomputation.begin()
+        run = recompute.begin_recompute()
     finally:
-        recomputation.PAGES_PER_CHUNK = pages
+        recompute.PAGES_PER_CHUNK = pages
     assert kill_some(RECOMPUTE, times=2)
     expire_claims()
     finish(RECOMPUTE)
     assert_all_is_as_without_a_kill()
     run.refresh_from_db()
     assert (run.state, run.done) == (Run.State.DONE, len(CUSTOMERS))
-    assert runs.stalled() == []
+    assert runs.stalled_runs() == []
     assert refresh.refresh_dirty() == 0

@@ -9,14 +9,16 @@ from django_redis import get_redis_connection
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features import movement, refresh, renewal
-from features.client_values import set_customer_features
-from features.formulas import microseconds
+from featurehub.lib.clock import microseconds
+from features.lifecycle import version_steps
+from features.materialization import recompute, refresh, renewal
+from features.materialization.client_values import set_customer_features
 from features.models import FeatureDefinition, Renewal
-from features.registry import Registry, registry
-from features.restamping import restamp
-from features.store import PREFIX
-from features.versions import lifecycle
+from features.online import decay
+from features.online.restamp import restamp
+from features.online.store import PREFIX
+from features.registry.contents import Registry
+from features.registry.snapshot import registry_snapshot
 from tests.factories import ago, cached, make_customer, make_event, make_purchase, make_version, store_events
 from tests.hashes import hashes, make_versions, noted, published_anew
 
@@ -50,7 +52,7 @@ def renew(*, after: timedelta) -> datetime:
 def test_what_is_renewed_is_what_would_be_published(
     published: list[str], purchases: list[list[tuple[float, float]]], carts: list[float | None], after: list[float]
 ) -> None:
-    if len(registry.get().views) == 4:
+    if len(registry_snapshot.get().views) == 4:
         make_versions()
     Renewal.objects.update(renewed_at=None)  # in the example before, time has passed
     customer_ids = [f"h{next(numbers):09d}" for _ in purchases]
@@ -127,7 +129,7 @@ def test_a_hash_whose_base_holds_values_of_other_names_is_published_anew(publish
     before = cached("c1")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Registry, "read_by_derived", lambda known, view: ("page_views_30d", "purchases_30d"))
-        refresh.recompute(customer_ids=["c1"])
+        recompute.recompute_customers(customer_ids=["c1"])
     assert before["_behavioral:base"].count(",") == cached("c1")["_behavioral:base"].count(",")
     published.clear()
     renew(after=timedelta(0))
@@ -139,7 +141,7 @@ def test_a_hash_whose_base_holds_values_of_other_names_is_published_anew(publish
 def test_a_hash_of_an_earlier_computation_is_published_anew_though_nothing_was_appended(published: list[str]) -> None:
     make_customer("c1", page_view=1)
     earlier = get_redis_connection("default").hgetall(f"{PREFIX}c1")
-    refresh.recompute(customer_ids=["c1"])
+    recompute.recompute_customers(customer_ids=["c1"])
     get_redis_connection("default").hset(f"{PREFIX}c1", mapping=earlier)  # as a Redis that has lost its last second
     renew(after=timedelta(0))
     assert published == ["c1"]
@@ -150,11 +152,11 @@ def test_what_is_published_between_the_reading_and_the_writing_of_a_renewal_stay
     make_customer("c1", events=[make_purchase(timestamp=ago(days=3))])
     as_of = datetime.now(UTC) + timedelta(minutes=1)
     ((customer_ids, computed_us),) = renewal.renewable(range(256), as_of=as_of)
-    held = movement.read(customer_ids, known=registry.get())
+    held = decay.read_hash_columns(customer_ids, known=registry_snapshot.get())
     store_events(make_event())
     refresh.refresh_dirty()
     newer = cached("c1")
-    (live,), wrong = movement.moved_hashes(customer_ids, computed_us, held=held, as_of=as_of)
+    (live,), wrong = decay.decayed_hashes(customer_ids, computed_us, held=held, as_of=as_of)
     assert (wrong, restamp(live, as_of_us=microseconds(as_of))) == ([], ["c1"])
     assert cached("c1") == newer
 
@@ -182,7 +184,7 @@ def test_a_derived_value_that_time_takes_away_is_gone() -> None:
 def test_a_customer_without_derived_values_needs_no_hash_of_theirs(published: list[str]) -> None:
     version = make_version("derived", warm_cart={"expression": "cart_value * recency_score"})
     version.definitions.remove(FeatureDefinition.objects.get(name="rfm_score"))
-    lifecycle.put_into_shadow(version.pk, by=None, reason="A test")
+    version_steps.put_into_shadow(version.pk, by=None, reason="A test")
     make_customer("c1", page_view=1)
     get_redis_connection("default").delete(f"{PREFIX}c1:derived:2.0")
     renew(after=timedelta(0))

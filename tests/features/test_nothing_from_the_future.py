@@ -16,9 +16,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features import refresh
-from features.computation import database_now
-from features.training_set import build_training_set
+from features.materialization import recompute
+from features.materialization.compute import database_now
+from features.offline.training_set import build_training_set
 from tests.api_client import ApiClient
 from tests.factories import make_purchase, store_events, url_of
 
@@ -72,7 +72,7 @@ class Account:
 
     def compute(self, step: int, as_of: datetime) -> None:
         """The values are those of the purchases that have arrived and are in the window."""
-        refresh.recompute(customer_ids=[self.customer_id], as_of=as_of)
+        recompute.recompute_customers(customer_ids=[self.customer_id], as_of=as_of)
         total = sum(amount for amount, (_, moment) in self.bought.items() if as_of - WINDOW <= moment <= as_of)
         self.computed.append((step, as_of, {SUM: float(total)}))
 

@@ -5,16 +5,17 @@ from datetime import timedelta
 import pytest
 from django_redis import get_redis_connection
 
-from features import publishing, store
-from features.formulas import microseconds
+from featurehub.lib.clock import microseconds
+from featurehub.lib.redis_away import REDIS_AWAY
 from features.models import Customer, FeatureVersion
-from features.store import Hash, Published
+from features.online import publish
+from features.online.store import Hash, Published
 from tests.away import redis_away
 from tests.factories import ago, cached, forget_registry, make_customer, make_purchase, rows_of
 
 
 def values_of(customer_id: str = "c1") -> dict[str, Published]:
-    return {part.feature_type: part for part in publishing.current_values([customer_id])[Hash(customer_id)]}
+    return {part.feature_type: part for part in publish.current_values([customer_id])[Hash(customer_id)]}
 
 
 def test_every_live_type_has_an_entry_also_where_there_is_nothing(db: None) -> None:
@@ -56,18 +57,18 @@ def test_a_type_that_is_not_live_is_not_published(db: None) -> None:
 def test_many_customers_are_one_query(db: None, django_assert_num_queries: object) -> None:
     names = [make_customer(f"c{number}", page_view=number) for number in range(1, 20)]
     with django_assert_num_queries(1):  # type: ignore[operator]
-        assert len(publishing.current_values(names)) == 19
+        assert len(publish.current_values(names)) == 19
 
 
 def test_publishing_nobody_asks_nobody(db: None, django_assert_num_queries: object) -> None:
     with django_assert_num_queries(0), redis_away():  # type: ignore[operator]
-        publishing.publish([])
+        publish.publish([])
 
 
 def test_with_redis_away_the_caller_is_told(db: None) -> None:
     make_customer("c1", page_view=3)
-    with redis_away(), pytest.raises(store.AWAY):
-        publishing.publish(["c1"])
+    with redis_away(), pytest.raises(REDIS_AWAY):
+        publish.publish(["c1"])
 
 
 def test_everything_that_redis_has_lost_can_be_published_anew(db: None) -> None:
@@ -75,5 +76,5 @@ def test_everything_that_redis_has_lost_can_be_published_anew(db: None) -> None:
     held = {name: cached(name) for name in names}
     get_redis_connection("default").flushdb()
     chunks: list[int] = []
-    assert publishing.publish_everybody(progress=chunks.append) == sum(chunks) == 5
+    assert publish.publish_everybody(progress=chunks.append) == sum(chunks) == 5
     assert {name: cached(name) for name in names} == held

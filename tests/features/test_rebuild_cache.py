@@ -8,7 +8,7 @@ from django.core.management import CommandError, call_command
 from django.test import override_settings
 from django_redis import get_redis_connection
 
-from features import publishing
+from features.online import publish
 from tests.factories import cached, make_client, make_customer, url_of
 
 pytestmark = pytest.mark.django_db
@@ -21,7 +21,7 @@ def rebuild() -> str:
 
 
 def test_what_redis_lost_is_published_again(empty_redis: "redis.Redis[bytes]", monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publishing, "CUSTOMERS_PER_CHUNK", 2)
+    monkeypatch.setattr(publish, "CUSTOMERS_PER_CHUNK", 2)
     customers = [make_customer(f"c{number}", page_view=number) for number in range(1, 6)]
     patched = {"feature_type": "customer", "version": "1.0", "features": {"tenure_days": 3}}
     assert make_client("write").patch(url_of("client-only"), patched).status_code == 200

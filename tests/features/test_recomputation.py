@@ -7,19 +7,19 @@ from django.db import connection
 from django.db.models.functions import Now
 
 from featurehub.lib.errors import ConflictError
-from features import recomputation, refresh, runs
 from features.engines import staging
-from features.engines.activity_sql import COLUMNS
-from features.erasure import erase_customer
+from features.engines.activity_sql import ACTIVITY_COLUMNS
+from features.materialization import recompute, refresh, runs
+from features.materialization.erasure import erase_customer
 from features.models import Customer, CustomerFeature, Run, RunChunk
-from features.registry import registry
+from features.registry.snapshot import registry_snapshot
 from tests.factories import ago, cached, make_customer, make_event, make_purchase, make_version, rows_of, store_events
 
 pytestmark = pytest.mark.usefixtures("db")
 
 
 def load(run: Run) -> Run:
-    while recomputation.load_chunk(run):
+    while recompute.load_chunk(run):
         pass
     run.refresh_from_db()
     return run
@@ -30,10 +30,10 @@ def tables() -> list[str]:
 
 
 def test_everybody_is_computed_appended_and_published(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recomputation, "PAGES_PER_CHUNK", 1)
+    monkeypatch.setattr(recompute, "PAGES_PER_CHUNK", 1)
     for number in range(200):
         store_events(make_event(customer_id=f"c{number}"), make_purchase(customer_id=f"c{number}", amount=number))
-    run = recomputation.begin()
+    run = recompute.begin_recompute()
     assert RunChunk.objects.filter(run=run).count() > 1
     run = load(run)
     assert (run.state, run.done, run.total) == (Run.State.DONE, 200, 200)
@@ -45,18 +45,18 @@ def test_everybody_is_computed_appended_and_published(monkeypatch: pytest.Monkey
 def test_it_gives_what_the_refresh_of_marks_gives() -> None:
     store_events(make_purchase(amount=12.5, timestamp=ago(days=2)), make_event(session_id="s"), make_event())
     as_of = ago(seconds=1)
-    refresh.recompute(customer_ids=["c1"], as_of=as_of)
+    recompute.recompute_customers(customer_ids=["c1"], as_of=as_of)
     expected = rows_of("c1")[0]
     with connection.cursor() as cursor:
         cursor.execute("delete from features_customerfeature")
-    load(recomputation.begin(as_of=as_of))
+    load(recompute.begin_recompute(as_of=as_of))
     (row,) = rows_of("c1")
     assert (row.features, row.metadata, row.timestamp) == (expected.features, expected.metadata, expected.timestamp)
 
 
 def test_a_customer_whose_events_have_all_left_is_computed_to_zeros() -> None:
     make_customer("c1", page_view=2)
-    load(recomputation.begin(as_of=ago(days=60)))
+    load(recompute.begin_recompute(as_of=ago(days=60)))
     zeros = rows_of("c1")[-1]
     assert zeros.features["page_views_30d"] == 0.0
     assert cached("c1")["page_views_30d"] == "2.0"
@@ -64,7 +64,7 @@ def test_a_customer_whose_events_have_all_left_is_computed_to_zeros() -> None:
 
 def test_what_a_refresh_computed_meanwhile_stays_published() -> None:
     make_customer("c1", page_view=1)
-    run = recomputation.begin()
+    run = recompute.begin_recompute()
     make_customer("c1", page_view=1)
     load(run)
     assert cached("c1")["page_views_30d"] == "2.0"
@@ -72,11 +72,11 @@ def test_what_a_refresh_computed_meanwhile_stays_published() -> None:
 
 def test_an_earlier_moment_with_other_values_does_not_become_what_holds_now() -> None:
     """An event that came late was in the window then and has left it since."""
-    refresh.recompute(customer_ids=["c1"], as_of=ago(days=20))
+    recompute.recompute_customers(customer_ids=["c1"], as_of=ago(days=20))
     store_events(make_event(timestamp=ago(days=35)))
     refresh.refresh_dirty()
     assert len(rows_of("c1")) == 1
-    load(recomputation.begin(as_of=ago(days=10)))
+    load(recompute.begin_recompute(as_of=ago(days=10)))
     rows = sorted(rows_of("c1"), key=lambda row: row.timestamp)
     assert [row.features["page_views_30d"] for row in rows] == [0.0, 1.0, 0.0]
     assert rows[-1].timestamp == Customer.objects.get(pk="c1").computed_at
@@ -86,7 +86,7 @@ def test_an_earlier_moment_with_other_values_does_not_become_what_holds_now() ->
 def test_a_customer_that_was_erased_meanwhile_does_not_come_back() -> None:
     make_customer("c1", page_view=1)
     make_customer("c2", page_view=1)
-    run = recomputation.begin()
+    run = recompute.begin_recompute()
     Customer.objects.filter(pk="c1").delete()
     CustomerFeature.objects.filter(customer_id="c1").delete()
     run = load(run)
@@ -96,11 +96,11 @@ def test_a_customer_that_was_erased_meanwhile_does_not_come_back() -> None:
 
 def test_a_run_that_another_version_has_overtaken_fails_and_says_so() -> None:
     make_customer("c1", page_view=2)
-    run = recomputation.begin()
+    run = recompute.begin_recompute()
     make_version("behavioral", logins_7d={"kind": "count", "event_type": "login", "window_days": 7}, state="live")
-    registry.forget()
+    registry_snapshot.forget()
     with pytest.raises(ConflictError, match=r"behavioral:2\.0 has gone live"):
-        recomputation.load_chunk(run)
+        recompute.load_chunk(run)
     run.refresh_from_db()
     assert (run.state, run.chunks.count(), tables()) == ("failed", 0, [])
     assert "start it again" in run.error
@@ -111,7 +111,7 @@ def test_a_chunk_without_anybody_does_not_keep_the_run_from_its_end(is_erased: b
     """Also where the live version has windowed features, which the engine is asked for and nobody has."""
     make_version("behavioral", state="live", logins_7d={"event_type": "login", "window_days": 7})
     make_customer("c1", login=2)
-    run = recomputation.begin()
+    run = recompute.begin_recompute()
     if is_erased:
         erase_customer("c1")
     else:
@@ -124,16 +124,16 @@ def test_a_chunk_whose_worker_died_while_publishing_is_done_again_and_counted_on
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     make_customer("c1", page_view=1)
-    run = recomputation.begin()
+    run = recompute.begin_recompute()
 
     def die(customer_ids: object) -> None:
         raise SystemExit
 
     with monkeypatch.context() as patch:
-        patch.setattr(recomputation, "publish", die)
+        patch.setattr(recompute, "publish", die)
         with pytest.raises(SystemExit):
-            recomputation.load_chunk(run)
-    assert recomputation.load_chunk(run) == 0  # left to the worker that has it, for a while
+            recompute.load_chunk(run)
+    assert recompute.load_chunk(run) == 0  # left to the worker that has it, for a while
     RunChunk.objects.update(due_at=Now() - timedelta(seconds=1))
     assert (load(run).state, run.done) == (Run.State.DONE, 1)
 
@@ -143,7 +143,7 @@ def test_a_run_whose_aggregation_fails_says_why_and_leaves_nothing() -> None:
         raise RuntimeError("no disk is left")
 
     with pytest.raises(RuntimeError):
-        recomputation.begin(engine=fail)
+        recompute.begin_recompute(engine=fail)
     run = Run.objects.get()
     assert (run.state, run.error) == (Run.State.FAILED, "no disk is left")
     assert tables() == []
@@ -153,8 +153,8 @@ def test_a_run_whose_aggregation_was_killed_ends_as_failed_and_says_what_to_do()
     make_customer("c1", page_view=1)
     run = Run.objects.create(kind=Run.Kind.RECOMPUTE, as_of=ago(), total=1)
     Run.objects.update(updated_at=ago(minutes=1))
-    assert runs.stalled() == [run]
-    assert recomputation.load_chunk(run) == 0
+    assert runs.stalled_runs() == [run]
+    assert recompute.load_chunk(run) == 0
     run.refresh_from_db()
     assert run.state == Run.State.FAILED
     assert "start it again" in run.error
@@ -162,8 +162,8 @@ def test_a_run_whose_aggregation_was_killed_ends_as_failed_and_says_what_to_do()
 
 def test_a_run_that_goes_on_is_not_sent_again() -> None:
     make_customer("c1", page_view=1)
-    recomputation.begin()
-    assert runs.stalled() == []
+    recompute.begin_recompute()
+    assert runs.stalled_runs() == []
 
 
 def test_an_engine_that_sees_only_those_with_events_is_completed() -> None:
@@ -171,8 +171,8 @@ def test_an_engine_that_sees_only_those_with_events_is_completed() -> None:
     make_customer("c2", page_view=1)
 
     def see_c1(table: str, **asked: object) -> None:
-        staging.fill(table, [b"c1,5" + b",0" * (len(COLUMNS) - 1) + b",\n"])
+        staging.fill(table, [b"c1,5" + b",0" * (len(ACTIVITY_COLUMNS) - 1) + b",\n"])
 
-    load(recomputation.begin(engine=see_c1))
+    load(recompute.begin_recompute(engine=see_c1))
     assert cached("c1")["page_views_30d"] == "5.0"
     assert cached("c2")["page_views_30d"] == "0.0"

@@ -15,9 +15,12 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from events.models import DirtyCustomer
-from features import history, outbox, recomputation, refresh, store
-from features.client_values import set_customer_features
+from featurehub.lib.redis_away import REDIS_AWAY
+from features.materialization import recompute, refresh
+from features.materialization.client_values import set_customer_features
 from features.models import Customer, Publication
+from features.offline import history
+from features.online import outbox
 from tests.at_once import at_once, in_a_child
 from tests.away import redis_away
 from tests.factories import ago, cached, make_event, make_purchase, rows_of, store_events
@@ -105,7 +108,7 @@ def test_what_a_worker_that_died_left_is_done_by_the_next(monkeypatch: pytest.Mo
 
 def test_with_redis_away_values_are_in_history_and_published_when_it_is_back() -> None:
     store_events(make_event())
-    with redis_away(), pytest.raises(store.AWAY):
+    with redis_away(), pytest.raises(REDIS_AWAY):
         refresh.refresh_dirty()
     assert (len(rows_of("c1")), marked(), cached("c1")) == (1, ["c1"], {})
     refresh.refresh_dirty()
@@ -129,7 +132,7 @@ def test_every_flow_at_once_ends_with_the_right_values() -> None:
     """Two who ingest, two workers, renewals, recomputations and a writer, all of the same customers."""
     names = [f"c{number}" for number in range(10)]
     flows = (ingest_backwards, ingest_backwards, work_off, work_off, lose_events_and_renew, recompute_everybody, write)
-    at_once(*(partial(flow, names) for flow in flows), partial(refresh.recompute, customer_ids=names))
+    at_once(*(partial(flow, names) for flow in flows), partial(recompute.recompute_customers, customer_ids=names))
     while refresh.refresh_dirty():
         pass
     for name in names:
@@ -156,8 +159,8 @@ def lose_events_and_renew(names: list[str]) -> None:
 
 
 def recompute_everybody(names: list[str]) -> None:
-    run = recomputation.begin()
-    while recomputation.load_chunk(run):
+    run = recompute.begin_recompute()
+    while recompute.load_chunk(run):
         pass
 
 
@@ -233,7 +236,7 @@ def test_recomputing_as_of_an_earlier_moment_fills_history_and_leaves_the_newest
     refresh.refresh_dirty()
     held, moment = cached("c1"), ago(days=10)
     computed_at = Customer.objects.get().computed_at
-    assert refresh.recompute(customer_ids=["c1"], as_of=moment) == 1
+    assert recompute.recompute_customers(customer_ids=["c1"], as_of=moment) == 1
     assert [(row.timestamp, row.features["page_views_30d"]) for row in rows_of("c1")][-1] == (moment, 1.0)
     assert cached("c1") == held
     assert Customer.objects.get().computed_at == computed_at
@@ -244,9 +247,11 @@ def test_recomputing_as_of_an_earlier_moment_fills_history_and_leaves_the_newest
 def test_recomputing_names_only_those_named_and_tells_its_progress() -> None:
     store_events(*(make_event(customer_id=f"c{number}") for number in range(4)))
     chunks: list[int] = []
-    assert refresh.recompute(customer_ids=["c1", "c3", "nobody"], progress=chunks.append) == sum(chunks) == 3
+    assert (
+        recompute.recompute_customers(customer_ids=["c1", "c3", "nobody"], progress=chunks.append) == sum(chunks) == 3
+    )
     assert [bool(cached(f"c{number}")) for number in range(4)] == [False, True, False, True]
 
 
 def test_where_there_is_nobody_there_is_no_work() -> None:
-    assert refresh.recompute(customer_ids=[]) == refresh.refresh_dirty() == refresh.refresh_departed() == 0
+    assert recompute.recompute_customers(customer_ids=[]) == refresh.refresh_dirty() == refresh.refresh_departed() == 0

@@ -4,9 +4,10 @@ import pytest
 from django.db import IntegrityError
 
 from featurehub.lib.errors import InvalidError, UnknownError
-from features.formulas import BEHAVIORAL
+from features.formulas.behavioral import BEHAVIORAL_FEATURES
 from features.models import FeatureDefinition, FeatureVersion
-from features.registry import registry, views_of
+from features.registry.contents import views_of
+from features.registry.snapshot import registry_snapshot
 from tests.factories import ago, forget_registry
 
 # When a version in this state went live.
@@ -15,14 +16,14 @@ TYPES = ("behavioral", "contextual", "customer", "derived")
 
 
 def test_the_contracts_features_are_registered_from_the_start(db: None) -> None:
-    assert {name: row.feature_type for name, row in registry.get().definitions.items()} == {
-        **dict.fromkeys(BEHAVIORAL, "behavioral"),
+    assert {name: row.feature_type for name, row in registry_snapshot.get().definitions.items()} == {
+        **dict.fromkeys(BEHAVIORAL_FEATURES, "behavioral"),
         **dict.fromkeys(("tenure_days", "loyalty_tier"), "customer"),
         **dict.fromkeys(("cart_value", "items_in_cart"), "contextual"),
         "rfm_score": "derived",
     }
-    assert registry.get().live == dict.fromkeys(TYPES, "1.0")
-    assert registry.get().views.keys() == {(name, "1.0") for name in TYPES}
+    assert registry_snapshot.get().live == dict.fromkeys(TYPES, "1.0")
+    assert registry_snapshot.get().views.keys() == {(name, "1.0") for name in TYPES}
 
 
 def test_every_feature_says_what_it_is(db: None) -> None:
@@ -39,8 +40,8 @@ def test_every_feature_says_what_it_is(db: None) -> None:
 def test_a_version_can_be_read_in_some_of_its_states(db: None, state: str, readable: bool) -> None:
     FeatureVersion.objects.create(feature_type="behavioral", number="2.0", state=state, live_from=EARLIER[state])
     forget_registry()
-    assert (("behavioral", "2.0") in registry.get().views) is readable
-    assert registry.get().live["behavioral"] == "1.0"
+    assert (("behavioral", "2.0") in registry_snapshot.get().views) is readable
+    assert registry_snapshot.get().live["behavioral"] == "1.0"
 
 
 def test_one_version_of_a_type_is_live(db: None) -> None:
@@ -66,7 +67,7 @@ def test_a_name_belongs_to_one_type(db: None) -> None:
 def test_a_pinned_version_is_read_in_the_place_of_the_live_one(db: None, pins: list[str], expected: str) -> None:
     FeatureVersion.objects.create(feature_type="behavioral", number="2.0", state="shadow")
     forget_registry()
-    read = {name: view.number for name, view in views_of(pins, known=registry.get()).items()}
+    read = {name: view.number for name, view in views_of(pins, known=registry_snapshot.get()).items()}
     assert read == {**dict.fromkeys(TYPES, "1.0"), "behavioral": expected}
 
 
@@ -84,4 +85,4 @@ def test_a_pin_that_says_nothing_clear_is_refused(db: None, pins: list[str], err
     FeatureVersion.objects.create(feature_type="behavioral", number="2.0", state="shadow")
     forget_registry()
     with pytest.raises(error):
-        views_of(pins, known=registry.get())
+        views_of(pins, known=registry_snapshot.get())

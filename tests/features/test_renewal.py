@@ -10,10 +10,11 @@ from django_redis import get_redis_connection
 
 from events.models import Event
 from events.partitions import make_partitions
-from features import refresh, renewal, store
+from features.materialization import recompute, refresh, renewal
 from features.models import Customer, Renewal, Run
-from features.publishing import current_values, publish
-from features.store import Hash
+from features.online import store
+from features.online.publish import current_values, publish
+from features.online.store import Hash
 from tests.factories import ago, cached, make_customer, make_event, make_purchase, rows_of, store_events
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -103,7 +104,7 @@ def test_a_customer_that_redis_holds_an_older_row_of_is_published_anew() -> None
     older = current_values(["c1"])
     make_customer("c1", page_view=1)
     get_redis_connection("default").delete(store.key_of("c1"))
-    store.publish(older)  # as after a crash of Redis that lost the last second
+    store.write_hashes(older)  # as after a crash of Redis that lost the last second
     renew_all()
     assert cached("c1")["page_views_30d"] == "3.0"
 
@@ -115,13 +116,13 @@ def test_an_older_row_that_is_published_late_does_not_replace_a_newer_one_of_an_
     refresh.refresh_dirty()
     newer = current_values(["c1"])
     get_redis_connection("default").delete(store.key_of("c1"))
-    store.publish(newer)
+    store.write_hashes(newer)
     older_row_later_moment = [part if part.version is None else
                               type(part)(feature_type=part.feature_type, version=part.version,
                                          as_of_us=part.as_of_us + 5_000_000, sequence=part.sequence - 1,
                                          features=dict.fromkeys(part.features, 0.0), metadata=part.metadata)
                               for part in newer[Hash("c1")]]  # fmt: skip
-    store.publish({Hash("c1"): older_row_later_moment})
+    store.write_hashes({Hash("c1"): older_row_later_moment})
     assert cached("c1")["page_views_30d"] == "2.0"
 
 
@@ -138,7 +139,7 @@ def test_renewals_read_no_event_and_write_no_customer() -> None:
 
 def test_after_a_day_the_history_shows_how_time_moved_the_recency() -> None:
     make_customer("c1", events=[make_purchase(timestamp=ago(days=5))])
-    refresh.recompute(customer_ids=["c1"], as_of=ago(days=2))
+    recompute.recompute_customers(customer_ids=["c1"], as_of=ago(days=2))
     Customer.objects.filter(pk="c1").update(computed_at=ago(days=1, minutes=1))
     with connection.cursor() as cursor:
         cursor.execute("delete from features_customerfeature where \"timestamp\" > now() - interval '1 day'")
@@ -174,11 +175,11 @@ def test_without_active_customers_there_is_no_run() -> None:
 
 def test_a_bucket_whose_worker_died_is_due_again_when_its_lease_ends() -> None:
     Renewal.objects.update(due_at=Now())
-    buckets, as_of = renewal.claim(4)
+    buckets, as_of = renewal.claim_buckets(4)
     assert as_of is not None
     due_at = Renewal.objects.filter(bucket__in=buckets).values_list("due_at", flat=True)
     assert {moment - as_of for moment in due_at} == {renewal.LEASE}
-    again, _ = renewal.claim(4)
+    again, _ = renewal.claim_buckets(4)
     assert not set(buckets) & set(again)
 
 

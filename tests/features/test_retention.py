@@ -6,7 +6,7 @@ import pytest
 from pytest_django import Settings
 
 from events import partitions
-from features import retention
+from features.materialization import retention
 from features.models import CustomerFeature, Run, RunChunk
 from tests.factories import ago, make_customer, make_event, rows_of, store_events, stored_events
 

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import Settings
 
-from features import store
-from features.formulas import EPOCH, LARGEST, microseconds
-from features.store import Hash, Published
+from featurehub.lib.clock import EPOCH, microseconds
+from features.formulas.activity import LARGEST
+from features.online import store
+from features.online.store import Hash, Published
 from tests.factories import cached
 from tests.redis_commands import redis_commands
 
@@ -44,7 +45,7 @@ def absent(feature_type: str = "customer") -> Published:
 
 
 def publish(*parts: Published, customer_id: str = "c1") -> int:
-    return store.publish({Hash(customer_id): parts})
+    return store.write_hashes({Hash(customer_id): parts})
 
 
 @pytest.fixture
@@ -87,7 +88,7 @@ def test_every_double_comes_back_from_its_string(value: float) -> None:
 def test_the_key_holds_the_id_itself(client: "redis.Redis[bytes]", customer_id: str) -> None:
     publish(published(), customer_id=customer_id)
     assert client.keys("customer_features:*") == [f"customer_features:{customer_id}".encode()]
-    assert store.read([customer_id], ["engagement_score"]) == [[b"0.5"]]
+    assert store.read_hashes([customer_id], ["engagement_score"]) == [[b"0.5"]]
 
 
 def test_metadata_with_any_text_survives_the_script() -> None:
@@ -154,18 +155,18 @@ def test_each_type_has_a_newest_of_its_own() -> None:
 
 def test_many_customers_are_published_in_few_commands() -> None:
     values = {Hash(f"c{number}"): [published(features={"a": float(number)})] for number in range(1_200)}
-    store.publish({Hash("c0"): [absent()]})  # the script is loaded now
+    store.write_hashes({Hash("c0"): [absent()]})  # the script is loaded now
     with redis_commands() as commands:
-        assert store.publish(values) == 1_200
+        assert store.write_hashes(values) == 1_200
     assert len(commands) == ceil(1_200 / store.CUSTOMERS_PER_SCRIPT) == 5
-    assert store.read([place.customer_id for place in values], ["a"]) == [
+    assert store.read_hashes([place.customer_id for place in values], ["a"]) == [
         [repr(float(number)).encode()] for number in range(1_200)
     ]
 
 
 def test_a_batch_is_read_in_the_order_asked_with_a_gap_for_each_unknown() -> None:
     publish(published(), customer_id="c1")
-    assert store.read(["c2", "c1", "c2", "c1"], ["engagement_score", "_customer"]) == [
+    assert store.read_hashes(["c2", "c1", "c2", "c1"], ["engagement_score", "_customer"]) == [
         [None, None],
         [b"0.5", None],
         [None, None],
@@ -178,7 +179,7 @@ def test_a_script_that_the_server_has_forgotten_is_sent_again(client: "redis.Red
     client.script_flush()
     assert publish(published(sequence=8)) == 1
     client.script_flush()
-    assert store.read(["c1", "c1"], ["engagement_score"]) == [[b"0.5"], [b"0.5"]]
+    assert store.read_hashes(["c1", "c1"], ["engagement_score"]) == [[b"0.5"], [b"0.5"]]
 
 
 def test_a_stamp_gives_back_its_moment_and_version() -> None:

@@ -11,7 +11,8 @@ from django_redis import get_redis_connection
 
 from events.ingest import NUDGE, REFRESH_TASK
 from events.models import DirtyCustomer
-from features import store, tasks
+from featurehub.lib.redis_away import REDIS_AWAY
+from features import tasks
 from tests.away import redis_away
 from tests.factories import cached, make_event, store_events
 
@@ -38,7 +39,7 @@ def test_what_beat_sends_is_a_task_in_a_queue_that_the_worker_takes_from(db: Non
 
 
 def test_the_nudge_of_an_ingestion_is_a_task(db: None) -> None:
-    assert tasks.refresh_dirty.name == REFRESH_TASK
+    assert tasks.refresh_dirty_task.name == REFRESH_TASK
     assert current_app.conf.task_default_queue == "realtime"
 
 
@@ -51,8 +52,8 @@ def test_a_message_may_be_lost_or_come_twice_without_harm() -> None:
 def test_the_task_settles_every_due_mark_and_can_run_twice(db: None) -> None:
     for number in range(3):
         store_events(make_event(customer_id=f"c{number}"))
-    tasks.refresh_dirty()
-    tasks.refresh_dirty()
+    tasks.refresh_dirty_task()
+    tasks.refresh_dirty_task()
     assert [cached(f"c{number}")["page_views_30d"] for number in range(3)] == ["1.0"] * 3
     assert (DirtyCustomer.objects.count(), queued()) == (0, 0)
 
@@ -60,7 +61,7 @@ def test_the_task_settles_every_due_mark_and_can_run_twice(db: None) -> None:
 def test_a_worker_that_woke_can_be_nudged_again(committed: None) -> None:
     store_events(make_event())
     assert get_redis_connection("default").exists(NUDGE_KEY)
-    tasks.refresh_dirty()
+    tasks.refresh_dirty_task()
     assert not get_redis_connection("default").exists(NUDGE_KEY)
     store_events(make_event())
     assert queued() == 2
@@ -69,7 +70,7 @@ def test_a_worker_that_woke_can_be_nudged_again(committed: None) -> None:
 def test_a_turn_ends_in_time_and_another_one_is_sent(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tasks, "SECONDS_PER_TURN", 0.0)
     store_events(make_event())
-    tasks.refresh_dirty()
+    tasks.refresh_dirty_task()
     assert (DirtyCustomer.objects.count(), queued()) == (0, 1)
 
 
@@ -91,7 +92,7 @@ def test_a_turn_goes_on_until_nothing_is_left_or_it_is_over(
 
 def test_with_redis_away_the_task_fails_with_an_error_that_is_tried_again(db: None) -> None:
     store_events(make_event())
-    with redis_away(), pytest.raises(store.AWAY) as raised:
-        tasks.refresh_dirty()
-    assert isinstance(raised.value, tasks.refresh_dirty.autoretry_for)
+    with redis_away(), pytest.raises(REDIS_AWAY) as raised:
+        tasks.refresh_dirty_task()
+    assert isinstance(raised.value, tasks.refresh_dirty_task.autoretry_for)
     assert DirtyCustomer.objects.count() == 1

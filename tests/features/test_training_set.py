@@ -12,10 +12,11 @@ from django.core.management import CommandError, call_command
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features import refresh, training_set
-from features.computation import database_now
-from features.labels import Labels
+from features.materialization import recompute
+from features.materialization.compute import database_now
 from features.models import CustomerFeature, FeatureVersion
+from features.offline import training_set
+from features.offline.labels import Labels
 from tests.factories import forget_registry, make_definition, make_purchase, make_version, store_events
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -47,7 +48,7 @@ def make_row(
 @pytest.fixture
 def a_purchase(db: None) -> None:
     store_events(make_purchase(timestamp=NOON, amount=25.0))
-    refresh.recompute(customer_ids=["c1"], as_of=NOON + timedelta(hours=1))
+    recompute.recompute_customers(customer_ids=["c1"], as_of=NOON + timedelta(hours=1))
 
 
 def test_each_label_gets_what_held_then_and_null_where_nothing_did(a_purchase: None, tmp_path: Path) -> None:

@@ -7,13 +7,14 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django_redis import get_redis_connection
 
-from features import refresh, renewal, store
+from features.lifecycle import version_steps
+from features.lifecycle import weight_set_steps as weights
+from features.materialization import refresh, renewal, rescore
 from features.models import CustomerFeature, FeatureDefinition, FeatureVersion, Renewal
-from features.publishing import publish
-from features.serving import FeatureStore, Values
-from features.versions import lifecycle
-from features.weights import active_set
-from features.weights import lifecycle as weights
+from features.online import store
+from features.online.publish import publish
+from features.registry.weight_sets import active_set
+from features.serving.feature_store import FeatureStore, Values
 from tests.api_client import ApiClient
 from tests.factories import (
     ago,
@@ -49,14 +50,14 @@ def without(name: str) -> FeatureVersion:
     """A behavioral 2.0 in shadow that has all of 1.0 but one feature."""
     version = make_version()
     version.definitions.remove(FeatureDefinition.objects.get(name=name))
-    lifecycle.put_into_shadow(version.pk, by=None, reason="A test")
+    version_steps.put_into_shadow(version.pk, by=None, reason="A test")
     version.runs.update(state="done")
     return version
 
 
 def go_live(version: FeatureVersion) -> None:
     """At once, rather than when every process knows of it."""
-    lifecycle.go_live(version.pk, by=None, reason="A test")
+    version_steps.go_live(version.pk, by=None, reason="A test")
     FeatureVersion.objects.filter(pk=version.pk).update(live_from=ago(seconds=1))
     forget_registry()
 
@@ -97,7 +98,7 @@ def test_a_version_has_weights_of_its_own() -> None:
     before = read(names=[SCORE]).features[SCORE]
     other = make_weight_set(version=FeatureVersion.objects.get(number="2.0"), weights={"page_view": (0.9, 100)})
     run = weights.activate(other.pk, by=None, reason="More for page views")
-    while refresh.rescore(run):
+    while rescore.rescore(run):
         pass
     assert read(names=[SCORE]).features[SCORE] == before == pytest.approx(0.03)
     assert read("2.0", names=[SCORE]).features[SCORE] == pytest.approx(0.09)
@@ -148,7 +149,7 @@ def test_after_the_switch_the_refresh_puts_the_versions_where_they_belong() -> N
 
 def test_a_switch_waits_until_every_process_knows_of_it() -> None:
     version = make_version(state="shadow")
-    lifecycle.go_live(version.pk, by=None, reason="A test")
+    version_steps.go_live(version.pk, by=None, reason="A test")
     forget_registry()
     make_customer("c1", page_view=1)
     assert read().versions["behavioral"] == "1.0"

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from featurehub.lib.clock import microseconds
 from features.engines import in_process
-from features.formulas import LARGEST, MICROSECONDS_PER_DAY, NEVER, microseconds
-from features.windowed import WindowedFeature, decayed
+from features.formulas.activity import LARGEST, MICROSECONDS_PER_DAY, NEVER
+from features.formulas.windowed import WindowedFeature, decayed
 from tests.factories import new_event
 
 AS_OF = datetime(2026, 3, 15, 12, tzinfo=UTC)

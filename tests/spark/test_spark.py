@@ -19,15 +19,17 @@ pytest.importorskip("pyspark", reason="pyspark is not installed: make test-spark
 
 from events.exports import export_events
 from events.validation import NewEvent
+from featurehub.lib.clock import microseconds
 from featurehub.lib.errors import UnavailableError
-from features import recomputation
-from features.computation import register
 from features.engines import postgres
 from features.engines.java import java_home
 from features.engines.spark import Spark
-from features.formulas import BEHAVIORAL, Activity, behavioral, microseconds
+from features.formulas.activity import Activity
+from features.formulas.behavioral import BEHAVIORAL_FEATURES, behavioral_features
+from features.formulas.windowed import WindowedFeature
+from features.materialization import recompute
+from features.materialization.compute import register_customers
 from features.models import Run
-from features.windowed import WindowedFeature
 from tests.factories import ago, cached, first_weights, make_event, make_purchase, new_event, rows_of, store_events
 from tests.features.test_engines import (
     AS_OF,
@@ -79,9 +81,11 @@ def aggregated(engine: Spark, *, features: Sequence[WindowedFeature] = ()) -> It
 
 
 def values_of(activity: Activity) -> dict[str, dict[str, float]]:
-    columns = behavioral(activity, weights=first_weights(), as_of_us=microseconds(AS_OF), window_days=WINDOW_DAYS)
+    columns = behavioral_features(
+        activity, weights=first_weights(), as_of_us=microseconds(AS_OF), window_days=WINDOW_DAYS
+    )
     return {
-        customer_id: {name: float(columns[name][row]) for name in BEHAVIORAL}
+        customer_id: {name: float(columns[name][row]) for name in BEHAVIORAL_FEATURES}
         for row, customer_id in enumerate(activity.customer_ids)
     }
 
@@ -96,7 +100,7 @@ def assert_equal(ours: dict[str, dict[str, float]], theirs: dict[str, dict[str, 
 @given(log=st.lists(events, min_size=40, max_size=160))
 def test_all_three_engines_give_the_same_values(partitions: None, engine: Spark, log: list[NewEvent]) -> None:
     with stored(log):
-        register(CUSTOMERS)
+        register_customers(CUSTOMERS)
         records = by_customer(log)
         reference = values_of(Activity.from_records(list(records), list(records.values())))
         assert_equal(values_of(postgres.aggregate(CUSTOMERS, as_of=AS_OF, window_days=WINDOW_DAYS)), reference)
@@ -110,7 +114,7 @@ def test_all_three_engines_give_the_same_windowed_features(
     partitions: None, engine: Spark, log: list[NewEvent], features: list[WindowedFeature]
 ) -> None:
     with stored(log):
-        register(CUSTOMERS)
+        register_customers(CUSTOMERS)
         with aggregated(engine, features=features) as activity:
             assert_windows(activity, log=log, features=features)
 
@@ -123,13 +127,13 @@ def test_windowed_features_of_numbers_that_only_some_types_hold(partitions: None
         for kind in ("distinct", "sum", "mean", "last", "max")
     ]
     with stored(log):
-        register(CUSTOMERS)
+        register_customers(CUSTOMERS)
         with aggregated(engine, features=features) as activity:
             assert_windows(activity, log=log, features=features)
 
 
 def test_a_store_without_events_is_all_zeros(partitions: None, engine: Spark) -> None:
-    register(CUSTOMERS)
+    register_customers(CUSTOMERS)
     with aggregated(engine) as activity:
         assert set(activity.customer_ids) == set(CUSTOMERS)
         assert not any(any(values.values()) for values in values_of(activity).values())
@@ -159,7 +163,7 @@ def test_recompute_takes_an_export_and_its_moment(engine: Spark, tmp_path: Path)
     assert Run.objects.get().state == Run.State.DONE
     (row,) = rows_of("c1")
     assert ago(minutes=5) < row.timestamp < ago() - timedelta(0)
-    assert recomputation.load_chunk(Run.objects.get()) == 0
+    assert recompute.load_chunk(Run.objects.get()) == 0
 
 
 def test_without_any_java_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from events.exports import export_events, how_many
+from events.exports import count_events, export_events
 from featurehub.lib.progress import progress_bar
 
 
@@ -18,7 +18,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            with progress_bar(total=how_many(), unit="events", description="Exporting") as bar:
+            with progress_bar(total=count_events(), unit="events", description="Exporting") as bar:
                 rows = export_events(options["to"], progress=bar.update)
         except OSError as error:
             raise CommandError(f"{options['to']} can't be written: {error}") from None

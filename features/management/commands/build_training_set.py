@@ -6,10 +6,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from featurehub.lib.clock import parse_moment
 from featurehub.lib.errors import FeatureHubError
 from featurehub.lib.progress import progress_bar
-from features.labels import moment
-from features.training_set import build_training_set, no_bar
+from features.offline.training_set import build_training_set, no_bar
 
 
 class Command(BaseCommand):
@@ -24,7 +24,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            known_at = moment(options["known_at"]) if options["known_at"] else None
+            known_at = parse_moment(options["known_at"], attr="known_at") if options["known_at"] else None
             rows = build_training_set(
                 options["labels"],
                 out=options["out"],

@@ -8,7 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from events.validation import check_customer_id
 from featurehub.lib.errors import InvalidError
-from features.erasure import erase_customer
+from features.materialization.erasure import erase_customer
 
 
 class Command(BaseCommand):

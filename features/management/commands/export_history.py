@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from featurehub.lib.progress import progress_bar
-from features.exports import export_history, how_many
+from features.offline.exports import count_history_rows, export_history
 
 
 class Command(BaseCommand):
@@ -18,7 +18,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            with progress_bar(total=how_many(), unit="rows", description="Exporting") as bar:
+            with progress_bar(total=count_history_rows(), unit="rows", description="Exporting") as bar:
                 rows = export_history(options["to"], progress=bar.update)
         except OSError as error:
             raise CommandError(f"{options['to']} can't be written: {error}") from None

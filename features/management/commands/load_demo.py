@@ -6,7 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from featurehub.lib.progress import progress_bar
-from features import store
+from featurehub.lib.redis_away import REDIS_AWAY
 from features.demo import loading
 from features.demo.purchases import purchases_by_customer
 
@@ -21,7 +21,7 @@ class Command(BaseCommand):
             self.store_events(datetime.now(UTC))
         try:
             self.compute()
-        except store.AWAY as error:
+        except REDIS_AWAY as error:
             raise CommandError(f"Redis is away ({error}). Workers go on with the rest when it is back.") from None
         self.describe()
 
@@ -34,7 +34,7 @@ class Command(BaseCommand):
         with progress_bar(total=customers, unit="customers", description="Generating") as bar:
             events = loading.generate(now=now, progress=bar.update)
         with progress_bar(total=len(events), unit="events", description="Storing") as bar:
-            loading.store(events, progress=bar.update)
+            loading.store_demo_events(events, progress=bar.update)
 
     def compute(self) -> None:
         """What is not computed yet: all of it, or what an earlier call had left when it was interrupted."""

@@ -5,9 +5,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from featurehub.lib.progress import progress_bar
-from features import store
+from featurehub.lib.redis_away import REDIS_AWAY
 from features.models import Customer
-from features.publishing import publish_everybody
+from features.online.publish import publish_everybody
 
 
 class Command(BaseCommand):
@@ -17,6 +17,6 @@ class Command(BaseCommand):
         try:
             with progress_bar(total=Customer.objects.count(), unit="customers", description="Publishing") as bar:
                 published = publish_everybody(progress=bar.update)
-        except store.AWAY as error:
+        except REDIS_AWAY as error:
             raise CommandError(f"Redis is away ({error}): start it and run the same command again.") from None
         self.stdout.write(f"{published:,} customers were published.")

@@ -1,7 +1,7 @@
 """manage.py recompute [--engine postgres|spark] [--customer ID …] [--as-of TS [--until TS]]"""
 
 import time
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from datetime import datetime, timedelta
 from importlib import import_module
 from pathlib import Path
@@ -12,23 +12,24 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from events.exports import complete_until
-from featurehub.lib.errors import FeatureHubError
-from featurehub.lib.gc_tuning import leave_what_is_loaded
+from featurehub.lib.clock import parse_moment
+from featurehub.lib.errors import FeatureHubError, InvalidError
+from featurehub.lib.gc_tuning import freeze_loaded_objects
 from featurehub.lib.progress import progress_bar
-from features import recomputation, refresh
 from features.engines import postgres
+from features.materialization import recompute
+from features.materialization.recompute import Engine
 from features.models import Run
-from features.recomputation import Engine
 
 SECONDS_BETWEEN_LOOKS = 0.5
 
 
 def moment(text: str) -> datetime:
-    """ISO 8601 with an offset."""
-    parsed = datetime.fromisoformat(text)
-    if parsed.tzinfo is None:
-        raise ValueError(text)
-    return parsed
+    """Parse an option. Raise ArgumentTypeError for what is no moment."""
+    try:
+        return parse_moment(text, attr="as_of")
+    except InvalidError as error:
+        raise ArgumentTypeError(error.detail) from None
 
 
 def jar(text: str) -> Path:
@@ -56,7 +57,7 @@ class Command(BaseCommand):
         spark.add_argument("--remote", help="a Spark Connect address, sc://…")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        moments = days_of(options["as_of"], until=options["until"])
+        moments = moments_between(options["as_of"], until=options["until"])
         try:
             for number, as_of in enumerate(moments, start=1):
                 if len(moments) > 1 and as_of is not None:
@@ -72,18 +73,18 @@ class Command(BaseCommand):
         if engine != "postgres":
             raise CommandError("--customer is for the postgres engine: Spark is for everybody.")
         with progress_bar(total=len(customer_ids), unit="customers", description="Recomputing") as bar:
-            done = refresh.recompute(customer_ids=customer_ids, as_of=as_of, progress=bar.update)
+            done = recompute.recompute_customers(customer_ids=customer_ids, as_of=as_of, progress=bar.update)
         self.stdout.write(f"{done:,} customers were recomputed.")
 
     def recompute_all(self, options: dict[str, Any], *, as_of: datetime | None) -> None:
         if options["events"] is not None:
             as_of = within(options["events"], as_of=as_of)
         self.stdout.write("Aggregating the events.")
-        leave_what_is_loaded()
-        run = recomputation.begin(engine=engine_of(options), as_of=as_of)
+        freeze_loaded_objects()
+        run = recompute.begin_recompute(engine=engine_of(options), as_of=as_of)
         with progress_bar(total=run.total, unit="customers", description="Recomputing") as bar:
             while run.state == Run.State.RUNNING:
-                if not recomputation.load_chunk(run):
+                if not recompute.load_chunk(run):
                     time.sleep(SECONDS_BETWEEN_LOOKS)  # another worker has the last chunks
                 run.refresh_from_db()
                 bar.update(run.done - bar.n)
@@ -92,7 +93,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{run.done:,} customers were recomputed.")
 
 
-def days_of(as_of: datetime | None, *, until: datetime | None) -> list[datetime | None]:
+def moments_between(as_of: datetime | None, *, until: datetime | None) -> list[datetime | None]:
     """`as_of`, and the same time of the days after it up to `until`, the earliest first: a row is appended where it
     differs from the one before. Raises CommandError for moments ahead of now or in the wrong order."""
     if until is not None and (as_of is None or until < as_of):

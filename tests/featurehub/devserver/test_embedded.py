@@ -49,7 +49,7 @@ def home() -> Iterator[Path]:
 def used_home() -> Iterator[Path]:
     """A folder whose servers ran, kept what KEPT says, and stopped; each test leaves it so."""
     with new_folder() as folder:
-        with servers.running(folder) as urls:
+        with servers.running_servers(folder) as urls:
             write(urls)
         yield folder
 
@@ -94,7 +94,7 @@ def kill(server: Server) -> None:
 
 
 def test_the_servers_listen_on_the_loopback_and_ask_for_a_password(used_home: Path) -> None:
-    with servers.running(used_home) as urls:
+    with servers.running_servers(used_home) as urls:
         with connect(urls) as connection:
             assert connection.execute("show listen_addresses").fetchone() == ("127.0.0.1",)
         address = urlsplit(urls["DATABASE_URL"])
@@ -111,7 +111,7 @@ def test_the_servers_listen_on_the_loopback_and_ask_for_a_password(used_home: Pa
 
 
 def test_no_file_with_a_password_can_be_read_by_others(used_home: Path) -> None:
-    with servers.running(used_home) as urls:
+    with servers.running_servers(used_home) as urls:
         passwords = [urlsplit(url).password.encode() for url in urls.values()]
         holders = [
             path
@@ -123,32 +123,32 @@ def test_no_file_with_a_password_can_be_read_by_others(used_home: Path) -> None:
 
 
 def test_a_warm_start_keeps_data_passwords_and_ports(used_home: Path) -> None:
-    with servers.running(used_home) as first:
+    with servers.running_servers(used_home) as first:
         assert read(first) == KEPT
-    with servers.running(used_home) as second:
+    with servers.running_servers(used_home) as second:
         assert second == first
         assert read(second) == KEPT
 
 
 def test_a_port_that_is_taken_meanwhile_is_replaced(used_home: Path) -> None:
-    with servers.running(used_home) as first:
+    with servers.running_servers(used_home) as first:
         ports = [urlsplit(url).port for url in first.values()]
     with (
         socket.create_server(("127.0.0.1", ports[0])),
         socket.create_server(("127.0.0.1", ports[1])),
-        servers.running(used_home) as second,
+        servers.running_servers(used_home) as second,
     ):
         assert not {urlsplit(url).port for url in second.values()} & set(ports)
         assert read(second) == KEPT
 
 
 def test_killed_servers_recover_with_their_data_though_a_session_is_still_busy(used_home: Path) -> None:
-    with servers.running(used_home) as urls, closing(connect(urls)) as busy:
+    with servers.running_servers(used_home) as urls, closing(connect(urls)) as busy:
         busy.pgconn.send_query(b"select count(*) from generate_series(1, 8000000)")
         time.sleep(0.1)
         for server in (Postgres(used_home / "postgres"), Valkey(used_home / "valkey")):
             kill(server)
-        with servers.running(used_home) as again:
+        with servers.running_servers(used_home) as again:
             assert read(again) == KEPT
 
 
@@ -156,7 +156,7 @@ def test_the_second_user_shares_the_server_and_the_last_one_out_stops_it(home: P
     server = Valkey(home / "valkey")
     with another_user(home, "REDIS_URL") as (first, first_urls):
         pid = server.pid()
-        with servers.running(home, names=["REDIS_URL"]) as urls:
+        with servers.running_servers(home, names=["REDIS_URL"]) as urls:
             assert urls == first_urls
             first.stdin.close()
             assert first.wait(10) == 0
@@ -170,7 +170,7 @@ def test_the_server_of_a_killed_user_is_taken_over_and_stopped_by_the_next(used_
         first.kill()
     pid = server.pid()
     assert pid is not None
-    with servers.running(used_home, names=["DATABASE_URL"]) as urls:
+    with servers.running_servers(used_home, names=["DATABASE_URL"]) as urls:
         assert urls == first_urls
         assert server.pid() == pid
     assert server.pid() is None
@@ -188,7 +188,10 @@ def test_users_that_come_at_once_get_one_server(home: Path) -> None:
 
 
 def test_two_folders_run_side_by_side(home: Path) -> None:
-    with servers.running(home / "a", names=["REDIS_URL"]) as a, servers.running(home / "b", names=["REDIS_URL"]) as b:
+    with (
+        servers.running_servers(home / "a", names=["REDIS_URL"]) as a,
+        servers.running_servers(home / "b", names=["REDIS_URL"]) as b,
+    ):
         with redis.Redis.from_url(a["REDIS_URL"]) as client:
             client.set("where", "a")
         with redis.Redis.from_url(b["REDIS_URL"]) as client:
@@ -196,7 +199,7 @@ def test_two_folders_run_side_by_side(home: Path) -> None:
 
 
 def test_a_server_that_is_shutting_down_is_waited_for(used_home: Path) -> None:
-    with servers.running(used_home, names=["DATABASE_URL"]) as urls:
+    with servers.running_servers(used_home, names=["DATABASE_URL"]) as urls:
         with connect(urls):
             # This kind of shutdown lets sessions end by themselves; ours goes on while the other user waits.
             old = Postgres(used_home / "postgres").pid()
@@ -214,40 +217,40 @@ def test_a_server_that_is_shutting_down_is_waited_for(used_home: Path) -> None:
 
 
 def test_pids_in_the_files_of_a_dead_server_may_belong_to_another_program_now(used_home: Path) -> None:
-    with servers.running(used_home):
+    with servers.running_servers(used_home):
         for server in (Postgres(used_home / "postgres"), Valkey(used_home / "valkey")):
             kill(server)
             server.pid_file.write_text(f"{os.getpid()}\n")
         lock_file = used_home / "postgres/data/postmaster.pid"
         lines = lock_file.read_text().splitlines()
         lock_file.write_text("\n".join([str(os.getppid()), *lines[1:]]) + "\n")
-        with servers.running(used_home) as again:
+        with servers.running_servers(used_home) as again:
             assert read(again) == KEPT
 
 
 def test_an_interrupted_first_start_is_begun_anew(home: Path) -> None:
     (home / "postgres/initialising/base").mkdir(parents=True)
-    with servers.running(home, names=["DATABASE_URL"]) as urls, connect(urls) as connection:
+    with servers.running_servers(home, names=["DATABASE_URL"]) as urls, connect(urls) as connection:
         assert connection.execute("select current_database()").fetchone() == ("featurehub",)
 
 
 def test_a_server_that_cannot_start_is_an_error_with_its_last_words(home: Path) -> None:
-    with servers.running(home, names=["REDIS_URL"]):
+    with servers.running_servers(home, names=["REDIS_URL"]):
         pass
     next((home / "valkey/appendonlydir").glob("*.base.rdb")).write_bytes(b"no data of Valkey's")
     started = time.monotonic()
     with (
         pytest.raises(EmbeddedServerError, match=r"^Valkey did not start; its log, \S*, says: Bad file format[^\n]*$"),
-        servers.running(home, names=["REDIS_URL"]),
+        servers.running_servers(home, names=["REDIS_URL"]),
     ):
         pass
     assert time.monotonic() - started < 10
 
 
 def test_a_folder_that_only_root_can_enter_is_no_hindrance(tmp_path: Path) -> None:
-    with servers.running(tmp_path) as urls:
+    with servers.running_servers(tmp_path) as urls:
         write(urls)
-    with servers.running(tmp_path) as urls:
+    with servers.running_servers(tmp_path) as urls:
         assert read(urls) == KEPT
 
 

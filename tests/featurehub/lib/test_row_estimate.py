@@ -6,7 +6,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from events.models import DirtyCustomer
 from featurehub.lib import row_estimate
-from featurehub.lib.row_estimate import rows_in
+from featurehub.lib.row_estimate import estimate_rows
 
 pytestmark = pytest.mark.django_db
 
@@ -24,18 +24,18 @@ def make_marks(number: int) -> None:
 def test_a_small_table_is_counted(django_assert_num_queries: DjangoAssertNumQueries) -> None:
     make_marks(3)
     with django_assert_num_queries(1):
-        size = rows_in(DirtyCustomer.objects.order_by("due_at"))
+        size = estimate_rows(DirtyCustomer.objects.order_by("due_at"))
     assert (size.number, size.is_exact, str(size)) == (3, True, "3")
 
 
 def test_an_empty_table_has_no_rows() -> None:
-    assert str(rows_in(DirtyCustomer.objects.all())) == "0"
+    assert str(estimate_rows(DirtyCustomer.objects.all())) == "0"
 
 
 def test_a_large_table_is_estimated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(row_estimate, "COUNTED", 100)
     make_marks(5_000)
-    size = rows_in(DirtyCustomer.objects.all())
+    size = estimate_rows(DirtyCustomer.objects.all())
     assert not size.is_exact
     assert 4_000 < size.number < 6_000
     assert str(size).startswith("about ")
@@ -48,4 +48,4 @@ def test_an_estimate_is_never_less_than_what_was_counted(monkeypatch: pytest.Mon
         cursor.execute("delete from events_dirtycustomer")
         cursor.execute("analyze events_dirtycustomer")
     make_marks(0)
-    assert str(rows_in(DirtyCustomer.objects.all())) == "0"
+    assert str(estimate_rows(DirtyCustomer.objects.all())) == "0"

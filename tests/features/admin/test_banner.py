@@ -7,9 +7,9 @@ from django.db.models.functions import Now
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from features import refresh
+from features.materialization import refresh
 from features.models import Customer, Renewal
-from features.overview import renewal_age, seconds_behind
+from features.monitoring.overview import renewal_age, seconds_behind
 from tests.factories import make_customer
 from tests.staff import log_in
 

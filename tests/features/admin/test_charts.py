@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.event_types import EVENT_TYPES
-from features.admin.charts import Point, stacked_bar, step_line
+from features.admin.customers.charts import Point, stacked_bar, step_line
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 parts = st.lists(st.floats(0, 5), min_size=len(EVENT_TYPES), max_size=len(EVENT_TYPES))

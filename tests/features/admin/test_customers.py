@@ -10,8 +10,8 @@ from django.urls import reverse
 from django_redis import get_redis_connection
 from pytest_django import DjangoAssertNumQueries
 
+from features.lifecycle import weight_set_steps
 from features.models import Customer, WeightSet
-from features.weights import lifecycle
 from tests.away import redis_away
 from tests.factories import (
     ago,
@@ -184,7 +184,7 @@ def test_a_feature_without_a_description_says_what_it_is_computed_from(viewer: C
 def test_the_history_of_the_score_marks_where_other_weights_took_over(viewer: Client) -> None:
     make_customer("a", page_view=10)
     draft = make_weight_set(weights={"page_view": (0.9, 100)})
-    lifecycle.activate(draft.pk, by=None, reason="A test")
+    weight_set_steps.activate(draft.pk, by=None, reason="A test")
     make_customer("a", page_view=5)
     page = page_of(viewer, "a")
     assert f"weights #{draft.pk}</span>" in page

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from features.coverage import coverages
+from features.lifecycle import drafts
 from features.models import FeatureDefinition, FeatureVersion
-from features.registry import registry
-from features.versions import drafts
+from features.monitoring.coverage import coverages
+from features.registry.snapshot import registry_snapshot
 from tests.factories import make_client, make_customer, make_definition, make_purchase, make_version, url_of
 from tests.staff import log_in
 
@@ -59,7 +59,7 @@ def versions_of(name: str) -> list[str]:
 def test_what_clients_write_can_be_written_to_at_once(
     operator: Client, django_capture_on_commit_callbacks: Any
 ) -> None:
-    registry.get()
+    registry_snapshot.get()
     live = FeatureVersion.objects.get(feature_type="customer")
     with django_capture_on_commit_callbacks(execute=True):
         page = add(operator, {**PETS, "maximum": "9", "version_customer": live.pk})

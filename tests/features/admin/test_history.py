@@ -3,7 +3,7 @@
 import pytest
 from django.test import Client
 
-from features.client_values import set_customer_features
+from features.materialization.client_values import set_customer_features
 from tests.factories import ago, make_customer, make_event
 from tests.staff import log_in
 

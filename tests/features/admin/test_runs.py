@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from features.admin.runs import progress
+from features.admin.runs import run_progress
 from features.models import Run
 from tests.staff import log_in
 
@@ -17,7 +17,7 @@ PROGRESS = "/admin/features/run/progress/"
 def shown(*, seconds: float, **fields: Any) -> dict[str, Any]:
     moment = START + timedelta(seconds=seconds)
     run = Run(**{"kind": "rescore", "started_at": START, "updated_at": moment, "total": 1_000, **fields})
-    return progress(run, now=moment)
+    return run_progress(run, now=moment)
 
 
 def test_a_running_run_tells_its_rate_and_the_time_left() -> None:

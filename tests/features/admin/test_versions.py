@@ -7,9 +7,9 @@ import pytest
 from django.test import Client
 
 from featurehub.access.models import create_api_key
+from features.lifecycle import drafts
+from features.lifecycle import weight_set_steps as weights_lifecycle
 from features.models import FeatureVersion, Run, VersionUse
-from features.versions import drafts
-from features.weights import lifecycle as weights_lifecycle
 from tests.factories import ago, make_customer, make_definition, make_purchase, make_version, make_weight_set
 from tests.staff import log_in
 

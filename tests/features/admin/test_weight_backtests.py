@@ -32,7 +32,7 @@ def days(**changes: Any) -> dict[str, Any]:
 
 
 def started() -> Backtest:
-    return backtest.start(make_weight_set(weights=LOGINS), today=date(2999, 1, 1), by=None, **days())
+    return backtest.start_backtest(make_weight_set(weights=LOGINS), today=date(2999, 1, 1), by=None, **days())
 
 
 def make_purchases_after_logins() -> None:

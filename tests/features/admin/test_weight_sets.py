@@ -8,9 +8,10 @@ from django.test import Client
 from django.urls import reverse
 
 from events.event_types import EVENT_TYPES
+from features.lifecycle import version_steps as versions_lifecycle
+from features.lifecycle import weight_set_steps
 from features.models import Run, WeightSet
-from features.versions import lifecycle as versions_lifecycle
-from features.weights import active_set, lifecycle
+from features.registry.weight_sets import active_set
 from tests.factories import make_version, make_weight_set
 
 pytestmark = pytest.mark.django_db
@@ -117,8 +118,8 @@ def test_bad_numbers_are_refused_with_a_sentence(client: Client, changes: dict[s
 def test_editing_a_proposed_set_makes_it_a_draft_again(client: Client) -> None:
     login(client, "change")
     weight_set = make_weight_set()
-    lifecycle.propose(weight_set.pk, by=None, reason="Ready")
-    lifecycle.approve(weight_set.pk, by=None, reason="Fine")
+    weight_set_steps.propose(weight_set.pk, by=None, reason="Ready")
+    weight_set_steps.approve(weight_set.pk, by=None, reason="Fine")
 
     client.post(change_url(weight_set), form_data(weight_set, login__weight="0.9"))
 
@@ -166,7 +167,7 @@ def test_activation_asks_why_freezes_the_set_and_shows_the_progress(client: Clie
 def test_who_activates_a_set_that_somebody_else_activated_is_told(client: Client) -> None:
     login(client, "activate")
     weight_set = make_weight_set()
-    lifecycle.activate(weight_set.pk, by=None, reason="Faster")
+    weight_set_steps.activate(weight_set.pk, by=None, reason="Faster")
     answer = client.post(step_url(weight_set, "activate"), {"reason": "Go"})
     assert "is active by now (activated by FeatureHub" in answer.content.decode()
     assert Run.objects.filter(weight_set=weight_set).count() == 1
@@ -175,13 +176,13 @@ def test_who_activates_a_set_that_somebody_else_activated_is_told(client: Client
 def test_who_saves_a_set_that_was_activated_meanwhile_is_told(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     login(client, "change")
     weight_set = make_weight_set()
-    reopen = lifecycle.reopen
+    reopen = weight_set_steps.reopen
 
     def activated_just_before(pk: int, **kwargs: Any) -> WeightSet:
-        lifecycle.activate(pk, by=None, reason="Faster")
+        weight_set_steps.activate(pk, by=None, reason="Faster")
         return reopen(pk, **kwargs)
 
-    monkeypatch.setattr(lifecycle, "reopen", activated_just_before)
+    monkeypatch.setattr(weight_set_steps, "reopen", activated_just_before)
     answer = client.post(change_url(weight_set), form_data(weight_set, login__weight="0.9"), follow=True)
     assert "it does not change. Make a new draft from it." in answer.content.decode()
     assert numbers(weight_set)["login"] == 0.1
@@ -204,7 +205,7 @@ def test_a_step_needs_its_own_permission(client: Client, step: str, permission: 
 
 def test_approving_is_a_permission_of_its_own(client: Client) -> None:
     weight_set = make_weight_set()
-    lifecycle.propose(weight_set.pk, by=None, reason="Ready")
+    weight_set_steps.propose(weight_set.pk, by=None, reason="Ready")
     login(client, "change", "activate", name="bob")
     assert client.post(step_url(weight_set, "approve"), {"reason": "Fine"}).status_code == 403
     login(client, "approve")
@@ -249,7 +250,7 @@ def test_the_list_shows_each_sets_life(client: Client) -> None:
 def test_rolling_back_is_one_page_away_from_the_old_set(client: Client) -> None:
     login(client, "activate")
     first = active_set("1.0")
-    lifecycle.activate(make_weight_set(weights={"login": (0.9, 5.0)}).pk, by=None, reason="Go")
+    weight_set_steps.activate(make_weight_set(weights={"login": (0.9, 5.0)}).pk, by=None, reason="Go")
     assert step_url(first, "roll-back") in client.get(change_url(first)).content.decode()
 
     client.post(step_url(first, "roll-back"), {"reason": "Fewer sales"})

@@ -10,9 +10,10 @@ from django.test import Client
 from django.urls import reverse
 
 from events.event_types import EVENT_TYPES
+from features.lifecycle import weight_set_steps
 from features.models import WeightSet
-from features.tuning.sample import sample
-from features.weights import active_set, as_weights, lifecycle
+from features.registry.weight_sets import active_set, as_weights
+from features.tuning.sample import activity_sample
 from tests.factories import make_customer, make_weight_set
 from tests.features.admin.test_weight_sets import FIRST, login, numbers
 
@@ -21,9 +22,9 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture(autouse=True)
 def no_sample_in_memory() -> Iterator[None]:
-    sample.forget()
+    activity_sample.forget()
     yield
-    sample.forget()
+    activity_sample.forget()
 
 
 def url(part: str, weight_set: WeightSet) -> str:
@@ -112,7 +113,7 @@ def test_saving_keeps_the_numbers_in_the_draft(client: Client) -> None:
 def test_saving_a_proposed_set_makes_it_a_draft_again(client: Client) -> None:
     login(client, "change")
     weight_set = make_weight_set()
-    lifecycle.propose(weight_set.pk, by=None, reason="Ready")
+    weight_set_steps.propose(weight_set.pk, by=None, reason="Ready")
     client.post(url("studio", weight_set), fields())
     weight_set.refresh_from_db()
     assert weight_set.state == "draft"

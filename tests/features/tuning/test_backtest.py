@@ -31,7 +31,7 @@ def start(weight_set: WeightSet | None = None, **days: Any) -> Backtest:
         "first_day": DAY.date(), "last_day": DAY.date(), "every_days": 7, "horizon_days": 14,
         "today": date(2026, 8, 1), "by": None,
     }  # fmt: skip
-    return backtest.start(weight_set or make_weight_set(weights=LOGINS), **values | days)
+    return backtest.start_backtest(weight_set or make_weight_set(weights=LOGINS), **values | days)
 
 
 def run(started: Backtest) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def test_a_backtest_goes_on_after_a_worker_that_died(monkeypatch: pytest.MonkeyP
     store_events(*[event(f"c{number}", "login", days=1) for number in range(4)], event("c0", "purchase", days=-1))
     started = start(last_day=DAY.date() + timedelta(days=14))
     assert backtest.score_next_day(started.pk) == 1
-    assert not backtest.finish(started.pk)
+    assert not backtest.finish_backtest(started.pk)
     scored: list[datetime] = []
 
     def watched(as_of: datetime, *, horizon: timedelta) -> Any:

@@ -10,8 +10,8 @@ from features.tuning.evaluation import (
     auc_estimate,
     deciles,
     difference,
-    evaluate,
-    share,
+    evaluate_scores,
+    share_estimate,
 )
 
 ROWS = st.lists(st.tuples(st.sampled_from([0.0, 0.1, 0.5, 0.9, 1.0]), st.booleans()), min_size=2, max_size=60)
@@ -46,8 +46,8 @@ def test_the_same_customers_on_more_days_do_not_make_the_interval_narrower() -> 
     random = np.random.default_rng(7)
     scores, customers = random.random(200), np.arange(200)
     bought = random.random(200) < scores
-    once = evaluate(scores, bought=bought, customers=customers).auc
-    often = evaluate(np.tile(scores, 5), bought=np.tile(bought, 5), customers=np.tile(customers, 5)).auc
+    once = evaluate_scores(scores, bought=bought, customers=customers).auc
+    often = evaluate_scores(np.tile(scores, 5), bought=np.tile(bought, 5), customers=np.tile(customers, 5)).auc
     assert often.value == pytest.approx(once.value)
     assert often.high - often.low == pytest.approx(once.high - once.low)
 
@@ -75,5 +75,5 @@ def test_deciles_hold_every_row_once_and_begin_with_the_highest_scores() -> None
 
 
 def test_wilsons_interval_of_half_of_a_hundred_is_the_published_one() -> None:
-    estimate = share(50, of=100)
+    estimate = share_estimate(50, of=100)
     assert (round(estimate.low, 4), round(estimate.high, 4)) == (0.4038, 0.5962)

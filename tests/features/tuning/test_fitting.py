@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 
 from events.event_types import EVENT_TYPES
+from features.lifecycle import weight_set_steps
 from features.models import Backtest, Fitting, WeightSet
+from features.registry.weight_sets import active_set, as_weights
 from features.tuning import fitting, tasks
 from features.tuning.fitting import days_before, fit_and_propose, fitted_weights, loss
 from features.tuning.past import PastDay
-from features.weights import active_set, as_weights, lifecycle
 from tests.factories import first_weights, make_event, make_weight_set, store_events
 
 TODAY = date(2026, 6, 1)
@@ -133,7 +134,7 @@ def test_too_little_data_is_said_and_nothing_is_proposed() -> None:
 @pytest.mark.django_db
 def test_weights_that_are_no_better_are_not_proposed(small_numbers: None) -> None:
     only_logins = {name: (1.1 if name == "login" else 0.0, 30.0) for name in EVENT_TYPES}
-    lifecycle.activate(make_weight_set(weights=only_logins).pk, by=None, reason="Already right")
+    weight_set_steps.activate(make_weight_set(weights=only_logins).pk, by=None, reason="Already right")
     store_history()
     assert "no better than the active ones" in fit_and_propose(version="1.0", today=TODAY).outcome
     assert not WeightSet.objects.filter(origin="proposal").exists()
@@ -192,5 +193,5 @@ def test_the_periodic_task_is_there_and_off_until_it_is_enabled() -> None:
 def test_a_decided_proposal_makes_room_for_the_next(small_numbers: None) -> None:
     store_history()
     fit_and_propose(version="1.0", today=TODAY)
-    lifecycle.activate(WeightSet.objects.get(origin="proposal").pk, by=None, reason="Go")
+    weight_set_steps.activate(WeightSet.objects.get(origin="proposal").pk, by=None, reason="Go")
     assert "still waits" not in fit_and_propose(version="1.0", today=TODAY).outcome

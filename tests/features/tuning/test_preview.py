@@ -10,10 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.event_types import EVENT_TYPES
-from features.formulas import NEVER, Weights, microseconds
+from featurehub.lib.clock import microseconds
+from features.formulas.activity import NEVER
+from features.formulas.behavioral import Weights
 from features.tuning import sample as samples
-from features.tuning.preview import Preview, preview
 from features.tuning.sample import NO_CATEGORY, Sample
+from features.tuning.score_preview import ScorePreview, preview_scores
 from features.tuning.statistics import rank_correlation, ranks
 from tests.factories import ago, first_weights, make_customer, make_purchase
 
@@ -45,8 +47,8 @@ def weights(norm: float = 10.0, **weight: float) -> Weights:
     )
 
 
-def previewed(sample: Sample, *, tried: Weights, active: Weights | None = None, threshold: float = 0.5) -> Preview:
-    figures = preview(sample, active=active or first_weights(), tried=tried, threshold=threshold)
+def previewed(sample: Sample, *, tried: Weights, active: Weights | None = None, threshold: float = 0.5) -> ScorePreview:
+    figures = preview_scores(sample, active=active or first_weights(), tried=tried, threshold=threshold)
     assert figures is not None
     return figures
 
@@ -114,7 +116,7 @@ def test_segments_hold_every_customer_once() -> None:
 
 
 def test_without_customers_there_are_no_figures() -> None:
-    assert preview(make_sample(), active=first_weights(), tried=first_weights(), threshold=0.5) is None
+    assert preview_scores(make_sample(), active=first_weights(), tried=first_weights(), threshold=0.5) is None
 
 
 def test_ties_share_their_mean_rank() -> None:
@@ -140,7 +142,7 @@ def test_the_sample_is_the_stored_activity_of_the_active_customers() -> None:
     )
     make_customer("c3", events=[make_purchase(timestamp=ago(days=40))])
 
-    sample = samples.load()
+    sample = samples.load_sample()
 
     by_id = {customer_id: place for place, customer_id in enumerate(sample.customer_ids)}
     assert (set(by_id), sample.customers, sample.inactive) == ({"c1", "c2"}, 2, 1)
@@ -154,7 +156,7 @@ def test_a_larger_number_of_customers_is_sampled_the_same_way_each_time(monkeypa
     monkeypatch.setattr(samples, "CUSTOMERS_IN_SAMPLE", 3)
     for number in range(6):
         make_customer(f"c{number}", login=1)
-    first, second = samples.load(), samples.load()
+    first, second = samples.load_sample(), samples.load_sample()
     assert (len(first), first.customers) == (3, 6)
     assert sorted(first.customer_ids) == sorted(second.customer_ids)
 
@@ -162,7 +164,7 @@ def test_a_larger_number_of_customers_is_sampled_the_same_way_each_time(monkeypa
 @pytest.mark.django_db
 def test_a_preview_asks_the_database_nothing_once_the_sample_is_loaded() -> None:
     make_customer("c1", login=1)
-    samples.sample.get(younger_than=0)
+    samples.activity_sample.get(younger_than=0)
     with CaptureQueriesContext(connection) as queries:
-        previewed(samples.sample.get(), tried=weights(login=1.0))
+        previewed(samples.activity_sample.get(), tried=weights(login=1.0))
     assert len(queries) == 0

@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.versions.bins import BINS, Bar, histograms
+from features.tuning.histograms import BINS, HistogramBar, histograms
 
 numbers = st.one_of(st.floats(-1e9, 1e9), st.integers(0, 30).map(float), st.sampled_from([0.0, -1e308, 1e308, 5e-324]))
 
 
 def test_few_whole_numbers_have_a_bar_each() -> None:
     assert histograms(np.array([1.0, 1.0, 3.0])) == [
-        [Bar(low=1.0, high=1.0, customers=2), Bar(low=3.0, high=3.0, customers=1)]
+        [HistogramBar(low=1.0, high=1.0, customers=2), HistogramBar(low=3.0, high=3.0, customers=1)]
     ]
 
 

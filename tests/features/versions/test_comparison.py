@@ -2,18 +2,18 @@
 
 import pytest
 
-from features.client_values import set_customer_features
-from features.registry import registry
-from features.versions.comparison import Compared, Comparison, compare
-from features.weights import lifecycle as weights_lifecycle
+from features.lifecycle import weight_set_steps as weights_lifecycle
+from features.materialization.client_values import set_customer_features
+from features.registry.snapshot import registry_snapshot
+from features.tuning.version_comparison import Compared, Comparison, compare_versions
 from tests.factories import make_customer, make_purchase, make_version, make_weight_set
 
 pytestmark = pytest.mark.django_db
 
 
 def compared(left: str, right: str) -> Comparison:
-    known = registry.get(younger_than=0)
-    figures = compare(known.view(*left.split(":")), known.view(*right.split(":")))
+    known = registry_snapshot.get(younger_than=0)
+    figures = compare_versions(known.view(*left.split(":")), known.view(*right.split(":")))
     assert figures is not None
     return figures
 
@@ -89,5 +89,5 @@ def test_derived_versions_are_compared_on_their_own_inputs() -> None:
 
 def test_there_is_nothing_to_compare_without_customers() -> None:
     make_version("behavioral", state="shadow")
-    known = registry.get(younger_than=0)
-    assert compare(known.view("behavioral", "1.0"), known.view("behavioral", "2.0")) is None
+    known = registry_snapshot.get(younger_than=0)
+    assert compare_versions(known.view("behavioral", "1.0"), known.view("behavioral", "2.0")) is None

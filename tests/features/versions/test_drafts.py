@@ -7,8 +7,8 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 
 from featurehub.lib.errors import ConflictError, InvalidError, UnknownError
+from features.lifecycle import drafts
 from features.models import FeatureDefinition, FeatureVersion
-from features.versions import drafts
 from tests.factories import make_definition, make_version
 
 pytestmark = pytest.mark.django_db
@@ -29,7 +29,7 @@ def steps_of(version: FeatureVersion) -> list[tuple[str, str | None, str]]:
 def test_a_draft_starts_from_the_live_version() -> None:
     ann = User.objects.create_user("ann")
     FeatureVersion.objects.filter(pk=live("behavioral").pk).update(time_to_live=90)
-    version = drafts.draft("behavioral", "2.0", by=ann, reason="A shoe feature")
+    version = drafts.draft_version("behavioral", "2.0", by=ann, reason="A shoe feature")
     assert (version.state, version.time_to_live, version.inputs) == ("draft", 90, {})
     assert names_of(version) == names_of(live("behavioral"))
     assert steps_of(version) == [("draft", "ann", "From behavioral:1.0. A shoe feature")]
@@ -37,13 +37,13 @@ def test_a_draft_starts_from_the_live_version() -> None:
 
 def test_a_draft_may_start_from_another_version() -> None:
     make_version("behavioral", "2.0", logins_7d={"event_type": "login"})
-    version = drafts.draft("behavioral", "3.0", based_on="2.0", by=None, reason="More")
+    version = drafts.draft_version("behavioral", "3.0", based_on="2.0", by=None, reason="More")
     assert "logins_7d" in names_of(version)
 
 
 def test_a_derived_draft_is_computed_from_what_is_live() -> None:
     make_version("behavioral", "2.0", state="live")
-    version = drafts.draft("derived", "1.1", by=None, reason="On the new behavioral")
+    version = drafts.draft_version("derived", "1.1", by=None, reason="On the new behavioral")
     assert version.inputs == {"behavioral": "2.0", "contextual": "1.0", "customer": "1.0"}
     assert live("derived").inputs["behavioral"] == "1.0"
 
@@ -66,27 +66,27 @@ def test_a_derived_draft_is_computed_from_what_is_live() -> None:
 def test_a_number_is_greater_than_all_before(number: str, sentence: str) -> None:
     make_version("behavioral", "1.9")
     with pytest.raises(InvalidError, match=sentence) as caught:
-        drafts.draft("behavioral", number, by=None, reason="Again")
+        drafts.draft_version("behavioral", number, by=None, reason="Again")
     assert caught.value.attr == "number"
 
 
 def test_numbers_are_compared_as_numbers() -> None:
     make_version("behavioral", "1.9")
-    assert drafts.draft("behavioral", "1.10", by=None, reason="Next").number == "1.10"
+    assert drafts.draft_version("behavioral", "1.10", by=None, reason="Next").number == "1.10"
     assert drafts.next_number("behavioral") == "2.0"
     assert drafts.next_number("derived") == "2.0"
 
 
 def test_a_draft_of_what_is_not_there_is_refused() -> None:
     with pytest.raises(UnknownError, match=r"behavioral:7\.0"):
-        drafts.draft("behavioral", "8.0", based_on="7.0", by=None, reason="Try")
+        drafts.draft_version("behavioral", "8.0", based_on="7.0", by=None, reason="Try")
     with pytest.raises(UnknownError, match="invented:live"):
-        drafts.draft("invented", "1.0", by=None, reason="Try")
+        drafts.draft_version("invented", "1.0", by=None, reason="Try")
 
 
 def test_a_draft_needs_a_reason() -> None:
     with pytest.raises(InvalidError, match="Say why"):
-        drafts.draft("behavioral", "2.0", by=None, reason=" ")
+        drafts.draft_version("behavioral", "2.0", by=None, reason=" ")
 
 
 def test_features_come_and_go_in_a_draft_and_each_is_noted() -> None:

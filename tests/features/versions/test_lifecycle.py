@@ -10,12 +10,12 @@ from django.db import IntegrityError, transaction
 
 from featurehub.access.models import ApiKey, create_api_key
 from featurehub.lib.errors import ConflictError, FeatureHubError, InvalidError, UnknownError
-from features import recomputation, refresh, renewal, runs
+from features.lifecycle import drafts, version_steps
+from features.lifecycle import weight_set_steps as weights_lifecycle
+from features.materialization import recompute, renewal, rescore, runs
 from features.models import FeatureVersion, FeatureVersionStep, Renewal, Run, VersionUse, WeightSet
-from features.registry import SWITCH_AFTER, registry
-from features.versions import drafts, lifecycle
-from features.weights import active_set, as_weights
-from features.weights import lifecycle as weights_lifecycle
+from features.registry.snapshot import SWITCH_AFTER, registry_snapshot
+from features.registry.weight_sets import active_set, as_weights
 from tests.at_once import at_once
 from tests.factories import ago, make_customer, make_definition, make_version, make_weight_set, rows_of
 
@@ -31,7 +31,7 @@ def ann(db: None) -> User:
 def woken(db: None, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """What workers were woken for."""
     messages: list[tuple[str, int]] = []
-    monkeypatch.setattr(recomputation, "wake", lambda task, run_id: messages.append((task, run_id)))
+    monkeypatch.setattr(recompute, "wake", lambda task, run_id: messages.append((task, run_id)))
     return messages
 
 
@@ -54,11 +54,11 @@ def used_by(name: str, version: FeatureVersion, *, days: float, kind: str = "rea
 
 
 def test_a_version_goes_from_draft_to_retired_and_each_step_is_recorded(ann: User) -> None:
-    first, version = live("customer"), drafts.draft("customer", "2.0", by=ann, reason="Pets")
-    lifecycle.put_into_shadow(version.pk, by=ann, reason="Write both")
-    lifecycle.go_live(version.pk, by=ann, reason="Better")
+    first, version = live("customer"), drafts.draft_version("customer", "2.0", by=ann, reason="Pets")
+    version_steps.put_into_shadow(version.pk, by=ann, reason="Write both")
+    version_steps.go_live(version.pk, by=ann, reason="Better")
     FeatureVersion.objects.filter(pk=version.pk).update(live_from=ago(seconds=1))
-    lifecycle.retire(first.pk, by=ann, reason="Nobody needs it")
+    version_steps.retire(first.pk, by=ann, reason="Nobody needs it")
     assert (state_of(first), state_of(version)) == ("retired", "live")
     assert steps_of(version) == [
         ("draft", "ann", "From customer:1.0. Pets"),
@@ -73,15 +73,15 @@ def test_a_version_goes_from_draft_to_retired_and_each_step_is_recorded(ann: Use
 
 def test_there_is_a_way_back(ann: User) -> None:
     first, version = live("behavioral"), make_version("behavioral", state="live")
-    lifecycle.go_live(first.pk, by=ann, reason="It was better")
+    version_steps.go_live(first.pk, by=ann, reason="It was better")
     assert (state_of(first), state_of(version)) == ("live", "deprecated")
     assert steps_of(first)[-1] == ("live", "ann", "It was better")
 
 
 STEPS: dict[str, Callable[..., object]] = {
-    "put_into_shadow": lifecycle.put_into_shadow,
-    "go_live": lifecycle.go_live,
-    "retire": lifecycle.retire,
+    "put_into_shadow": version_steps.put_into_shadow,
+    "go_live": version_steps.go_live,
+    "retire": version_steps.retire,
 }
 
 
@@ -153,20 +153,20 @@ def test_a_version_in_shadow_can_be_read_and_computes_everybody(
     woken: list[tuple[str, int]], django_capture_on_commit_callbacks: Any
 ) -> None:
     version = make_version("behavioral", **LOGINS)
-    registry.get()
+    registry_snapshot.get()
     with django_capture_on_commit_callbacks(execute=True):
-        run = lifecycle.put_into_shadow(version.pk, by=None, reason="Compare")
+        run = version_steps.put_into_shadow(version.pk, by=None, reason="Compare")
     assert run is not None
     assert (run.kind, run.version, run.state, run.as_of) == (Run.Kind.RECOMPUTE, version, Run.State.RUNNING, None)
     assert woken == [("features.recompute", run.pk)]
-    view = registry.get().views["behavioral", "2.0"]
+    view = registry_snapshot.get().views["behavioral", "2.0"]
     assert "logins_7d" in view.windowed
-    assert registry.get().live["behavioral"] == "1.0"
+    assert registry_snapshot.get().live["behavioral"] == "1.0"
 
 
 @pytest.mark.parametrize("feature_type", ["customer", "contextual"])
 def test_what_clients_write_needs_no_computing(woken: list[tuple[str, int]], feature_type: str) -> None:
-    assert lifecycle.put_into_shadow(make_version(feature_type).pk, by=None, reason="Try") is None
+    assert version_steps.put_into_shadow(make_version(feature_type).pk, by=None, reason="Try") is None
     assert not Run.objects.exists()
 
 
@@ -174,7 +174,7 @@ def test_a_behavioral_version_gets_the_live_weights_as_its_own(ann: User) -> Non
     weights_lifecycle.activate(make_weight_set(weights={"login": (0.7, 9.0)}).pk, by=None, reason="Go")
     rescores = Run.objects.filter(kind=Run.Kind.RESCORE).count()
     version = make_version("behavioral")
-    lifecycle.put_into_shadow(version.pk, by=ann, reason="Compare")
+    version_steps.put_into_shadow(version.pk, by=ann, reason="Compare")
     own, lives = active_set("2.0"), active_set("1.0")
     assert (own.version, own.origin, as_weights(own)) == (version, WeightSet.Origin.HAND, as_weights(lives))
     assert own.reason == f"The weights of behavioral:1.0, {lives}, for behavioral:2.0. Compare"
@@ -241,7 +241,7 @@ def test_what_cannot_be_computed_stays_a_draft(
     version = make_version(feature_type)
     spoil(version)
     with pytest.raises(InvalidError, match=sentence):
-        lifecycle.put_into_shadow(version.pk, by=None, reason="Try")
+        version_steps.put_into_shadow(version.pk, by=None, reason="Try")
     assert state_of(version) == "draft"
     assert not Run.objects.exists()
     assert not WeightSet.objects.filter(version=version).exists()
@@ -251,7 +251,7 @@ def test_a_derived_version_may_be_computed_from_one_in_shadow(db: None) -> None:
     make_version("behavioral", state="shadow", **LOGINS)
     version = make_version("derived", mood={"expression": "clamp(logins_7d / 7, 0, 1)"})
     drafts.set_inputs(version.pk, {"behavioral": "2.0"}, by=None, reason="It has logins_7d")
-    lifecycle.put_into_shadow(version.pk, by=None, reason="Try")
+    version_steps.put_into_shadow(version.pk, by=None, reason="Try")
     assert state_of(version) == "shadow"
 
 
@@ -262,12 +262,12 @@ def test_readers_are_switched_at_one_moment_ahead(db: None, django_capture_on_co
     first, version = live("behavioral"), make_version("behavioral", state="shadow")
     before = datetime.now(UTC)
     with django_capture_on_commit_callbacks(execute=True):
-        lifecycle.go_live(version.pk, by=None, reason="Go")
+        version_steps.go_live(version.pk, by=None, reason="Go")
     version.refresh_from_db()
     assert version.live_from is not None
     assert before + SWITCH_AFTER - timedelta(seconds=1) < version.live_from < datetime.now(UTC) + SWITCH_AFTER
     assert (state_of(first), state_of(version)) == ("deprecated", "live")
-    known = registry.get()
+    known = registry_snapshot.get()
     assert known.live["behavioral"] == "1.0"
     assert known.seconds_to_switch == pytest.approx(10, abs=5)
     assert set(Renewal.objects.values_list("due_at", flat=True)) == {version.live_from}
@@ -279,7 +279,7 @@ def test_what_is_being_renewed_when_a_version_goes_live_is_renewed_again_after(
     version = make_version("behavioral", state="shadow")
 
     def go_live_meanwhile(buckets: list[int], **_: Any) -> Iterator[Any]:
-        lifecycle.go_live(version.pk, by=None, reason="Go")
+        version_steps.go_live(version.pk, by=None, reason="Go")
         yield from ()
 
     monkeypatch.setattr(renewal, "renewable", go_live_meanwhile)
@@ -307,47 +307,47 @@ def test_a_version_does_not_go_live_before_everybody_has_its_values(
     version = make_version("behavioral", state="shadow")
     version.runs.update(**changes)
     with pytest.raises(ConflictError, match=sentence):
-        lifecycle.go_live(version.pk, by=None, reason="Go")
+        version_steps.go_live(version.pk, by=None, reason="Go")
     assert state_of(version) == "shadow"
 
 
 def test_a_computation_that_failed_is_done_again(woken: list[tuple[str, int]], ann: User) -> None:
     version = make_version("behavioral", state="shadow")
     version.runs.update(state="failed", error="The disk is full.")
-    run = lifecycle.compute_again(version.pk, by=ann, reason="There is space now")
+    run = version_steps.compute_again(version.pk, by=ann, reason="There is space now")
     assert (run.version, run.state) == (version, Run.State.RUNNING)
     assert steps_of(version)[-1] == ("shadow", "ann", "Computing everybody again. There is space now")
     with pytest.raises(ConflictError, match="are being computed"):
-        lifecycle.compute_again(version.pk, by=ann, reason="Once more")
+        version_steps.compute_again(version.pk, by=ann, reason="Once more")
 
 
 def test_new_weights_that_are_handed_on_start_no_re_scoring_while_everybody_is_computed(db: None) -> None:
     make_customer("c1", login=1)
     version = make_version("behavioral")
-    run = lifecycle.put_into_shadow(version.pk, by=None, reason="Compare")
+    run = version_steps.put_into_shadow(version.pk, by=None, reason="Compare")
     assert run is not None
     assert runs.catch_up() == []
-    while recomputation.load_chunk(run):
+    while recompute.load_chunk(run):
         pass
     run.refresh_from_db()
     assert (run.state, run.done) == (Run.State.DONE, 1)
     assert runs.catch_up() == []
     assert [row.version for row in rows_of("c1")] == ["1.0", "2.0"]
-    lifecycle.go_live(version.pk, by=None, reason="Go")
+    version_steps.go_live(version.pk, by=None, reason="Go")
 
 
 def test_who_was_computed_while_a_version_went_into_shadow_gets_its_values_by_the_sweep(db: None) -> None:
     make_customer("c1", login=1)
     make_version("behavioral", state="shadow", **LOGINS)  # its run is over without c1
     (run,) = runs.catch_up()
-    assert refresh.rescore(run) == 1
+    assert rescore.rescore(run) == 1
     assert {row.version: row.features.get("logins_7d") for row in rows_of("c1")} == {"1.0": None, "2.0": 1.0}
     assert runs.catch_up() == []
 
 
 def test_what_clients_write_is_not_computed_again(db: None) -> None:
     with pytest.raises(ConflictError, match="Clients write"):
-        lifecycle.compute_again(live("customer").pk, by=None, reason="Try")
+        version_steps.compute_again(live("customer").pk, by=None, reason="Try")
 
 
 def test_the_database_has_one_live_version_a_type_and_it_is_dated(db: None) -> None:
@@ -371,7 +371,9 @@ def test_the_database_computes_a_version_once_at_a_time(db: None) -> None:
 def test_a_version_that_another_is_computed_from_is_not_retired(db: None) -> None:
     version = make_version("behavioral", state="live")
     with pytest.raises(ConflictError, match=r"derived:1\.0 is computed from behavioral:1\.0: retire"):
-        lifecycle.retire(FeatureVersion.objects.get(feature_type="behavioral", number="1.0").pk, by=None, reason="Old")
+        version_steps.retire(
+            FeatureVersion.objects.get(feature_type="behavioral", number="1.0").pk, by=None, reason="Old"
+        )
     assert state_of(version) == "live"
 
 
@@ -379,15 +381,15 @@ def test_an_input_that_no_expression_uses_holds_nobody(db: None) -> None:
     first = live("customer")
     make_version("customer", state="live")
     assert live("derived").inputs["customer"] == "1.0"
-    lifecycle.retire(first.pk, by=None, reason="Old")
+    version_steps.retire(first.pk, by=None, reason="Old")
     assert state_of(first) == "retired"
 
 
 def test_a_version_is_not_retired_before_readers_are_switched_from_it(db: None) -> None:
     first, version = live("customer"), make_version("customer", state="shadow")
-    lifecycle.go_live(version.pk, by=None, reason="Go")
+    version_steps.go_live(version.pk, by=None, reason="Go")
     with pytest.raises(ConflictError, match=r"switched to customer:2.0 at \d\d:\d\d:\d\d UTC"):
-        lifecycle.retire(first.pk, by=None, reason="Old")
+        version_steps.retire(first.pk, by=None, reason="Old")
     assert state_of(first) == "deprecated"
 
 
@@ -397,24 +399,24 @@ def test_who_read_a_version_lately_is_asked_about_before_it_is_retired(db: None)
     used_by("search", version, days=6.9)
     used_by("gone", version, days=8)
     with pytest.raises(
-        lifecycle.StillUsedError, match=r"read by checkout at \d{4}-.* UTC, read by search at "
+        version_steps.StillUsedError, match=r"read by checkout at \d{4}-.* UTC, read by search at "
     ) as caught:
-        lifecycle.retire(version.pk, by=None, reason="Old")
+        version_steps.retire(version.pk, by=None, reason="Old")
     assert (caught.value.code, [use.api_key.name for use in caught.value.uses]) == (
         "still_used",
         ["checkout", "search"],
     )
     assert state_of(version) == "deprecated"
-    lifecycle.retire(version.pk, by=None, reason="They know", confirmed=True)
+    version_steps.retire(version.pk, by=None, reason="They know", confirmed=True)
     assert state_of(version) == "retired"
 
 
 def test_who_only_writes_a_version_is_asked_about_too(db: None) -> None:
     version = make_version("customer", state="deprecated")
     used_by("crm", version, days=1, kind="write")
-    with pytest.raises(lifecycle.StillUsedError, match=r"written by crm at \d{4}-"):
-        lifecycle.retire(version.pk, by=None, reason="Old")
-    lifecycle.retire(version.pk, by=None, reason="They know", confirmed=True)
+    with pytest.raises(version_steps.StillUsedError, match=r"written by crm at \d{4}-"):
+        version_steps.retire(version.pk, by=None, reason="Old")
+    version_steps.retire(version.pk, by=None, reason="They know", confirmed=True)
     assert state_of(version) == "retired"
 
 
@@ -422,17 +424,17 @@ def test_of_many_readers_some_are_named(db: None) -> None:
     version = make_version("customer", state="shadow")
     for number in range(8):
         used_by(f"key-{number}", version, days=1)
-    with pytest.raises(lifecycle.StillUsedError, match="and 3 more"):
-        lifecycle.retire(version.pk, by=None, reason="Old")
+    with pytest.raises(version_steps.StillUsedError, match="and 3 more"):
+        version_steps.retire(version.pk, by=None, reason="Old")
 
 
 def test_a_retired_version_is_not_read(db: None, django_capture_on_commit_callbacks: Any) -> None:
     version = make_version("customer", state="shadow")
-    registry.get()
+    registry_snapshot.get()
     with django_capture_on_commit_callbacks(execute=True):
-        lifecycle.retire(version.pk, by=None, reason="A mistake")
-    assert ("customer", "2.0") not in registry.get().views
-    assert ":customer:2.0" in registry.get().suffixes
+        version_steps.retire(version.pk, by=None, reason="A mistake")
+    assert ("customer", "2.0") not in registry_snapshot.get().views
+    assert ("customer", "2.0") in registry_snapshot.get().started
 
 
 # --- At once --------------------------------------------------------------------------------------------------------
@@ -451,7 +453,7 @@ def attempt(step: Callable[..., object], version: FeatureVersion) -> Callable[[]
 
 def test_of_two_steps_at_once_one_is_taken(committed: None) -> None:
     drafted = make_version("customer")
-    for step in (lifecycle.put_into_shadow, lifecycle.go_live):
+    for step in (version_steps.put_into_shadow, version_steps.go_live):
         assert sorted(at_once(attempt(step, drafted), attempt(step, drafted))) == ["conflict", "done"]
     assert state_of(drafted) == "live"
     assert [step.state for step in drafted.steps.all()] == ["draft", "shadow", "live"]
@@ -464,7 +466,7 @@ def test_an_addition_and_a_step_at_once_wait_for_each_other(committed: None) -> 
     def add(version_id: int, *, by: None, reason: str) -> None:
         drafts.add_definitions(version_id, [made], by=by)
 
-    added, stepped = at_once(attempt(add, version), attempt(lifecycle.put_into_shadow, version))
+    added, stepped = at_once(attempt(add, version), attempt(version_steps.put_into_shadow, version))
     assert stepped == "done"
     assert (added == "done") == version.definitions.filter(pk=made.pk).exists()
 
@@ -479,7 +481,7 @@ def weight_steps(weight_set: WeightSet) -> list[tuple[str, str | None, str]]:
 def test_retiring_a_version_supersedes_its_active_weights_and_says_so(ann: User) -> None:
     version = make_version("behavioral", state="shadow")
     weight_set = version.weight_sets.get()
-    lifecycle.retire(version.pk, by=ann, reason="A mistake")
+    version_steps.retire(version.pk, by=ann, reason="A mistake")
     weight_set.refresh_from_db()
     assert weight_set.state == "superseded"
     assert weight_steps(weight_set)[-1] == ("superseded", "ann", "behavioral:2.0 is retired. A mistake")
@@ -493,10 +495,10 @@ def test_retiring_a_version_makes_drafts_of_the_weights_on_their_way(ann: User, 
     weights_lifecycle.propose(weight_set.pk, by=None, reason="Ready")
     if state != "proposed":
         weights_lifecycle.approve(weight_set.pk, by=None, reason="Good")
-    weights_lifecycle.put_into_shadow(weight_set.pk, by=None, reason="Watch")
+    weights_lifecycle.start_shadow(weight_set.pk, by=None, reason="Watch")
     if state == "scheduled":
         weights_lifecycle.schedule(weight_set.pk, at=ago(hours=-1), now=ago(), by=None, reason="Soon")
-    lifecycle.retire(version.pk, by=ann, reason="A mistake")
+    version_steps.retire(version.pk, by=ann, reason="A mistake")
     weight_set.refresh_from_db()
     assert (weight_set.state, weight_set.activate_at, weight_set.shadow_since) == ("draft", None, None)
     assert weight_steps(weight_set)[-1] == ("sent_back", "ann", "behavioral:2.0 is retired. A mistake")
@@ -506,10 +508,10 @@ def test_retiring_a_version_makes_drafts_of_the_weights_on_their_way(ann: User, 
 def test_no_weights_of_a_retired_version_are_drafted_proposed_activated_or_rolled_back_to(ann: User) -> None:
     version = make_version("behavioral", state="shadow")
     earlier, unused = version.weight_sets.get(), make_weight_set(version=version)
-    lifecycle.retire(version.pk, by=ann, reason="A mistake")
+    version_steps.retire(version.pk, by=ann, reason="A mistake")
     numbers = as_weights(earlier)
     for step in (
-        lambda: weights_lifecycle.draft(version="2.0", name="New", reason="Try", numbers=numbers, by=ann),
+        lambda: weights_lifecycle.draft_weight_set(version="2.0", name="New", reason="Try", numbers=numbers, by=ann),
         lambda: weights_lifecycle.propose(unused.pk, by=ann, reason="Try"),
         lambda: weights_lifecycle.activate(unused.pk, by=ann, reason="Try"),
         lambda: weights_lifecycle.roll_back(earlier.pk, by=ann, reason="Try"),
@@ -523,8 +525,8 @@ def test_nobody_is_scored_again_because_the_version_whose_weights_came_last_is_r
     """Customers are noted with the set that was activated last, of whichever version."""
     version = make_version("behavioral", state="shadow")
     make_customer("before", login=1)
-    lifecycle.retire(version.pk, by=None, reason="A mistake")
-    registry.forget()
+    version_steps.retire(version.pk, by=None, reason="A mistake")
+    registry_snapshot.forget()
     make_customer("after", login=1)
     assert runs.catch_up() == []
     assert rows_of("after")[-1].metadata["weight_set"] == active_set("1.0").pk

@@ -3,9 +3,9 @@
 import pytest
 
 from featurehub.lib.errors import InvalidError
-from features.client_values import set_customer_features
+from features.materialization.client_values import set_customer_features
 from features.models import FeatureDefinition
-from features.versions.preview import CUSTOMERS_SHOWN, Preview, preview
+from features.tuning.definition_preview import CUSTOMERS_SHOWN, DefinitionPreview, preview_definition
 from tests.factories import ago, make_customer, make_purchase
 
 pytestmark = pytest.mark.django_db
@@ -21,8 +21,8 @@ def derived(expression: str, name: str = "mood") -> FeatureDefinition:
     return FeatureDefinition(name=name, feature_type="derived", expression=expression)
 
 
-def figures_of(definition: FeatureDefinition, **kwargs: object) -> Preview:
-    figures = preview(definition, **kwargs)  # type: ignore[arg-type]
+def figures_of(definition: FeatureDefinition, **kwargs: object) -> DefinitionPreview:
+    figures = preview_definition(definition, **kwargs)  # type: ignore[arg-type]
     assert figures is not None
     return figures
 
@@ -64,7 +64,7 @@ def test_an_expression_may_use_the_others_of_its_version() -> None:
     others = [derived("purchase_amount_30d / 2", name="half")]
     assert figures_of(derived("half + 1"), others=others, inputs=INPUTS).largest == 6.0
     with pytest.raises(InvalidError, match="half, which is no feature"):
-        preview(derived("half + 1"), inputs=INPUTS)
+        preview_definition(derived("half + 1"), inputs=INPUTS)
 
 
 def test_nobody_may_have_a_value() -> None:
@@ -75,4 +75,4 @@ def test_nobody_may_have_a_value() -> None:
 
 
 def test_there_is_nothing_to_show_without_customers() -> None:
-    assert preview(spend()) is None
+    assert preview_definition(spend()) is None

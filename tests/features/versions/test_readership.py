@@ -11,8 +11,8 @@ from django.test.utils import CaptureQueriesContext
 
 from featurehub.access.models import ApiKey, create_api_key
 from features.models import VersionUse
-from features.versions import readership
-from features.versions.readership import forget_uses, note_read, note_write
+from features.serving import usage
+from features.serving.usage import forget_uses, note_read, note_write
 from tests.api_client import ApiClient
 from tests.at_once import at_once
 from tests.away import postgres_away
@@ -62,8 +62,8 @@ def test_they_are_noted_once_an_hour(db: None, monkeypatch: pytest.MonkeyPatch) 
             note_read(key.pk, {"customer": "1.0"})
     assert len(queries) == 0
 
-    an_hour_later = readership.time.monotonic() + readership.SECONDS_BETWEEN_NOTES
-    monkeypatch.setattr(readership.time, "monotonic", lambda: an_hour_later + 1)
+    an_hour_later = usage.time.monotonic() + usage.SECONDS_BETWEEN_NOTES
+    monkeypatch.setattr(usage.time, "monotonic", lambda: an_hour_later + 1)
     note_read(key.pk, {"customer": "1.0"})
     left = VersionUse.objects.filter(used_at=long_ago)
     assert VersionUse.objects.count() == 2
@@ -88,15 +88,15 @@ def test_with_postgresql_away_it_is_logged_and_noted_later(
     committed: None, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = make_key()
-    with postgres_away(), caplog.at_level(logging.WARNING, logger="features.versions.readership"):
+    with postgres_away(), caplog.at_level(logging.WARNING, logger="features.serving.usage"):
         for _ in range(5):
             note_read(key.pk, BOTH)
     assert len([record for record in caplog.records if "was not noted" in record.message]) == 1
     note_read(key.pk, BOTH)
     assert noted() == set()
 
-    a_minute_later = readership.time.monotonic() + readership.SECONDS_UNTIL_NEXT_TRY
-    monkeypatch.setattr(readership.time, "monotonic", lambda: a_minute_later + 1)
+    a_minute_later = usage.time.monotonic() + usage.SECONDS_UNTIL_NEXT_TRY
+    monkeypatch.setattr(usage.time, "monotonic", lambda: a_minute_later + 1)
     note_read(key.pk, BOTH)
     assert len(noted()) == 2
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from features.admin.definitions.wording import definition_in_words
 from features.models import FeatureDefinition
-from features.versions.wording import in_words
 
 
 @pytest.mark.parametrize(
@@ -38,4 +38,4 @@ from features.versions.wording import in_words
     ],
 )  # fmt: skip
 def test_a_definition_is_said_in_words(fields: dict[str, Any], words: str) -> None:
-    assert in_words(FeatureDefinition(**{"name": "x", "feature_type": "behavioral", **fields})) == words
+    assert definition_in_words(FeatureDefinition(**{"name": "x", "feature_type": "behavioral", **fields})) == words

@@ -12,9 +12,10 @@ from django.db import IntegrityError, connection, connections, transaction
 from pytest_django import Settings
 
 from featurehub.lib.errors import ConflictError, FeatureHubError, InvalidError
-from features.formulas import Weights
+from features.formulas.behavioral import Weights
+from features.lifecycle import weight_set_steps
 from features.models import Run, Weight, WeightSet
-from features.weights import active_set, as_weights, lifecycle
+from features.registry.weight_sets import active_set, as_weights
 from tests.factories import make_weight_set
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -45,18 +46,20 @@ def steps_of(weight_set: WeightSet) -> list[tuple[str, str | None, str]]:
 
 def draft_of(user: User) -> WeightSet:
     active = active_set("1.0")
-    return lifecycle.draft(version="1.0", name="Mine", reason="Try", numbers=as_weights(active), by=user)
+    return weight_set_steps.draft_weight_set(
+        version="1.0", name="Mine", reason="Try", numbers=as_weights(active), by=user
+    )
 
 
 def test_a_set_goes_from_draft_to_superseded_and_each_step_is_recorded(ann: User, bob: User, two_persons: None) -> None:
     first = active_set("1.0")
     weight_set = draft_of(ann)
 
-    lifecycle.propose(weight_set.pk, by=ann, reason="Ready")
-    lifecycle.approve(weight_set.pk, by=bob, reason="Looks right")
-    lifecycle.schedule(weight_set.pk, at=NOW + timedelta(hours=1), now=NOW, by=bob, reason="After lunch")
-    assert lifecycle.activate_due(now=NOW) == []
-    runs = lifecycle.activate_due(now=NOW + timedelta(hours=1))
+    weight_set_steps.propose(weight_set.pk, by=ann, reason="Ready")
+    weight_set_steps.approve(weight_set.pk, by=bob, reason="Looks right")
+    weight_set_steps.schedule(weight_set.pk, at=NOW + timedelta(hours=1), now=NOW, by=bob, reason="After lunch")
+    assert weight_set_steps.activate_due(now=NOW) == []
+    runs = weight_set_steps.activate_due(now=NOW + timedelta(hours=1))
 
     assert [run.weight_set_id for run in runs] == [weight_set.pk]
     assert (state_of(weight_set), state_of(first)) == ("active", "superseded")
@@ -72,17 +75,17 @@ def test_a_set_goes_from_draft_to_superseded_and_each_step_is_recorded(ann: User
 
 def test_one_person_is_enough_unless_the_setting_asks_for_two(ann: User) -> None:
     weight_set = draft_of(ann)
-    lifecycle.activate(weight_set.pk, by=ann, reason="Go")
+    weight_set_steps.activate(weight_set.pk, by=ann, reason="Go")
     weight_set.refresh_from_db()
     assert (weight_set.state, weight_set.approved_by, weight_set.activated_by) == ("active", ann, ann)
 
 
 def test_with_two_persons_an_author_cannot_approve(ann: User, bob: User, two_persons: None) -> None:
     weight_set = draft_of(ann)
-    lifecycle.propose(weight_set.pk, by=bob, reason="I like it")
+    weight_set_steps.propose(weight_set.pk, by=bob, reason="I like it")
     with pytest.raises(ConflictError, match="somebody else has to approve"):
-        lifecycle.approve(weight_set.pk, by=ann, reason="Me too")
-    lifecycle.approve(weight_set.pk, by=bob, reason="Fine")
+        weight_set_steps.approve(weight_set.pk, by=ann, reason="Me too")
+    weight_set_steps.approve(weight_set.pk, by=bob, reason="Fine")
     assert state_of(weight_set) == "approved"
 
 
@@ -90,23 +93,23 @@ def test_with_two_persons_an_author_cannot_approve(ann: User, bob: User, two_per
 def test_with_two_persons_nothing_goes_live_without_an_approval(ann: User, two_persons: None, until: str) -> None:
     weight_set = draft_of(ann)
     if until == "proposed":
-        lifecycle.propose(weight_set.pk, by=ann, reason="Ready")
+        weight_set_steps.propose(weight_set.pk, by=ann, reason="Ready")
     with pytest.raises(ConflictError, match=until):
-        lifecycle.activate(weight_set.pk, by=ann, reason="Go")
+        weight_set_steps.activate(weight_set.pk, by=ann, reason="Go")
     with pytest.raises(ConflictError, match=until):
-        lifecycle.schedule(weight_set.pk, at=NOW + timedelta(days=1), now=NOW, by=ann, reason="Go")
+        weight_set_steps.schedule(weight_set.pk, at=NOW + timedelta(days=1), now=NOW, by=ann, reason="Go")
 
 
 @pytest.mark.parametrize("state", ["proposed", "approved", "scheduled"])
 def test_reopening_a_set_takes_its_approval_and_schedule_away(ann: User, bob: User, state: str) -> None:
     weight_set = draft_of(ann)
-    lifecycle.propose(weight_set.pk, by=ann, reason="Ready")
+    weight_set_steps.propose(weight_set.pk, by=ann, reason="Ready")
     if state != "proposed":
-        lifecycle.approve(weight_set.pk, by=bob, reason="Fine")
+        weight_set_steps.approve(weight_set.pk, by=bob, reason="Fine")
     if state == "scheduled":
-        lifecycle.schedule(weight_set.pk, at=NOW + timedelta(days=1), now=NOW, by=bob, reason="Tomorrow")
+        weight_set_steps.schedule(weight_set.pk, at=NOW + timedelta(days=1), now=NOW, by=bob, reason="Tomorrow")
 
-    lifecycle.reopen(weight_set.pk, by=ann, reason="One more number")
+    weight_set_steps.reopen(weight_set.pk, by=ann, reason="One more number")
 
     weight_set.refresh_from_db()
     assert weight_set.state == "draft"
@@ -115,21 +118,21 @@ def test_reopening_a_set_takes_its_approval_and_schedule_away(ann: User, bob: Us
 
 def test_an_activated_set_is_not_reopened(ann: User) -> None:
     with pytest.raises(ConflictError, match="Make a new draft"):
-        lifecycle.reopen(active_set("1.0").pk, by=ann, reason="Change it")
+        weight_set_steps.reopen(active_set("1.0").pk, by=ann, reason="Change it")
 
 
 def test_a_set_taken_off_the_schedule_stays_approved(ann: User) -> None:
     weight_set = draft_of(ann)
-    lifecycle.schedule(weight_set.pk, at=NOW + timedelta(days=1), now=NOW, by=ann, reason="Tomorrow")
-    lifecycle.unschedule(weight_set.pk, by=ann, reason="Not yet")
+    weight_set_steps.schedule(weight_set.pk, at=NOW + timedelta(days=1), now=NOW, by=ann, reason="Tomorrow")
+    weight_set_steps.unschedule(weight_set.pk, by=ann, reason="Not yet")
     assert state_of(weight_set) == "approved"
-    assert lifecycle.activate_due(now=NOW + timedelta(days=2)) == []
+    assert weight_set_steps.activate_due(now=NOW + timedelta(days=2)) == []
 
 
 def test_a_moment_that_has_passed_is_refused(ann: User) -> None:
     weight_set = draft_of(ann)
     with pytest.raises(InvalidError, match="has passed") as caught:
-        lifecycle.schedule(weight_set.pk, at=NOW, now=NOW, by=ann, reason="Go")
+        weight_set_steps.schedule(weight_set.pk, at=NOW, now=NOW, by=ann, reason="Go")
     assert caught.value.attr == "at"
     assert state_of(weight_set) == "draft"
 
@@ -138,7 +141,7 @@ def test_a_moment_that_has_passed_is_refused(ann: User) -> None:
 def test_every_step_needs_a_reason(ann: User, reason: str) -> None:
     weight_set = draft_of(ann)
     with pytest.raises(InvalidError, match="Say why"):
-        lifecycle.activate(weight_set.pk, by=ann, reason=reason)
+        weight_set_steps.activate(weight_set.pk, by=ann, reason=reason)
     assert state_of(weight_set) == "draft"
 
 
@@ -146,14 +149,14 @@ def test_all_zero_weights_are_not_activated(ann: User) -> None:
     zeros = {row.event_type: (0.0, row.norm) for row in active_set("1.0").weights.all()}
     weight_set = make_weight_set(weights=zeros)
     with pytest.raises(InvalidError, match="All weights"):
-        lifecycle.activate(weight_set.pk, by=ann, reason="Go")
+        weight_set_steps.activate(weight_set.pk, by=ann, reason="Go")
 
 
 def test_a_set_that_lacks_an_event_type_is_not_activated(ann: User) -> None:
     weight_set = make_weight_set()
     weight_set.weights.get(event_type="email_click").delete()
     with pytest.raises(InvalidError, match="no weight for email click"):
-        lifecycle.activate(weight_set.pk, by=ann, reason="Go")
+        weight_set_steps.activate(weight_set.pk, by=ann, reason="Go")
 
 
 def test_rolling_back_makes_a_new_set_with_the_very_numbers_of_the_old_one(ann: User) -> None:
@@ -161,11 +164,11 @@ def test_rolling_back_makes_a_new_set_with_the_very_numbers_of_the_old_one(ann: 
     awkward = Weights(
         weight={**as_weights(first).weight, "purchase": 0.1 + 0.2}, norm=as_weights(first).norm, monetary_norm=1 / 3
     )
-    second = lifecycle.draft(version="1.0", name="Awkward", reason="Doubles", numbers=awkward, by=ann)
-    lifecycle.activate(second.pk, by=ann, reason="Go")
-    lifecycle.activate(draft_of(ann).pk, by=ann, reason="Next")
+    second = weight_set_steps.draft_weight_set(version="1.0", name="Awkward", reason="Doubles", numbers=awkward, by=ann)
+    weight_set_steps.activate(second.pk, by=ann, reason="Go")
+    weight_set_steps.activate(draft_of(ann).pk, by=ann, reason="Next")
 
-    lifecycle.roll_back(second.pk, by=ann, reason="It was better")
+    weight_set_steps.roll_back(second.pk, by=ann, reason="It was better")
 
     active = active_set("1.0")
     assert active.pk != second.pk
@@ -175,14 +178,14 @@ def test_rolling_back_makes_a_new_set_with_the_very_numbers_of_the_old_one(ann: 
 
 def test_only_a_set_that_was_active_can_be_rolled_back_to(ann: User) -> None:
     with pytest.raises(ConflictError):
-        lifecycle.roll_back(draft_of(ann).pk, by=ann, reason="Why not")
+        weight_set_steps.roll_back(draft_of(ann).pk, by=ann, reason="Why not")
 
 
 def test_who_comes_too_late_is_told_who_was_faster(ann: User, bob: User) -> None:
     weight_set = draft_of(ann)
-    lifecycle.activate(weight_set.pk, by=ann, reason="Go")
+    weight_set_steps.activate(weight_set.pk, by=ann, reason="Go")
     with pytest.raises(ConflictError, match=r"active by now \(activated by ann at \d\d:\d\d:\d\d UTC\)"):
-        lifecycle.activate(weight_set.pk, by=bob, reason="Go")
+        weight_set_steps.activate(weight_set.pk, by=bob, reason="Go")
     assert Run.objects.filter(weight_set=weight_set).count() == 1
 
 
@@ -230,7 +233,7 @@ def test_the_database_refuses_weights_that_cannot_score(numbers: dict[str, float
 def test_the_database_refuses_new_numbers_for_anything_but_a_draft(state: str) -> None:
     weight_set = active_set("1.0") if state == "active" else make_weight_set()
     if state == "proposed":
-        lifecycle.propose(weight_set.pk, by=None, reason="Ready")
+        weight_set_steps.propose(weight_set.pk, by=None, reason="Ready")
     for change in (
         lambda: Weight.objects.filter(weight_set=weight_set, event_type="login").update(weight=9.0),
         lambda: Weight.objects.filter(weight_set=weight_set, event_type="login").delete(),
@@ -276,7 +279,7 @@ def test_of_two_activations_of_one_set_at_once_one_wins_and_the_other_is_told(th
     weight_set = make_weight_set()
 
     def activate() -> Run:
-        return lifecycle.activate(weight_set.pk, by=None, reason="Go")
+        return weight_set_steps.activate(weight_set.pk, by=None, reason="Go")
 
     answers = at_once(threads, activate, activate)
 
@@ -286,7 +289,7 @@ def test_of_two_activations_of_one_set_at_once_one_wins_and_the_other_is_told(th
 
 def test_of_two_sets_activated_at_once_the_later_one_is_active(threads: ThreadPoolExecutor) -> None:
     sets = [make_weight_set(name="A"), make_weight_set(name="B")]
-    answers = at_once(threads, *[lambda pk=row.pk: lifecycle.activate(pk, by=None, reason="Go") for row in sets])
+    answers = at_once(threads, *[lambda pk=row.pk: weight_set_steps.activate(pk, by=None, reason="Go") for row in sets])
 
     assert all(isinstance(answer, Run) for answer in answers)
     assert sorted(state_of(row) for row in sets) == ["active", "superseded"]
@@ -308,7 +311,7 @@ def test_an_edit_and_an_activation_at_once_never_change_an_active_set(threads: T
             return "refused"
 
     def activate() -> dict[str, float]:
-        lifecycle.activate(weight_set.pk, by=None, reason="Go")
+        weight_set_steps.activate(weight_set.pk, by=None, reason="Go")
         return dict(as_weights(active_set("1.0")).weight)
 
     edited, activated_with = at_once(threads, edit_or_be_refused, activate)

@@ -8,10 +8,13 @@ from django.db import connection
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
-from features import outbox, refresh, runs, tasks
+from features import tasks
+from features.lifecycle import weight_set_steps
+from features.materialization import refresh, rescore, runs
 from features.models import Customer, Publication, Run, WeightSet
-from features.serving import get_feature_values
-from features.weights import active_set, lifecycle
+from features.online import outbox
+from features.registry.weight_sets import active_set
+from features.serving.feature_store import get_feature_values
 from tests.e2e.synthetic import fingerprint, load
 from tests.factories import cached, make_customer, make_weight_set, rows_of
 
@@ -22,7 +25,7 @@ LOGINS_ONLY = dict.fromkeys(("page_view", "email_open", "email_click", "form_sub
 
 
 def activate(weights: dict[str, tuple[float, float]] = LOGINS_ONLY) -> Run:
-    return lifecycle.activate(make_weight_set(weights=weights).pk, by=None, reason="Go")
+    return weight_set_steps.activate(make_weight_set(weights=weights).pk, by=None, reason="Go")
 
 
 def score_of(customer_id: str) -> tuple[float, int]:
@@ -32,7 +35,7 @@ def score_of(customer_id: str) -> tuple[float, int]:
 
 
 def work_off(run: Run, *, limit: int = 1_000) -> Run:
-    while refresh.rescore(run, limit=limit):
+    while rescore.rescore(run, limit=limit):
         pass
     runs.finish_rescore(run)
     return Run.objects.get(pk=run.pk)
@@ -67,7 +70,7 @@ def test_until_a_customers_turn_comes_readers_see_the_old_score_and_the_set_it_c
     before = score_of("c0")[0]
     run = activate()
 
-    refresh.rescore(run, limit=1)
+    rescore.rescore(run, limit=1)
 
     assert sorted(score_of(f"c{number}") for number in range(3)) == sorted(
         [(before, old), (before, old), (0.5, run.weight_set_id)]
@@ -98,7 +101,7 @@ def test_a_worker_that_dies_leaves_nobody_behind(monkeypatch: pytest.MonkeyPatch
     with monkeypatch.context() as patch:
         patch.setattr(refresh, dies_in, die)
         with pytest.raises(Killed):
-            refresh.rescore(run, limit=2)
+            rescore.rescore(run, limit=2)
     assert Customer.objects.filter(weight_set=run.weight_set_id).count() == 2
 
     assert work_off(run).state == "done"
@@ -111,11 +114,11 @@ def test_a_run_that_nobody_goes_on_with_is_sent_again(monkeypatch: pytest.Monkey
     run = activate()
     sent: list[Any] = []
     monkeypatch.setattr(tasks.current_app, "send_task", lambda name, **options: sent.append((name, options["args"])))
-    tasks.resume_runs()
+    tasks.resume_runs_task()
     assert sent == []
     with connection.cursor() as cursor:
         cursor.execute("update features_run set updated_at = now() - interval '1 minute'")
-    tasks.resume_runs()
+    tasks.resume_runs_task()
     assert sent == [("features.rescore", [run.pk])]
 
 
@@ -136,7 +139,7 @@ def test_rolling_back_gives_every_customer_the_very_score_it_had() -> None:
     work_off(activate())
     assert before != {customer: cached(customer)["engagement_score"] for customer in customers}
 
-    work_off(lifecycle.roll_back(first.weight_set_id or 0, by=None, reason="Back"))
+    work_off(weight_set_steps.roll_back(first.weight_set_id or 0, by=None, reason="Back"))
 
     assert before == {customer: cached(customer)["engagement_score"] for customer in customers}
 
@@ -144,8 +147,8 @@ def test_rolling_back_gives_every_customer_the_very_score_it_had() -> None:
 def test_the_task_works_a_run_off_and_can_run_twice() -> None:
     make_customer("c1", login=2)
     run = activate()
-    tasks.rescore(run.pk)
-    tasks.rescore(run.pk)
+    tasks.rescore_task(run.pk)
+    tasks.rescore_task(run.pk)
     assert Run.objects.get(pk=run.pk).state == "done"
     assert score_of("c1")[0] == 0.5
 
@@ -154,7 +157,7 @@ def test_the_activation_sends_the_run_to_a_worker(
     django_capture_on_commit_callbacks: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[Any] = []
-    monkeypatch.setattr(lifecycle, "wake", lambda *call: sent.append(call))
+    monkeypatch.setattr(weight_set_steps, "wake", lambda *call: sent.append(call))
     with django_capture_on_commit_callbacks(execute=True):
         run = activate()
     assert sent == [("features.rescore", run.pk)]
@@ -166,6 +169,6 @@ def test_rolling_back_changes_no_bit_of_three_thousand_random_customers() -> Non
     before = fingerprint()
     work_off(activate({"purchase": (0.75, 10.0), "login": (0.1, 12.0)}))
     assert fingerprint() != before
-    work_off(lifecycle.roll_back(WeightSet.objects.order_by("pk")[0].pk, by=None, reason="Back"))
+    work_off(weight_set_steps.roll_back(WeightSet.objects.order_by("pk")[0].pk, by=None, reason="Back"))
     assert fingerprint() == before
     assert before.endswith(" of 3000 customers")

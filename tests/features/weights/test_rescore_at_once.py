@@ -11,11 +11,14 @@ import pytest_django
 from django.db import connections
 from django_redis import get_redis_connection
 
-from features import refresh, runs, store, tasks
+from features import tasks
+from features.lifecycle import weight_set_steps
+from features.materialization import refresh, runs
 from features.models import Customer, FeatureVersion, Run, WeightSet
-from features.publishing import current_values
-from features.serving import get_feature_values
-from features.weights import active_set, lifecycle
+from features.online import store
+from features.online.publish import current_values
+from features.registry.weight_sets import active_set
+from features.serving.feature_store import get_feature_values
 from tests.at_once import at_once, during
 from tests.factories import cached, make_customer, make_event, make_weight_set, store_events
 
@@ -41,17 +44,17 @@ def sweep() -> list[tuple[str, list[int]]]:
     sent: list[tuple[str, list[int]]] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tasks.current_app, "send_task", lambda name, **message: sent.append((name, message["args"])))
-        tasks.resume_runs()
+        tasks.resume_runs_task()
     return sent
 
 
 def activate(weights: dict[str, tuple[float, float]] = LOGINS_ONLY) -> Run:
-    return lifecycle.activate(make_weight_set(weights=weights).pk, by=None, reason="Go")
+    return weight_set_steps.activate(make_weight_set(weights=weights).pk, by=None, reason="Go")
 
 
 def activate_and_work_off() -> None:
     """An activation, and a worker that finds nobody left to re-score."""
-    tasks.rescore(activate().pk)
+    tasks.rescore_task(activate().pk)
 
 
 def compute_c1() -> None:
@@ -76,7 +79,7 @@ def test_a_new_customer_that_an_activation_missed_is_scored_by_the_next_sweep(co
 
     run.refresh_from_db()
     assert (run.state, run.done, run.total) == ("running", 0, 1)
-    tasks.rescore(run.pk)
+    tasks.rescore_task(run.pk)
     run.refresh_from_db()
     assert (run.state, run.done, run.total) == ("done", 1, 1)
     assert cached("c1")["engagement_score"] == "0.5"
@@ -92,7 +95,7 @@ def test_sweeps_at_once_open_one_run(committed: None) -> None:
 def test_weights_whose_run_is_gone_get_another(committed: None) -> None:
     leave_c1_behind().delete()
     [(_, [run_id])] = sweep()
-    tasks.rescore(run_id)
+    tasks.rescore_task(run_id)
     assert cached("c1")["engagement_score"] == "0.5"
 
 
@@ -112,9 +115,11 @@ def test_a_sweep_leaves_a_run_that_is_at_it_alone(committed: None) -> None:
 
 
 def activate_of(version: str) -> Run:
-    numbers = lifecycle.as_weights(active_set("1.0"))
-    draft = lifecycle.draft(version=version, name="Of another version", reason="A test", numbers=numbers, by=None)
-    return lifecycle.activate(draft.pk, by=None, reason="Go")
+    numbers = weight_set_steps.as_weights(active_set("1.0"))
+    draft = weight_set_steps.draft_weight_set(
+        version=version, name="Of another version", reason="A test", numbers=numbers, by=None
+    )
+    return weight_set_steps.activate(draft.pk, by=None, reason="Go")
 
 
 def test_sets_of_two_versions_do_not_chase_each_other(other_version: str, committed: None) -> None:
@@ -186,11 +191,11 @@ def test_a_reader_sees_the_old_or_the_new_scores_and_never_the_old_ones_again(co
 
     def rescore() -> None:
         try:
-            run = lifecycle.activate(draft.pk, by=None, reason="Go")
+            run = weight_set_steps.activate(draft.pk, by=None, reason="Go")
             for number in range(len(customers)):
                 get_redis_connection("default").delete(f"customer_features:{customers[-number]}")
-                refresh.rescore(run, limit=3)
-                store.publish({held: values for held, values in late.items() if exists(held)})
+                rescore(run, limit=3)
+                store.write_hashes({held: values for held, values in late.items() if exists(held)})
             assert runs.finish_rescore(run)
         finally:
             has_ended.set()

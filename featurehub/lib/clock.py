@@ -1,0 +1,37 @@
+"""Moments: parsed with an offset, kept in UTC, counted in microseconds since 1970."""
+
+from datetime import UTC, datetime, timedelta
+
+from featurehub.lib.errors import InvalidError
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NO_MOMENT = "It must be an ISO 8601 moment with an offset, such as 2026-01-31T12:00:00Z."
+
+
+def microseconds(moment: datetime) -> int:
+    """Return the microseconds since 1970 UTC, exactly."""
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def in_utc(moment: datetime, *, attr: str) -> datetime:
+    """Return the same moment in UTC. Raise InvalidError with `attr` for one before 1970 or after the year 9999."""
+    try:
+        if moment >= EPOCH:
+            return moment.astimezone(UTC)
+    except OverflowError:
+        pass
+    raise InvalidError("A moment is one from 1970 to 9999 in UTC.", attr=attr)
+
+
+def parse_moment(text: str, *, attr: str) -> datetime:
+    """Return an ISO 8601 moment with an offset, in UTC. Raise InvalidError with `attr` for any other text."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidError(NO_MOMENT, attr=attr) from None
+    if moment.tzinfo is None:
+        raise InvalidError(NO_MOMENT, attr=attr)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise InvalidError(NO_MOMENT, attr=attr) from None

@@ -1,0 +1,138 @@
+"""What the page of one customer shows: the values as clients read them, why the score is what it is, how it went."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+
+from events.models import Event
+from featurehub.lib.redis_away import REDIS_AWAY
+from features.admin.customers.charts import ContributionBar, Line, Point, stacked_bar, step_line
+from features.admin.definitions.wording import definition_in_words
+from features.models import Customer, FeatureDefinition, FeatureType, WeightSet
+from features.offline.history import rows_holding
+from features.online import store
+from features.registry.snapshot import registry_snapshot
+from features.serving.explanation import SCORE, explain, under_drafts
+from features.serving.feature_store import Values, get_feature_values
+
+SCORES_SHOWN = 200
+EVENTS_SHOWN = 20
+# Types in the order in which they are looked at; a type without definitions is left out.
+TYPES_SHOWN = (FeatureType.BEHAVIORAL, FeatureType.DERIVED, FeatureType.CUSTOMER, FeatureType.CONTEXTUAL)
+MISSING_IN_WORDS = {"no_value": "no value yet", "expired": "expired", "unknown": "not registered"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Feature:
+    """A value and what it means; `missing` says why it is 0 without having a value, else it is empty."""
+
+    definition: FeatureDefinition
+    meaning: str
+    value: float
+    missing: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureGroup:
+    """The features of one type, `as_of` when the computation or the client said they hold."""
+
+    feature_type: str
+    version: str
+    as_of: datetime | None
+    source: str
+    features: Sequence[Feature]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cached:
+    """The customer's key in Redis, before this page read it. `seconds_left` is None where it was not there."""
+
+    key: str
+    is_away: bool
+    seconds_left: float | None
+
+
+def cached(customer_id: str) -> Cached:
+    key = store.key_of(customer_id)
+    try:
+        return Cached(key=key, is_away=False, seconds_left=store.seconds_left(customer_id))
+    except REDIS_AWAY:
+        return Cached(key=key, is_away=True, seconds_left=None)
+
+
+def feature_groups(customer_id: str) -> list[FeatureGroup]:
+    """The live values by type, through the same reads that clients use. What only other versions have is left out."""
+    known = registry_snapshot.get()
+    definitions = FeatureDefinition.objects.in_bulk(field_name="name")
+    found = []
+    for feature_type in TYPES_SHOWN:
+        names = known.live_view(feature_type).names if feature_type in known.live else ()
+        rows = [definitions[name] for name in names if name in definitions]
+        if rows:
+            values = get_feature_values([customer_id], names=[row.name for row in rows])[0]
+            found.append(group(rows, values=values, feature_type=feature_type, version=known.live[feature_type]))
+    return found
+
+
+def group(
+    rows: Sequence[FeatureDefinition], *, values: Values, feature_type: FeatureType, version: str
+) -> FeatureGroup:
+    return FeatureGroup(
+        feature_type=feature_type.label,
+        version=version,
+        as_of=values.computed_at,
+        source=values.source,
+        features=[
+            Feature(
+                definition=row,
+                meaning=row.description or definition_in_words(row),
+                value=values.features[row.name],
+                missing=MISSING_IN_WORDS.get(reason, reason) if (reason := values.missing.get(row.name)) else "",
+            )
+            for row in rows
+        ],
+    )
+
+
+def score_line(customer_id: str, *, now: datetime) -> tuple[Line | None, list[Point]]:
+    """The score's newest SCORES_SHOWN values: as a line, and as points, newest first."""
+    version = registry_snapshot.get().live.get(FeatureType.BEHAVIORAL, "")
+    rows = rows_holding(
+        customer_id, name=SCORE, feature_type=FeatureType.BEHAVIORAL, version=version, since=None, until=None
+    )
+    values = rows.values_list("timestamp", f"features__{SCORE}", "metadata__weight_set")[:SCORES_SHOWN]
+    points = [Point(moment=moment, value=value, weight_set=weight_set) for moment, value, weight_set in values]
+    return step_line(points[::-1], until=now), points
+
+
+def bar(explanation: dict[str, Any]) -> ContributionBar | None:
+    """The picture of the explanation; None for a customer without behavioral values."""
+    if not explanation["contributions"]:
+        return None
+    return stacked_bar(explanation["contributions"], unclamped=explanation["unclamped_score"])
+
+
+def customer_context(customer: Customer, *, now: datetime) -> dict[str, Any]:
+    """Everything the page shows, as the template's context. Redis is looked at before the reads that refill it."""
+    customer_id = customer.pk
+    state = cached(customer_id)
+    explanation = explain(customer_id)
+    line, points = score_line(customer_id, now=now)
+    return {
+        "customer": customer,
+        "cached": state,
+        "window_days": settings.WINDOW_DAYS,
+        "explanation": explanation,
+        "weight_set": WeightSet.objects.filter(pk=explanation["weight_set"]).first(),
+        "score": explanation[SCORE],
+        "bar": bar(explanation),
+        "under_drafts": under_drafts(customer_id),
+        "line": line,
+        "points": points,
+        "groups": feature_groups(customer_id),
+        "recent_events": Event.objects.filter(customer_id=customer_id).order_by("-timestamp")[:EVENTS_SHOWN],
+        "now": now,
+    }

@@ -1,0 +1,42 @@
+"""The part of a definition's page that shows what it would be for a sample of customers."""
+
+from typing import Any
+
+from featurehub.lib.errors import InvalidError
+from features.admin.definitions.forms import DefinitionForm
+from features.admin.definitions.wording import definition_in_words
+from features.admin.histogram_chart import Histogram, histogram_of
+from features.models import FeatureDefinition, FeatureType
+from features.tuning.definition_preview import DefinitionPreview, preview_definition
+
+
+def preview_context_of_form(form: DefinitionForm) -> dict[str, Any]:
+    """What the template takes: `problems` where there is nothing to compute, else the figures; None: no customers."""
+    if not form.is_valid():
+        return {
+            "problems": [
+                (form.fields[name].label or name, errors) if name in form.fields else (name, errors)
+                for name, errors in form.errors.items()
+            ]
+        }
+    definition: FeatureDefinition = form.instance
+    if not (definition.kind or definition.expression):
+        return {"problems": [], "is_written": True}
+    surroundings = next(iter(form.surroundings(form.cleaned_data)), None)
+    try:
+        if definition.feature_type == FeatureType.DERIVED and surroundings is not None:
+            figures = preview_definition(definition, others=surroundings.others, inputs=surroundings.inputs)
+        else:
+            figures = preview_definition(definition)
+    except InvalidError as error:
+        return {"problems": [("", [error.detail])]}
+    return {
+        "figures": figures,
+        "in_words": definition_in_words(definition),
+        "definition": definition,
+        "histogram": picture(figures),
+    }
+
+
+def picture(figures: DefinitionPreview | None) -> Histogram | None:
+    return histogram_of(figures.histogram) if figures is not None and figures.histogram else None

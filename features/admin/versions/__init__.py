@@ -1,0 +1,1 @@
+"""Feature versions: the list, the page of one, steps, comparison."""

@@ -1,0 +1,78 @@
+"""Two versions of one type side by side."""
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from unfold.widgets import UnfoldAdminSelectWidget
+
+from featurehub.admin.permissions import may
+from features.admin.histogram_chart import histogram_of, overlaid
+from features.lifecycle.drafts import version_key
+from features.models import FeatureType, FeatureVersion
+from features.models.versions import READABLE_STATES
+from features.registry.snapshot import registry_snapshot
+from features.tuning.version_comparison import Alone, Compared, Comparison, compare_versions
+
+
+class VersionComparisonForm(forms.Form):
+    """Which two of the versions that can be read. Without a choice: the live one, and the newest other."""
+
+    left = forms.ChoiceField(label="This version", widget=UnfoldAdminSelectWidget())
+    right = forms.ChoiceField(label="And this one", widget=UnfoldAdminSelectWidget())
+
+    def __init__(self, *args: Any, numbers: dict[str, str], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in ("left", "right"):
+            field = self.fields[name]
+            assert isinstance(field, forms.ChoiceField)
+            field.choices = list(numbers.items())
+
+
+def version_comparison_page(request: HttpRequest, *, feature_type: str, context: dict[str, Any]) -> HttpResponse:
+    """GET ?left=1.0&right=2.0: two versions of the type."""
+    if not may(request, "view_featureversion"):
+        raise PermissionDenied
+    rows = FeatureVersion.objects.filter(feature_type=feature_type, state__in=READABLE_STATES)
+    newest = sorted(rows, key=lambda row: version_key(row.number), reverse=True)
+    ordered = sorted(newest, key=lambda row: row.state != FeatureVersion.State.LIVE)
+    numbers = {row.number: f"{row}, {row.get_state_display().lower()}" for row in ordered}
+    first_choice = dict(zip(("left", "right"), numbers, strict=False))
+    form = VersionComparisonForm(first_choice | request.GET.dict(), numbers=numbers)
+    values: dict[str, Any] = {
+        "title": f"Compare {FeatureType(feature_type).label.lower()} versions",
+        "form": form,
+        "feature_type": FeatureType(feature_type),
+        "is_alone": len(numbers) < 2,
+    }
+    if not values["is_alone"] and form.is_valid():
+        values |= version_figures(feature_type, **form.cleaned_data)
+    return TemplateResponse(request, "features/versions/comparison.html", {**context, **values})
+
+
+def version_figures(feature_type: str, *, left: str, right: str) -> dict[str, Any]:
+    """The figures and the pictures."""
+    known = registry_snapshot.get(younger_than=0)
+    figures = compare_versions(known.view(feature_type, left), known.view(feature_type, right))
+    values: dict[str, Any] = {"left": f"{feature_type}:{left}", "right": f"{feature_type}:{right}", "figures": figures}
+    return values | (pictures(figures, before=left, after=right) if figures is not None else {})
+
+
+def pictures(figures: Comparison, *, before: str, after: str) -> dict[str, Any]:
+    def of_both(row: Compared) -> dict[str, Any]:
+        picture = overlaid(row.histogram, before=before, after=after) if row.histogram else None
+        return {"row": row, "histogram": picture}
+
+    def of_one(row: Alone) -> dict[str, Any]:
+        return {"row": row, "histogram": histogram_of(row.histogram) if row.histogram else None}
+
+    return {
+        "differing": [of_both(row) for row in figures.compared if row.differ],
+        "lacking": (
+            max((row.left_only for row in figures.compared), default=0),
+            max((row.right_only for row in figures.compared), default=0),
+        ),
+        "alone": [of_one(row) for row in figures.alone],
+    }

@@ -1,0 +1,159 @@
+"""What the list of versions and the page of one show."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
+
+from django.db.models import Count
+from django.http import HttpRequest
+from django.urls import reverse
+
+from featurehub.admin.permissions import may
+from features.admin.definitions.wording import definition_in_words
+from features.admin.runs import run_progress
+from features.admin.versions.steps import possible_steps
+from features.lifecycle.drafts import BEFORE_RETIREMENT, next_number, version_key
+from features.models import FeatureDefinition, FeatureType, FeatureVersion, FeatureVersionStep, VersionUse
+from features.models.definitions import WRITTEN_BY_CLIENTS
+from features.monitoring.coverage import coverages
+
+State = FeatureVersion.State
+# Types in the order in which they are looked at, and who makes their values.
+TYPE_SENTENCES = {
+    FeatureType.BEHAVIORAL: "Computed from events.",
+    FeatureType.DERIVED: "Computed from other features.",
+    FeatureType.CUSTOMER: "Written by clients, about the customer.",
+    FeatureType.CONTEXTUAL: "Written by clients, about the moment.",
+}
+# What people look for first.
+STATES = (State.LIVE, State.SHADOW, State.DRAFT, State.DEPRECATED, State.RETIRED)
+REACHED = {
+    State.DRAFT: "Drafted",
+    State.SHADOW: "Put into shadow",
+    State.LIVE: "Live",
+    State.DEPRECATED: "Deprecated",
+    State.RETIRED: "Retired",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionRow:
+    """A version in the list: `since` when it is in its state; `read` the last read that was noted."""
+
+    version: FeatureVersion
+    since: datetime | None
+    read: VersionUse | None
+    run_progress: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionGroup:
+    """The versions of a type. `compare` are the numbers of the two to be compared first; empty: there are no two."""
+
+    feature_type: FeatureType
+    sentence: str
+    next_number: str
+    rows: Sequence[VersionRow]
+    compare: Sequence[str]
+
+
+def version_groups(*, now: datetime) -> list[VersionGroup]:
+    """All versions by type, in the order in which they are looked at."""
+    versions = FeatureVersion.objects.annotate(size=Count("definitions")).prefetch_related("steps", "runs")
+    noted = VersionUse.objects.filter(kind=VersionUse.Kind.READ).order_by("used_at").select_related("api_key")
+    reads = {read.version_id: read for read in noted}
+    found = []
+    for feature_type, sentence in TYPE_SENTENCES.items():
+        rows = [version for version in versions if version.feature_type == feature_type]
+        ordered = sorted(
+            sorted(rows, key=lambda row: version_key(row.number), reverse=True), key=lambda row: STATES.index(row.state)
+        )
+        readable = [row.number for row in ordered if row.state in (State.LIVE, State.SHADOW, State.DEPRECATED)]
+        found.append(
+            VersionGroup(
+                feature_type=feature_type,
+                sentence=sentence,
+                next_number=next_number(feature_type),
+                rows=[
+                    VersionRow(
+                        version=row, since=since(row), read=reads.get(row.pk), progress=first_run_progress(row, now=now)
+                    )
+                    for row in ordered
+                ],
+                compare=readable[:2] if len(readable) > 1 else [],
+            )
+        )
+    return found
+
+
+def since(version: FeatureVersion) -> datetime | None:
+    """When it came into its state; what was live from the start has no step."""
+    steps = list(version.steps.all())
+    if version.state == State.LIVE:
+        return version.live_from
+    in_state = [step.at for before, step in pairwise([None, *steps]) if step and is_arrival(step, before=before)]
+    return in_state[-1] if in_state else None
+
+
+def is_arrival(step: FeatureVersionStep, *, before: FeatureVersionStep | None) -> bool:
+    return before is None or before.state != step.state
+
+
+def first_run_progress(version: FeatureVersion, *, now: datetime) -> dict[str, Any] | None:
+    """The progress of the run that computes its first values; None where there is none, or it is done."""
+    newest = next(iter(version.runs.all()), None)
+    return run_progress(newest, now=now) if newest is not None and newest.state != newest.State.DONE else None
+
+
+def timeline(version: FeatureVersion) -> list[dict[str, Any]]:
+    """The steps, the last one first: in words, by whom, when and why."""
+    steps = list(version.steps.select_related("by"))
+    shown = [
+        {"words": REACHED[State(step.state)] if is_arrival(step, before=before) else "Changed", "step": step}
+        for before, step in pairwise([None, *steps])
+        if step is not None
+    ]
+    return shown[::-1]
+
+
+def features_of(definitions: Iterable[FeatureDefinition], *, is_live: bool) -> list[dict[str, Any]]:
+    """A row for each feature; coverage is that of the live values."""
+    measured = coverages.get() if is_live else None
+    return [
+        {"definition": row, "words": definition_in_words(row), "coverage": measured.of(row.name) if measured else None}
+        for row in definitions
+    ]
+
+
+def version_context(version: FeatureVersion, *, request: HttpRequest, now: datetime) -> dict[str, Any]:
+    """The page of one version."""
+    definitions = list(version.definitions.all())
+    may_add = may(request, "change_featureversion") and (
+        version.state == State.DRAFT
+        or (version.feature_type in WRITTEN_BY_CLIENTS and version.state in BEFORE_RETIREMENT)
+    )
+    others = FeatureDefinition.objects.filter(feature_type=version.feature_type).exclude(versions=version)
+    live = FeatureVersion.objects.filter(feature_type=version.feature_type, state=State.LIVE).first()
+    return {
+        "version": version,
+        "live": live,
+        "is_switching": version.live_from is not None and version.live_from > now,
+        "since": since(version),
+        "features": features_of(definitions, is_live=version.state == State.LIVE),
+        "others": [{"definition": row, "words": definition_in_words(row)} for row in others] if may_add else [],
+        "may_add": may_add,
+        "may_remove": may_add and version.state == State.DRAFT,
+        "may_define": may(request, "add_featuredefinition"),
+        "progress": first_run_progress(version, now=now),
+        "steps": [
+            {"step": step, "url": reverse("admin:features_featureversion_step", args=[version.pk, name])}
+            for name, step in possible_steps(version, request=request)
+        ],
+        "uses": version.uses.select_related("api_key").order_by("-used_at"),
+        "is_written": version.feature_type in WRITTEN_BY_CLIENTS,
+        "timeline": timeline(version),
+        "weight_set": version.weight_sets.filter(activated_at__isnull=False).order_by("-activated_at").first(),
+        "now": now,
+    }

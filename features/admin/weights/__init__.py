@@ -1,0 +1,1 @@
+"""Weight sets: numbers, steps, studio, backtests."""

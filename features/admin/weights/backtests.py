@@ -1,0 +1,116 @@
+"""Backtests in the admin: which days, how far it is, and the pictures."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+from django import forms
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from featurehub.admin.permissions import may, person
+from featurehub.lib.errors import FeatureHubError
+from features.admin.weights.charts import calibration_plot, lift_plot
+from features.models import Backtest, WeightSet
+from features.tuning import backtest
+
+WEEKS = 8
+EVERY_DAYS = 7
+HORIZON_DAYS = 14
+
+
+class DaysForm(forms.Form):
+    """Which days to score, and how long to look ahead of each."""
+
+    first_day = forms.DateField(
+        label="First day to score", widget=UnfoldAdminTextInputWidget(attrs={"type": "date"}),
+        error_messages={"invalid": "Choose a day.", "required": "Choose a day."},
+    )  # fmt: skip
+    last_day = forms.DateField(
+        label="Last day to score", widget=UnfoldAdminTextInputWidget(attrs={"type": "date"}),
+        error_messages={"invalid": "Choose a day.", "required": "Choose a day."},
+    )  # fmt: skip
+    every_days = forms.IntegerField(
+        label="Days from one to the next", max_value=365, widget=UnfoldAdminTextInputWidget(attrs={"type": "number"})
+    )
+    horizon_days = forms.IntegerField(
+        label="Days to look for purchases after each",
+        max_value=365,
+        widget=UnfoldAdminTextInputWidget(attrs={"type": "number"}),
+    )
+
+
+def first_choice(today: date) -> dict[str, Any]:
+    """The newest weeks whose purchases are known."""
+    last = today - timedelta(days=HORIZON_DAYS)
+    first = last - timedelta(weeks=WEEKS)
+    return {"first_day": first, "last_day": last, "every_days": EVERY_DAYS, "horizon_days": HORIZON_DAYS}
+
+
+def start_page(request: HttpRequest, *, pk: int, context: dict[str, Any]) -> HttpResponse:
+    """GET asks which days, POST starts the backtest and goes to its page."""
+    weight_set = get_object_or_404(WeightSet.objects.select_related("version").prefetch_related("weights"), pk=pk)
+    if not may(request, "view_weightset"):
+        raise PermissionDenied
+    today = datetime.now(UTC).date()
+    form = DaysForm(request.POST or None, initial=first_choice(today))
+    if request.method == "POST":
+        if not may(request, "change_weightset"):
+            raise PermissionDenied
+        if form.is_valid():
+            try:
+                started = backtest.start_backtest(weight_set, today=today, by=person(request), **form.cleaned_data)
+            except FeatureHubError as error:
+                form.add_error(error.attr, error.detail)
+            else:
+                return HttpResponseRedirect(reverse("admin:features_weightset_backtest", args=[started.pk]))
+    values = {
+        "title": f"Backtest: {weight_set.name}",
+        "weight_set": weight_set,
+        "form": form,
+        "may_start": may(request, "change_weightset"),
+        "earlier": weight_set.backtests.select_related("against"),
+    }
+    return TemplateResponse(request, "features/weights/backtest_start.html", {**context, **values})
+
+
+def result_page(request: HttpRequest, *, pk: int, context: dict[str, Any]) -> HttpResponse:
+    """The progress, which htmx asks for again and again, then the result."""
+    if not may(request, "view_weightset"):
+        raise PermissionDenied
+    held = get_object_or_404(Backtest.objects.select_related("weight_set", "against"), pk=pk)
+    values: dict[str, Any] = {"title": f"Backtest: {held.weight_set.name}", "backtest": held}
+    result = held.result
+    if result is not None and "problem" not in result:
+        deciles = result["active"]["deciles"], result["tried"]["deciles"]
+        values |= {
+            "plots": {
+                "Lift by decile": (lift_plot(*deciles), LIFT_IN_WORDS),
+                "Purchases by score": (calibration_plot(*deciles), CALIBRATION_IN_WORDS),
+            },
+            "rows": list(zip(*deciles, strict=True)),
+            "verdict": verdict(result["auc_change"]),
+        }
+    template = "backtest_part" if request.headers.get("HX-Request") else "backtest"
+    return TemplateResponse(request, f"features/weights/{template}.html", {**context, **values})
+
+
+LIFT_IN_WORDS = (
+    "Customers in ten equal parts by their score, the highest on the left: how many times the average purchase rate "
+    "each part reached. A good score starts high and falls."
+)
+CALIBRATION_IN_WORDS = (
+    "The same ten parts: the share that purchased, over the mean score of the part. A good score rises steadily."
+)
+
+
+def verdict(change: dict[str, float]) -> str:
+    """What the difference of the two AUCs means, in a sentence."""
+    if change["low"] > 0:
+        return "These weights tell better who purchases next than the active ones."
+    if change["high"] < 0:
+        return "These weights tell worse who purchases next than the active ones."
+    return "On these days the two sets can't be told apart: the difference may be chance."

@@ -1,0 +1,56 @@
+"""Two weight sets side by side: their numbers, and what the one would change against the other."""
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from unfold.widgets import UnfoldAdminSelectWidget
+
+from events.event_types import EVENT_TYPES
+from featurehub.admin.permissions import may
+from features.admin.weights.studio import DEFAULT_THRESHOLD, preview_context
+from features.models import WeightSet
+from features.registry.weight_sets import as_weights, live_set
+from features.tuning import sample
+from features.tuning.score_preview import preview_scores
+
+
+class WeightComparisonForm(forms.Form):
+    """Which two sets. Without a choice: the active one and the newest other."""
+
+    left = forms.ModelChoiceField(WeightSet.objects.all(), empty_label=None, widget=UnfoldAdminSelectWidget())
+    right = forms.ModelChoiceField(WeightSet.objects.all(), empty_label=None, widget=UnfoldAdminSelectWidget())
+
+
+def weight_comparison_page(request: HttpRequest, *, context: dict[str, Any]) -> HttpResponse:
+    """GET ?left=1&right=2: two sets that the reader chooses."""
+    if not may(request, "view_weightset"):
+        raise PermissionDenied
+    active = live_set()
+    other = WeightSet.objects.exclude(state=WeightSet.State.ACTIVE).first() or active
+    form = WeightComparisonForm({"left": active, "right": other} | request.GET.dict())
+    values: dict[str, Any] = {"title": "Compare weight sets", "form": form}
+    if form.is_valid():
+        values |= weight_figures(form.cleaned_data["left"], form.cleaned_data["right"])
+    return TemplateResponse(request, "features/weights/comparison.html", {**context, **values})
+
+
+def weight_figures(left: WeightSet, right: WeightSet) -> dict[str, Any]:
+    """The rows of the table of numbers, and the preview's figures from the left to the right set."""
+    first, second = as_weights(left), as_weights(right)
+    rows = [
+        {
+            "event_type": name,
+            "weights": (first.weight[name], second.weight[name]),
+            "norms": (first.norm[name], second.norm[name]),
+        }
+        for name in EVENT_TYPES
+        if name in first.weight and name in second.weight
+    ]
+    figures = preview_scores(
+        sample.current_sample(opened=True), active=first, tried=second, threshold=DEFAULT_THRESHOLD
+    )
+    names = {"before": f"#{left.pk}", "after": f"#{right.pk}"}
+    return {"left": left, "right": right, "rows": rows, **preview_context(figures, **names)}

@@ -1,0 +1,221 @@
+"""The shapes of the feature endpoints: request bodies as msgspec structs, answers for the OpenAPI schema."""
+
+from collections.abc import Container
+from typing import Annotated, Any, Literal
+
+import msgspec
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from events.validation import EVENTS_PER_REQUEST, Moment, NewEvent
+from features.lifecycle.drafts import version_key
+from features.models import CustomerFeature, FeatureDefinition, FeatureVersion
+from features.models.versions import READABLE_STATES
+from features.monitoring.coverage import Coverage, Coverages
+
+CUSTOMERS_PER_BATCH = 1_000
+NAMES_PER_BATCH = 500
+
+NonNegative = Annotated[float, msgspec.Meta(ge=0)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+EventType = Literal["page_view", "email_open", "email_click", "form_submit", "purchase", "login"]
+
+
+class FeaturesPatch(msgspec.Struct, kw_only=True):
+    """The body of `PATCH customers/{id}/features/`."""
+
+    feature_type: str
+    version: str
+    features: Annotated[dict[str, float], msgspec.Meta(min_length=1, max_length=NAMES_PER_BATCH)]
+    metadata: dict[str, Any] | None = None
+    timestamp: Moment | None = None
+
+
+class BatchQuestion(msgspec.Struct, kw_only=True):
+    """The body of `POST features/batch/`."""
+
+    customer_ids: Annotated[list[str], msgspec.Meta(min_length=1, max_length=CUSTOMERS_PER_BATCH)]
+    names: Annotated[list[str], msgspec.Meta(min_length=1, max_length=NAMES_PER_BATCH)]
+    version: str | list[str] = []
+
+
+class WeightChange(msgspec.Struct, kw_only=True, omit_defaults=True):
+    weight: NonNegative | None = None
+    norm: Positive | None = None
+
+
+class ComputeQuestion(msgspec.Struct, kw_only=True):
+    """The body of `POST features/compute/`; `weights` replaces some of the active set's numbers."""
+
+    events: Annotated[list[NewEvent], msgspec.Meta(max_length=EVENTS_PER_REQUEST)]
+    as_of: Moment | None = None
+    weights: dict[EventType, WeightChange] = {}
+    monetary_norm: Positive | None = None
+
+
+class ValuesSerializer(serializers.Serializer[Any]):
+    customer_id = serializers.CharField()
+    versions = serializers.DictField(child=serializers.CharField())
+    features = serializers.DictField(child=serializers.FloatField())
+    missing = serializers.DictField(child=serializers.ChoiceField(choices=["unknown", "no_value", "expired"]))
+    computed_at = serializers.DateTimeField(allow_null=True)
+    age_seconds = serializers.FloatField(allow_null=True)
+    source = serializers.ChoiceField(choices=["cache", "database"])  # type: ignore[assignment]
+
+
+class CustomerFeatureSerializer(serializers.Serializer[Any]):
+    customer_id = serializers.CharField()
+    features = serializers.DictField(child=serializers.FloatField())
+    timestamp = serializers.DateTimeField(allow_null=True)
+    feature_type = serializers.CharField()
+    version = serializers.CharField()
+    metadata = serializers.DictField()
+
+
+class VectorSerializer(CustomerFeatureSerializer):
+    versions = serializers.DictField(child=serializers.CharField())
+    missing = serializers.DictField(child=serializers.CharField())
+    source = serializers.CharField()  # type: ignore[assignment]
+
+
+class HistoryRowSerializer(serializers.ModelSerializer[CustomerFeature]):
+    features = serializers.DictField(child=serializers.FloatField())
+
+    class Meta:
+        model = CustomerFeature
+        fields = ("customer_id", "features", "timestamp", "feature_type", "version", "metadata", "recorded_at")
+
+
+class FeaturesPatchSerializer(serializers.Serializer[Any]):
+    feature_type = serializers.ChoiceField(choices=["customer", "contextual"])
+    version = serializers.CharField()
+    features = serializers.DictField(child=serializers.FloatField())
+    metadata = serializers.DictField(required=False)
+    timestamp = serializers.DateTimeField(required=False)
+
+
+class BatchQuestionSerializer(serializers.Serializer[Any]):
+    customer_ids = serializers.ListField(child=serializers.CharField(), max_length=CUSTOMERS_PER_BATCH)
+    names = serializers.ListField(child=serializers.CharField(), max_length=NAMES_PER_BATCH)
+    version = serializers.ListField(child=serializers.CharField(), required=False)
+
+
+class BatchSerializer(serializers.Serializer[Any]):
+    results = ValuesSerializer(many=True)
+
+
+class ComputeQuestionSerializer(serializers.Serializer[Any]):
+    events = serializers.ListField(child=serializers.DictField(), max_length=EVENTS_PER_REQUEST)
+    as_of = serializers.DateTimeField(required=False)
+    weights = serializers.DictField(required=False, child=serializers.DictField(child=serializers.FloatField()))
+    monetary_norm = serializers.FloatField(required=False)
+
+
+class ContributionSerializer(serializers.Serializer[Any]):
+    event_type = serializers.CharField()
+    count = serializers.IntegerField()
+    norm = serializers.FloatField()
+    normalised = serializers.FloatField()
+    weight = serializers.FloatField()
+    contribution = serializers.FloatField()
+
+
+class ExplanationSerializer(serializers.Serializer[Any]):
+    customer_id = serializers.CharField()
+    weight_set = serializers.IntegerField(allow_null=True)
+    computed_at = serializers.DateTimeField(allow_null=True)
+    contributions = ContributionSerializer(many=True)
+    unclamped_score = serializers.FloatField()
+    engagement_score = serializers.FloatField()
+
+
+class WindowSerializer(serializers.Serializer[Any]):
+    """What a windowed feature is computed from; None: all event types, all categories, no key, no decay."""
+
+    kind = serializers.ChoiceField(choices=FeatureDefinition.Kind.choices)
+    event_type = serializers.CharField(allow_null=True)
+    category = serializers.CharField(allow_null=True)
+    metadata_key = serializers.CharField(allow_null=True)
+    days = serializers.IntegerField()
+    half_life_days = serializers.FloatField(allow_null=True)
+
+
+class DefinitionSerializer(serializers.ModelSerializer[FeatureDefinition]):
+    """Takes the measured `coverages` in its context. `versions` are those that can be read."""
+
+    versions = serializers.SerializerMethodField()
+    since_version = serializers.SerializerMethodField()
+    window = serializers.SerializerMethodField()
+    expression = serializers.SerializerMethodField()
+    coverage = serializers.SerializerMethodField()
+    median_age_seconds = serializers.SerializerMethodField()
+
+    class Meta:
+        model = FeatureDefinition
+        fields = (
+            "name", "feature_type", "description", "owner", "unit", "default", "minimum", "maximum", "tags", "versions",
+            "since_version", "window", "expression", "coverage", "median_age_seconds",
+        )  # fmt: skip
+
+    def get_versions(self, definition: FeatureDefinition) -> list[str]:
+        return sorted(version_numbers(definition, states=READABLE_STATES), key=version_key)
+
+    def get_since_version(self, definition: FeatureDefinition) -> str | None:
+        return min(
+            version_numbers(definition, states=(*READABLE_STATES, FeatureVersion.State.RETIRED)),
+            key=version_key,
+            default=None,
+        )
+
+    @extend_schema_field(WindowSerializer(allow_null=True))
+    def get_window(self, definition: FeatureDefinition) -> dict[str, Any] | None:
+        if not definition.kind:
+            return None
+        return {
+            "kind": definition.kind,
+            "event_type": definition.event_type or None,
+            "category": definition.category,
+            "metadata_key": definition.metadata_key or None,
+            "days": definition.window_days,
+            "half_life_days": definition.half_life_days,
+        }
+
+    def get_expression(self, definition: FeatureDefinition) -> str | None:
+        return definition.expression or None
+
+    def get_coverage(self, definition: FeatureDefinition) -> float | None:
+        return self.coverage_of(definition).share
+
+    def get_median_age_seconds(self, definition: FeatureDefinition) -> float | None:
+        return self.coverage_of(definition).median_age_seconds
+
+    def coverage_of(self, definition: FeatureDefinition) -> Coverage:
+        coverages: Coverages = self.context["coverages"]
+        return coverages.of(definition.name)
+
+
+def version_numbers(definition: FeatureDefinition, *, states: Container[str]) -> list[str]:
+    return [version.number for version in definition.versions.all() if version.state in states]
+
+
+class DefinitionsSerializer(serializers.Serializer[Any]):
+    sampled_customers = serializers.IntegerField()
+    results = DefinitionSerializer(many=True)
+
+
+class WeightSetSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    version = serializers.CharField()
+    state = serializers.CharField()
+    origin = serializers.CharField()
+    reason = serializers.CharField()
+    created_at = serializers.DateTimeField()
+    activated_at = serializers.DateTimeField()
+    monetary_norm = serializers.FloatField()
+    weights = serializers.DictField(child=serializers.DictField(child=serializers.FloatField()))
+
+
+class WeightSetsSerializer(serializers.Serializer[Any]):
+    active = WeightSetSerializer(allow_null=True)
+    results = WeightSetSerializer(many=True)

@@ -1,0 +1,19 @@
+from django.urls import path
+
+from features.api.views.batches import BatchView, ComputeView, DefinitionsView, WeightsView
+from features.api.views.customers import ExplanationView, FeaturesView, HistoryView, VectorView
+from features.api.views.erasure import ErasureView
+from features.api.views.training import AsOfView
+
+urlpatterns = [
+    path("customers/<str:customer_id>/", ErasureView.as_view(), name="customer"),
+    path("customers/<str:customer_id>/features/", FeaturesView.as_view(), name="features"),
+    path("customers/<str:customer_id>/vector/", VectorView.as_view(), name="vector"),
+    path("customers/<str:customer_id>/explanation/", ExplanationView.as_view(), name="explanation"),
+    path("customers/<str:customer_id>/features/<str:name>/history/", HistoryView.as_view(), name="history"),
+    path("features/batch/", BatchView.as_view(), name="batch"),
+    path("features/compute/", ComputeView.as_view(), name="compute"),
+    path("features/as-of/", AsOfView.as_view(), name="as-of"),
+    path("definitions/", DefinitionsView.as_view(), name="definitions"),
+    path("weights/", WeightsView.as_view(), name="weights"),
+]

@@ -1,0 +1,88 @@
+"""/api/v1/features/…, /api/v1/definitions/ and /api/v1/weights/."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+from django.http import HttpRequest, HttpResponse
+from drf_spectacular.utils import extend_schema
+
+from events.validation import check_all, check_customer_ids
+from featurehub.access.models import Scope
+from featurehub.http.responses import json_body, json_response
+from featurehub.http.view import ApiView, body_as
+from featurehub.lib.clock import in_utc
+from features.api.serializers import (
+    BatchQuestion,
+    BatchQuestionSerializer,
+    BatchSerializer,
+    ComputeQuestion,
+    ComputeQuestionSerializer,
+    CustomerFeatureSerializer,
+    DefinitionSerializer,
+    DefinitionsSerializer,
+    WeightSetsSerializer,
+)
+from features.monitoring.coverage import coverages
+from features.registry.snapshot import definitions
+from features.registry.weight_sets import activated_sets, live_set
+from features.serving.render import values_as_json
+from features.serving.simulate import compute_features
+
+batch_decoder = msgspec.json.Decoder(BatchQuestion)
+compute_decoder = msgspec.json.Decoder(ComputeQuestion)
+
+
+class BatchView(ApiView):
+    """The named values of many customers, in the order asked."""
+
+    scopes = {"POST": Scope.READ}
+
+    @extend_schema(request=BatchQuestionSerializer, responses=BatchSerializer)
+    def post(self, request: HttpRequest) -> HttpResponse:
+        body = body_as(batch_decoder, request)
+        check_customer_ids(body.customer_ids, attr="customer_ids")
+        versions = [body.version] if isinstance(body.version, str) else body.version
+        results = values_as_json(body.customer_ids, names=body.names, versions=versions, key_id=self.client.key_id)
+        return json_body(b'{"results":[%b]}' % b",".join(results))
+
+
+class ComputeView(ApiView):
+    """The formulas on the events given; stores nothing."""
+
+    scopes = {"POST": Scope.READ}
+
+    @extend_schema(request=ComputeQuestionSerializer, responses=CustomerFeatureSerializer)
+    def post(self, request: HttpRequest) -> HttpResponse:
+        body = body_as(compute_decoder, request)
+        now = datetime.now(UTC)
+        check_all(body.events, now=now)
+        as_of = now if body.as_of is None else in_utc(body.as_of, attr="as_of")
+        changes: dict[str, Any] = msgspec.to_builtins(body.weights)
+        return json_response(
+            compute_features(body.events, as_of=as_of, weight_changes=changes, monetary_norm=body.monetary_norm)
+        )
+
+
+class DefinitionsView(ApiView):
+    """The registry, with coverage and age from a sample of customers."""
+
+    scopes = {"GET": Scope.READ}
+
+    @extend_schema(responses=DefinitionsSerializer)
+    def get(self, request: HttpRequest) -> HttpResponse:
+        measured = coverages.get()
+        results = DefinitionSerializer(definitions(), many=True, context={"coverages": measured}).data
+        return json_response({"sampled_customers": measured.customers, "results": results})
+
+
+class WeightsView(ApiView):
+    """The active weight set of the live version, and all that are or were active, newest first."""
+
+    scopes = {"GET": Scope.READ}
+
+    @extend_schema(responses=WeightSetsSerializer)
+    def get(self, request: HttpRequest) -> HttpResponse:
+        sets, live = activated_sets(), live_set()
+        active = next((row for row in sets if live is not None and row["id"] == live.pk), None)
+        return json_response({"active": active, "results": sets})

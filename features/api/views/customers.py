@@ -1,0 +1,165 @@
+"""/api/v1/customers/{id}/…"""
+
+from datetime import UTC, datetime
+from typing import ClassVar
+
+import msgspec
+from django.http import HttpRequest, HttpResponse
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework.utils.urls import replace_query_param
+
+from events.validation import check_customer_id, check_metadata, check_timestamp
+from featurehub.access.models import Scope
+from featurehub.http.responses import json_body, json_response
+from featurehub.http.view import ApiView, body_as
+from featurehub.lib.clock import in_utc, parse_moment
+from featurehub.lib.errors import InvalidError
+from features.api.serializers import (
+    CustomerFeatureSerializer,
+    ExplanationSerializer,
+    FeaturesPatch,
+    FeaturesPatchSerializer,
+    HistoryRowSerializer,
+    ValuesSerializer,
+    VectorSerializer,
+)
+from features.materialization.client_values import set_customer_features
+from features.offline.history import history_of
+from features.offline.pages import Cursor, parse_limit, read_page
+from features.serving.explanation import explain
+from features.serving.feature_store import get_feature_vector
+from features.serving.render import values_as_json
+from features.serving.usage import note_read, note_write
+
+patch_decoder = msgspec.json.Decoder(FeaturesPatch)
+# A number with fewer digits fits PostgreSQL's bigint.
+DIGITS_OF_AN_ID = 19
+VERSION = OpenApiParameter(
+    "version", str, many=True, description="behavioral:1.0, one a type; a bare 1.0 is behavioral"
+)
+
+
+def names_of(request: HttpRequest) -> list[str] | None:
+    """`?names=a,b`; None where it is not given. Raises InvalidError where it names nothing."""
+    text = request.GET.get("names")
+    names = None if text is None else [name for name in text.split(",") if name]
+    if names == []:
+        raise InvalidError("Name at least one feature, or leave it out for all of them.", attr="names")
+    return names
+
+
+class CustomerView(ApiView):
+    """Base of the endpoints under one customer: the id in the path must be one."""
+
+    def admit(self, request: HttpRequest, *, method: str) -> None:
+        super().admit(request, method=method)
+        check_customer_id(self.kwargs["customer_id"])
+
+
+class FeaturesView(CustomerView):
+    """The values of one customer, and writing those that clients own."""
+
+    scopes = {"GET": Scope.READ, "PATCH": Scope.WRITE}
+
+    @extend_schema(parameters=[OpenApiParameter("names", str), VERSION], responses=ValuesSerializer)
+    def get(self, request: HttpRequest, customer_id: str) -> HttpResponse:
+        versions = request.GET.getlist("version")
+        values = values_as_json([customer_id], names=names_of(request), versions=versions, key_id=self.client.key_id)
+        return json_body(values[0])
+
+    @extend_schema(request=FeaturesPatchSerializer, responses=CustomerFeatureSerializer)
+    def patch(self, request: HttpRequest, customer_id: str) -> HttpResponse:
+        body = body_as(patch_decoder, request)
+        timestamp = None if body.timestamp is None else in_utc(body.timestamp, attr="timestamp")
+        if timestamp is not None:
+            check_timestamp(timestamp, now=datetime.now(UTC))
+        check_metadata(body.metadata or {})
+        row = set_customer_features(
+            customer_id,
+            feature_type=body.feature_type,
+            version=body.version,
+            features=body.features,
+            metadata=body.metadata,
+            timestamp=timestamp,
+        )
+        note_write(self.client.key_id, {body.feature_type: body.version})
+        return json_response(row)
+
+
+class VectorView(CustomerView):
+    """Every live value of one customer as a CustomerFeature."""
+
+    scopes = {"GET": Scope.READ}
+
+    @extend_schema(responses=VectorSerializer)
+    def get(self, request: HttpRequest, customer_id: str) -> HttpResponse:
+        vector = get_feature_vector(customer_id)
+        note_read(self.client.key_id, vector["versions"])
+        return json_response(vector)
+
+
+class ExplanationView(CustomerView):
+    """Each event type's part in the engagement score, or in what it would be under another weight set."""
+
+    scopes = {"GET": Scope.READ}
+
+    @extend_schema(
+        parameters=[OpenApiParameter("weights", int, description="the id of a weight set, such as a draft")],
+        responses=ExplanationSerializer,
+    )
+    def get(self, request: HttpRequest, customer_id: str) -> HttpResponse:
+        return json_response(explain(customer_id, weight_set_id=weight_set_of(request)))
+
+
+def weight_set_of(request: HttpRequest) -> int | None:
+    """`?weights=`; None where it is not given. Raises InvalidError for anything but the id of a set."""
+    text = request.GET.get("weights")
+    if text is None:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < DIGITS_OF_AN_ID):
+        raise InvalidError("It must be the id of a weight set: a whole number.", attr="weights")
+    return int(text)
+
+
+class HistoryView(CustomerView):
+    """The rows that hold a feature, newest first."""
+
+    scopes: ClassVar = {"GET": Scope.READ}
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("limit", int), OpenApiParameter("cursor", str), OpenApiParameter("since", datetime),
+            OpenApiParameter("until", datetime), VERSION,
+        ],
+        responses=HistoryRowSerializer(many=True),
+    )  # fmt: skip
+    def get(self, request: HttpRequest, customer_id: str, name: str) -> HttpResponse:
+        rows = history_of(
+            customer_id,
+            name=name,
+            version=request.GET.get("version"),
+            since=moment_parameter(request, "since"),
+            until=moment_parameter(request, "until"),
+        )
+        cursor = request.GET.get("cursor")
+        page = read_page(
+            rows,
+            limit=parse_limit(request.GET.get("limit")),
+            cursor=None if cursor is None else Cursor.parse(cursor),
+        )
+        note_read(self.client.key_id, {row.feature_type: row.version for row in page.rows})
+        results = HistoryRowSerializer(page.rows, many=True).data
+        return json_response(
+            {"next": link(request, page.older), "previous": link(request, page.newer), "results": results}
+        )
+
+
+def link(request: HttpRequest, cursor: Cursor | None) -> str | None:
+    """The request's URL with another cursor."""
+    return None if cursor is None else replace_query_param(request.build_absolute_uri(), "cursor", cursor)
+
+
+def moment_parameter(request: HttpRequest, name: str) -> datetime | None:
+    """Return a query parameter as a moment in UTC, None where it is absent. Raise InvalidError for any other text."""
+    text = request.GET.get(name)
+    return None if text is None else parse_moment(text, attr=name)

@@ -1,0 +1,87 @@
+"""/api/v1/features/as-of/."""
+
+from typing import Annotated, Any
+
+import msgspec
+from django.http import HttpRequest, HttpResponse
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+
+from events.validation import Moment, check_customer_id
+from featurehub.access.models import Scope
+from featurehub.http.responses import json_response
+from featurehub.http.view import ApiView, body_as
+from features.api.serializers import NAMES_PER_BATCH
+from features.offline.as_of import Entity, as_of_join
+from features.serving.feature_store import question_of
+from features.serving.usage import note_read
+
+ENTITIES_PER_REQUEST = 10_000
+
+
+class EntityBody(msgspec.Struct):
+    customer_id: str
+    timestamp: Moment
+
+
+class AsOfQuestion(msgspec.Struct, kw_only=True):
+    """The body of `POST features/as-of/`."""
+
+    entities: Annotated[list[EntityBody], msgspec.Meta(min_length=1, max_length=ENTITIES_PER_REQUEST)]
+    names: Annotated[list[str], msgspec.Meta(min_length=1, max_length=NAMES_PER_BATCH)]
+    version: str | list[str] = []
+    known_at: Moment | None = None
+
+
+class EntitySerializer(serializers.Serializer[Any]):
+    customer_id = serializers.CharField()
+    timestamp = serializers.DateTimeField()
+
+
+class AsOfQuestionSerializer(serializers.Serializer[Any]):
+    entities = EntitySerializer(many=True)
+    names = serializers.ListField(child=serializers.CharField(), max_length=NAMES_PER_BATCH)
+    version = serializers.ListField(child=serializers.CharField(), required=False)
+    known_at = serializers.DateTimeField(required=False)
+
+
+class TrainingRowSerializer(EntitySerializer):
+    features = serializers.DictField(child=serializers.FloatField())
+    missing = serializers.DictField(child=serializers.CharField())
+
+
+class AsOfSerializer(serializers.Serializer[Any]):
+    results = TrainingRowSerializer(many=True)
+
+
+as_of_decoder = msgspec.json.Decoder(AsOfQuestion)
+
+
+class AsOfView(ApiView):
+    """Point-in-time rows for training: no value later than the entity's timestamp."""
+
+    scopes = {"POST": Scope.READ}
+
+    @extend_schema(request=AsOfQuestionSerializer, responses=AsOfSerializer)
+    def post(self, request: HttpRequest) -> HttpResponse:
+        body = body_as(as_of_decoder, request)
+        for position, entity in enumerate(body.entities):
+            check_customer_id(entity.customer_id, attr=f"entities.{position}.customer_id")
+        versions = [body.version] if isinstance(body.version, str) else body.version
+        note_read(self.client.key_id, question_of(body.names, versions=versions).versions)
+        rows = as_of_join(
+            [Entity(entity.customer_id, entity.timestamp) for entity in body.entities],
+            names=body.names,
+            versions=versions,
+            known_at=body.known_at,
+        )
+        results = [
+            {
+                "customer_id": row.entity.customer_id,
+                "timestamp": row.entity.timestamp,
+                "features": row.features,
+                "missing": row.missing,
+            }
+            for row in rows
+        ]
+        return json_response({"results": results})

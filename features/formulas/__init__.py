@@ -1,0 +1,1 @@
+"""Pure formulas: columns in, columns out. No Django, no Redis."""

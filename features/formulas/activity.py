@@ -1,0 +1,109 @@
+"""Activity: what customers did in a window, as columns."""
+
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from events.event_types import EVENT_TYPES
+
+Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+NEVER = int(np.iinfo(np.int64).min)
+LARGEST = float(np.finfo(np.float64).max)
+MICROSECONDS_PER_SECOND = 1_000_000
+MICROSECONDS_PER_DAY = 86_400 * MICROSECONDS_PER_SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class Windowed:
+    """A windowed feature's columns: its value, and the moments of the first and last event that matched; NEVER: none.
+
+    See `features.formulas.windowed`.
+    """
+
+    value: Floats
+    first_us: Ints
+    last_us: Ints
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activity:
+    """What n customers did in the window: columns of length n, in the order of `customer_ids`.
+
+    Moments and durations are microseconds (moments since 1970 UTC, NEVER where there is none); `session_us` sums
+    last − first event over `sessions`; `top_category_events` counts the largest category's events among the
+    `categorised_events`. `first_event_us` is the oldest counted event; `windowed` has what operators defined, by name.
+    """
+
+    customer_ids: list[str]
+    counts: Mapping[str, Ints]
+    purchase_amount: Floats
+    last_purchase_us: Ints
+    first_event_us: Ints
+    sessions: Ints
+    session_us: Ints
+    categorised_events: Ints
+    top_category_events: Ints
+    windowed: Mapping[str, Windowed] = field(default_factory=dict)
+
+    COLUMNS = (
+        "last_purchase_us",
+        "first_event_us",
+        "sessions",
+        "session_us",
+        "categorised_events",
+        "top_category_events",
+    )
+
+    @classmethod
+    def from_records(cls, customer_ids: list[str], records: list[Mapping[str, Any]]) -> Self:
+        """Columns from a mapping a customer, such as `to_records` gives."""
+
+        names = (*EVENT_TYPES, "purchase_amount", *cls.COLUMNS)
+        return cls.from_columns(customer_ids, {name: [record[name] for record in records] for name in names})
+
+    @classmethod
+    def from_columns(
+        cls,
+        customer_ids: list[str],
+        columns: Mapping[str, Sequence[float]],
+        *,
+        windowed: Mapping[str, Windowed] | None = None,
+    ) -> Self:
+        """Columns from sequences by name, such as rows of a database, transposed."""
+        others: dict[str, Any] = {name: np.array(columns[name], dtype=np.int64) for name in cls.COLUMNS}
+        return cls(
+            customer_ids=customer_ids,
+            counts={name: np.array(columns[name], dtype=np.int64) for name in EVENT_TYPES},
+            purchase_amount=np.array(columns["purchase_amount"], dtype=np.float64),
+            windowed=windowed or {},
+            **others,
+        )
+
+    def of(self, customer_ids: Collection[str]) -> Self:
+        """The activity of those of its customers that are among `customer_ids`."""
+        if len(self.customer_ids) == len(customer_ids):
+            return self
+        rows = [row for row, customer_id in enumerate(self.customer_ids) if customer_id in customer_ids]
+        return dataclasses.replace(
+            self,
+            customer_ids=[self.customer_ids[row] for row in rows],
+            counts={name: column[rows] for name, column in self.counts.items()},
+            purchase_amount=self.purchase_amount[rows],
+            windowed={
+                name: Windowed(column.value[rows], column.first_us[rows], column.last_us[rows])
+                for name, column in self.windowed.items()
+            },
+            **{name: getattr(self, name)[rows] for name in self.COLUMNS},
+        )
+
+    def to_records(self) -> list[dict[str, int | float]]:
+        """A mapping a customer: JSON types only, so that it can be kept beside the values."""
+        columns: dict[str, list[Any]] = {name: self.counts[name].tolist() for name in EVENT_TYPES}
+        columns["purchase_amount"] = self.purchase_amount.tolist()
+        columns |= {name: getattr(self, name).tolist() for name in self.COLUMNS}
+        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]

@@ -1,0 +1,1 @@
+"""The states of versions and weight sets, and the steps between them."""

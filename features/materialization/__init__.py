@@ -1,0 +1,1 @@
+"""From events to published values: claim → compute → append → publish → settle."""

@@ -1,0 +1,115 @@
+"""Values that clients write: merged over the newest row, appended if they are news, published after the commit."""
+
+import logging
+import math
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any
+
+from django.db import connection, transaction
+
+from events.models import DirtyCustomer
+from events.tombstones import ERASED, erased_among
+from featurehub.lib.errors import InvalidError, UnknownError
+from featurehub.lib.redis_away import REDIS_AWAY
+from features.materialization.compute import database_now, register_customers
+from features.models.definitions import WRITTEN_BY_CLIENTS
+from features.offline import history
+from features.online.outbox import announce, settle
+from features.online.publish import publish
+from features.registry.contents import Registry
+from features.registry.snapshot import registry_snapshot
+
+logger = logging.getLogger(__name__)
+# One writer at a time for a customer and type. Not the customer's row: a refresh may hold that for a whole chunk.
+LOCK_WRITERS = "select pg_advisory_xact_lock(hashtextextended(%s, 0))"
+
+
+def set_customer_features(
+    customer_id: str,
+    *,
+    feature_type: str,
+    version: str,
+    features: Mapping[str, float],
+    metadata: Mapping[str, Any] | None = None,
+    timestamp: datetime | None = None,
+) -> dict[str, Any]:
+    """Sets the named values, keeps the others that hold at `timestamp` (now), and returns the CustomerFeature.
+
+    An earlier moment corrects history and leaves newer rows as they are; one ahead of PostgreSQL's clock is read as
+    now. Raises InvalidError for a type, name or value that can't be written or a customer who was erased,
+    UnknownError for an unknown version.
+    """
+    known = registry_snapshot.get()
+    check_writable(feature_type, version=version, features=features, known=known)
+    with transaction.atomic():
+        lock_writers(customer_id, feature_type=feature_type)
+        if erased_among([customer_id]):
+            raise InvalidError(ERASED, code="erased", attr="customer_id")
+        register_customers([customer_id])
+        now = database_now()
+        as_of = min(timestamp or now, now)
+        held = history.latest([customer_id], versions=[(feature_type, version)], as_of=as_of)
+        row = {
+            "features": {**(held[0].features if held else {}), **features},
+            "metadata": {**(held[0].metadata if held else {}), **(metadata or {})},
+        }
+        history.append_changed(
+            [customer_id],
+            feature_type=feature_type,
+            version=version,
+            as_of=as_of,
+            features=[row["features"]],
+            metadata=[row["metadata"]],
+        )
+        if is_read_by_expressions(features, known=known):
+            DirtyCustomer.objects.create(customer_id=customer_id, due_at=now)
+        transaction.on_commit(partial(publish_and_settle, customer_id, announce([customer_id])))
+    return {"customer_id": customer_id, "feature_type": feature_type, "version": version, "timestamp": as_of, **row}
+
+
+def check_writable(feature_type: str, *, version: str, features: Mapping[str, float], known: Registry) -> None:
+    """Raises where the type is computed, the version unknown, a name not registered, or a value not in its range."""
+    if feature_type not in WRITTEN_BY_CLIENTS:
+        allowed = " and ".join(WRITTEN_BY_CLIENTS)
+        raise InvalidError(f"{feature_type} values are computed; clients write {allowed}.", attr="feature_type")
+    view = known.views.get((feature_type, version))
+    if view is None:
+        raise UnknownError(f"There is no version {feature_type}:{version}.", attr="version")
+    for name, value in features.items():
+        if name not in view.names:
+            raise InvalidError(f"{name} is not registered in {feature_type}:{version}.", attr=f"features.{name}")
+        check_value(name, value=value, bounds=known.definitions[name].bounds)
+
+
+def is_read_by_expressions(names: Iterable[str], *, known: Registry) -> bool:
+    """Whether derived values are computed from one of the names, and so have to be computed again."""
+    return any(not view.reads.isdisjoint(names) for view in known.derived)
+
+
+def check_value(name: str, *, value: float, bounds: tuple[float | None, float | None]) -> None:
+    """Raises InvalidError for a value that is not finite or outside the definition's range."""
+    minimum, maximum = bounds
+    if not math.isfinite(value):
+        raise InvalidError("The value must be a finite number.", attr=f"features.{name}")
+    if minimum is not None and value < minimum:
+        raise InvalidError(f"{name} is at least {minimum:g}.", attr=f"features.{name}")
+    if maximum is not None and value > maximum:
+        raise InvalidError(f"{name} is at most {maximum:g}.", attr=f"features.{name}")
+
+
+def lock_writers(customer_id: str, *, feature_type: str) -> None:
+    """Waits for other writers of this customer and type, until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK_WRITERS, [f"{feature_type}:{customer_id}"])
+
+
+def publish_and_settle(customer_id: str, publication: int) -> None:
+    """Publishes after the commit. With Redis away the entry stays, and the sweep publishes later."""
+    try:
+        publish([customer_id])
+    except REDIS_AWAY as error:
+        logger.warning("%s is not published yet, the sweep will do it: %s", customer_id, error)
+    else:
+        settle(publication)

@@ -1,0 +1,300 @@
+"""From activity to history: locks the customers, computes every readable version and appends what is news."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from operator import attrgetter
+from typing import Any, TypeAlias
+
+import numpy as np
+from django.conf import settings
+from django.db import connection
+
+from featurehub.lib.errors import ConflictError
+from features.engines import postgres
+from features.formulas.activity import NEVER, Activity, Windowed
+from features.formulas.values import Columns, behavioral_values, column, derived_values, leaves_us
+from features.formulas.view import FeatureView
+from features.models import FeatureType, WeightSet
+from features.offline import history
+from features.offline.columns import decayed_to, stored_columns
+from features.offline.history import Latest
+from features.registry import weight_sets
+from features.registry.contents import Registry
+from features.registry.snapshot import registry_snapshot
+
+REGISTER_CUSTOMERS = """
+insert into features_customer (customer_id) select unnest(%s::text[]) order by 1 on conflict do nothing
+"""
+REGISTER_MARKED = """
+insert into features_customer (customer_id)
+select distinct customer_id from events_dirtycustomer
+where not exists (
+    select from events_erasedcustomer where customer_hash = sha256(convert_to(customer_id, 'UTF8'))
+)
+order by 1
+on conflict do nothing
+"""
+LOCK_CUSTOMERS = """
+select customer_id from features_customer where customer_id = any(%s) order by customer_id for update
+"""
+CONFIRM_COMPUTED = """
+update features_customer customer
+set computed_at = %(as_of)s, weight_set_id = %(weight_set_id)s,
+    recompute_at = case when %(read_events)s
+        then timestamptz 'epoch' + nullif(new.leaves_us, %(never)s) * interval '1 microsecond'
+        else customer.recompute_at end
+from unnest(%(customer_ids)s::text[], %(leaves_us)s::bigint[]) as new (customer_id, leaves_us)
+where customer.customer_id = new.customer_id
+    and (customer.computed_at is null or customer.computed_at <= %(as_of)s)
+"""
+# Values that time moves are the same computed or moved, but for the last bits.
+DECAY_TOLERANCE = 1e-9
+
+
+def compute_from_events(customer_ids: Sequence[str]) -> None:
+    """Computes every readable version from the events of the windows. Runs in the caller's transaction."""
+    if not customer_ids:
+        return
+    register_customers(customer_ids)
+    lock_customers(customer_ids)
+    as_of = database_now()
+    known = registry_snapshot.get(younger_than=0)
+    activity = postgres.aggregate(customer_ids, as_of=as_of, window_days=settings.WINDOW_DAYS, features=known.windowed)
+    record_activity(activity, as_of=as_of, known=known, is_late=False)
+
+
+# The newest rows of versions, in one order of their customers.
+LatestRows: TypeAlias = Mapping[FeatureView, Sequence[Latest]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Appended:
+    """Of one version: the values computed, the metadata in their order, and the new rows of those of whom the values
+    were news (customer → id)."""
+
+    values: Columns
+    metadata: Sequence[Mapping[str, Any]] = ()
+    rows: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recomputed:
+    """What a computation from stored activity at `as_of` has made of the rows that held until then."""
+
+    as_of: datetime
+    known: Registry
+    held: LatestRows
+    appended: Mapping[FeatureView, Appended]
+
+
+def compute_from_history(customer_ids: Sequence[str]) -> Recomputed | None:
+    """Computes from the activity that history holds: new weights and the passing of time need no events.
+
+    Who lacks a version's values, as its computation began before the version went into shadow and was committed after
+    everybody's events were aggregated for it, is computed from their events, and is not in what is returned; None where
+    nobody is. Runs in the caller's transaction, which holds the customers' locks.
+    """
+    if not customer_ids:
+        return None
+    as_of = database_now()
+    known = registry_snapshot.get(younger_than=0)
+    rows = history.latest(customer_ids, versions=[view.key for view in (*known.behavioral, *beside_behavioral(known))])
+    behavioral = Counter(row.customer_id for row in rows if row.feature_type == FeatureType.BEHAVIORAL)
+    lacking = {customer_id for customer_id, number in behavioral.items() if number < len(known.behavioral)}
+    compute_from_events(sorted(lacking))
+    complete = behavioral.keys() - lacking
+    if not complete:
+        return None
+    held = by_view((row for row in rows if row.customer_id in complete), known=known)
+    activities = {view: stored_activity(held[view], view=view, as_of=as_of) for view in known.behavioral}
+    appended = append(activities, as_of=as_of, known=known, read_events=False, is_late=False, held=held)
+    return Recomputed(as_of=as_of, known=known, held=held, appended=appended)
+
+
+def by_view(rows: Iterable[Latest], *, known: Registry) -> LatestRows:
+    """The rows by version, in the order of the customers' ids."""
+    held: dict[FeatureView, list[Latest]] = {view: [] for view in known.views.values()}
+    for row in sorted(rows, key=attrgetter("customer_id")):
+        held[known.views[row.feature_type, row.version]].append(row)
+    return held
+
+
+def record_activity(
+    activity: Activity, *, as_of: datetime, known: Registry | None = None, is_late: bool = True
+) -> None:
+    """Scores what engines have made of the events, appends what is news and notes what was computed.
+
+    Nobody was computed later than `as_of` unless `is_late`. A version whose windowed features the engine was not asked
+    for came later: its own computation is under way. Raises ConflictError where it is the live one by now.
+    """
+    known = known or registry_snapshot.get(younger_than=0)
+    computable = [view for view in known.behavioral if view.windowed.keys() <= activity.windowed.keys()]
+    live = known.live_view(FeatureType.BEHAVIORAL)
+    if live not in computable:
+        raise ConflictError(f"{live.feature_type}:{live.number} has gone live since this began: start it again.")
+    append(dict.fromkeys(computable, activity), as_of=as_of, known=known, read_events=True, is_late=is_late)
+
+
+def stored_activity(rows: Sequence[Latest], *, view: FeatureView, as_of: datetime) -> Activity:
+    """What a version's rows were computed from, their windowed values moved to `as_of`."""
+    activity = Activity.from_records([row.customer_id for row in rows], [row.metadata["activity"] for row in rows])
+    held = {name: column([row.features for row in rows], name) for name in view.windowed}
+    moved = decayed_to(as_of, rows, view=view)
+    never = np.full(len(rows), NEVER)
+    windowed = {name: Windowed(moved.get(name, held[name]), first_us=never, last_us=never) for name in held}
+    return replace(activity, windowed=windowed)
+
+
+def append(
+    activities: Mapping[FeatureView, Activity],
+    *,
+    as_of: datetime,
+    known: Registry,
+    read_events: bool,
+    is_late: bool,
+    held: LatestRows | None = None,
+) -> dict[FeatureView, Appended]:
+    """Appends each behavioral version's values of its activity, where they are news, and what is derived from them.
+
+    `held` are the rows that hold at `as_of` of every version that is computed or read, where the caller has them. The
+    weights are read after `as_of`: a computation later than an activation can't miss it.
+    """
+    live = activities[known.live_view(FeatureType.BEHAVIORAL)]
+    active = weight_sets.active_sets()
+    if held is None:
+        views = [*beside_behavioral(known), *(view for view in known.behavioral if view.decaying)]
+        rows = history.latest(live.customer_ids, versions=[view.key for view in views], as_of=as_of)
+        held = by_view(rows, known=known)
+    appended: dict[FeatureView, Appended] = {}
+    for view, activity in activities.items():
+        weight_set = weight_sets.of_version(view.number, active=active)
+        appended[view] = append_behavioral(
+            view, activity, weight_set=weight_set, as_of=as_of, is_late=is_late, held=held
+        )
+    for view in known.derived:
+        appended[view] = append_derived(view, appended=appended, as_of=as_of, known=known, is_late=is_late, held=held)
+    weight_set_id = weight_sets.last_activated(active).pk
+    confirm_computed(live, weight_set_id=weight_set_id, as_of=as_of, known=known, read_events=read_events)
+    return appended
+
+
+def beside_behavioral(known: Registry) -> list[FeatureView]:
+    """The derived versions, and those with what clients wrote that they take names from."""
+    inputs = dict.fromkeys(row for view in known.derived for row in known.inputs(view))
+    return [*known.derived, *(row for row in inputs if row not in known.behavioral)]
+
+
+def append_behavioral(
+    view: FeatureView, activity: Activity, *, weight_set: WeightSet, as_of: datetime, is_late: bool, held: LatestRows
+) -> Appended:
+    """Appends a version's values where they are news."""
+    values = behavioral_values(
+        view, activity, weights=weight_sets.as_weights(weight_set), as_of=as_of, window_days=settings.WINDOW_DAYS
+    )
+    metadata = [{"weight_set": weight_set.pk, "activity": row} for row in activity.to_records()]
+    rows = history.append_changed(
+        activity.customer_ids,
+        feature_type=view.feature_type,
+        version=view.number,
+        as_of=as_of,
+        features=values.rows(),
+        metadata=metadata,
+        time_dependent=view.time_dependent,
+        moved_by_more=moved_by_more(view, values, rows=held[view], as_of=as_of) if view.decaying else (),
+        is_late=is_late,
+    )
+    return Appended(values=values, metadata=metadata, rows=rows)
+
+
+def moved_by_more(view: FeatureView, computed: Columns, *, rows: Sequence[Latest], as_of: datetime) -> set[str]:
+    """The customers whose decaying values are not what time alone makes of those held."""
+    place = {customer_id: number for number, customer_id in enumerate(computed.customer_ids)}
+    places = [place[row.customer_id] for row in rows]
+    moved = decayed_to(as_of, rows, view=view)
+    differ = np.zeros(len(rows), dtype=bool)
+    for feature in view.decaying:
+        differ |= ~np.isclose(
+            computed.by_name[feature.name][places], moved[feature.name], rtol=DECAY_TOLERANCE, atol=0.0
+        )
+    return {row.customer_id for row, differs in zip(rows, differ, strict=True) if differs}
+
+
+def append_derived(
+    view: FeatureView,
+    *,
+    appended: Mapping[FeatureView, Appended],
+    as_of: datetime,
+    known: Registry,
+    is_late: bool,
+    held: LatestRows,
+) -> Appended:
+    """Appends a derived version's values of the customers of whom an input was news or written, or who have none yet;
+    the others' moved with time alone."""
+    inputs = known.inputs(view)
+    computed, written = [row for row in inputs if row in appended], [row for row in inputs if row not in appended]
+    values = derived_values(
+        view,
+        [
+            *(appended[row].values for row in computed),
+            *(stored_columns(held[row], names=row.names) for row in written),
+        ],
+    )
+    behavioral = (appended[row].values for row in known.behavioral if row in appended)
+    customer_ids = {customer_id for values in behavioral for customer_id in values.customer_ids}
+    wanted = customer_ids.difference(row.customer_id for row in held[view])
+    wanted.update(*(appended[row].rows for row in computed))
+    wanted.update(row.customer_id for input in written for row in held[input] if row.is_newer_than_computation)
+    chosen = [row for row in zip(values.customer_ids, values.rows(), strict=True) if row[0] in wanted and row[1]]
+    rows = history.append_changed(
+        [customer_id for customer_id, _ in chosen],
+        feature_type=view.feature_type,
+        version=view.number,
+        as_of=as_of,
+        features=[features for _, features in chosen],
+        metadata=[{}] * len(chosen),
+        is_late=is_late,
+    )
+    return Appended(values=values, rows=rows)
+
+
+def confirm_computed(
+    activity: Activity, *, weight_set_id: int, as_of: datetime, known: Registry, read_events: bool
+) -> None:
+    """Notes on the customers what was computed when, changed or not; an older computation changes nothing."""
+    leaving = leaves_us(activity, features=known.windowed, window_days=settings.WINDOW_DAYS)
+    parameters: dict[str, Any] = {
+        "customer_ids": activity.customer_ids,
+        "leaves_us": leaving.tolist(),
+        "never": NEVER,
+        "weight_set_id": weight_set_id,
+        "as_of": as_of,
+        "read_events": read_events,
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(CONFIRM_COMPUTED, parameters)
+
+
+def register_customers(customer_ids: Sequence[str] | None) -> None:
+    """Makes the customers (None: all that have a mark) known, so that there is a row to lock."""
+    with connection.cursor() as cursor:
+        if customer_ids is None:
+            cursor.execute(REGISTER_MARKED)
+        else:
+            cursor.execute(REGISTER_CUSTOMERS, [list(customer_ids)])
+
+
+def lock_customers(customer_ids: Sequence[str]) -> set[str]:
+    """Holds the customers until the transaction ends, in one order for everybody. Returns those that there are."""
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK_CUSTOMERS, [list(customer_ids)])
+        return {customer_id for (customer_id,) in cursor.fetchall()}
+
+
+def database_now() -> datetime:
+    """PostgreSQL's clock: the one that all workers share. Read after the locks are held, it only goes forward."""
+    with connection.cursor() as cursor:
+        cursor.execute("select clock_timestamp()")
+        now: datetime = cursor.fetchone()[0]
+        return now

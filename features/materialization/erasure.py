@@ -1,0 +1,63 @@
+"""Deletes one customer everywhere. A crash at any line leaves nothing to be read, and it can be run again."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from events.models import DirtyCustomer, Event
+from events.tombstones import add_tombstone
+from featurehub.lib.redis_away import REDIS_AWAY
+from features.materialization.client_values import lock_writers
+from features.materialization.compute import database_now, lock_customers, register_customers
+from features.models import Customer, CustomerFeature
+from features.models.definitions import WRITTEN_BY_CLIENTS
+from features.online import store
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What was deleted; `redis_keys` is None where Redis is away: a worker deletes them when it is back."""
+
+    customer_id: str
+    erased_at: datetime
+    events: int
+    history_rows: int
+    redis_keys: int | None
+
+
+def erase_customer(customer_id: str) -> Receipt:
+    """Deletes the customer's events, history, state and Redis keys, and puts up a tombstone that refuses new ones.
+
+    First the tombstone, so that nothing comes in any more; then PostgreSQL in one transaction, which leaves a mark;
+    then Redis. Where this process dies before Redis, a worker finds the mark and deletes the keys.
+    """
+    add_tombstone(customer_id)
+    with transaction.atomic():
+        # Whoever computes or writes this customer now is waited for, and finds the tombstone when it comes again.
+        for feature_type in WRITTEN_BY_CLIENTS:
+            lock_writers(customer_id, feature_type=feature_type)
+        register_customers([customer_id])
+        lock_customers([customer_id])
+        DirtyCustomer.objects.filter(customer_id=customer_id).delete()
+        events, _ = Event.objects.filter(customer_id=customer_id).delete()
+        history_rows, _ = CustomerFeature.objects.filter(customer_id=customer_id).delete()
+        Customer.objects.filter(pk=customer_id).delete()
+        DirtyCustomer.objects.create(customer_id=customer_id, due_at=Now() + PUBLICATION_TIME)
+        erased_at = database_now()
+    return Receipt(
+        customer_id=customer_id,
+        erased_at=erased_at,
+        events=events,
+        history_rows=history_rows,
+        redis_keys=delete_from_redis(customer_id),
+    )
+
+
+def delete_from_redis(customer_id: str) -> int | None:
+    """Deletes the customer's Redis keys; None where Redis is away."""
+    try:
+        return store.delete_hashes([customer_id])
+    except REDIS_AWAY:
+        return None

@@ -1,0 +1,145 @@
+"""Renewing active customers before their TTL ends, at a cost that follows those whose values can have changed.
+
+Between two events that come or leave, a customer's values move with time alone. So a renewal reads no event and no
+history, and writes nothing to PostgreSQL: that says when each customer was computed last, and Redis keeps what it holds
+of that computation, with a new moment, a new TTL, and what time has moved. Customers come in buckets; a worker that
+dies leaves its bucket due, and whoever claims it next renews it again, to the same result.
+"""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import F, Min
+from django.db.models.functions import Coalesce, Now
+
+from featurehub.lib.clock import microseconds
+from features.formulas.activity import Ints
+from features.materialization import runs
+from features.materialization.compute import compute_from_history, lock_customers
+from features.materialization.publish_delta import publish_delta
+from features.models import Customer, Renewal, Run
+from features.online import decay
+from features.online.outbox import announce, settle
+from features.online.publish import publish
+from features.online.restamp import restamp
+from features.registry.snapshot import registry_snapshot
+
+BUCKETS_PER_CLAIM = 16
+RENEWED_PER_CHUNK = 2_000
+# At most: a quarter of the TTL where that is less.
+LEASE = timedelta(seconds=60)
+
+CLAIM = """
+update features_renewal renewal
+set renewed_at = statement_timestamp(), due_at = statement_timestamp() + %(lease)s
+from (
+    select bucket from features_renewal where due_at <= statement_timestamp()
+    order by due_at, bucket limit %(limit)s for update skip locked
+) due
+where renewal.bucket = due.bucket
+returning renewal.bucket, renewal.renewed_at
+"""
+# Customers that an event has left are left out: `refresh.refresh_departed` computes them from their events. `coalesce`
+# keeps PostgreSQL from the index of recompute_at, which nearly all customers match.
+RENEWABLE = """
+select customer_id, (extract(epoch from computed_at) * 1000000)::bigint
+from features_customer
+where bucket = any(%(buckets)s) and coalesce(recompute_at, '-infinity') >= %(as_of)s
+"""
+
+
+def renew(*, limit: int = BUCKETS_PER_CLAIM) -> int:
+    """Claims the next buckets that are due and renews their customers. Returns how many buckets there were."""
+    buckets, as_of = claim_buckets(limit)
+    if as_of is None:
+        runs.finish_refresh()
+        return 0
+    run = runs.refresh_under_way() or begin_refresh_run(buckets)
+    renewed = 0
+    for customer_ids, computed_us in renewable(buckets, as_of=as_of):
+        renew_chunk(customer_ids, computed_us, as_of=as_of)
+        renewed += len(customer_ids)
+    runs.advance_run(run, by=renewed)
+    # Unless somebody has wanted them renewed again meanwhile, as a version does that goes live.
+    claimed = Renewal.objects.filter(bucket__in=buckets, renewed_at=as_of, due_at=as_of + lease())
+    claimed.update(due_at=as_of + timedelta(seconds=settings.FEATURE_TTL / 2))
+    return len(buckets)
+
+
+def claim_buckets(limit: int) -> tuple[list[int], datetime | None]:
+    """Buckets that nobody else renews for the time of the lease, and the moment they are renewed for; None: none."""
+    parameters: dict[str, Any] = {"limit": limit, "lease": lease()}
+    with connection.cursor() as cursor:
+        cursor.execute(CLAIM, parameters)
+        rows = cursor.fetchall()
+    return [bucket for bucket, _ in rows], rows[0][1] if rows else None
+
+
+def lease() -> timedelta:
+    """How long a claimed bucket is left to its claimer."""
+    return min(LEASE, timedelta(seconds=settings.FEATURE_TTL / 4))
+
+
+def begin_refresh_run(claimed: Sequence[int]) -> Run | None:
+    """The run of a refresh that begins; None where there is no active customer to renew.
+
+    It is about the active customers in the claimed buckets and in those that are due beside them.
+    """
+    due = Renewal.objects.filter(due_at__lte=Now()).values_list("bucket", flat=True)
+    total = Customer.objects.filter(bucket__in=[*claimed, *due], recompute_at__isnull=False).count()
+    return runs.begin_run(Run.Kind.REFRESH, total=total) if total else None
+
+
+def renewable(buckets: Sequence[int], *, as_of: datetime) -> Iterator[tuple[Sequence[str], Ints]]:
+    """The buckets' active customers that have lost no event by `as_of`, streamed in chunks: their ids, and when they
+    were computed last, in microseconds since 1970 UTC."""
+    with connection.chunked_cursor() as cursor:
+        cursor.execute(RENEWABLE, {"buckets": list(buckets), "as_of": as_of})
+        while rows := cursor.fetchmany(RENEWED_PER_CHUNK):
+            customer_ids, computed_us = zip(*rows, strict=True)
+            yield customer_ids, np.array(computed_us, dtype=np.int64)
+
+
+def renew_chunk(customer_ids: Sequence[str], computed_us: Ints, *, as_of: datetime) -> None:
+    """Renews what Redis holds of each customer's last computation, and publishes anew the customers it holds otherwise.
+
+    Once a day a customer is computed from its stored activity, so that the history shows how time has moved it.
+    """
+    is_recent = computed_us >= microseconds(as_of - timedelta(days=1))
+    recompute_from_history(decay.at(np.flatnonzero(~is_recent), customer_ids))
+    customer_ids, computed_us = decay.at(np.flatnonzero(is_recent), customer_ids), computed_us[is_recent]
+    if customer_ids:
+        held = decay.read_hash_columns(customer_ids, known=registry_snapshot.get())
+        hashes, others = decay.decayed_hashes(customer_ids, computed_us, held=held, as_of=as_of)
+        for each in hashes:
+            others += restamp(each, as_of_us=microseconds(as_of))
+        publish(list(dict.fromkeys(others)))
+
+
+def recompute_from_history(customer_ids: Sequence[str]) -> None:
+    """Computes and publishes the customers from their stored activity; reads no event."""
+    if not customer_ids:
+        return
+    with transaction.atomic():
+        lock_customers(customer_ids)
+        publication = announce(customer_ids)
+        recomputed = compute_from_history(customer_ids)
+    publish_delta(customer_ids, recomputed)
+    settle(publication)
+
+
+def seconds_since_renewal(*, now: datetime) -> float:
+    """The age of the oldest renewal that active customers live on; 0 where none is active.
+
+    Beyond FEATURE_TTL the refresh has fallen behind: Redis has lost customers that it should hold.
+    """
+    active = Customer.objects.filter(recompute_at__isnull=False)
+    departed: datetime | None = active.aggregate(oldest=Min("recompute_at"))["oldest"]
+    if departed is None:
+        return 0.0
+    renewed: datetime = Renewal.objects.aggregate(oldest=Min(Coalesce(F("renewed_at"), F("due_at"))))["oldest"]
+    return max((now - min(departed, renewed)).total_seconds(), 0.0)

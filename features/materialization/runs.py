@@ -1,0 +1,155 @@
+"""Long work: how far it is, when it ends, and when nobody goes on with it."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from features.models import Customer, Run, RunChunk, WeightSet
+
+ENDED_EARLY = "The process that prepared this run ended before it was done. It has changed nothing: start it again."
+STALLED_AFTER = timedelta(seconds=10)
+BY_WORKERS = (Run.Kind.RESCORE, Run.Kind.RECOMPUTE, Run.Kind.THINNING)
+REFRESHES_KEPT = timedelta(days=7)
+
+
+def earlier_sets(run: Run) -> list[int]:
+    """The sets that customers may still be scored under when a run re-scores them under its own: of all versions.
+
+    A customer is noted with the set that was activated last of all that it was computed under, so those activated
+    later are no work of this run.
+    """
+    assert run.weight_set is not None
+    return activated_before(run.weight_set)
+
+
+def activated_before(weight_set: WeightSet) -> list[int]:
+    return list(WeightSet.objects.filter(activated_at__lt=weight_set.activated_at).values_list("pk", flat=True))
+
+
+def overtaken(run: Run) -> bool:
+    """Whether weights that were activated later, of whichever version, have a run: it does what is left of this one."""
+    assert run.weight_set is not None
+    return Run.objects.filter(weight_set__activated_at__gt=run.weight_set.activated_at).exists()
+
+
+def finish_rescore(run: Run) -> bool:
+    """Ends the run where no customer is left under other weights. Returns False where another worker still has some."""
+    unfinished = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING)
+    if overtaken(run):
+        unfinished.update(state=Run.State.OVERTAKEN, updated_at=Now())
+        return True
+    if Customer.objects.filter(weight_set__in=earlier_sets(run)).exists():
+        return False
+    # Customers that a refresh computed meanwhile are under the new weights without the run having touched them.
+    unfinished.update(state=Run.State.DONE, done=F("total"), updated_at=Now())
+    return True
+
+
+def catch_up() -> list[Run]:
+    """The run that re-scores under the last activated weights, opened again where it has left customers behind.
+
+    Those are new customers whose first computation began before an activation and was committed after its run had
+    looked for them. None where nobody is left, or where a run is still at it: a recomputation takes these weights too.
+    """
+    with transaction.atomic():
+        activated = WeightSet.objects.filter(activated_at__isnull=False).order_by("activated_at", "pk")
+        last = activated.select_for_update(of=("self",)).last()
+        rescores = Run.objects.filter(kind=Run.Kind.RESCORE)
+        at_it = Run.objects.filter(kind__in=(Run.Kind.RESCORE, Run.Kind.RECOMPUTE), state=Run.State.RUNNING)
+        if last is None or at_it.exists():
+            return []
+        left = Customer.objects.filter(weight_set__in=activated_before(last)).count()
+        if not left:
+            return []
+        run = rescores.filter(weight_set=last).first() or Run.objects.create(kind=Run.Kind.RESCORE, weight_set=last)
+        opened = Run.objects.filter(pk=run.pk)
+        opened.update(state=Run.State.RUNNING, total=F("done") + left, updated_at=Now())
+    return list(opened)
+
+
+def begin_run(kind: Run.Kind, *, total: int, as_of: datetime | None = None) -> Run:
+    """The running run of a kind that runs one at a time: somebody else's, or a new one."""
+    Run.objects.bulk_create([Run(kind=kind, total=total, as_of=as_of)], ignore_conflicts=True)
+    return Run.objects.get(kind=kind, state=Run.State.RUNNING)
+
+
+def advance_run(run: Run | None, *, by: int) -> None:
+    """Notes progress, and that somebody goes on with the run."""
+    if run is not None:
+        Run.objects.filter(pk=run.pk).update(done=F("done") + by, updated_at=Now())
+
+
+def finish_run(run: Run) -> None:
+    """Ends a run that has nothing left to do."""
+    Run.objects.filter(pk=run.pk, state=Run.State.RUNNING).update(state=Run.State.DONE, updated_at=Now())
+
+
+@contextmanager
+def failing(run: Run, *, on: type[Exception] = Exception) -> Iterator[None]:
+    """Notes on the run why the block failed, where it did."""
+    try:
+        yield
+    except on as error:
+        failed = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING)
+        failed.update(state=Run.State.FAILED, error=str(error), updated_at=Now())
+        raise
+
+
+def refresh_under_way() -> Run | None:
+    return Run.objects.filter(kind=Run.Kind.REFRESH, state=Run.State.RUNNING).first()
+
+
+def finish_refresh() -> None:
+    """Ends the refresh that is under way; what earlier ones did is kept for a week."""
+    refreshes = Run.objects.filter(kind=Run.Kind.REFRESH)
+    if refreshes.filter(state=Run.State.RUNNING).update(state=Run.State.DONE, updated_at=Now()):
+        refreshes.filter(started_at__lt=Now() - REFRESHES_KEPT).delete()
+
+
+def set_total(run: Run, *, total: int) -> None:
+    Run.objects.filter(pk=run.pk).update(total=total, updated_at=Now())
+
+
+def add_chunks(run: Run, *, numbers: Iterable[int]) -> None:
+    """What there is to do, unless the run has done some of it already."""
+    if not run.done:
+        RunChunk.objects.bulk_create([RunChunk(run=run, number=number) for number in numbers], ignore_conflicts=True)
+
+
+def claim_chunk(run: Run) -> RunChunk | None:
+    """The next chunk that nobody has, the caller's until its transaction ends and for as long as publishing takes.
+
+    A claimer that dies in its transaction leaves the chunk at once, one that dies after it when it is due again.
+    """
+    due = run.chunks.filter(due_at__lte=Now()).order_by("number")
+    chunk = due.select_for_update(skip_locked=True).first()
+    if chunk is not None:
+        run.chunks.filter(pk=chunk.pk).update(due_at=Now() + PUBLICATION_TIME)
+    return chunk
+
+
+def settle_chunk(chunk: RunChunk, *, done: int) -> None:
+    """The chunk is done, and published. Counted once, whoever was claimed to be dead and was not."""
+    deleted, _ = RunChunk.objects.filter(pk=chunk.pk).delete()
+    if deleted:
+        advance_run(chunk.run, by=done)
+
+
+def finish_chunks(run: Run) -> bool:
+    """Ends the run where it has no chunk left. Returns whether it was this call that did."""
+    if run.chunks.exists():
+        return False
+    running = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING)
+    running.filter(done__lt=F("total")).update(state=Run.State.FAILED, error=ENDED_EARLY, updated_at=Now())
+    return bool(running.update(state=Run.State.DONE, updated_at=Now()))
+
+
+def stalled_runs() -> list[Run]:
+    """Runs of workers that should go on but have not for a while; those that somebody holds locked do go on."""
+    waiting = Run.objects.filter(kind__in=BY_WORKERS, state=Run.State.RUNNING, updated_at__lt=Now() - STALLED_AFTER)
+    with transaction.atomic():
+        return list(waiting.select_for_update(skip_locked=True))

@@ -1,0 +1,95 @@
+"""Feature definitions: a name, its meaning and how it is computed."""
+
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import F, Q
+
+from events.event_types import EVENT_TYPES
+
+
+class FeatureType(models.TextChoices):
+    CUSTOMER = "customer"
+    BEHAVIORAL = "behavioral"
+    CONTEXTUAL = "contextual"
+    DERIVED = "derived"
+
+
+# The types whose values clients write; the others are computed.
+WRITTEN_BY_CLIENTS = (FeatureType.CUSTOMER, FeatureType.CONTEXTUAL)
+
+
+class FeatureDefinition(models.Model):
+    """A name, what it means and what values it may take. A name belongs to one feature type.
+
+    Behavioral features are computed by `formulas`, or where `kind` says so from the events of a window; derived ones
+    by their `expression`; clients write the others. What a name means does not change once a version computes it
+    (a trigger holds it).
+    """
+
+    class Kind(models.TextChoices):
+        COUNT = "count", "Count of events"
+        SUM = "sum", "Sum of a metadata key"
+        MEAN = "mean", "Mean of a metadata key"
+        MAX = "max", "Largest value of a metadata key"
+        LAST = "last", "Last value of a metadata key"
+        DISTINCT = "distinct", "Number of different values of a metadata key"
+
+    name = models.CharField(
+        max_length=64,
+        unique=True,
+        validators=[RegexValidator(r"^[a-z][a-z0-9_]*$", "Use lower-case letters, digits and underscores.")],
+    )
+    feature_type = models.CharField(max_length=16, choices=FeatureType.choices)
+    description = models.TextField(blank=True)
+    owner = models.CharField(max_length=128, blank=True)
+    unit = models.CharField(max_length=32, blank=True)
+    # What a read gives where there is no value; it says so in `missing` either way.
+    default = models.FloatField(default=0.0)
+    minimum = models.FloatField(null=True, blank=True)
+    maximum = models.FloatField(null=True, blank=True)
+    tags = models.JSONField(default=list, blank=True)
+    kind = models.CharField(max_length=16, choices=Kind.choices, blank=True)
+    # Which events count; none: all of them.
+    event_type = models.CharField(
+        max_length=16, choices=[(name, name.replace("_", " ")) for name in EVENT_TYPES], blank=True
+    )
+    category = models.TextField(null=True, blank=True)  # noqa: DJ001 - an empty category is a category
+    metadata_key = models.CharField(
+        max_length=64,
+        blank=True,
+        validators=[RegexValidator(r"^[A-Za-z0-9_.-]+$", "Use letters, digits, underscores, dots and dashes.")],
+    )
+    window_days = models.PositiveSmallIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(90)]
+    )
+    half_life_days = models.FloatField(null=True, blank=True)
+    expression = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(feature_type__in=FeatureType.values), name="definition_feature_type_is_known"
+            ),
+            models.CheckConstraint(condition=Q(minimum__lte=F("maximum")), name="definition_range_is_not_empty"),
+            models.CheckConstraint(
+                condition=Q(kind="", window_days__isnull=True)
+                | Q(feature_type="behavioral", window_days__gte=1, window_days__lte=90),
+                name="definition_window_is_behavioral",
+            ),
+            models.CheckConstraint(
+                condition=Q(kind__in=["", "count"], metadata_key="")
+                | (Q(kind__in=["sum", "mean", "max", "last", "distinct"]) & ~Q(metadata_key="")),
+                name="definition_kind_has_its_key",
+            ),
+            models.CheckConstraint(
+                condition=Q(half_life_days__isnull=True) | Q(kind__in=["count", "sum", "mean"], half_life_days__gt=0),
+                name="definition_half_life_is_of_a_kind_that_decays",
+            ),
+            models.CheckConstraint(
+                condition=Q(expression="") | Q(feature_type="derived"), name="definition_expression_is_derived"
+            ),
+        ]
+        ordering = ["feature_type", "name"]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,101 @@
+"""Versions of feature views, the steps of their life, and the API keys that use them."""
+
+from django.conf import settings
+from django.core.validators import MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from featurehub.access.models import ApiKey
+from features.models.definitions import FeatureDefinition, FeatureType
+
+
+class FeatureVersion(models.Model):
+    """A feature view: definitions of one type that are computed, published and read together.
+
+    draft → shadow → live → deprecated → retired, and from deprecated back to live. Its definitions change in a draft
+    only (triggers hold both); what clients write may be added to.
+    """
+
+    class State(models.TextChoices):
+        DRAFT = "draft"
+        SHADOW = "shadow"
+        LIVE = "live"
+        DEPRECATED = "deprecated"
+        RETIRED = "retired"
+
+    feature_type = models.CharField(max_length=16, choices=FeatureType.choices)
+    number = models.CharField(max_length=16, validators=[RegexValidator(r"^\d+(\.\d+)*$", "A version looks like 1.0.")])
+    state = models.CharField(max_length=16, choices=State.choices, default=State.DRAFT)
+    definitions = models.ManyToManyField(FeatureDefinition, related_name="versions", blank=True)
+    # Of a derived version: feature type → the number of the version whose values it is computed from.
+    inputs = models.JSONField(default=dict, blank=True)
+    # Seconds; older values are read as expired. None: never.
+    time_to_live = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
+    # From when readers get it without asking for it: a moment ahead, so that every process switches at once.
+    live_from = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        permissions = [("release_featureversion", "Can put versions into shadow, live and out of use")]
+        constraints = [
+            models.UniqueConstraint(fields=["feature_type", "number"], name="version_is_unique"),
+            models.UniqueConstraint(fields=["feature_type"], condition=Q(state="live"), name="version_one_live"),
+            models.CheckConstraint(
+                condition=Q(state__in=["draft", "shadow", "live", "deprecated", "retired"]),
+                name="version_state_is_known",
+            ),
+            models.CheckConstraint(
+                condition=~Q(state__in=["live", "deprecated"]) | Q(live_from__isnull=False),
+                name="version_that_went_live_is_dated",
+            ),
+            models.CheckConstraint(
+                condition=Q(time_to_live__isnull=True) | Q(time_to_live__gt=0), name="version_time_to_live_is_positive"
+            ),
+        ]
+        ordering = ["feature_type", "number"]
+
+    def __str__(self) -> str:
+        return f"{self.feature_type}:{self.number}"
+
+
+READABLE_STATES = (FeatureVersion.State.SHADOW, FeatureVersion.State.LIVE, FeatureVersion.State.DEPRECATED)
+
+
+class FeatureVersionStep(models.Model):
+    """One step in the life of a version: who did what, when, and why. Only ever appended (a trigger holds it)."""
+
+    version = models.ForeignKey(FeatureVersion, on_delete=models.CASCADE, related_name="steps")
+    state = models.CharField(max_length=16, choices=FeatureVersion.State.choices)
+    # None: FeatureHub itself.
+    by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    at = models.DateTimeField(db_default=Now())
+    reason = models.TextField(blank=True)
+
+    class Meta:
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return f"{self.get_state_display()} at {self.at.isoformat()}"
+
+
+class VersionUse(models.Model):
+    """When an API key last read a version, or wrote values of it, to the hour: who would miss it."""
+
+    class Kind(models.TextChoices):
+        READ = "read"
+        WRITE = "write"
+
+    api_key = models.ForeignKey(ApiKey, on_delete=models.CASCADE, related_name="version_uses")
+    version = models.ForeignKey(FeatureVersion, on_delete=models.CASCADE, related_name="uses", db_index=False)
+    kind = models.CharField(max_length=8, choices=Kind.choices)
+    used_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            # Its index finds the readers and writers of a version, too.
+            models.UniqueConstraint(fields=["version", "api_key", "kind"], name="version_use_is_unique"),
+            models.CheckConstraint(condition=Q(kind__in=["read", "write"]), name="version_use_kind_is_known"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} of {self.version} by {self.api_key} at {self.used_at.isoformat()}"

@@ -1,0 +1,1 @@
+"""How the store is doing: backlog, freshness, coverage, metrics."""

@@ -1,0 +1,88 @@
+"""How the whole store is doing, at a cost that does not grow with it: for the dashboard and for Prometheus."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db.models import F, Q, QuerySet
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from events.models import DirtyCustomer, Event
+from featurehub.lib.row_estimate import RowCount, estimate_rows
+from featurehub.lib.snapshot import Snapshot
+from features.materialization.renewal import seconds_since_renewal
+from features.models import Customer, Renewal, Run
+
+RENEWAL_AGE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog:
+    """The marks that are due; `oldest_seconds` is how long the oldest has been, 0 where none is."""
+
+    due: RowCount
+    oldest_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Freshness:
+    """`active` customers have events in the window. Those of them that are `behind` were last renewed more than a
+    TTL ago: Redis has lost them. `oldest` is the oldest renewal that one lives on, None where none is active."""
+
+    active: RowCount
+    behind: RowCount
+    oldest: datetime | None
+
+
+def backlog(*, now: datetime) -> Backlog:
+    """Events that were accepted and are not readable as features yet."""
+    due = DirtyCustomer.objects.filter(due_at__lte=now)
+    oldest = due.order_by("due_at").values_list("due_at", flat=True).first()
+    return Backlog(due=estimate_rows(due), oldest_seconds=(now - oldest).total_seconds() if oldest else 0.0)
+
+
+# For a word on every page of the admin, which should cost none of them a query.
+renewal_age = Snapshot(lambda: seconds_since_renewal(now=timezone.now()), seconds=RENEWAL_AGE_SECONDS)
+
+
+def seconds_behind() -> float | None:
+    """The age of the oldest renewal where that is beyond the TTL, so that Redis has lost customers that it should hold;
+    None where the refresh keeps up. At most RENEWAL_AGE_SECONDS old."""
+    seconds = renewal_age.get()
+    return seconds if seconds > settings.FEATURE_TTL else None
+
+
+def freshness(*, now: datetime) -> Freshness:
+    """Whether the renewal of active customers keeps up."""
+    active = Customer.objects.filter(recompute_at__isnull=False)
+    seconds = seconds_since_renewal(now=now)
+    oldest = now - timedelta(seconds=seconds) if seconds else None
+    return Freshness(active=estimate_rows(active), behind=estimate_rows(behind(active, now=now)), oldest=oldest)
+
+
+def behind(active: QuerySet[Customer], *, now: datetime) -> QuerySet[Customer]:
+    """Those of the active customers that were neither computed nor renewed within a TTL."""
+    lost_since = now - timedelta(seconds=settings.FEATURE_TTL)
+    held_since = Renewal.objects.annotate(held_since=Coalesce(F("renewed_at"), F("due_at")))
+    buckets = list(held_since.filter(held_since__lt=lost_since).values_list("bucket", flat=True))
+    lost = active.filter(computed_at__lt=lost_since)
+    return lost.filter(Q(bucket__in=buckets) | Q(recompute_at__lt=lost_since))
+
+
+def customers() -> RowCount:
+    return estimate_rows(Customer.objects.all())
+
+
+def events_since(moment: datetime, *, until: datetime) -> RowCount:
+    """Events that happened between the two moments. By the index on `timestamp`, in the months that it touches."""
+    return estimate_rows(Event.objects.filter(timestamp__gt=moment, timestamp__lte=until))
+
+
+def running_runs() -> QuerySet[Run]:
+    return Run.objects.filter(state=Run.State.RUNNING)
+
+
+def last_runs() -> QuerySet[Run]:
+    """The newest run of each kind."""
+    return Run.objects.order_by("kind", "-id").distinct("kind")

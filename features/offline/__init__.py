@@ -1,0 +1,1 @@
+"""The offline store: versioned values in PostgreSQL, only ever appended."""

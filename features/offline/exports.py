@@ -1,0 +1,31 @@
+"""The feature history as Parquet."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from featurehub.lib.parquet import MOMENT, TEXT, export
+from features.models import CustomerFeature
+
+HISTORY_COLUMNS = {
+    "customer_id": TEXT,
+    "feature_type": TEXT,
+    "version": TEXT,
+    "timestamp": MOMENT,
+    "recorded_at": MOMENT,
+    "features": TEXT,
+    "metadata": TEXT,
+}
+SELECT_HISTORY = """
+select customer_id, feature_type, version, "timestamp", recorded_at, features, metadata, "timestamp"::date
+from features_customerfeature
+"""
+
+
+def export_history(to: Path, *, progress: Callable[[int], object] = lambda rows: None) -> int:
+    """Writes the history to `to`/date=YYYY-MM-DD/, features and metadata as JSON. Returns how many rows."""
+    to.mkdir(parents=True, exist_ok=True)
+    return export(SELECT_HISTORY, columns=HISTORY_COLUMNS, to=to, progress=progress)
+
+
+def count_history_rows() -> int:
+    return CustomerFeature.objects.count()

@@ -1,0 +1,211 @@
+"""The offline store: versioned values in PostgreSQL, only ever appended."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from django.db import connection
+from django.db.models import QuerySet
+
+from featurehub.lib.errors import UnknownError
+from features.models import CustomerFeature
+from features.registry.snapshot import registry_snapshot
+
+# A row is appended where no row holds at its moment, where a value differs from the row that holds, and, for values
+# that time moves, at most once a day where nothing but time has moved them. A purchase that comes as another leaves is
+# news even if all else is equal.
+# A computation of an earlier moment, which comes after one of a later moment that found no news, must not become what
+# holds now: the row that held is appended again, at the later moment.
+APPEND_CHANGED = """
+with news as (
+    select new.customer_id, new.features, new.metadata, held.id, held.features as held_features,
+        held.metadata as held_metadata
+    from jsonb_to_recordset(%(rows)s::jsonb) as new
+        (customer_id text, features jsonb, metadata jsonb, is_moved_by_more boolean)
+    left join lateral (
+        select id, features, metadata, "timestamp" from features_customerfeature
+        where customer_id = new.customer_id and feature_type = %(feature_type)s and version = %(version)s
+            and "timestamp" <= %(as_of)s
+        order by "timestamp" desc, id desc
+        limit 1
+    ) held on true
+    where held.id is null
+        or held.features - %(time_dependent)s::text[] <> new.features - %(time_dependent)s::text[]
+        or (held.features <> new.features and (
+            new.is_moved_by_more
+            or held.metadata #> '{activity,last_purchase_us}'
+                is distinct from new.metadata #> '{activity,last_purchase_us}'
+            or held."timestamp" <= %(as_of)s::timestamptz - interval '1 day'))
+),
+confirmed_later as (
+    insert into features_customerfeature
+        (customer_id, feature_type, version, "timestamp", recorded_at, features, metadata)
+    select news.customer_id, %(feature_type)s, %(version)s, customer.computed_at, clock_timestamp(),
+        news.held_features, news.held_metadata
+    from news join features_customer customer on customer.customer_id = news.customer_id
+    where %(is_late)s and news.id is not null and customer.computed_at > %(as_of)s
+        and not exists (
+            select from features_customerfeature later
+            where later.customer_id = news.customer_id and later.feature_type = %(feature_type)s
+                and later.version = %(version)s and later."timestamp" > %(as_of)s
+        )
+)
+insert into features_customerfeature
+    (customer_id, feature_type, version, "timestamp", recorded_at, features, metadata)
+select customer_id, %(feature_type)s, %(version)s, %(as_of)s, clock_timestamp(), features, metadata
+from news
+order by customer_id
+returning customer_id, id
+"""
+
+LATEST = """
+select wanted.customer_id, read.feature_type, read.version, row.id,
+    (extract(epoch from row."timestamp") * 1000000)::bigint, row.features, row.metadata,
+    (extract(epoch from greatest(
+        row."timestamp",
+        customer.computed_at,
+        case when renewal.renewed_at <= customer.recompute_at then renewal.renewed_at end
+    )) * 1000000)::bigint,
+    customer.weight_set_id, row.recorded_at > coalesce(customer.computed_at, '-infinity'),
+    (extract(epoch from customer.computed_at) * 1000000)::bigint
+from unnest(%(customer_ids)s::text[]) as wanted (customer_id)
+cross join unnest(%(feature_types)s::text[], %(numbers)s::text[]) as read (feature_type, version)
+cross join lateral (
+    select id, "timestamp", recorded_at, features, metadata from features_customerfeature
+    where customer_id = wanted.customer_id and feature_type = read.feature_type and version = read.version
+        and "timestamp" <= coalesce(%(as_of)s, 'infinity'::timestamptz)
+    order by "timestamp" desc, id desc
+    limit 1
+) row
+left join features_customer customer on customer.customer_id = wanted.customer_id
+left join features_renewal renewal on renewal.bucket = customer.bucket
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Latest:
+    """The newest row of a customer, type and version, and what the last computation or renewal confirmed of it.
+
+    Moments are microseconds since 1970 UTC: datetimes would cost more than the rest of the row. Until `confirmed_us` ≥
+    `since_us`, the row's timestamp, the values are known to hold, and only time has moved them. `weight_set_id` is the
+    set that had been activated last at the customer's last computation, of whichever version, which was at
+    `computation_us`; since then, `is_newer_than_computation`, a client may have written this row.
+    """
+
+    customer_id: str
+    feature_type: str
+    version: str
+    id: int
+    since_us: int
+    features: dict[str, float]
+    metadata: dict[str, Any]
+    confirmed_us: int
+    weight_set_id: int | None
+    is_newer_than_computation: bool
+    computation_us: int | None
+
+
+def append_changed(
+    customer_ids: Sequence[str],
+    *,
+    feature_type: str,
+    version: str,
+    as_of: datetime,
+    features: Sequence[Mapping[str, float]],
+    metadata: Sequence[Mapping[str, Any]],
+    time_dependent: Sequence[str] = (),
+    moved_by_more: Collection[str] = (),
+    is_late: bool = False,
+) -> dict[str, int]:
+    """Appends a row for each customer whose values at `as_of` are news. Returns customer → the row's id.
+
+    `moved_by_more` are customers whose time-dependent values more than time has moved. `is_late` says that the
+    customers may have been computed later than `as_of` already: up to then the newest row holds. The caller holds the
+    customers' locks: two writers of one customer would each find the other's row missing.
+    """
+    columns = zip(customer_ids, features, metadata, strict=True)
+    rows = [
+        {"customer_id": row[0], "features": row[1], "metadata": row[2], "is_moved_by_more": row[0] in moved_by_more}
+        for row in columns
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            APPEND_CHANGED,
+            {
+                # One document: to quote an array of them costs more than all the rest.
+                "rows": orjson.dumps(rows).decode(),
+                "feature_type": feature_type,
+                "version": version,
+                "as_of": as_of,
+                "time_dependent": list(time_dependent),
+                "is_late": is_late,
+            },
+        )
+        return dict(cursor.fetchall())
+
+
+def latest(
+    customer_ids: Sequence[str], *, versions: Iterable[tuple[str, str]], as_of: datetime | None = None
+) -> list[Latest]:
+    """The newest rows (until `as_of`) of the customers, of each (feature type, version). One query."""
+    versions = list(versions)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            LATEST,
+            {
+                "customer_ids": list(customer_ids),
+                "feature_types": [feature_type for feature_type, _ in versions],
+                "numbers": [number for _, number in versions],
+                "as_of": as_of,
+            },
+        )
+        return [
+            Latest(
+                customer_id=row[0],
+                feature_type=row[1],
+                version=row[2],
+                id=row[3],
+                since_us=row[4],
+                features=orjson.loads(row[5]),
+                metadata=orjson.loads(row[6]),
+                confirmed_us=row[7],
+                weight_set_id=row[8],
+                is_newer_than_computation=row[9],
+                computation_us=row[10],
+            )
+            for row in cursor.fetchall()
+        ]
+
+
+def rows_holding(
+    customer_id: str, *, name: str, feature_type: str, version: str, since: datetime | None, until: datetime | None
+) -> QuerySet[CustomerFeature]:
+    """The customer's rows that hold a value of the feature, newest first; `since` ≤ timestamp ≤ `until`."""
+    rows = CustomerFeature.objects.filter(
+        customer_id=customer_id, feature_type=feature_type, version=version, features__has_key=name
+    )
+    if since is not None:
+        rows = rows.filter(timestamp__gte=since)
+    if until is not None:
+        rows = rows.filter(timestamp__lte=until)
+    return rows.order_by("-timestamp", "-id")
+
+
+def history_of(
+    customer_id: str, *, name: str, version: str | None, since: datetime | None, until: datetime | None
+) -> QuerySet[CustomerFeature]:
+    """`rows_holding` for the live version of the feature's type, or the one named (`1.0` or `behavioral:1.0`).
+
+    Raises UnknownError for a name that is not registered or a version that can't be read.
+    """
+    known = registry_snapshot.get()
+    definition = known.definitions.get(name)
+    if definition is None:
+        raise UnknownError(f"There is no feature {name}.")
+    feature_type = definition.feature_type
+    number = known.live.get(feature_type, "") if version is None else version.removeprefix(f"{feature_type}:")
+    if (feature_type, number) not in known.views:
+        raise UnknownError(f"There is no readable version {version} of {name}.")
+    return rows_holding(customer_id, name=name, feature_type=feature_type, version=number, since=since, until=until)

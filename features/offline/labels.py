@@ -1,0 +1,69 @@
+"""A file of labels: customers at moments, and what is to be learned of them. Checked as it is read."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import IO
+
+import pyarrow as pa
+
+from events.validation import check_customer_id
+from featurehub.lib.clock import in_utc, parse_moment
+from featurehub.lib.errors import InvalidError
+from featurehub.lib.parquet import MOMENT, TEXT
+
+ENCODING = "utf-8-sig"  # with or without a byte order mark
+KEYS = {"customer_id": TEXT, "timestamp": MOMENT}
+
+
+class Labels:
+    """The labels of a CSV with a header. `schema`: customer_id and timestamp first, the other columns as text.
+
+    Raises InvalidError with the line that is wrong: the header's at once, another's when `batches` comes to it.
+    """
+
+    def __init__(self, file: IO[str]) -> None:
+        """`file` is open in ENCODING, with newline=""."""
+        self._reader = csv.reader(file)
+        self._header = next(self._rows(), [])
+        missing = [name for name in KEYS if name not in self._header]
+        if missing:
+            raise InvalidError(f"The first line names no column {' and no column '.join(missing)}.")
+        twice = next((name for name in self._header if self._header.count(name) > 1), None)
+        if twice is not None:
+            raise InvalidError(f"The first line names the column {twice} twice.")
+        others = [(name, TEXT) for name in self._header if name not in KEYS]
+        self.schema = pa.schema([*KEYS.items(), *others])
+
+    def batches(self, *, rows: int) -> Iterator[pa.RecordBatch]:
+        """The labels in their order, so many at a time."""
+        customer, timestamp = (self._header.index(name) for name in KEYS)
+        read: list[list[str]] = []
+        moments: list[datetime] = []
+        try:
+            for row in self._rows():
+                if len(row) != len(self._header):
+                    raise InvalidError(f"It has {len(row)} values for {len(self._header)} columns.")
+                check_customer_id(row[customer])
+                moments.append(in_utc(parse_moment(row[timestamp], attr="timestamp"), attr="timestamp"))
+                read.append(row)
+                if len(read) == rows:
+                    yield self._batch(read, moments=moments)
+                    read, moments = [], []
+        except InvalidError as error:
+            raise InvalidError(f"Line {self._reader.line_num}: {error.detail}") from None
+        if read:
+            yield self._batch(read, moments=moments)
+
+    def _rows(self) -> Iterator[list[str]]:
+        """The lines that are not empty."""
+        try:
+            yield from filter(None, self._reader)
+        except UnicodeDecodeError:
+            raise InvalidError("The file is not UTF-8.") from None
+        except csv.Error as error:
+            raise InvalidError(f"It can't be read ({error}): is there a quote that is never closed?") from None
+
+    def _batch(self, rows: Sequence[Sequence[str]], *, moments: Sequence[datetime]) -> pa.RecordBatch:
+        columns = dict(zip(self._header, zip(*rows, strict=True), strict=True))
+        return pa.record_batch({**columns, "timestamp": moments}, schema=self.schema)

@@ -1,0 +1,196 @@
+"""A training set from labels: the values that held of each customer at each label's moment, as Parquet.
+
+The labels are staged by COPY and joined by one statement, which sees one state of the history from end to end. It goes
+through them customer by customer: so the index and the rows of a customer are read once, and need not fit into memory.
+What it streams back is put into the order of the labels on disk, part by part.
+"""
+
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from datetime import datetime
+from difflib import get_close_matches
+from math import ceil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from django.db import connection, transaction
+from psycopg import sql
+from pyarrow import csv, ipc
+from tqdm import tqdm
+
+from featurehub.lib.batched import batched
+from featurehub.lib.errors import InvalidError, UnknownError
+from featurehub.lib.parquet import BLOCK_BYTES, CopyStream, read_csv
+from features.formulas.view import FeatureView
+from features.offline.as_of import HELD
+from features.offline.labels import ENCODING, KEYS, Labels
+from features.registry.contents import views_of
+from features.registry.snapshot import registry_snapshot
+
+LABELS_PER_BATCH = 50_000
+# A part is a batch, or more where there are very many: a file is open for each part while the labels are joined.
+MAX_PARTS = 500
+POSITION = ("position", pa.int64())
+STAGE = "create temporary table staged_label (position bigint, customer_id text, moment timestamptz)"
+COPY_LABELS = "copy staged_label (position, customer_id, moment) from stdin (format csv)"
+JOIN = sql.SQL(
+    """
+copy (
+    select entity.position, {values}
+    from (select * from staged_label order by customer_id, moment) entity {joins}
+) to stdout (format csv)
+"""
+)
+JOIN_HELD = sql.SQL("left join lateral ({row}) {held} on {has_not_expired}")
+HAS_NOT_EXPIRED = sql.SQL('{held}."timestamp" >= entity.moment - {lifetime}')
+VALUE_COLUMN = sql.SQL("{held}.features ->> {name}")
+
+# Shows the progress of a step, as featurehub.progress.progress_bar does.
+BarFactory = Callable[..., "tqdm[Any]"]
+
+
+def no_bar(**described: object) -> "tqdm[Any]":
+    return tqdm(disable=True)
+
+
+def build_training_set(
+    labels: Path,
+    *,
+    out: Path,
+    names: Sequence[str] | None = None,
+    versions: Sequence[str] = (),
+    known_at: datetime | None = None,
+    bar: BarFactory = no_bar,
+) -> int:
+    """Joins a CSV with the columns customer_id and timestamp to the features that held then. Returns the rows.
+
+    They are in the order of the file, its other columns as text. `names` left out are all that the versions hold. A
+    feature without a value is null: a model should know missing from zero. Memory is bounded by LABELS_PER_BATCH; `out`
+    appears when it is complete. Raises InvalidError with the line that is wrong, UnknownError for a name or version
+    that can't be read.
+    """
+    views = views_by_name(names, versions=versions)
+    with TemporaryDirectory(dir=out.parent, prefix=f"{out.name}.partial-") as partial, transaction.atomic():
+        folder = Path(partial)
+        with labels.open(newline="", encoding=ENCODING) as file:
+            given = Labels(file)
+            check_columns(given.schema, names=views)
+            with bar(total=None, unit="labels", description="Reading") as read:
+                staged = stage(given, folder=folder, bar=read)
+        rows_per_part = LABELS_PER_BATCH * ceil(staged / LABELS_PER_BATCH / MAX_PARTS)
+        with bar(total=staged, unit="rows", description="Joining") as joined:
+            split(values_held(views, known_at=known_at), folder=folder, rows_per_part=rows_per_part, bar=joined)
+        with bar(total=staged, unit="rows", description="Writing") as written:
+            complete = write(folder, names=list(views), rows_per_part=rows_per_part, bar=written)
+        complete.replace(out)
+    return staged
+
+
+def views_by_name(names: Sequence[str] | None, *, versions: Sequence[str]) -> dict[str, FeatureView]:
+    """The version that each name is read from. Raises UnknownError for a name that is in none of them."""
+    views = views_of(versions, known=registry_snapshot.get())
+    known = {name: view for view in views.values() for name in view.names}
+    wanted = sorted(known) if names is None else names
+    for name in wanted:
+        if name not in known:
+            close = get_close_matches(name, sorted(known), n=1)
+            suggestion = f" Did you mean {close[0]}?" if close else ""
+            raise UnknownError(f"There is no feature {name} in the versions that are read.{suggestion}", attr="names")
+    return {name: known[name] for name in wanted}
+
+
+def check_columns(schema: pa.Schema, *, names: Iterable[str]) -> None:
+    """Raises InvalidError where a column of the labels would stand beside a feature of the same name."""
+    for name in names:
+        if name in schema.names:
+            raise InvalidError(f"The labels have a column {name}, and that is the name of a feature too.")
+
+
+def stage(labels: Labels, *, folder: Path, bar: "tqdm[Any]") -> int:
+    """Puts the labels on disk as they are, and what is joined of them into a table. Returns how many."""
+    rows = 0
+    options = csv.WriteOptions(include_header=False)
+    with ipc.new_file(folder / "labels", labels.schema) as file, connection.cursor() as cursor:
+        cursor.execute(STAGE)
+        with cursor.copy(COPY_LABELS) as copy:
+            for batch in labels.batches(rows=LABELS_PER_BATCH):
+                file.write(batch)
+                positions = pa.array(range(rows, rows + batch.num_rows))
+                block = io.BytesIO()
+                keys = batch.select(list(KEYS)).add_column(0, "position", positions)
+                csv.write_csv(keys, block, write_options=options)
+                copy.write(block.getvalue())
+                rows += batch.num_rows
+                bar.update(batch.num_rows)
+    return rows
+
+
+def values_held(views: Mapping[str, FeatureView], *, known_at: datetime | None) -> Iterator[pa.RecordBatch]:
+    """For each staged label its position and the values that held, in an order of PostgreSQL's own. One statement."""
+    schema = pa.schema([POSITION, *((name, pa.float64()) for name in views)])
+    with connection.cursor() as cursor:
+        with cursor.copy(join(views, known_at=known_at)) as copy, CopyStream(copy) as raw:
+            yield from read_csv(io.BufferedReader(raw, BLOCK_BYTES), schema=schema)
+        cursor.execute("drop table staged_label")
+
+
+def join(views: Mapping[str, FeatureView], *, known_at: datetime | None) -> sql.Composed:
+    """The statement of `values_held`: a lateral join for each version, a column for each name."""
+    joins = [
+        JOIN_HELD.format(
+            held=sql.Identifier(view.feature_type),
+            row=HELD.format(
+                feature_type=sql.Literal(view.feature_type),
+                version=sql.Literal(view.number),
+                known_at=sql.Literal(known_at),
+            ),
+            has_not_expired=has_not_expired(view),
+        )
+        for view in {view.key: view for view in views.values()}.values()
+    ]
+    values = [
+        VALUE_COLUMN.format(held=sql.Identifier(view.feature_type), name=sql.Literal(name))
+        for name, view in views.items()
+    ]
+    return JOIN.format(values=sql.SQL(", ").join(values), joins=sql.SQL(" ").join(joins))
+
+
+def has_not_expired(view: FeatureView) -> sql.Composable:
+    """Whether the row that held was still of use at the label's moment."""
+    if view.lifetime_of_written is None:
+        return sql.SQL("true")
+    return HAS_NOT_EXPIRED.format(held=sql.Identifier(view.feature_type), lifetime=view.lifetime_of_written)
+
+
+def split(batches: Iterable[pa.RecordBatch], *, folder: Path, rows_per_part: int, bar: "tqdm[Any]") -> None:
+    """Puts each row into the file of the part that its position is in."""
+    files: dict[int, ipc.RecordBatchFileWriter] = {}
+    with ExitStack() as opened:
+        for batch in batches:
+            parts = pc.divide(batch["position"], rows_per_part)
+            for part in pc.unique(parts).to_pylist():
+                if part not in files:
+                    files[part] = opened.enter_context(ipc.new_file(folder / f"part-{part}", batch.schema))
+                files[part].write(batch.filter(pc.equal(parts, part)))
+            bar.update(batch.num_rows)
+
+
+def write(folder: Path, *, names: Sequence[str], rows_per_part: int, bar: "tqdm[Any]") -> Path:
+    """The labels with their values beside them, in the order of the labels."""
+    complete = folder / "complete.parquet"
+    with ipc.open_file(str(folder / "labels")) as labels:
+        schema = pa.schema([*labels.schema, *((name, pa.float64()) for name in names)])
+        batches = map(labels.get_batch, range(labels.num_record_batches))
+        with pq.ParquetWriter(complete, schema) as writer:
+            for part, rows in enumerate(batched(batches, rows_per_part // LABELS_PER_BATCH)):
+                with ipc.open_file(str(folder / f"part-{part}")) as file:
+                    values = file.read_all().sort_by("position").select(names)
+                columns = [*pa.Table.from_batches(rows).columns, *values.columns]
+                writer.write_table(pa.table(columns, schema=schema))
+                bar.update(values.num_rows)
+    return complete

@@ -1,0 +1,1 @@
+"""The online store in Redis: a cache of the offline store."""

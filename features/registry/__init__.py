@@ -1,0 +1,1 @@
+"""What is registered, held in memory: definitions, feature views, active weights."""

@@ -1,0 +1,117 @@
+"""What is registered: definitions, feature views and which of them are live."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from featurehub.lib.errors import InvalidError, UnknownError
+from features.formulas.expressions import moved_by
+from features.formulas.view import FeatureView
+from features.formulas.windowed import WindowedFeature
+from features.models import FeatureType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """What is known of a name: its type, what a read gives without a value, and which values may be written."""
+
+    feature_type: str
+    default: float
+    bounds: tuple[float | None, float | None]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Registry:
+    """`definitions`: name → what is known of it. `views`: (type, number) → every version that can be read. `live`:
+    feature type → number. `switched`: the types whose live version changed within the last FEATURE_TTL. `started`:
+    (type, number) of every version past its draft, also of those that were retired.
+
+    Each load is one of its own, equal to no other, so that what was derived from it can be kept by it. It holds until
+    a version goes live in `seconds_to_switch`.
+    """
+
+    definitions: Mapping[str, Definition]
+    views: Mapping[tuple[str, str], FeatureView]
+    live: Mapping[str, str]
+    switched: frozenset[str]
+    started: tuple[tuple[str, str], ...]
+    seconds_to_switch: float | None
+
+    def view(self, feature_type: str, number: str) -> FeatureView:
+        """Raises UnknownError for a version that can't be read."""
+        try:
+            return self.views[feature_type, number]
+        except KeyError:
+            raise UnknownError(f"There is no readable version {feature_type}:{number}.", attr="version") from None
+
+    def live_view(self, feature_type: str) -> FeatureView:
+        return self.views[feature_type, self.live[feature_type]]
+
+    def is_live(self, view: FeatureView) -> bool:
+        return self.live.get(view.feature_type) == view.number
+
+    def of_type(self, feature_type: str) -> tuple[FeatureView, ...]:
+        """The readable versions of a type, the live one first."""
+        views = [view for view in self.views.values() if view.feature_type == feature_type]
+        return tuple(sorted(views, key=self.is_live, reverse=True))
+
+    @cached_property
+    def behavioral(self) -> tuple[FeatureView, ...]:
+        return self.of_type(FeatureType.BEHAVIORAL)
+
+    @cached_property
+    def derived(self) -> tuple[FeatureView, ...]:
+        return self.of_type(FeatureType.DERIVED)
+
+    @cached_property
+    def derived_from_behavioral(self) -> tuple[FeatureView, ...]:
+        """The derived versions whose values hold at the moment of behavioral ones; the others are as old as what
+        clients wrote."""
+        return tuple(view for view in self.derived if not set(self.behavioral).isdisjoint(self.inputs(view)))
+
+    @cached_property
+    def windowed(self) -> tuple[WindowedFeature, ...]:
+        """The windowed features of all versions: engines compute them in one pass."""
+        return tuple({name: feature for view in self.behavioral for name, feature in view.windowed.items()}.values())
+
+    def left_out(self, view: FeatureView) -> tuple[str, ...]:
+        """The names of the version's type that it does not have."""
+        of_type = (name for name, row in self.definitions.items() if row.feature_type == view.feature_type)
+        return tuple(name for name in of_type if name not in view.names)
+
+    def inputs(self, view: FeatureView) -> list[FeatureView]:
+        """The versions that a derived version takes names from."""
+        inputs = (self.views[key] for key in view.inputs.items() if key in self.views)
+        return [row for row in inputs if view.reads.intersection(row.names)]
+
+    def read_by_derived(self, view: FeatureView) -> tuple[str, ...]:
+        """The names of a behavioral version that derived ones are computed from, but for those that time moves."""
+        reading = [derived.reads for derived in self.derived_from_behavioral if view in self.inputs(derived)]
+        names = set(view.names).intersection(*[set().union(*reading)]).difference(view.time_dependent)
+        return tuple(sorted(names))
+
+    def moving(self, view: FeatureView) -> tuple[str, ...]:
+        """The names of a computed version whose values change with time alone."""
+        if view.feature_type != FeatureType.DERIVED:
+            return view.time_dependent
+        moving = [name for row in self.inputs(view) for name in row.time_dependent]
+        moved = moved_by(view.expressions, moving)
+        return tuple(name for name in view.names if name in moved)
+
+
+def views_of(pins: Sequence[str], *, known: Registry) -> dict[str, FeatureView]:
+    """Feature type → the version to read: the live one, or the one pinned (`behavioral:1.0`, or just `1.0` for it).
+
+    Raises UnknownError for a version that can't be read, InvalidError for two versions of one type.
+    """
+    pinned: dict[str, FeatureView] = {}
+    for text in pins:
+        feature_type, separator, number = text.partition(":")
+        if not separator:
+            feature_type, number = FeatureType.BEHAVIORAL.value, text
+        view = known.views.get((feature_type, number))
+        if view is None:
+            raise UnknownError(f"There is no readable version {text}.", attr="version")
+        if pinned.setdefault(feature_type, view) is not view:
+            raise InvalidError(f"Two versions of {feature_type} are asked for.", attr="version")
+    return {name: known.live_view(name) for name in known.live} | pinned

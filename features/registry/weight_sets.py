@@ -1,0 +1,113 @@
+"""The numbers of weight sets, as the formulas and the API take them."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+from django.db.models import Subquery
+
+from featurehub.lib.errors import UnknownError
+from features.formulas.behavioral import Weights
+from features.models import FeatureVersion, WeightSet
+
+
+def active_sets() -> dict[str, WeightSet]:
+    """Behavioral version → its active set, with its weights; of a retired version the last one. Two queries.
+
+    With those of retired versions, because what was activated last stands for all (`last_activated`), and because a
+    computation may be under way that still knows the version.
+    """
+    activated = WeightSet.objects.filter(activated_at__isnull=False).order_by("version_id", "-activated_at", "-pk")
+    active = activated.distinct("version_id").select_related("version").prefetch_related("weights")
+    return {row.version.number: row for row in active}
+
+
+def of_version(number: str, *, active: Mapping[str, WeightSet]) -> WeightSet:
+    """The version's set among `active_sets`. Raises UnknownError where it has none."""
+    try:
+        return active[number]
+    except KeyError:
+        raise UnknownError(f"Behavioral version {number} has no active weight set.") from None
+
+
+def active_set(number: str) -> WeightSet:
+    """The active set of a behavioral version, of a retired one the last, with its weights. Raises UnknownError where
+    it has none."""
+    return of_version(number, active=active_sets())
+
+
+def live_set() -> WeightSet | None:
+    """The active set of the live behavioral version; None where there is none. One query."""
+    return WeightSet.objects.filter(state=WeightSet.State.ACTIVE, version__state=FeatureVersion.State.LIVE).first()
+
+
+def last_activated(active: Mapping[str, WeightSet]) -> WeightSet:
+    """The set that stands for all of `active_sets`: none was activated after it."""
+    return max(active.values(), key=lambda row: (row.activated_at, row.pk))
+
+
+@lru_cache(maxsize=1024)
+def in_force(number: str, *, at: int) -> int | None:
+    """The id of the version's set that was active when the set `at` was activated, of whichever version; None: none.
+
+    Activated sets do not change, so what is found holds.
+    """
+    moment = WeightSet.objects.filter(pk=at).values("activated_at")
+    earlier = WeightSet.objects.filter(version__number=number, activated_at__lte=Subquery(moment))
+    return earlier.order_by("-activated_at", "-pk").values_list("pk", flat=True).first()
+
+
+def as_weights(weight_set: WeightSet) -> Weights:
+    """The numbers of a set, as the formulas take them."""
+    rows = list(weight_set.weights.all())
+    return Weights(
+        weight={row.event_type: row.weight for row in rows},
+        norm={row.event_type: row.norm for row in rows},
+        monetary_norm=weight_set.monetary_norm,
+    )
+
+
+@lru_cache(maxsize=1024)
+def activated_weights(weight_set_id: int) -> Weights:
+    """The numbers of a set that is or was active. They never change, so they are read once a process."""
+    activated = WeightSet.objects.filter(activated_at__isnull=False)
+    return as_weights(activated.prefetch_related("weights").get(pk=weight_set_id))
+
+
+def weights_of(weight_set_id: int) -> Weights:
+    """The numbers of a set as they are now, also of a draft. Raises UnknownError."""
+    try:
+        return as_weights(WeightSet.objects.prefetch_related("weights").get(pk=weight_set_id))
+    except WeightSet.DoesNotExist:
+        raise UnknownError(f"There is no weight set {weight_set_id}.", attr="weights") from None
+
+
+def describe_weight_set(weight_set: WeightSet) -> dict[str, Any]:
+    """A set as the API shows it."""
+    return {
+        "id": weight_set.pk,
+        "name": weight_set.name,
+        "version": weight_set.version.number,
+        "state": weight_set.state,
+        "origin": weight_set.origin,
+        "reason": weight_set.reason,
+        "created_at": weight_set.created_at,
+        "activated_at": weight_set.activated_at,
+        "monetary_norm": weight_set.monetary_norm,
+        "weights": {row.event_type: {"weight": row.weight, "norm": row.norm} for row in weight_set.weights.all()},
+    }
+
+
+def activated_sets() -> list[dict[str, Any]]:
+    """The active and the earlier sets, newest first."""
+    activated = WeightSet.objects.filter(activated_at__isnull=False)
+    return [describe_weight_set(row) for row in activated.select_related("version").prefetch_related("weights")]
+
+
+def merged(weights: Weights, *, changes: Mapping[str, Any], monetary_norm: float | None) -> Weights:
+    """`weights` with some of its numbers replaced: `changes` is event type → {"weight", "norm"}, each optional."""
+    return Weights(
+        weight={name: changes.get(name, {}).get("weight", value) for name, value in weights.weight.items()},
+        norm={name: changes.get(name, {}).get("norm", value) for name, value in weights.norm.items()},
+        monetary_norm=weights.monetary_norm if monetary_norm is None else monetary_norm,
+    )

@@ -1,0 +1,75 @@
+"""Why a score is what it is: each event type's part in it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from events.event_types import EVENT_TYPES
+from features.formulas.behavioral import Weights, normalised, unclamped_score
+from features.models import FeatureType, FeatureVersion, WeightSet
+from features.registry.weight_sets import activated_weights, weights_of
+from features.serving.feature_store import get_feature_values
+
+SCORE = "engagement_score"
+DRAFTS_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnderDraft:
+    """The score a customer would have under a set that was not activated yet."""
+
+    weight_set: WeightSet
+    score: float
+
+
+def explain(customer_id: str, *, weight_set_id: int | None = None) -> dict[str, Any]:
+    """The contributions to a customer's score; zeros and no weight set for a customer without one.
+
+    With `weight_set_id` what they would be under that set, from the same stored activity. Raises UnknownError for a
+    set that is not there.
+    """
+    tried = None if weight_set_id is None else weights_of(weight_set_id)
+    values = get_feature_values([customer_id], names=[SCORE], with_metadata=True)[0]
+    metadata = values.metadata.get(FeatureType.BEHAVIORAL)
+    head: dict[str, Any] = {"customer_id": customer_id, "weight_set": None, "computed_at": values.computed_at}
+    if metadata is None:
+        return {**head, **NONE, SCORE: values.features[SCORE]}
+    if tried is None:
+        head["weight_set"] = metadata["weight_set"]
+        parts = contributions(metadata["activity"], weights=activated_weights(metadata["weight_set"]))
+        return {**head, **parts, SCORE: values.features[SCORE]}
+    head["weight_set"] = weight_set_id
+    parts = contributions(metadata["activity"], weights=tried)
+    return {**head, **parts, SCORE: min(parts["unclamped_score"], 1.0)}
+
+
+def under_drafts(customer_id: str) -> list[UnderDraft]:
+    """What the customer's score would be under the newest DRAFTS_SHOWN sets that may still become active."""
+    sets = WeightSet.objects.filter(activated_at__isnull=True).exclude(version__state=FeatureVersion.State.RETIRED)
+    return [
+        UnderDraft(weight_set=row, score=explain(customer_id, weight_set_id=row.pk)[SCORE])
+        for row in sets[:DRAFTS_SHOWN]
+    ]
+
+
+NONE: Mapping[str, Any] = {"contributions": [], "unclamped_score": 0.0}
+
+
+def contributions(counts: Mapping[str, float], *, weights: Weights) -> dict[str, Any]:
+    """Each event type's count, normalised value, weight and contribution; they add up to `unclamped_score`."""
+    columns = {name: np.array([counts[name]], dtype=np.int64) for name in EVENT_TYPES}
+    parts = normalised(columns, weights=weights)
+    rows = [
+        {
+            "event_type": name,
+            "count": counts[name],
+            "norm": weights.norm[name],
+            "normalised": float(parts[name][0]),
+            "weight": weights.weight[name],
+            "contribution": weights.weight[name] * float(parts[name][0]),
+        }
+        for name in EVENT_TYPES
+    ]
+    return {"contributions": rows, "unclamped_score": float(unclamped_score(columns, weights=weights)[0])}

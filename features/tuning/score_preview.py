@@ -1,0 +1,191 @@
+"""What other weights would do to the scores of a sample: the figures of the studio. Arrays in, plain numbers out."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+
+from events.event_types import EVENT_TYPES
+from featurehub.lib.clock import microseconds
+from features.formulas.activity import MICROSECONDS_PER_DAY, NEVER, Floats
+from features.formulas.behavioral import Weights, normalised, unclamped_score
+from features.tuning.sample import Sample
+from features.tuning.statistics import rank_correlation
+
+SCORE_BINS = 20
+QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
+MOVERS_SHOWN = 20
+CATEGORIES_SHOWN = 8
+RECENT_DAYS = 7
+# Contributions closer than this are the same: what is left is rounding.
+NOTHING = 1e-9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreSide:
+    """The scores under one set: `histogram` counts customers in BINS equal parts of [0, 1]."""
+
+    mean: float
+    clamped: float
+    histogram: list[int]
+    quantiles: list[float]
+    above_threshold: int
+    mean_monetary: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """How much one event type's contribution to a customer's score changed."""
+
+    event_type: str
+    change: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreMover:
+    """A customer whose score would change much; `reasons` by size, before the clamp."""
+
+    customer_id: str
+    before: float
+    after: float
+    reasons: list[Reason]
+    clamp_hides: bool
+
+    @property
+    def change(self) -> float:
+        return self.after - self.before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """The mean scores of a part of the customers."""
+
+    name: str
+    customers: int
+    before: float
+    after: float
+
+    @property
+    def change(self) -> float:
+        return self.after - self.before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScorePreview:
+    """Before: the active weights; after: the ones tried. For `customers` active ones, from `sampled` of them."""
+
+    taken_at: datetime
+    customers: int
+    inactive: int
+    sampled: int
+    threshold: float
+    before: ScoreSide
+    after: ScoreSide
+    rank_correlation: float | None
+    crossed_up: int
+    crossed_down: int
+    unchanged: int
+    movers: list[ScoreMover]
+    by_category: list[Segment]
+    by_recency: list[Segment]
+
+
+def preview_scores(sample: Sample, *, active: Weights, tried: Weights, threshold: float) -> ScorePreview | None:
+    """The figures; None where there is no active customer. `threshold` is a score in [0, 1] that divides them."""
+    if not len(sample):
+        return None
+    before, after = (unclamped_score(sample.counts, weights=weights) for weights in (active, tried))
+    old, new = np.minimum(before, 1.0), np.minimum(after, 1.0)
+    return ScorePreview(
+        taken_at=sample.taken_at,
+        customers=sample.customers,
+        inactive=sample.inactive,
+        sampled=len(sample),
+        threshold=threshold,
+        before=score_side(sample, unclamped=before, weights=active, threshold=threshold),
+        after=score_side(sample, unclamped=after, weights=tried, threshold=threshold),
+        rank_correlation=rank_correlation(old, new),
+        crossed_up=int(np.count_nonzero((old < threshold) & (new >= threshold))),
+        crossed_down=int(np.count_nonzero((old >= threshold) & (new < threshold))),
+        unchanged=int(np.count_nonzero(np.abs(new - old) <= NOTHING)),
+        movers=biggest_movers(sample, active=active, tried=tried, old=old, new=new),
+        by_category=by_category(sample, old=old, new=new),
+        by_recency=by_recency(sample, old=old, new=new),
+    )
+
+
+def score_side(sample: Sample, *, unclamped: Floats, weights: Weights, threshold: float) -> ScoreSide:
+    """The figures of the scores under one set. A score of exactly 1 counts as clamped only where the sum was above."""
+    scores = np.minimum(unclamped, 1.0)
+    return ScoreSide(
+        mean=float(scores.mean()),
+        clamped=float(np.mean(unclamped > 1.0)),
+        histogram=np.histogram(scores, bins=SCORE_BINS, range=(0.0, 1.0))[0].tolist(),
+        quantiles=np.quantile(scores, QUANTILES).tolist(),
+        above_threshold=int(np.count_nonzero(scores >= threshold)),
+        mean_monetary=float(np.minimum(sample.purchase_amount / weights.monetary_norm, 1.0).mean()),
+    )
+
+
+def biggest_movers(sample: Sample, *, active: Weights, tried: Weights, old: Floats, new: Floats) -> list[ScoreMover]:
+    """The MOVERS customers whose score changes most, largest first; those that stay are no movers."""
+    size = np.abs(new - old)
+    largest = np.argsort(-size, kind="stable")[:MOVERS_SHOWN]
+    chosen = largest[size[largest] > NOTHING]
+    counts = {name: sample.counts[name][chosen] for name in EVENT_TYPES}
+    before, after = normalised(counts, weights=active), normalised(counts, weights=tried)
+    changes = {name: tried.weight[name] * after[name] - active.weight[name] * before[name] for name in EVENT_TYPES}
+    return [
+        ScoreMover(
+            customer_id=sample.customer_ids[row],
+            before=float(old[row]),
+            after=float(new[row]),
+            reasons=sorted(
+                (
+                    Reason(event_type=name, change=float(changes[name][place]), count=int(counts[name][place]))
+                    for name in EVENT_TYPES
+                    if abs(changes[name][place]) > NOTHING
+                ),
+                key=lambda reason: -abs(reason.change),
+            ),
+            clamp_hides=abs(sum(float(changes[name][place]) for name in EVENT_TYPES)) - float(size[row]) > NOTHING,
+        )
+        for place, row in enumerate(chosen.tolist())
+    ]
+
+
+def by_category(sample: Sample, *, old: Floats, new: Floats) -> list[Segment]:
+    """The customers by the category most of their events have: the largest ones, the others together."""
+    names, position, sizes = np.unique(np.array(sample.categories), return_inverse=True, return_counts=True)
+    shown = np.argsort(-sizes, kind="stable")[:CATEGORIES_SHOWN]
+    masks = [(str(names[number]), position == number) for number in shown]
+    if len(names) > CATEGORIES_SHOWN:
+        masks.append((f"{len(names) - CATEGORIES_SHOWN} other categories", ~np.isin(position, shown)))
+    return list(segments(masks, old=old, new=new))
+
+
+def by_recency(sample: Sample, *, old: Floats, new: Floats) -> list[Segment]:
+    """The customers by their last purchase before the sample was taken."""
+    bought = sample.last_purchase_us != NEVER
+    age = microseconds(sample.taken_at) - np.where(bought, sample.last_purchase_us, 0)
+    recent = bought & (age <= RECENT_DAYS * MICROSECONDS_PER_DAY)
+    masks = [
+        (f"bought within {RECENT_DAYS} days", recent),
+        ("bought earlier in the window", bought & ~recent),
+        ("no purchase in the window", ~bought),
+    ]
+    return list(segments(masks, old=old, new=new))
+
+
+def segments(masks: Sequence[tuple[str, np.ndarray]], *, old: Floats, new: Floats) -> Iterator[Segment]:
+    """A segment for each (name, who is in it) that has somebody in it."""
+    for name, inside in masks:
+        if inside.any():
+            yield Segment(
+                name=name,
+                customers=int(np.count_nonzero(inside)),
+                before=float(old[inside].mean()),
+                after=float(new[inside].mean()),
+            )

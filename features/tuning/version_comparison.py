@@ -1,0 +1,175 @@
+"""Two versions of one type side by side, on the current values of a sample of customers."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from featurehub.lib.batched import batched
+from features.formulas.activity import Floats
+from features.formulas.values import column
+from features.formulas.view import FeatureView
+from features.monitoring.coverage import sample_customers
+from features.online.publish import values_of_views
+from features.tuning.histograms import HistogramBar, histograms
+from features.tuning.statistics import rank_correlation
+
+CUSTOMERS = 10_000
+CUSTOMERS_PER_QUERY = 2_000
+DIFFERING_SHOWN = 20
+# What rounding leaves is no difference.
+VALUE_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureSide:
+    """A feature in one version; mean and median of those of the sampled customers that have a value. The histograms
+    leave its `zeros` out."""
+
+    with_value: int
+    zeros: int
+    mean: float | None
+    median: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DifferingCustomer:
+    """A customer with another value in the one version than in the other."""
+
+    customer_id: str
+    left: float
+    right: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """A feature that both versions have, of the `both` customers that have a value in each; the others have one in
+    `left_only`, `right_only` or neither. Correlations and `differ`, a share from 0 to 1, are None where there is none
+    to tell. `movers` differ most."""
+
+    name: str
+    left: FeatureSide
+    right: FeatureSide
+    both: int
+    left_only: int
+    right_only: int
+    pearson: float | None
+    spearman: float | None
+    differ: float | None
+    histogram: Sequence[tuple[HistogramBar, HistogramBar]]
+    movers: Sequence[DifferingCustomer]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alone:
+    """A feature that one of the versions has."""
+
+    name: str
+    version: str
+    feature_side: FeatureSide
+    histogram: Sequence[HistogramBar]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Of `customers` sampled ones; what differs most comes first."""
+
+    customers: int
+    compare_feature: Sequence[Compared]
+    alone: Sequence[Alone]
+
+
+def compare_versions(left: FeatureView, right: FeatureView) -> Comparison | None:
+    """The figures of two readable versions of a type; None where no customer is known."""
+    customer_ids = sample_customers(CUSTOMERS)
+    if not customer_ids:
+        return None
+    values = columns_of((left, right), customer_ids=customer_ids)
+    shared = [name for name in left.names if name in right.names]
+    rows = [
+        compare_feature(name, customer_ids=customer_ids, left=values[left.key][name], right=values[right.key][name])
+        for name in shared
+    ]
+    return Comparison(
+        customers=len(customer_ids),
+        compared=sorted(rows, key=lambda row: -(row.differ or 0.0)),
+        alone=[
+            alone(name, version=view.number, values=values[view.key][name])
+            for view in (left, right)
+            for name in view.names
+            if name not in shared
+        ],
+    )
+
+
+def columns_of(
+    views: Sequence[FeatureView], *, customer_ids: Sequence[str]
+) -> dict[tuple[str, str], dict[str, Floats]]:
+    """For each version (type, number) a column for each of its names; NaN where a customer has no value."""
+    held: dict[tuple[str, str], dict[str, Mapping[str, float]]] = {view.key: {} for view in views}
+    for chunk in batched(customer_ids, CUSTOMERS_PER_QUERY):
+        for read, by_customer in values_of_views(chunk).items():
+            if read.key in held:
+                held[read.key] |= {customer_id: part.features for customer_id, part in by_customer.items()}
+    columns = {}
+    for view in views:
+        rows = [held[view.key].get(customer_id, {}) for customer_id in customer_ids]
+        columns[view.key] = {name: column(rows, name) for name in view.names}
+    return columns
+
+
+def compare_feature(name: str, *, customer_ids: Sequence[str], left: Floats, right: Floats) -> Compared:
+    in_both = np.flatnonzero(~np.isnan(left) & ~np.isnan(right))
+    old, new = left[in_both], right[in_both]
+    differs = ~np.isclose(old, new, rtol=VALUE_TOLERANCE, atol=VALUE_TOLERANCE)
+    largest = np.argsort(-np.abs(new - old), kind="stable")[:DIFFERING_SHOWN]
+    bars = histograms(shown(old), shown(new))
+    return Compared(
+        name=name,
+        left=feature_side(old),
+        right=feature_side(new),
+        both=len(in_both),
+        left_only=len(present(left)) - len(in_both),
+        right_only=len(present(right)) - len(in_both),
+        pearson=correlation(old, new),
+        spearman=rank_correlation(old, new),
+        differ=float(differs.mean()) if len(in_both) else None,
+        histogram=list(zip(*bars, strict=True)),
+        movers=[
+            DifferingCustomer(customer_id=customer_ids[in_both[place]], left=float(old[place]), right=float(new[place]))
+            for place in largest[differs[largest]].tolist()
+        ],
+    )
+
+
+def alone(name: str, *, version: str, values: Floats) -> Alone:
+    return Alone(name=name, version=version, side=feature_side(values), histogram=histograms(shown(values))[0])
+
+
+def feature_side(values: Floats) -> FeatureSide:
+    known = present(values)
+    if not len(known):
+        return FeatureSide(with_value=0, zeros=0, mean=None, median=None)
+    zeros = int(np.count_nonzero(known == 0))
+    return FeatureSide(with_value=len(known), zeros=zeros, mean=float(known.mean()), median=float(np.median(known)))
+
+
+def present(values: Floats) -> Floats:
+    return values[~np.isnan(values)]
+
+
+def shown(values: Floats) -> Floats:
+    """What a histogram shows."""
+    known = present(values)
+    nonzero: Floats = known[known != 0]
+    return nonzero
+
+
+def correlation(first: Floats, second: Floats) -> float | None:
+    """Pearson's r; None where one column is constant or empty, or its squares are beyond a double."""
+    if len(first) < 2 or first.min() == first.max() or second.min() == second.max():
+        return None
+    with np.errstate(all="ignore"):
+        found = float(np.corrcoef(first, second)[0, 1])
+    return found if math.isfinite(found) else None
