@@ -29,7 +29,7 @@ check: $(READY)
 	$(UNUSED) $(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
-	@$(RUN) $(BIN)/python -m pytest -q tests/features/test_budgets.py
+	@$(RUN) $(BIN)/python -m pytest -q tests/features/serving/test_budgets.py
 
 bench: $(READY) $(FEAST)
 	@$(RUN) $(BIN)/python -m benchmarks $(ARGS)

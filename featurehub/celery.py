@@ -16,6 +16,6 @@ app.autodiscover_tasks(["features.tuning"])
 
 
 @worker_process_init.connect
-def freeze_loaded_objects(**_: object) -> None:
-    """The first thing that a process of the worker does."""
+def prepare_worker_process(**_: object) -> None:
+    """Keep what is loaded by now out of garbage collection, before the first task."""
     freeze_loaded_objects()

@@ -22,6 +22,7 @@ from events.imports.text_files import CsvFile, JsonLinesFile
 from events.ingest import Ingested
 from events.tombstones import ErasedError
 from featurehub.lib.errors import InvalidError
+from featurehub.lib.progress import Progress
 
 T = TypeVar("T")
 

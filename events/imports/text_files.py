@@ -8,7 +8,7 @@ from typing import IO, Any, AnyStr
 
 import msgspec
 
-from events.imports.fields import FIELDS, EventColumns, as_event
+from events.imports.fields import FIELDS, EventColumns, as_event, decode_json
 from events.validation import NewEvent
 from featurehub.lib.errors import InvalidError
 

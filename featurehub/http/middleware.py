@@ -33,7 +33,7 @@ class ApiMiddleware:
         return self.get_response(request)
 
 
-def api_patterns() -> list[URLPattern]:
+def api_patterns() -> list[URLPattern | URLResolver]:
     """Return the URL patterns of the endpoints, relative to /api/v1/."""
     return next(
         part.url_patterns

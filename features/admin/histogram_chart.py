@@ -36,7 +36,7 @@ class Histogram:
     """`ticks` are labels under the box: the text, its x, and where it is anchored there."""
 
     columns: list[BarColumn]
-    range_ticks: list[tuple[str, float, str]]
+    ticks: list[tuple[str, float, str]]
 
 
 def histogram_of(bars: Sequence[HistogramBar]) -> Histogram:

@@ -15,6 +15,7 @@ from events.models import DirtyCustomer, Event
 from events.partitions import oldest_kept
 from events.validation import NewEvent
 from featurehub.lib.batched import batched
+from featurehub.lib.progress import Progress
 from features.demo.behaviour import EVENT_ID_PREFIX, events_of
 from features.demo.purchases import purchases_by_customer
 from features.materialization import recompute, refresh

@@ -12,6 +12,7 @@ from events.event_types import EVENT_TYPES
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 NEVER = int(np.iinfo(np.int64).min)
 LARGEST = float(np.finfo(np.float64).max)
 MICROSECONDS_PER_SECOND = 1_000_000

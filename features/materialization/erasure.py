@@ -14,6 +14,7 @@ from features.materialization.compute import database_now, lock_customers, regis
 from features.models import Customer, CustomerFeature
 from features.models.definitions import WRITTEN_BY_CLIENTS
 from features.online import store
+from features.online.outbox import PUBLICATION_TIME
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ The activity stands in a table of its own until the last chunk is computed, appe
 leaves its chunk; whoever claims it next does it again, to the same result. Memory is bounded by the chunk.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -12,18 +12,23 @@ from django.conf import settings
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
+from events.tombstones import erased_among
+from featurehub.lib.batched import batched
 from featurehub.lib.enqueue import enqueue
 from featurehub.lib.errors import ConflictError
+from featurehub.lib.progress import Progress
 from features.engines import postgres
 from features.engines.activity_sql import ACTIVITY_COLUMNS
 from features.formulas.activity import Activity
 from features.materialization import runs
 from features.materialization.compute import database_now, lock_customers, record_activity, register_customers
 from features.models import Customer, Run
+from features.online.outbox import announce, settle
 from features.online.publish import publish
 from features.registry.snapshot import registry_snapshot
 
 RECOMPUTE_TASK = "features.recompute"
+CUSTOMERS_PER_CHUNK = 1_000
 # Of the table of activity: about 5,000 customers.
 PAGES_PER_CHUNK = 100
 

@@ -9,6 +9,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from features.models import Customer, Run, RunChunk, WeightSet
+from features.online.outbox import PUBLICATION_TIME
 
 ENDED_EARLY = "The process that prepared this run ended before it was done. It has changed nothing: start it again."
 STALLED_AFTER = timedelta(seconds=10)

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
@@ -11,6 +11,7 @@ from django.db import connection
 from psycopg import sql
 
 from features.formulas.view import FeatureView
+from features.models import WRITTEN_BY_CLIENTS
 from features.registry.contents import views_of
 from features.registry.snapshot import registry_snapshot
 
@@ -91,6 +92,13 @@ def as_of_join(
     ]
 
 
+def written_lifetime(view: FeatureView) -> timedelta | None:
+    """Return how long a value that a client wrote holds; None: until the next write, and for computed values."""
+    if view.time_to_live is None or view.feature_type not in WRITTEN_BY_CLIENTS:
+        return None
+    return timedelta(seconds=view.time_to_live)
+
+
 def rows_holding_at(
     entities: Sequence[Entity], *, versions: Mapping[str, FeatureView], known_at: datetime | None
 ) -> dict[int, dict[str, HeldRow]]:
@@ -122,7 +130,7 @@ def training_row(
     expired = {
         feature_type
         for feature_type, row in held.items()
-        if (lifetime := views[feature_type].lifetime_of_written) is not None
+        if (lifetime := written_lifetime(views[feature_type])) is not None
         and entity.timestamp - row.timestamp > lifetime
     }
     values = {name: value for row in held.values() for name, value in row.features.items()}

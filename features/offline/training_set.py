@@ -27,7 +27,7 @@ from featurehub.lib.batched import batched
 from featurehub.lib.errors import InvalidError, UnknownError
 from featurehub.lib.parquet import BLOCK_BYTES, CopyStream, read_csv
 from features.formulas.view import FeatureView
-from features.offline.as_of import HELD
+from features.offline.as_of import HELD, written_lifetime
 from features.offline.labels import ENCODING, KEYS, Labels
 from features.registry.contents import views_of
 from features.registry.snapshot import registry_snapshot
@@ -162,9 +162,10 @@ def join(views: Mapping[str, FeatureView], *, known_at: datetime | None) -> sql.
 
 def has_not_expired(view: FeatureView) -> sql.Composable:
     """Whether the row that held was still of use at the label's moment."""
-    if view.lifetime_of_written is None:
+    lifetime = written_lifetime(view)
+    if lifetime is None:
         return sql.SQL("true")
-    return HAS_NOT_EXPIRED.format(held=sql.Identifier(view.feature_type), lifetime=view.lifetime_of_written)
+    return HAS_NOT_EXPIRED.format(held=sql.Identifier(view.feature_type), lifetime=lifetime)
 
 
 def split(batches: Iterable[pa.RecordBatch], *, folder: Path, rows_per_part: int, bar: "tqdm[Any]") -> None:

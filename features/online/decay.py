@@ -15,12 +15,11 @@ from functools import lru_cache
 from typing import TypeAlias, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import orjson
 from django.conf import settings
 
 from featurehub.lib.clock import microseconds
-from features.formulas.activity import NEVER, Floats, Ints
+from features.formulas.activity import NEVER, Bools, Floats, Ints
 from features.formulas.decay import DecaySnapshot, decayed_values
 from features.formulas.values import evaluated
 from features.formulas.view import FeatureView
@@ -31,7 +30,6 @@ from features.online.restamp import UNCHANGED, Hashes
 from features.registry.contents import Registry
 
 T = TypeVar("T")
-Bools: TypeAlias = npt.NDArray[np.bool_]
 RedisColumn: TypeAlias = Sequence[bytes | None]
 
 

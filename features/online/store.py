@@ -19,6 +19,7 @@ import orjson
 from django.conf import settings
 from django_redis import get_redis_connection
 
+from featurehub.lib.batched import batched
 from featurehub.lib.clock import EPOCH
 from features.online.hmget import Row, hmget_each
 from features.online.layout import suffix_of

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from features.formulas.activity import Floats, Ints
+from features.formulas.activity import Bools, Floats, Ints
 from features.tuning.statistics import ranks
 
-Bools = npt.NDArray[np.bool_]
 DECILES = 10
 # 97.5 % of the normal distribution lie below.
 Z = 1.959963984540054

@@ -67,7 +67,7 @@ class Alone:
 
     name: str
     version: str
-    feature_side: FeatureSide
+    side: FeatureSide
     histogram: Sequence[HistogramBar]
 
 
@@ -76,7 +76,7 @@ class Comparison:
     """Of `customers` sampled ones; what differs most comes first."""
 
     customers: int
-    compare_feature: Sequence[Compared]
+    compared: Sequence[Compared]
     alone: Sequence[Alone]
 
 

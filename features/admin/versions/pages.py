@@ -45,7 +45,7 @@ class VersionRow:
     version: FeatureVersion
     since: datetime | None
     read: VersionUse | None
-    run_progress: dict[str, Any] | None
+    progress: dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

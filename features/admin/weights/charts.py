@@ -80,7 +80,7 @@ class Plot:
     """Series in one box; `tick` are the y axis' labels with their places."""
 
     series: list[Series]
-    axis_ticks: list[tuple[str, float]]
+    ticks: list[tuple[str, float]]
     low_x: str
     high_x: str
 

@@ -13,6 +13,7 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 
+from featurehub.admin.permissions import may, person
 from featurehub.lib.errors import FeatureHubError
 from features.admin.weights.forms import ReasonForm, ScheduleForm
 from features.lifecycle import weight_set_steps

@@ -15,7 +15,8 @@ from features.engines import postgres
 from features.formulas.activity import Activity
 from features.formulas.behavioral import BEHAVIORAL_FEATURES, Weights, behavioral_features
 from features.lifecycle import weight_set_steps
-from features.materialization import compute, recompute
+from features.materialization import compute as computation
+from features.materialization import recompute
 from features.models import Customer, WeightSet
 from features.offline import history
 from features.registry.snapshot import registry_snapshot
@@ -50,7 +51,7 @@ logs = st.lists(
 
 def compute(customer_id: str = "c1") -> None:
     with transaction.atomic():
-        compute.compute_from_events([customer_id])
+        computation.compute_from_events([customer_id])
 
 
 def scored(activity: Activity, *, at: datetime) -> dict[str, Any]:
@@ -145,8 +146,8 @@ def test_an_earlier_moment_takes_nothing_back_that_was_noted_later(db: None) -> 
 
 def test_nobody_to_compute_is_nothing_to_do(db: None, django_assert_num_queries: Any) -> None:
     with django_assert_num_queries(0):
-        compute.compute_from_events([])
-        compute.compute_from_history([])
+        computation.compute_from_events([])
+        computation.compute_from_history([])
 
 
 def test_many_customers_cost_as_many_statements_as_one(db: None, django_assert_num_queries: Any) -> None:
@@ -154,9 +155,9 @@ def test_many_customers_cost_as_many_statements_as_one(db: None, django_assert_n
     store_events(*(make_event(customer_id=name) for name in names), make_event(customer_id="one"))
     registry_snapshot.get()
     with django_assert_num_queries(15, exact=False) as queries:
-        compute.compute_from_events(["one"])
+        computation.compute_from_events(["one"])
     with django_assert_num_queries(len(queries)):
-        compute.compute_from_events(names)
+        computation.compute_from_events(names)
     assert Customer.objects.count() == 51
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from features.lifecycle import weight_set_steps
 from features.materialization import publish_delta, recompute, renewal, runs
 from features.materialization.client_values import set_customer_features
-from features.materialization.rescore import rescore
+from features.materialization.rescore import rescore as rescore_chunk
 from features.models import Renewal
 from features.online.store import PREFIX
 from features.registry.snapshot import registry_snapshot
@@ -36,7 +36,7 @@ def published(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def rescore(**changed: tuple[float, float]) -> None:
     """Activates weights of which these were changed, and re-scores everybody."""
     run = weight_set_steps.activate(make_weight_set(weights=changed).pk, by=None, reason="Go")
-    while rescore(run):
+    while rescore_chunk(run):
         pass
     assert runs.finish_rescore(run)
 
