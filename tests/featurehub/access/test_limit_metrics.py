@@ -6,9 +6,9 @@ import pytest
 from django.test import Client
 
 from featurehub.access.limits import FAILURES_PER_MINUTE, count_rejection
-from tests.access.test_limits import make_client, statuses
 from tests.api_client import ApiClient
 from tests.away import redis_away
+from tests.featurehub.access.test_limits import make_client, statuses
 
 pytestmark = pytest.mark.django_db
 

@@ -7,7 +7,7 @@ from featurehub.access.models import Scope
 from features.materialization.erasure import erase_customer
 from tests.api_client import ApiClient
 from tests.factories import make_client, make_customer, make_event, post_events, url_of
-from tests.features.test_erasure import NOTHING, everything_of
+from tests.features.materialization.test_erasure import NOTHING, everything_of
 
 
 def test_the_customer_is_gone_everywhere_and_the_receipt_counts_it(api: ApiClient) -> None:

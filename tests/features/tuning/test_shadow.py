@@ -13,7 +13,7 @@ from features.models import ShadowDay, WeightSet
 from features.registry.weight_sets import active_set
 from features.tuning import shadow
 from tests.factories import cached, make_customer, make_weight_set
-from tests.features.admin.test_weight_sets import login, numbers
+from tests.features.admin.weights.test_model_admin import login, numbers
 
 pytestmark = pytest.mark.django_db
 MONDAY, TUESDAY = datetime(2026, 6, 1, 9, tzinfo=UTC), datetime(2026, 6, 2, 9, tzinfo=UTC)

@@ -12,7 +12,7 @@ from features.models import Backtest, WeightSet
 from features.tuning import backtest
 from features.tuning.tasks import run_backtest
 from tests.factories import ago, make_event, make_weight_set, store_events
-from tests.features.admin.test_weight_sets import login
+from tests.features.admin.weights.test_model_admin import login
 
 pytestmark = pytest.mark.django_db
 LOGINS = {name: (1.0 if name == "login" else 0.0, 10.0) for name in EVENT_TYPES}

@@ -15,7 +15,7 @@ from features.models import WeightSet
 from features.registry.weight_sets import active_set, as_weights
 from features.tuning.sample import activity_sample
 from tests.factories import make_customer, make_weight_set
-from tests.features.admin.test_weight_sets import FIRST, login, numbers
+from tests.features.admin.weights.test_model_admin import FIRST, login, numbers
 
 pytestmark = pytest.mark.django_db
 
