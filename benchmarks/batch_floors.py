@@ -12,9 +12,9 @@ from benchmarks.spent import Spent, spent
 from featurehub.devserver.postgres import Postgres
 from featurehub.lib.batched import batched
 from features.engines import postgres
-from features.materialization.compute import database_now
+from features.materialization.locks import database_now
 from features.models import Customer
-from features.online import store
+from features.online import layout
 
 WINDOW_DAYS = 30
 PER_PIPELINE = 1_000
@@ -69,7 +69,7 @@ def floor_hashes() -> Spent:
     for chunk in batched(everybody, PER_PIPELINE):
         with client.pipeline(transaction=False) as pipeline:
             for customer_id in chunk:
-                pipeline.hgetall(store.key_of(customer_id))
+                pipeline.hgetall(layout.key_of(customer_id))
             hashes = pipeline.execute()
         with spent() as cost, client.pipeline(transaction=False) as pipeline:
             for customer_id, held in zip(chunk, hashes, strict=True):

@@ -1,4 +1,4 @@
-"""Celery's part: each task calls one function and can run twice. Messages are nudges; the work stands in PostgreSQL."""
+"""Celery tasks: each calls one function and can run twice. Messages are nudges; what is to be done is in PostgreSQL."""
 
 import time
 from collections.abc import Callable
@@ -7,79 +7,106 @@ from datetime import UTC, datetime
 from celery import current_app, shared_task
 from django.db import OperationalError
 
-from events.ingest import forget_nudge
+from events.ingest import REFRESH_TASK, forget_nudge
 from featurehub.lib.redis_away import REDIS_AWAY
 from features.lifecycle import weight_set_steps
-from features.materialization import recompute, refresh, retention, runs
-from features.materialization.rescore import rescore
-from features.models import Run
+from features.materialization import recompute, refresh, rescore, retention, runs
+from features.materialization.runs import TASK_NAMES
+from features.models import FeatureType, Run
 from features.online import outbox
+from features.registry.snapshot import registry_snapshot
+from features.tuning import backtest, fitting, shadow
 
-# A task gives its worker back after this long, so that fresh events never wait for a long piece of work.
+# A task gives its worker back after this long, so that fresh events never wait for long work.
 SECONDS_PER_TURN = 1.0
+# Scoring a past day takes most of a turn.
+SECONDS_PER_BACKTEST_TURN = 2.0
 PASSING = (OperationalError, *REDIS_AWAY)
+PUBLISH_OVERDUE_TASK = "features.publish_overdue"
+REFRESH_ACTIVE_TASK = "features.refresh_active"
 
 
-def work(step: Callable[[], int]) -> bool:
-    """Runs `step` until it finds nothing to do or the turn is over. Returns whether something may be left."""
-    end = time.monotonic() + SECONDS_PER_TURN
+def work(step: Callable[[], int], *, seconds: float | None = None) -> bool:
+    """Run `step` until it finds nothing to do or the turn is over. Return whether something may be left."""
+    end = time.monotonic() + (SECONDS_PER_TURN if seconds is None else seconds)
     while step():
         if time.monotonic() > end:
             return True
     return False
 
 
-@shared_task(name="features.refresh_dirty", autoretry_for=PASSING, retry_backoff=True, max_retries=5)
+# --- Refresh and publication ------------------------------------------------------------------------------------------
+
+
+@shared_task(name=REFRESH_TASK, autoretry_for=PASSING, retry_backoff=True, max_retries=5)
 def refresh_dirty_task() -> None:
-    """Settles the due marks. Nudged on commit, and sent every second by beat."""
+    """Settle the due marks. Sent on commit, and every second by beat."""
     forget_nudge()
     if work(refresh.refresh_dirty):
-        current_app.send_task("features.refresh_dirty")
+        current_app.send_task(REFRESH_TASK)
 
 
-@shared_task(name="features.publish_overdue", autoretry_for=PASSING, retry_backoff=True, max_retries=5)
+@shared_task(name=PUBLISH_OVERDUE_TASK, autoretry_for=PASSING, retry_backoff=True, max_retries=5)
 def publish_overdue_task() -> None:
-    """Publishes what was committed by processes that have died since, or while Redis was away. Sent by beat."""
+    """Publish what was committed by processes that died since, or while Redis was away. Sent by beat."""
     if work(outbox.publish_overdue):
-        current_app.send_task("features.publish_overdue")
+        current_app.send_task(PUBLISH_OVERDUE_TASK)
 
 
-@shared_task(name="features.refresh_active", autoretry_for=PASSING, retry_backoff=True, max_retries=5)
+@shared_task(name=REFRESH_ACTIVE_TASK, autoretry_for=PASSING, retry_backoff=True, max_retries=5)
 def refresh_active_task() -> None:
-    """Renews active customers before their TTL ends. Sent by beat."""
+    """Renew active customers before their TTL ends. Sent by beat."""
     if work(refresh.refresh_active):
-        current_app.send_task("features.refresh_active", queue="batch")
+        current_app.send_task(REFRESH_ACTIVE_TASK, queue="batch")
 
 
-@shared_task(name="features.rescore", autoretry_for=PASSING, retry_backoff=True, max_retries=5)
+# --- Runs -------------------------------------------------------------------------------------------------------------
+
+
+@shared_task(name=TASK_NAMES[Run.Kind.RESCORE], autoretry_for=PASSING, retry_backoff=True, max_retries=5)
 def rescore_task(run_id: int) -> None:
-    """Goes on with a run that re-scores customers under new weights."""
+    """Go on with a run that scores customers under new weights."""
     run = Run.objects.get(pk=run_id)
-    if run.state == Run.State.RUNNING and (work(lambda: rescore(run)) or not runs.finish_rescore(run)):
-        current_app.send_task("features.rescore", args=[run_id], queue="batch")
+    if run.state == Run.State.RUNNING and (work(lambda: rescore.rescore(run)) or not runs.finish_rescore(run)):
+        send_again(run)
 
 
-@shared_task(name="features.activate_due_weights", autoretry_for=PASSING, retry_backoff=True, max_retries=5)
-def activate_due_weights_task() -> None:
-    """Activates the scheduled weight sets whose moment has come. Sent by beat."""
-    weight_set_steps.activate_due(now=datetime.now(UTC))
-
-
-@shared_task(name="features.recompute", autoretry_for=PASSING, retry_backoff=True, max_retries=5)
+@shared_task(name=TASK_NAMES[Run.Kind.RECOMPUTE], autoretry_for=PASSING, retry_backoff=True, max_retries=5)
 def recompute_task(run_id: int) -> None:
-    """Goes on with a run that recomputes everybody."""
+    """Go on with a run that recomputes every customer."""
     go_on(run_id, step=recompute.load_chunk)
 
 
-@shared_task(name="features.thin_out", autoretry_for=PASSING, retry_backoff=True, max_retries=5)
+@shared_task(name=TASK_NAMES[Run.Kind.THINNING], autoretry_for=PASSING, retry_backoff=True, max_retries=5)
 def thin_out_task(run_id: int) -> None:
-    """Goes on with a run that thins out the history."""
+    """Go on with a run that thins out the history."""
     go_on(run_id, step=retention.thin_out)
+
+
+def go_on(run_id: int, *, step: Callable[[Run], int]) -> None:
+    """Work one turn on a run that is in chunks, and send the task again where something may be left."""
+    run = Run.objects.get(pk=run_id)
+    if run.state == Run.State.RUNNING and work(lambda: step(run)):
+        send_again(run)
+
+
+def send_again(run: Run) -> None:
+    current_app.send_task(TASK_NAMES[run.kind], args=[run.pk], queue="batch")
+
+
+@shared_task(name="features.resume_runs")
+def resume_runs_task() -> None:
+    """Send again the runs whose message or worker is gone, and the run that has left customers behind."""
+    for run in [*runs.stalled_runs(), *runs.catch_up()]:
+        send_again(run)
+
+
+# --- Retention --------------------------------------------------------------------------------------------------------
 
 
 @shared_task(name="features.thin_history")
 def thin_history_task() -> None:
-    """Begins to thin out the history past its retention. Sent by beat."""
+    """Begin to thin out the history past its retention. Sent by beat."""
     run = retention.begin_thinning(now=datetime.now(UTC))
     if run is not None:
         thin_out_task.delay(run.pk)
@@ -87,27 +114,44 @@ def thin_history_task() -> None:
 
 @shared_task(name="features.maintain_events", autoretry_for=PASSING, retry_backoff=True, max_retries=5)
 def maintain_events_task() -> None:
-    """Makes months of events ahead and drops expired ones. Sent by beat."""
+    """Create months of events ahead and drop expired ones. Sent by beat."""
     retention.maintain_events(now=datetime.now(UTC))
 
 
-def go_on(run_id: int, *, step: Callable[[Run], int]) -> None:
-    """A turn at a run that is in chunks; another one is sent where something is left."""
-    run = Run.objects.get(pk=run_id)
-    if run.state == Run.State.RUNNING and work(lambda: step(run)):
-        current_app.send_task(TASKS[run.kind], args=[run_id], queue="batch")
+# --- Weights ----------------------------------------------------------------------------------------------------------
 
 
-@shared_task(name="features.resume_runs")
-def resume_runs_task() -> None:
-    """Sends again the runs that nobody has gone on with for a while, their message or worker being gone, and the run
-    that has left customers behind."""
-    for run in [*runs.stalled_runs(), *runs.catch_up()]:
-        current_app.send_task(TASKS[run.kind], args=[run.pk], queue="batch")
+@shared_task(name="features.activate_due_weights", autoretry_for=PASSING, retry_backoff=True, max_retries=5)
+def activate_due_weights_task() -> None:
+    """Activate the scheduled weight sets whose moment has come. Sent by beat."""
+    weight_set_steps.activate_due(now=datetime.now(UTC))
 
 
-TASKS: dict[str, str] = {
-    Run.Kind.RESCORE: rescore_task.name,
-    Run.Kind.RECOMPUTE: recompute_task.name,
-    Run.Kind.THINNING: thin_out_task.name,
-}
+@shared_task(name=backtest.BACKTEST_TASK, autoretry_for=(OperationalError,), retry_backoff=True, max_retries=5)
+def run_backtest_task(backtest_id: int) -> None:
+    """Go on with a backtest."""
+    if work(lambda: backtest.score_next_day(backtest_id), seconds=SECONDS_PER_BACKTEST_TURN):
+        backtest.enqueue_backtest(backtest_id)
+    else:
+        backtest.finish_backtest(backtest_id)
+
+
+@shared_task(name="features.resume_backtests")
+def resume_backtests_task() -> None:
+    """Send again the backtests whose message or worker is gone."""
+    for backtest_id in backtest.stalled_backtests():
+        current_app.send_task(backtest.BACKTEST_TASK, args=[backtest_id], queue="batch")
+
+
+@shared_task(name="features.observe_shadows", autoretry_for=(OperationalError,), retry_backoff=True, max_retries=5)
+def observe_shadows_task() -> None:
+    """Keep today's figures of the weight sets in shadow. Sent by beat."""
+    shadow.observe_shadows(now=datetime.now(UTC))
+
+
+@shared_task(name="features.fit_weights")
+def fit_weights_task() -> None:
+    """Fit weights to later purchases and propose them where they are better. Off until enabled in the admin."""
+    fitting.fit_and_propose(
+        version=registry_snapshot.get().live[FeatureType.BEHAVIORAL], today=datetime.now(UTC).date()
+    )

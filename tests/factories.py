@@ -116,9 +116,10 @@ def rows_of(customer_id: str, feature_type: str = "behavioral") -> list[Customer
     return list(CustomerFeature.objects.filter(customer_id=customer_id, feature_type=feature_type).order_by("id"))
 
 
-def cached(customer_id: str) -> dict[str, str]:
-    """The customer's hash in Redis."""
-    held = get_redis_connection("default").hgetall(f"customer_features:{customer_id}")
+def cached(customer_id: str, suffix: str = "") -> dict[str, str]:
+    """The customer's hash in Redis, of the live versions or of another one (`:behavioral:2.0`)."""
+    main = f"customer_features:{customer_id}"
+    held = get_redis_connection("default").hgetall(f"{{{main}}}{suffix}" if suffix else main)
     return {field.decode(): value.decode() for field, value in held.items()}
 
 

@@ -5,15 +5,17 @@ from types import ModuleType
 import pytest
 from django_redis import get_redis_connection
 
+from features.online.layout import PREFIX, key_of
 from features.online.publish import publish
-from features.online.store import PREFIX
 from tests.factories import cached, make_version
 
 
 def hashes(customer_id: str = "c1") -> dict[str, dict[str, str]]:
     """Everything that Redis holds of a customer, by key."""
-    keys = (key.decode() for key in get_redis_connection("default").keys(f"{PREFIX}{customer_id}*"))
-    return {key: cached(key.removeprefix(PREFIX)) for key in sorted(keys)}
+    start = f"{{{PREFIX}{customer_id}}}"
+    keys = [key.decode() for key in get_redis_connection("default").keys(f"{start}:*")]
+    held = {suffix: cached(customer_id, suffix) for suffix in ("", *(key.removeprefix(start) for key in keys))}
+    return {key_of(customer_id, suffix): fields for suffix, fields in sorted(held.items()) if fields}
 
 
 def published_anew(customer_id: str) -> dict[str, dict[str, str]]:

@@ -23,7 +23,7 @@ from featurehub.lib.batched import batched
 from featurehub.lib.gc_tuning import freeze_loaded_objects
 from features.lifecycle import weight_set_steps
 from features.materialization import refresh, renewal, rescore, runs
-from features.materialization.compute import database_now
+from features.materialization.locks import database_now
 from features.models import Customer, Renewal
 from features.registry.weight_sets import active_set, as_weights, merged
 

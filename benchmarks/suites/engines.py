@@ -12,7 +12,7 @@ from benchmarks.rows import Row
 from benchmarks.spent import Spent, spent
 from events.exports import export_events
 from features.engines import postgres
-from features.materialization.compute import database_now
+from features.materialization.locks import database_now
 
 EVENTS = (1_000_000, 10_000_000, 30_000_000)
 ROUNDS = 2

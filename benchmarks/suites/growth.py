@@ -20,7 +20,7 @@ from benchmarks.peers import DIFFERENT_REQUESTS, Measured, featurehub_question
 from benchmarks.rows import Row
 from benchmarks.servers import PROJECT, Server
 from featurehub.lib.batched import batched
-from features.online import store
+from features.online import layout
 
 CUSTOMERS = (10_000, 100_000, 1_000_000)
 FEATURES = (5, 50, 250, 500)
@@ -102,7 +102,7 @@ def server_of(size: int, *, of: int, key: str) -> Iterator[Server]:
 
 
 def copy_customers(size: int, *, database: int) -> None:
-    keys = (store.key_of(customer_id(number)) for number in range(size))
+    keys = (layout.key_of(customer_id(number)) for number in range(size))
     for chunk in batched(keys, PER_PIPELINE):
         with get_redis_connection("default").pipeline(transaction=False) as pipeline:
             for key in chunk:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from featurehub.lib.errors import InvalidError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-NO_MOMENT = "It must be an ISO 8601 moment with an offset, such as 2026-01-31T12:00:00Z."
+EXAMPLE = "2026-01-31T12:00:00Z"
 
 
 def microseconds(moment: datetime) -> int:
@@ -24,14 +24,11 @@ def in_utc(moment: datetime, *, attr: str) -> datetime:
 
 
 def parse_moment(text: str, *, attr: str) -> datetime:
-    """Return an ISO 8601 moment with an offset, in UTC. Raise InvalidError with `attr` for any other text."""
+    """Return an ISO 8601 moment with its offset. Raise InvalidError with `attr` for any other text."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise InvalidError(NO_MOMENT, attr=attr) from None
-    if moment.tzinfo is None:
-        raise InvalidError(NO_MOMENT, attr=attr)
-    try:
-        return moment.astimezone(UTC)
-    except OverflowError:
-        raise InvalidError(NO_MOMENT, attr=attr) from None
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise InvalidError(f"{text!r} is not an ISO 8601 moment with an offset, such as {EXAMPLE}.", attr=attr)
+    return moment

@@ -1,13 +1,12 @@
-"""Values that the passing of time changes, moved forward without reading events."""
+"""Decay: time-dependent values moved to a later moment without reading events."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from zlib import crc32
 
 import numpy as np
-import numpy.typing as npt
 
-from features.formulas.activity import NEVER, Floats, Ints
+from features.formulas.activity import NEVER, Bools, Floats, Ints
 from features.formulas.behavioral import recency_score
 from features.formulas.view import FeatureView
 from features.formulas.windowed import decayed
@@ -17,9 +16,12 @@ RECENCY = "recency_score"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecaySnapshot:
-    """What time moves the values of a behavioral version's rows from: when they were appended, the last purchase
-    (NEVER: none), and the decaying values; beside them the `inputs`, which do not move, of values that are derived from
-    both. NaN where a row has none. Moments are microseconds since 1970 UTC."""
+    """The numbers that a behavioral version's time-dependent values are computed from, for n history rows.
+
+    Moments are microseconds since 1970 UTC: `since_us` of the row, `last_purchase_us` (NEVER: none). `decaying` are the
+    values of decaying features at `since_us`; `inputs` are values that do not depend on time, for derived features.
+    A column has NaN where a row has no value.
+    """
 
     row_ids: Ints
     since_us: Ints
@@ -28,26 +30,26 @@ class DecaySnapshot:
     inputs: Mapping[str, Floats]
 
     @property
-    def layout(self) -> int:
-        """A number that stands for the names, in their order."""
+    def names_checksum(self) -> int:
+        """Return a number that stands for the names of the columns, in their order."""
         return crc32(" ".join((*self.decaying, *self.inputs)).encode())
 
-    def can_move(self) -> npt.NDArray[np.bool_]:
-        """Whether time changes any value of a row at all."""
-        moves: npt.NDArray[np.bool_] = self.last_purchase_us != NEVER
+    def can_decay(self) -> Bools:
+        """Return for each row whether time changes any of its values."""
+        decays: Bools = self.last_purchase_us != NEVER
         for values in self.decaying.values():
-            moves |= np.nan_to_num(values) != 0.0
-        return moves
+            decays |= np.nan_to_num(values) != 0.0
+        return decays
 
 
 def decayed_values(
-    base: DecaySnapshot, *, view: FeatureView, until_us: int | Ints, window_days: int
+    snapshot: DecaySnapshot, *, view: FeatureView, until_us: int | Ints, window_days: int
 ) -> dict[str, Floats]:
-    """What time alone has made of a behavioral version's values, by one moment or a moment for each: name → column."""
+    """Return the time-dependent values of a behavioral version at one moment, or at one moment for each row."""
     values = {
-        feature.name: decayed(feature, base.decaying[feature.name], elapsed_us=until_us - base.since_us)
+        feature.name: decayed(feature, snapshot.decaying[feature.name], elapsed_us=until_us - snapshot.since_us)
         for feature in view.decaying
     }
     if RECENCY in view.formulas:
-        values[RECENCY] = recency_score(base.last_purchase_us, as_of_us=until_us, window_days=window_days)
+        values[RECENCY] = recency_score(snapshot.last_purchase_us, as_of_us=until_us, window_days=window_days)
     return values

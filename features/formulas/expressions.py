@@ -243,13 +243,16 @@ def in_order(expressions: Mapping[str, Expression], *, known: Collection[str]) -
     return tuple(name for name in sorted_by_use(expressions) if name in expressions)
 
 
-def moved_by(expressions: Mapping[str, Expression], moving: Collection[str]) -> frozenset[str]:
-    """The derived features that use one of `moving`, directly or by way of others. Raises InvalidError for a cycle."""
-    moved: set[str] = set()
+def depending_on(expressions: Mapping[str, Expression], names: Collection[str]) -> frozenset[str]:
+    """Return the derived features that use one of `names`, directly or by way of others.
+
+    Raises InvalidError for a cycle.
+    """
+    depending: set[str] = set()
     for name in sorted_by_use(expressions):
-        if name in expressions and not expressions[name].names.isdisjoint(moved.union(moving)):
-            moved.add(name)
-    return frozenset(moved)
+        if name in expressions and not expressions[name].names.isdisjoint(depending.union(names)):
+            depending.add(name)
+    return frozenset(depending)
 
 
 def sorted_by_use(expressions: Mapping[str, Expression]) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from features.lifecycle import weight_set_steps as weights_lifecycle
 from features.lifecycle.requirements import check_can_be_computed
 from features.lifecycle.retirement import retire_sets
 from features.lifecycle.steps import Actor, claim, move, record
-from features.materialization.recompute import start_loading
+from features.materialization.runs import enqueue_run
 from features.models import Customer, FeatureType, FeatureVersion, Renewal, Run, VersionUse
 from features.models.definitions import WRITTEN_BY_CLIENTS
 from features.registry.snapshot import SWITCH_AFTER, load_registry
@@ -77,7 +77,7 @@ def compute_again(version_id: int, *, by: Actor, reason: str) -> Run:
 def start_computing(version: FeatureVersion) -> Run:
     """The run that computes everybody from their events, for a worker to take up after the commit."""
     run = Run.objects.create(kind=Run.Kind.RECOMPUTE, version=version, total=Customer.objects.count())
-    transaction.on_commit(partial(start_loading, run.pk))
+    transaction.on_commit(partial(enqueue_run, run))
     return run
 
 

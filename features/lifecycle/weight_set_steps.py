@@ -16,9 +16,9 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from events.event_types import EVENT_TYPES
-from featurehub.lib.enqueue import enqueue
 from featurehub.lib.errors import ConflictError, InvalidError, UnknownError
 from features.formulas.behavioral import Weights
+from features.materialization.runs import enqueue_run
 from features.models import Customer, FeatureType, FeatureVersion, Run, Weight, WeightSet, WeightSetStep
 from features.registry.weight_sets import as_weights
 
@@ -26,7 +26,6 @@ from features.registry.weight_sets import as_weights
 Actor: TypeAlias = User | None
 State, Action, Origin = WeightSet.State, WeightSetStep.Action, WeightSet.Origin
 
-RESCORE_TASK = "features.rescore"
 # Their numbers do not change: a change makes them drafts, and ends the shadow.
 CAN_BE_SHADOWS = (State.PROPOSED, State.APPROVED, State.SCHEDULED)
 # The steps after which a person counts as an author of a set's numbers.
@@ -273,7 +272,7 @@ def make_active(weight_set: WeightSet, *, by: Actor, reason: str) -> Run:
         weight_set=weight_set,
         total=Customer.objects.filter(weight_set__isnull=False).count(),
     )
-    transaction.on_commit(partial(start_rescore, run.pk))
+    transaction.on_commit(partial(enqueue_run, run))
     return run
 
 
@@ -320,8 +319,3 @@ def check_numbers(weight_set: WeightSet) -> None:
         raise InvalidError(f"{weight_set} has no weight for {', '.join(lacking)}.")
     if not any(numbers.weight.values()):
         raise InvalidError(f"All weights of {weight_set} are zero: every customer would score 0.")
-
-
-def start_rescore(run_id: int) -> None:
-    """Wakes a worker. Where the message is lost, the sweep of unfinished runs sends it again."""
-    enqueue(RESCORE_TASK, run_id)

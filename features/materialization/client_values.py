@@ -7,23 +7,20 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from events.models import DirtyCustomer
 from events.tombstones import ERASED, erased_among
 from featurehub.lib.errors import InvalidError, UnknownError
 from featurehub.lib.redis_away import REDIS_AWAY
-from features.materialization.compute import database_now, register_customers
+from features.materialization.locks import database_now, lock_writers, register_customers
+from features.materialization.pipeline import Claim, announced, publish_claimed
 from features.models.definitions import WRITTEN_BY_CLIENTS
 from features.offline import history
-from features.online.outbox import announce, settle
-from features.online.publish import publish
 from features.registry.contents import Registry
 from features.registry.snapshot import registry_snapshot
 
 logger = logging.getLogger(__name__)
-# One writer at a time for a customer and type. Not the customer's row: a refresh may hold that for a whole chunk.
-LOCK_WRITERS = "select pg_advisory_xact_lock(hashtextextended(%s, 0))"
 
 
 def set_customer_features(
@@ -65,7 +62,7 @@ def set_customer_features(
         )
         if is_read_by_expressions(features, known=known):
             DirtyCustomer.objects.create(customer_id=customer_id, due_at=now)
-        transaction.on_commit(partial(publish_and_settle, customer_id, announce([customer_id])))
+        transaction.on_commit(partial(publish_after_commit, announced([customer_id])))
     return {"customer_id": customer_id, "feature_type": feature_type, "version": version, "timestamp": as_of, **row}
 
 
@@ -99,17 +96,9 @@ def check_value(name: str, *, value: float, bounds: tuple[float | None, float | 
         raise InvalidError(f"{name} is at most {maximum:g}.", attr=f"features.{name}")
 
 
-def lock_writers(customer_id: str, *, feature_type: str) -> None:
-    """Waits for other writers of this customer and type, until the transaction ends."""
-    with connection.cursor() as cursor:
-        cursor.execute(LOCK_WRITERS, [f"{feature_type}:{customer_id}"])
-
-
-def publish_and_settle(customer_id: str, publication: int) -> None:
-    """Publishes after the commit. With Redis away the entry stays, and the sweep publishes later."""
+def publish_after_commit(claimed: Claim) -> None:
+    """Publish and settle. With Redis away the outbox entry stays, and the sweep publishes later."""
     try:
-        publish([customer_id])
+        publish_claimed(claimed)
     except REDIS_AWAY as error:
-        logger.warning("%s is not published yet, the sweep will do it: %s", customer_id, error)
-    else:
-        settle(publication)
+        logger.warning("%s is not published yet, the sweep will do it: %s", claimed.customer_ids[0], error)

@@ -1,4 +1,4 @@
-"""From activity to history: locks the customers, computes every readable version and appends what is news."""
+"""Compute every readable version from activity, and append the values that changed to the offline store."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +16,7 @@ from features.engines import postgres
 from features.formulas.activity import NEVER, Activity, Windowed
 from features.formulas.values import Columns, behavioral_values, column, derived_values, leaves_us
 from features.formulas.view import FeatureView
+from features.materialization.locks import database_now, lock_customers, register_customers
 from features.models import FeatureType, WeightSet
 from features.offline import history
 from features.offline.columns import decayed_to, stored_columns
@@ -24,21 +25,6 @@ from features.registry import weight_sets
 from features.registry.contents import Registry
 from features.registry.snapshot import registry_snapshot
 
-REGISTER_CUSTOMERS = """
-insert into features_customer (customer_id) select unnest(%s::text[]) order by 1 on conflict do nothing
-"""
-REGISTER_MARKED = """
-insert into features_customer (customer_id)
-select distinct customer_id from events_dirtycustomer
-where not exists (
-    select from events_erasedcustomer where customer_hash = sha256(convert_to(customer_id, 'UTF8'))
-)
-order by 1
-on conflict do nothing
-"""
-LOCK_CUSTOMERS = """
-select customer_id from features_customer where customer_id = any(%s) order by customer_id for update
-"""
 CONFIRM_COMPUTED = """
 update features_customer customer
 set computed_at = %(as_of)s, weight_set_id = %(weight_set_id)s,
@@ -202,13 +188,13 @@ def append_behavioral(
         features=values.rows(),
         metadata=metadata,
         time_dependent=view.time_dependent,
-        moved_by_more=moved_by_more(view, values, rows=held[view], as_of=as_of) if view.decaying else (),
+        changed_beyond_decay=changed_beyond_decay(view, values, rows=held[view], as_of=as_of) if view.decaying else (),
         is_late=is_late,
     )
     return Appended(values=values, metadata=metadata, rows=rows)
 
 
-def moved_by_more(view: FeatureView, computed: Columns, *, rows: Sequence[Latest], as_of: datetime) -> set[str]:
+def changed_beyond_decay(view: FeatureView, computed: Columns, *, rows: Sequence[Latest], as_of: datetime) -> set[str]:
     """The customers whose decaying values are not what time alone makes of those held."""
     place = {customer_id: number for number, customer_id in enumerate(computed.customer_ids)}
     places = [place[row.customer_id] for row in rows]
@@ -274,27 +260,3 @@ def confirm_computed(
     }
     with connection.cursor() as cursor:
         cursor.execute(CONFIRM_COMPUTED, parameters)
-
-
-def register_customers(customer_ids: Sequence[str] | None) -> None:
-    """Makes the customers (None: all that have a mark) known, so that there is a row to lock."""
-    with connection.cursor() as cursor:
-        if customer_ids is None:
-            cursor.execute(REGISTER_MARKED)
-        else:
-            cursor.execute(REGISTER_CUSTOMERS, [list(customer_ids)])
-
-
-def lock_customers(customer_ids: Sequence[str]) -> set[str]:
-    """Holds the customers until the transaction ends, in one order for everybody. Returns those that there are."""
-    with connection.cursor() as cursor:
-        cursor.execute(LOCK_CUSTOMERS, [list(customer_ids)])
-        return {customer_id for (customer_id,) in cursor.fetchall()}
-
-
-def database_now() -> datetime:
-    """PostgreSQL's clock: the one that all workers share. Read after the locks are held, it only goes forward."""
-    with connection.cursor() as cursor:
-        cursor.execute("select clock_timestamp()")
-        now: datetime = cursor.fetchone()[0]
-        return now

@@ -9,8 +9,7 @@ from django.db.models.functions import Now
 from events.models import DirtyCustomer, Event
 from events.tombstones import add_tombstone
 from featurehub.lib.redis_away import REDIS_AWAY
-from features.materialization.client_values import lock_writers
-from features.materialization.compute import database_now, lock_customers, register_customers
+from features.materialization.locks import database_now, lock_customers, lock_writers, register_customers
 from features.models import Customer, CustomerFeature
 from features.models.definitions import WRITTEN_BY_CLIENTS
 from features.online import store

@@ -14,20 +14,18 @@ from django.db.models.functions import Now
 
 from events.tombstones import erased_among
 from featurehub.lib.batched import batched
-from featurehub.lib.enqueue import enqueue
 from featurehub.lib.errors import ConflictError
 from featurehub.lib.progress import Progress
 from features.engines import postgres
 from features.engines.activity_sql import ACTIVITY_COLUMNS
 from features.formulas.activity import Activity
 from features.materialization import runs
-from features.materialization.compute import database_now, lock_customers, record_activity, register_customers
+from features.materialization.compute import record_activity
+from features.materialization.locks import database_now, lock_customers, register_customers
+from features.materialization.pipeline import Claim, claim_customers, process
 from features.models import Customer, Run
-from features.online.outbox import announce, settle
-from features.online.publish import publish
 from features.registry.snapshot import registry_snapshot
 
-RECOMPUTE_TASK = "features.recompute"
 CUSTOMERS_PER_CHUNK = 1_000
 # Of the table of activity: about 5,000 customers.
 PAGES_PER_CHUNK = 100
@@ -60,7 +58,7 @@ def begin_recompute(*, engine: Engine = postgres.aggregate_into, as_of: datetime
         features = registry_snapshot.get(younger_than=0).windowed
         engine(table_of(run), as_of=moment, window_days=settings.WINDOW_DAYS, features=features)
         make_chunks(run)
-        transaction.on_commit(partial(start_loading, run.pk))
+        transaction.on_commit(partial(runs.enqueue_run, run))
     run.refresh_from_db()
     return run
 
@@ -96,38 +94,40 @@ def make_chunks(run: Run) -> None:
         cursor.execute(MAKE_CHUNKS, {"run_id": run.pk, "table": table, "pages": PAGES_PER_CHUNK})
 
 
-def start_loading(run_id: int) -> None:
-    """Wakes a worker. Where the message is lost, the sweep of runs sends it again."""
-    enqueue(RECOMPUTE_TASK, run_id)
-
-
 def load_chunk(run: Run) -> int:
-    """Computes, appends and publishes the next chunk. Returns how many chunks that were: 0 where none is due.
+    """Compute, append and publish the next chunk. Return 1, or 0 where no chunk is due.
 
     Raises ConflictError, and the run has failed, where another version is live than the events were aggregated for.
     """
     if run.as_of is None:
         aggregate_for_run(run)
+    read: list[Activity] = []
+
+    def claim() -> Claim | None:
+        chunk = runs.claim_chunk(run)
+        if chunk is None:
+            finish_recompute(run)
+            return None
+        activity = read_chunk(run, number=chunk.number)
+        # A customer that was erased meanwhile has no row to lock.
+        read.append(activity.of(lock_customers(activity.customer_ids)))
+        settle = partial(runs.settle_chunk, chunk, done=len(activity.customer_ids))
+        return Claim(customer_ids=read[0].customer_ids, settle=settle)
+
+    def compute(customer_ids: Sequence[str]) -> None:
+        assert run.as_of is not None
+        # PostgreSQL may leave pages without a row at the table's end; an empty activity has no windowed columns.
+        if customer_ids:
+            record_activity(read[0], as_of=run.as_of)
+
     try:
-        with runs.failing(run, on=ConflictError), transaction.atomic():
-            chunk = runs.claim_chunk(run)
-            if chunk is None:
-                finish_recompute(run)
-                return 0
-            read = read_chunk(run, number=chunk.number)
-            # Whoever was erased meanwhile is not there to be locked.
-            activity = read.of(lock_customers(read.customer_ids))
-            assert run.as_of is not None
-            # PostgreSQL may leave pages at the table's end without a row. Of nobody, no activity says what it holds.
-            if activity.customer_ids:
-                record_activity(activity, as_of=run.as_of)
+        with runs.failing(run, on=ConflictError):
+            claimed = process(claim, compute=compute)
     except ConflictError:
         run.chunks.all().delete()
         drop_table(run)
         raise
-    publish(activity.customer_ids)
-    runs.settle_chunk(chunk, done=len(read.customer_ids))
-    return 1
+    return 0 if claimed is None else 1
 
 
 def read_chunk(run: Run, *, number: int) -> Activity:
@@ -153,9 +153,9 @@ def drop_table(run: Run) -> None:
 def recompute_customers(
     *, customer_ids: Sequence[str], as_of: datetime | None = None, progress: Progress = lambda done: None
 ) -> int:
-    """Recomputes these customers from their events, now or as of an earlier moment. Returns how many.
+    """Recompute these customers from their events, now or as of an earlier moment. Return their number.
 
-    For everybody, see `recomputation`. `progress` is told how many customers each chunk had.
+    Calls `progress` with the number of customers of each chunk.
     """
     wanted = sorted(set(customer_ids) - erased_among(customer_ids))
     register_customers(wanted)
@@ -164,11 +164,11 @@ def recompute_customers(
         activity = postgres.aggregate(
             chunk, as_of=moment, window_days=settings.WINDOW_DAYS, features=registry_snapshot.get().windowed
         )
-        with transaction.atomic():
-            lock_customers(chunk)
-            publication = announce(chunk)
-            record_activity(activity, as_of=moment)
-        publish(chunk)
-        settle(publication)
+        process(partial(claim_customers, chunk), compute=partial(record_of_chunk, activity, as_of=moment))
         progress(len(chunk))
     return len(wanted)
+
+
+def record_of_chunk(activity: Activity, customer_ids: Sequence[str], *, as_of: datetime) -> None:
+    """Record the activity that was aggregated before the customers were locked."""
+    record_activity(activity, as_of=as_of)

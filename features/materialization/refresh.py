@@ -1,24 +1,17 @@
-"""The story told once: which customers, compute, append, publish.
-
-Every flow here has the same shape. In one transaction the customers are claimed and locked, `as_of` is read from
-PostgreSQL's clock, the values are computed and what is news is appended. After the commit the customers are published
-from what PostgreSQL holds, and only then their marks, or their entry in the outbox, go. A process that dies at any line
-leaves them, and whoever finds them does the work again, to the same result.
-"""
+"""Keep values right: customers with dirty marks, and active customers that an event has left."""
 
 from collections.abc import Sequence
+from functools import partial
 
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models.functions import Now
 
 from events.models import DirtyCustomer
 from events.tombstones import erased_among
 from features.materialization.compute import compute_from_events
+from features.materialization.pipeline import Claim, announced, process
 from features.materialization.renewal import renew
 from features.models import Customer
-from features.online import store
-from features.online.outbox import announce, settle
-from features.online.publish import publish
 
 CUSTOMERS_PER_CHUNK = 1_000
 # With an array: a thousand parameters take longer than what they delete.
@@ -26,47 +19,44 @@ DELETE_MARKS = "delete from events_dirtycustomer where id = any(%s)"
 
 
 def refresh_dirty(*, limit: int = CUSTOMERS_PER_CHUNK) -> int:
-    """Recomputes and publishes the customers of the oldest due marks. Returns how many marks were settled.
+    """Recompute and publish the customers of the oldest due marks. Return the number of marks that were settled.
 
-    The mark of an erased customer asks for its Redis keys to be deleted.
+    The mark of an erased customer asks for the hashes to be deleted.
     """
-    with transaction.atomic():
+    marks: list[DirtyCustomer] = []
+
+    def claim() -> Claim:
         due = DirtyCustomer.objects.filter(due_at__lte=Now()).order_by("due_at")
-        marks = list(due.select_for_update(skip_locked=True)[:limit])
+        marks.extend(due.select_for_update(skip_locked=True)[:limit])
         marked = {mark.customer_id for mark in marks}
         erased = erased_among(marked)
-        customer_ids = sorted(marked - erased)
-        compute_from_events(customer_ids)
-    store.delete_hashes(erased)
-    publish(customer_ids)
-    delete_marks([mark.pk for mark in marks])
+        settle = partial(delete_marks, [mark.pk for mark in marks])
+        return Claim(customer_ids=sorted(marked - erased), erased=erased, settle=settle)
+
+    process(claim, compute=compute_from_events)
     return len(marks)
 
 
 def delete_marks(marks: Sequence[int]) -> None:
-    """Their customers were computed and published."""
+    """Delete the marks of customers that were computed and published."""
     if marks:
         with connection.cursor() as cursor:
             cursor.execute(DELETE_MARKS, [list(marks)])
 
 
 def refresh_departed(*, limit: int = CUSTOMERS_PER_CHUNK) -> int:
-    """Recomputes and publishes customers that an event has left since their last computation. Returns how many."""
-    with transaction.atomic():
+    """Recompute and publish customers that an event has left since their last computation. Return their number."""
+
+    def claim() -> Claim | None:
         departed = Customer.objects.filter(recompute_at__lt=Now()).order_by("recompute_at")
-        claimed = list(departed.select_for_update(skip_locked=True, of=("self",)).values_list("pk", flat=True)[:limit])
-        if not claimed:
-            return 0
-        publication = announce(claimed)
-        compute_from_events(claimed)
-    publish(claimed)
-    settle(publication)
-    return len(claimed)
+        waiting = departed.select_for_update(skip_locked=True, of=("self",)).values_list("pk", flat=True)
+        claimed = list(waiting[:limit])
+        return announced(claimed) if claimed else None
+
+    claimed = process(claim, compute=compute_from_events)
+    return 0 if claimed is None else len(claimed.customer_ids)
 
 
 def refresh_active(*, limit: int = CUSTOMERS_PER_CHUNK) -> int:
-    """One step of keeping active customers right and alive: those that an event has left, then the next renewals.
-
-    Returns 0 where there is nothing to do.
-    """
+    """Refresh the active customers that an event has left, else renew the next buckets. Return 0 with nothing to do."""
     return refresh_departed(limit=limit) or renew()

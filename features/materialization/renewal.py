@@ -8,22 +8,22 @@ dies leaves its bucket due, and whoever claims it next renews it again, to the s
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import F, Min
 from django.db.models.functions import Coalesce, Now
 
 from featurehub.lib.clock import microseconds
 from features.formulas.activity import Ints
 from features.materialization import runs
-from features.materialization.compute import compute_from_history, lock_customers
-from features.materialization.publish_delta import publish_delta
+from features.materialization.compute import compute_from_history
+from features.materialization.pipeline import claim_customers, process
 from features.models import Customer, Renewal, Run
 from features.online import decay
-from features.online.outbox import announce, settle
 from features.online.publish import publish
 from features.online.restamp import restamp
 from features.registry.snapshot import registry_snapshot
@@ -121,15 +121,9 @@ def renew_chunk(customer_ids: Sequence[str], computed_us: Ints, *, as_of: dateti
 
 
 def recompute_from_history(customer_ids: Sequence[str]) -> None:
-    """Computes and publishes the customers from their stored activity; reads no event."""
-    if not customer_ids:
-        return
-    with transaction.atomic():
-        lock_customers(customer_ids)
-        publication = announce(customer_ids)
-        recomputed = compute_from_history(customer_ids)
-    publish_delta(customer_ids, recomputed)
-    settle(publication)
+    """Compute and publish the customers from their stored activity; read no event."""
+    if customer_ids:
+        process(partial(claim_customers, customer_ids), compute=compute_from_history)
 
 
 def seconds_since_renewal(*, now: datetime) -> float:

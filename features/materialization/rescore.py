@@ -1,34 +1,36 @@
 """Score customers under new weights, from stored activity; no event is read."""
 
-from django.db import transaction
+from collections.abc import Sequence
+
 from django.db.models import F
 from django.db.models.functions import Now
 
-from features.materialization.compute import compute_from_history
-from features.materialization.publish_delta import publish_delta
+from features.materialization.compute import Recomputed, compute_from_history
+from features.materialization.pipeline import Claim, announced, process
 from features.materialization.runs import earlier_sets, overtaken
 from features.models import Customer, Run
-from features.online.outbox import announce, settle
 
 RESCORED_PER_CHUNK = 2_000
 
 
 def rescore(run: Run, *, limit: int = RESCORED_PER_CHUNK) -> int:
-    """Scores the next customers that were computed under other weights; reads no events. Returns how many.
+    """Score the next customers that were computed under earlier weights. Return their number.
 
-    None where other weights are active by now: the run that they started does the work.
+    Returns 0 where weights that were activated later have a run: it does the work.
     """
-    with transaction.atomic():
+
+    def claim() -> Claim | None:
+        if overtaken(run):
+            return None
         # A list, not a subquery, and in no order: so the index of `weight_set` gives a chunk without looking further.
-        claimed = []
-        if not overtaken(run):
-            waiting = Customer.objects.filter(weight_set__in=earlier_sets(run)).select_for_update(skip_locked=True)
-            claimed = list(waiting.values_list("pk", flat=True)[:limit])
-        if not claimed:
-            return 0
-        publication = announce(claimed)
-        recomputed = compute_from_history(claimed)
-        Run.objects.filter(pk=run.pk).update(done=F("done") + len(claimed), updated_at=Now())
-    publish_delta(claimed, recomputed)
-    settle(publication)
-    return len(claimed)
+        waiting = Customer.objects.filter(weight_set__in=earlier_sets(run)).select_for_update(skip_locked=True)
+        claimed = list(waiting.values_list("pk", flat=True)[:limit])
+        return announced(claimed) if claimed else None
+
+    def compute(customer_ids: Sequence[str]) -> Recomputed | None:
+        recomputed = compute_from_history(customer_ids)
+        Run.objects.filter(pk=run.pk).update(done=F("done") + len(customer_ids), updated_at=Now())
+        return recomputed
+
+    claimed = process(claim, compute=compute)
+    return 0 if claimed is None else len(claimed.customer_ids)

@@ -1,6 +1,6 @@
 """Long work: how far it is, when it ends, and when nobody goes on with it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
@@ -8,12 +8,18 @@ from django.db import transaction
 from django.db.models import F
 from django.db.models.functions import Now
 
+from featurehub.lib.enqueue import enqueue
 from features.models import Customer, Run, RunChunk, WeightSet
 from features.online.outbox import PUBLICATION_TIME
 
 ENDED_EARLY = "The process that prepared this run ended before it was done. It has changed nothing: start it again."
 STALLED_AFTER = timedelta(seconds=10)
-BY_WORKERS = (Run.Kind.RESCORE, Run.Kind.RECOMPUTE, Run.Kind.THINNING)
+# The task that goes on with a run of each kind; the other kinds are not done by workers in turns.
+TASK_NAMES: Mapping[str, str] = {
+    Run.Kind.RESCORE: "features.rescore",
+    Run.Kind.RECOMPUTE: "features.recompute",
+    Run.Kind.THINNING: "features.thin_out",
+}
 REFRESHES_KEPT = timedelta(days=7)
 
 
@@ -70,6 +76,11 @@ def catch_up() -> list[Run]:
         opened = Run.objects.filter(pk=run.pk)
         opened.update(state=Run.State.RUNNING, total=F("done") + left, updated_at=Now())
     return list(opened)
+
+
+def enqueue_run(run: Run) -> None:
+    """Send the task that goes on with the run. Where the message is lost, the sweep of stalled runs sends it again."""
+    enqueue(TASK_NAMES[run.kind], run.pk)
 
 
 def begin_run(kind: Run.Kind, *, total: int, as_of: datetime | None = None) -> Run:
@@ -151,6 +162,6 @@ def finish_chunks(run: Run) -> bool:
 
 def stalled_runs() -> list[Run]:
     """Runs of workers that should go on but have not for a while; those that somebody holds locked do go on."""
-    waiting = Run.objects.filter(kind__in=BY_WORKERS, state=Run.State.RUNNING, updated_at__lt=Now() - STALLED_AFTER)
+    waiting = Run.objects.filter(kind__in=TASK_NAMES, state=Run.State.RUNNING, updated_at__lt=Now() - STALLED_AFTER)
     with transaction.atomic():
         return list(waiting.select_for_update(skip_locked=True))

@@ -23,7 +23,7 @@ with news as (
     select new.customer_id, new.features, new.metadata, held.id, held.features as held_features,
         held.metadata as held_metadata
     from jsonb_to_recordset(%(rows)s::jsonb) as new
-        (customer_id text, features jsonb, metadata jsonb, is_moved_by_more boolean)
+        (customer_id text, features jsonb, metadata jsonb, changed_beyond_decay boolean)
     left join lateral (
         select id, features, metadata, "timestamp" from features_customerfeature
         where customer_id = new.customer_id and feature_type = %(feature_type)s and version = %(version)s
@@ -34,7 +34,7 @@ with news as (
     where held.id is null
         or held.features - %(time_dependent)s::text[] <> new.features - %(time_dependent)s::text[]
         or (held.features <> new.features and (
-            new.is_moved_by_more
+            new.changed_beyond_decay
             or held.metadata #> '{activity,last_purchase_us}'
                 is distinct from new.metadata #> '{activity,last_purchase_us}'
             or held."timestamp" <= %(as_of)s::timestamptz - interval '1 day'))
@@ -116,18 +116,23 @@ def append_changed(
     features: Sequence[Mapping[str, float]],
     metadata: Sequence[Mapping[str, Any]],
     time_dependent: Sequence[str] = (),
-    moved_by_more: Collection[str] = (),
+    changed_beyond_decay: Collection[str] = (),
     is_late: bool = False,
 ) -> dict[str, int]:
     """Appends a row for each customer whose values at `as_of` are news. Returns customer → the row's id.
 
-    `moved_by_more` are customers whose time-dependent values more than time has moved. `is_late` says that the
+    `changed_beyond_decay` are customers whose time-dependent values more than time has moved. `is_late` says that the
     customers may have been computed later than `as_of` already: up to then the newest row holds. The caller holds the
     customers' locks: two writers of one customer would each find the other's row missing.
     """
     columns = zip(customer_ids, features, metadata, strict=True)
     rows = [
-        {"customer_id": row[0], "features": row[1], "metadata": row[2], "is_moved_by_more": row[0] in moved_by_more}
+        {
+            "customer_id": row[0],
+            "features": row[1],
+            "metadata": row[2],
+            "changed_beyond_decay": row[0] in changed_beyond_decay,
+        }
         for row in columns
     ]
     with connection.cursor() as cursor:

@@ -46,8 +46,8 @@ copy (
 ) to stdout (format csv)
 """
 )
-JOIN_HELD = sql.SQL("left join lateral ({row}) {held} on {has_not_expired}")
-HAS_NOT_EXPIRED = sql.SQL('{held}."timestamp" >= entity.moment - {lifetime}')
+JOIN_HELD = sql.SQL("left join lateral ({row}) {held} on not {held}.has_expired")
+LIFETIME = sql.SQL("{lifetime}::interval")
 VALUE_COLUMN = sql.SQL("{held}.features ->> {name}")
 
 # Shows the progress of a step, as featurehub.progress.progress_bar does.
@@ -148,8 +148,8 @@ def join(views: Mapping[str, FeatureView], *, known_at: datetime | None) -> sql.
                 feature_type=sql.Literal(view.feature_type),
                 version=sql.Literal(view.number),
                 known_at=sql.Literal(known_at),
+                lifetime=LIFETIME.format(lifetime=sql.Literal(written_lifetime(view))),
             ),
-            has_not_expired=has_not_expired(view),
         )
         for view in {view.key: view for view in views.values()}.values()
     ]
@@ -158,14 +158,6 @@ def join(views: Mapping[str, FeatureView], *, known_at: datetime | None) -> sql.
         for name, view in views.items()
     ]
     return JOIN.format(values=sql.SQL(", ").join(values), joins=sql.SQL(" ").join(joins))
-
-
-def has_not_expired(view: FeatureView) -> sql.Composable:
-    """Whether the row that held was still of use at the label's moment."""
-    lifetime = written_lifetime(view)
-    if lifetime is None:
-        return sql.SQL("true")
-    return HAS_NOT_EXPIRED.format(held=sql.Identifier(view.feature_type), lifetime=lifetime)
 
 
 def split(batches: Iterable[pa.RecordBatch], *, folder: Path, rows_per_part: int, bar: "tqdm[Any]") -> None:

@@ -1,6 +1,124 @@
-"""Keys of the online store."""
+"""Keys, fields and stamps of the online store. This module alone knows how they are written; Lua takes them from here.
+
+The values of a customer stand in hashes:
+
+    customer_features:c1                     the live versions of all types
+    {customer_features:c1}:behavioral:2.0    another readable version, on the main key's slot of a Redis Cluster
+
+No customer id can be taken for a version: a main key never begins with a brace. A hash has a field for each feature,
+its value a decimal string that round-trips the double, and for each feature type the store's own fields:
+
+    _behavioral             the stamp; empty: PostgreSQL has no values of this type; absent: ask PostgreSQL
+    _behavioral:metadata    the metadata, as JSON
+    _behavioral:base        the decay snapshot, see `decay_snapshots`
+
+A stamp says how new the values are. Its parts have fixed widths, so that stamps compare as texts:
+
+    01764104400000000 0000000000000000042 1.0
+    |                 |                   version
+    |                 id of the history row
+    as_of, in microseconds since 1970 UTC
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from functools import lru_cache
+
+from featurehub.lib.clock import EPOCH
+from features.formulas.activity import Bools, Floats
+from features.formulas.view import FeatureView
+from features.registry.contents import Registry
+
+PREFIX = "customer_features:"
+MOMENT_WIDTH, ROW_WIDTH = 17, 19
+# The parts of a stamp: the moment; the blank and the row; the blank and the version.
+MOMENT = slice(MOMENT_WIDTH)
+ROW = slice(MOMENT_WIDTH, MOMENT_WIDTH + 1 + ROW_WIDTH)
+VERSION = slice(MOMENT_WIDTH + 1 + ROW_WIDTH, None)
+# The same places in Lua, which counts from 1.
+LUA_PLACES = {
+    "moment_ends": MOMENT_WIDTH,
+    "row_text_begins": MOMENT_WIDTH + 1,
+    "row_begins": MOMENT_WIDTH + 2,
+    "version_begins": MOMENT_WIDTH + 1 + ROW_WIDTH + 2,
+}
+
+
+# --- Keys -------------------------------------------------------------------------------------------------------------
+
+
+def key_of(customer_id: str, suffix: str = "") -> str:
+    """Return the key of a customer's hash: of the live versions, or of the version with this suffix."""
+    return f"{{{PREFIX}{customer_id}}}{suffix}" if suffix else f"{PREFIX}{customer_id}"
 
 
 def suffix_of(feature_type: str, number: str) -> str:
-    """Return the end of a version's key."""
+    """Return what follows the braces in a version's key."""
     return f":{feature_type}:{number}"
+
+
+def suffix_in(registry: Registry, view: FeatureView) -> str:
+    """Return the suffix of the hash that holds a view's values: empty where the view is live."""
+    return "" if registry.is_live(view) else suffix_of(*view.key)
+
+
+# --- Fields -----------------------------------------------------------------------------------------------------------
+
+
+def stamp_field(feature_type: str) -> str:
+    return f"_{feature_type}"
+
+
+def metadata_field(feature_type: str) -> str:
+    return f"_{feature_type}:metadata"
+
+
+def decay_snapshot_field(feature_type: str) -> str:
+    return f"_{feature_type}:base"
+
+
+def value_texts(values: Floats, *, wanted: Bools, otherwise: str | bool) -> list[str | bool]:
+    """Return the decimal string of each wanted value, and `otherwise` for the others."""
+    pairs = zip(values.tolist(), wanted.tolist(), strict=True)
+    return [repr(value) if is_wanted else otherwise for value, is_wanted in pairs]
+
+
+# --- Stamps -----------------------------------------------------------------------------------------------------------
+
+
+def stamp(as_of_us: int, *, sequence: int, version: str) -> str:
+    """Return the stamp of values at `as_of_us` (microseconds since 1970 UTC) from history row `sequence`."""
+    return moment_text(as_of_us) + row_text(sequence, version)
+
+
+def moment_text(as_of_us: int) -> str:
+    """Return the first part of a stamp."""
+    return f"{as_of_us:0{MOMENT_WIDTH}d}"
+
+
+def row_text(sequence: int, version: str) -> str:
+    """Return a stamp without its moment: the blank, the row, the blank, the version."""
+    return f" {sequence:0{ROW_WIDTH}d} {version}"
+
+
+def version_text(version: str) -> bytes:
+    """Return the end of every stamp of a version, and of no other's: the blank and the version."""
+    return f" {version}".encode()
+
+
+def row_of(text: bytes | None) -> int:
+    """Return the row of a stamp; 0 where it is absent or empty."""
+    return int(text[ROW]) if text else 0
+
+
+def oldest_moment(stamps: Sequence[bytes | None]) -> datetime | None:
+    """Return the as_of of the oldest stamp; None where all are absent or empty."""
+    oldest = min(filter(None, stamps), default=None)
+    return None if oldest is None else moment_of(oldest[MOMENT])
+
+
+# Customers of one chunk are computed at one moment, so the last moments are kept.
+@lru_cache(maxsize=1_024)
+def moment_of(text: bytes) -> datetime:
+    """Return the moment that `moment_text` wrote."""
+    return EPOCH + timedelta(microseconds=int(text))

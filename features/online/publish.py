@@ -1,23 +1,22 @@
-"""From history to the online store: what is published is what PostgreSQL holds, never what a process has in memory."""
+"""Publish from the offline store to the online store: what PostgreSQL holds, never what a process has in memory."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from itertools import repeat
 from typing import Any, TypeAlias
 
 import numpy as np
 from django.conf import settings
 
-from features.formulas.decay import DecaySnapshot, decayed_values
+from features.formulas.decay import decayed_values
 from features.formulas.values import Columns, column, derived_values
 from features.formulas.view import FeatureView
 from features.models import Customer, FeatureType
 from features.offline import history
 from features.offline.columns import decay_snapshot_of
 from features.offline.history import Latest
-from features.online import store
+from features.online.decay_snapshots import decay_snapshot_texts
 from features.online.layout import suffix_of
-from features.online.store import Hash, Published
+from features.online.store import Hash, Published, write_hashes
 from features.registry import weight_sets
 from features.registry.contents import Registry
 from features.registry.snapshot import registry_snapshot
@@ -28,17 +27,16 @@ ByCustomer: TypeAlias = Mapping[str, Published]
 
 
 def publish(customer_ids: Sequence[str]) -> None:
-    """Publishes the values of these customers, of every readable version, and renews their TTL. Older values never
-    replace newer ones.
+    """Publish the customers' values of every readable version, and renew their TTL; newer values in Redis stay.
 
     Raises redis' ConnectionError or TimeoutError where it is away.
     """
     if customer_ids:
-        store.write_hashes(current_values(customer_ids))
+        write_hashes(current_values(customer_ids))
 
 
 def publish_everybody(*, progress: Callable[[int], object] = lambda done: None) -> int:
-    """Publishes every known customer, in chunks by id. Returns how many; `progress` is told how many a chunk had.
+    """Publish every known customer, in chunks by id. Return their number; call `progress` with that of each chunk.
 
     Raises as `publish` does.
     """
@@ -53,8 +51,7 @@ def publish_everybody(*, progress: Callable[[int], object] = lambda done: None) 
 
 
 def current_values(customer_ids: Sequence[str]) -> dict[Hash, list[Published]]:
-    """What is to be held of each customer, also where there is nothing: the values of each other version in a hash of
-    its own, and those of the live versions in one. One query.
+    """Return what each customer's hashes are to hold, also where there are no values. One query.
 
     The hashes of other versions come first: what was live until now is there before the live hash has something else.
     """
@@ -77,7 +74,7 @@ def current_values(customer_ids: Sequence[str]) -> dict[Hash, list[Published]]:
 
 
 def values_of_views(customer_ids: Sequence[str]) -> dict[FeatureView, ByCustomer]:
-    """The newest values of the customers that have any, of every readable version. One query."""
+    """Return the newest values of every readable version, of the customers that have any. One query."""
     known = registry_snapshot.get()
     stored = [view for view in known.views.values() if view.feature_type != FeatureType.DERIVED]
     rows = history.latest(customer_ids, versions=[view.key for view in stored])
@@ -92,25 +89,21 @@ def values_of_views(customer_ids: Sequence[str]) -> dict[FeatureView, ByCustomer
 
 
 def absent(view: FeatureView) -> Published:
-    """The entry of a customer that has no values of a version."""
+    """Return the entry of a customer that has no values of a version."""
     return Published(feature_type=view.feature_type, version=None, as_of_us=None, sequence=0, features={}, metadata={})
 
 
 def as_written(rows: Iterable[Latest]) -> ByCustomer:
-    """What clients wrote."""
+    """Return the entries of rows that clients wrote."""
     return {row.customer_id: as_stored(row, as_of_us=row.since_us) for row in rows}
 
 
 def as_computed(rows: Sequence[Latest], *, view: FeatureView, known: Registry) -> ByCustomer:
-    """A behavioral version's rows at the moments up to which they are known to hold: only time has moved them since
-    they were appended."""
-    base = decay_snapshot_of(rows, view=view, inputs=known.read_by_derived(view))
-    values = decayed_values(
-        base,
-        view=view,
-        until_us=np.array([row.confirmed_us for row in rows], dtype=np.int64),
-        window_days=settings.WINDOW_DAYS,
-    )
+    """Return the entries of a behavioral version's rows, decayed to the moments up to which they are known to hold."""
+    snapshot = decay_snapshot_of(rows, view=view, inputs=known.read_by_derived(view))
+    until_us = np.array([row.confirmed_us for row in rows], dtype=np.int64)
+    values = decayed_values(snapshot, view=view, until_us=until_us, window_days=settings.WINDOW_DAYS)
+    texts = decay_snapshot_texts(snapshot, (row.computation_us for row in rows))
     columns = (column.tolist() for column in values.values())
     return {
         row.customer_id: as_stored(
@@ -118,30 +111,21 @@ def as_computed(rows: Sequence[Latest], *, view: FeatureView, known: Registry) -
             as_of_us=row.confirmed_us,
             features={**row.features, **dict(zip(values, of_row, strict=True))},
             metadata=with_weight_set(row),
-            base=start,
+            decay_snapshot=text,
         )
-        for row, start, *of_row in zip(
-            rows, decay_snapshots(base, (row.computation_us for row in rows)), *columns, strict=True
-        )
+        for row, text, *of_row in zip(rows, texts, *columns, strict=True)
     }
 
 
-def decay_snapshots(base: DecaySnapshot, computations: Iterable[int | None]) -> Iterable[tuple[float | None, ...]]:
-    """What the hash of each row, found by these computations, is renewed from: see `movement`."""
-    columns = (base.row_ids, base.since_us, base.last_purchase_us, *base.decaying.values(), *base.inputs.values())
-    layouts = repeat(base.layout, len(base.row_ids))
-    return zip(computations, layouts, *(column.tolist() for column in columns), strict=True)
-
-
 def with_weight_set(row: Latest) -> dict[str, Any]:
-    """The row's metadata, with the set under which the last computation found the same values."""
+    """Return the row's metadata with the weight set under which the last computation found the same values."""
     if row.weight_set_id is None:
         return row.metadata
     return {**row.metadata, "weight_set": weight_sets.in_force(row.version, at=row.weight_set_id)}
 
 
 def as_stored(row: Latest, *, as_of_us: int, **changed: Any) -> Published:
-    """A row's values, with the features or the metadata `changed`."""
+    """Return the entry of a row, with the fields that are `changed`."""
     return Published(
         feature_type=row.feature_type,
         version=row.version,
@@ -152,7 +136,10 @@ def as_stored(row: Latest, *, as_of_us: int, **changed: Any) -> Published:
 
 
 def as_derived(view: FeatureView, *, inputs: Mapping[FeatureView, ByCustomer]) -> ByCustomer:
-    """A derived version's values, as new as the computed ones they come from, or else as the newest written ones."""
+    """Return the entries of a derived version.
+
+    They are as new as the computed values they come from, or else as the newest written ones.
+    """
     columns = [
         Columns(list(held), {name: column([part.features for part in held.values()], name) for name in row.names})
         for row, held in inputs.items()
@@ -174,8 +161,8 @@ def as_derived(view: FeatureView, *, inputs: Mapping[FeatureView, ByCustomer]) -
 
 
 def as_of_derived(parts: Sequence[Published]) -> int | None:
-    """The moment at which values derived from these hold."""
+    """Return the moment at which values derived from these hold."""
     computed = [part.as_of_us for part in parts if part.feature_type == FeatureType.BEHAVIORAL]
-    return (
-        computed[0] if computed else max((part.as_of_us for part in parts if part.as_of_us is not None), default=None)
-    )
+    if computed:
+        return computed[0]
+    return max((part.as_of_us for part in parts if part.as_of_us is not None), default=None)

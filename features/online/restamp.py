@@ -1,7 +1,6 @@
-"""Giving hashes of the online store a later moment: their stamps, the values that have changed, and the TTL.
+"""Give hashes a later moment: their stamps, the values that changed, and the TTL.
 
-Beside `store` the only code that writes Redis. The script compares and sets: a hash that holds other rows than the
-caller expects stays as it is.
+A hash that holds other rows than the caller expects stays as it is, and is published as a whole instead.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,55 +10,23 @@ import msgspec
 from django.conf import settings
 from django_redis import get_redis_connection
 
-from features.online.store import CUSTOMERS_PER_SCRIPT, key_of, moment_text
+from features.online.layout import key_of, moment_text
+from features.online.scripts import RESTAMP
+from features.online.store import CUSTOMERS_PER_SCRIPT
 
-# ARGV: the TTL, the moment, and a document of columns, see `Hashes`. Answers which keys hold other rows than expected;
-# those of a later moment already are left alone. (EXPIRE would be translated into PEXPIREAT for each key.)
-RESTAMP = """
-local call, sub, time, moment = redis.call, string.sub, redis.call('TIME'), ARGV[2]
-local ends_at = string.format('%.0f', (time[1] + ARGV[1]) * 1000 + math.floor(time[2] / 1000))
-local stamps, expected, endings, names, changed = unpack(cmsgpack.unpack(ARGV[3]))
-local width, new, others = #stamps, {}, {}
-for n, stamp in ipairs(stamps) do new[2 * n - 1] = stamp end
-for i, key in ipairs(KEYS) do
-  local held, is_expected, is_later = width > 0 and call('HMGET', key, unpack(stamps)), true, false
-  for n = 1, width do
-    local stamp = held[n]
-    if not stamp or sub(stamp, 18) ~= expected[n][i] then
-      is_expected = false
-      others[#others + 1] = i
-      break
-    end
-    is_later = is_later or stamp > moment
-    new[2 * n] = stamp == '' and '' or moment .. (endings[n] and endings[n][i] or expected[n][i])
-  end
-  if is_expected and not is_later then
-    local last = 2 * width
-    for n, name in ipairs(names) do
-      local text = changed[n][i]
-      if not text then
-        call('HDEL', key, name)
-      elseif text ~= '' then
-        new[last + 1], new[last + 2] = name, text
-        last = last + 2
-      end
-    end
-    if last > 0 then call('HSET', key, unpack(new, 1, last)) end
-    call('PEXPIREAT', key, ends_at)
-  end
-end
-return others
-"""
+# Redis holds this value already.
 UNCHANGED = ""
+# There is no value any more.
+REMOVED = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Hashes:
+class RestampedHashes:
     """One hash of each of n customers, as columns by field.
 
-    `expected` is what stamps end in from the row on, where Redis holds what the caller starts from, and `endings` what
-    they end in from now on where that changes. Of the `changed` values, texts, UNCHANGED says that Redis has them
-    already, and False that there is none any more.
+    `expected` are the stamps' ends, from the row on, that Redis holds where it holds what the caller starts from;
+    `endings` are their new ends, where those change. A text of the `changed` values is the new value, UNCHANGED or
+    REMOVED.
     """
 
     suffix: str
@@ -69,9 +36,8 @@ class Hashes:
     endings: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
-def restamp(hashes: Hashes, *, as_of_us: int) -> list[str]:
-    """Gives the hashes the moment `as_of_us`, their changed values and a TTL. Returns the customers whose hash does not
-    hold what is expected.
+def restamp(hashes: RestampedHashes, *, as_of_us: int) -> list[str]:
+    """Give the hashes the moment `as_of_us`, their changed values and a TTL. Return the customers with other rows.
 
     Raises redis' ConnectionError or TimeoutError where it is away.
     """
@@ -86,8 +52,8 @@ def restamp(hashes: Hashes, *, as_of_us: int) -> list[str]:
     return others
 
 
-def encode_columns(hashes: Hashes, part: slice) -> bytes:
-    """The document of RESTAMP for a part of the customers. Text, not bytes: Redis' msgpack knows no others."""
+def encode_columns(hashes: RestampedHashes, part: slice) -> bytes:
+    """Return the document of RESTAMP for a part of the customers, as text: Redis' msgpack knows no bytes."""
     expected = [column[part] for column in hashes.expected.values()]
     endings = [hashes.endings[name][part] for name in hashes.expected if name in hashes.endings]
     changed = [column[part] for column in hashes.changed.values()]

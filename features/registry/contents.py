@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from featurehub.lib.errors import InvalidError, UnknownError
-from features.formulas.expressions import moved_by
+from features.formulas.expressions import depending_on
 from features.formulas.view import FeatureView
 from features.formulas.windowed import WindowedFeature
 from features.models import FeatureType
@@ -90,13 +90,13 @@ class Registry:
         names = set(view.names).intersection(*[set().union(*reading)]).difference(view.time_dependent)
         return tuple(sorted(names))
 
-    def moving(self, view: FeatureView) -> tuple[str, ...]:
-        """The names of a computed version whose values change with time alone."""
+    def time_dependent_names(self, view: FeatureView) -> tuple[str, ...]:
+        """Return the names of a computed version whose values change with time alone."""
         if view.feature_type != FeatureType.DERIVED:
             return view.time_dependent
-        moving = [name for row in self.inputs(view) for name in row.time_dependent]
-        moved = moved_by(view.expressions, moving)
-        return tuple(name for name in view.names if name in moved)
+        inputs = [name for row in self.inputs(view) for name in row.time_dependent]
+        depending = depending_on(view.expressions, inputs)
+        return tuple(name for name in view.names if name in depending)
 
 
 def views_of(pins: Sequence[str], *, known: Registry) -> dict[str, FeatureView]:

@@ -1,24 +1,31 @@
-"""What a read asks, as fields of Redis."""
+"""The plan of a read: names and versions as fields of Redis hashes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from features.online import store
-from features.online.layout import suffix_of
+from features.online import layout
 from features.registry.contents import Registry, views_of
+from features.registry.snapshot import registry_snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ReadPlan:
-    """What is asked of every customer of a read, and where it stands in a row of Redis.
+    """The fields to read of every customer, and how a row of them is laid out.
 
-    `names` in the order asked; of them the `registered` ones, name → type; `versions`, type → version. A row has each
-    type's stamp, which ends in the version (`endings`), then each type's metadata where it was asked for, and the
-    registered names' values from `values_at` on. A type's fields are in the hash with its suffix (`suffixes`).
-    `lifetimes` has the seconds that values live, of the types where they end. `is_plain`: none does, and every name is
+    `GET …?names=cart_value,engagement_score` gives the row
+
+        _contextual, _behavioral,  cart_value, engagement_score      (fields)
+        stamps of `versions`       values of `registered`, from `values_at` on
+
+    With metadata asked for, `_contextual:metadata, _behavioral:metadata` stand between the two.
+
+    `names`: in the order asked; the `registered` ones of them, name → type. `versions`: type → number, one for each
+    type of a registered name; `version_texts`: the ends of their stamps, in the same order. `types`: the type of each
+    field. `suffixes`: type → the suffix of the hash that holds it. `defaults`: name → value of a name without one.
+    `lifetimes`: type → seconds, of the versions whose values expire. `is_plain`: no value expires, and every name is
     registered and asked for once, so that a row without gaps is the whole answer. `is_switching`: one of the versions
-    went live not long ago.
+    went live within the last TTL.
     """
 
     names: tuple[str, ...]
@@ -26,7 +33,7 @@ class ReadPlan:
     versions: Mapping[str, str]
     defaults: Mapping[str, float]
     lifetimes: Mapping[str, float]
-    endings: tuple[bytes, ...]
+    version_texts: tuple[bytes, ...]
     values_at: int
     fields: tuple[str, ...]
     types: tuple[str, ...]
@@ -35,9 +42,21 @@ class ReadPlan:
     is_switching: bool
 
 
+def plan_read(names: Sequence[str] | None, *, versions: Sequence[str] = (), with_metadata: bool = False) -> ReadPlan:
+    """Return the plan to read these names, None for all, of the live versions or those that are pinned.
+
+    Raises UnknownError for a version that can't be read.
+    """
+    known = registry_snapshot.get()
+    return cached_plan(
+        None if names is None else tuple(names), pins=tuple(versions), known=known, metadata=with_metadata
+    )
+
+
+# Clients ask the same again and again, so the last plans are kept.
 @lru_cache(maxsize=256)
-def plan_read(names: tuple[str, ...] | None, *, pins: tuple[str, ...], known: Registry, metadata: bool) -> ReadPlan:
-    """Names as Redis fields. Clients ask the same again and again, so the last questions are kept."""
+def cached_plan(names: tuple[str, ...] | None, *, pins: tuple[str, ...], known: Registry, metadata: bool) -> ReadPlan:
+    """Return the plan for one content of the registry."""
     views = views_of(pins, known=known)
     if names is None:
         names = tuple(name for feature_type in sorted(views) for name in views[feature_type].names)
@@ -48,20 +67,20 @@ def plan_read(names: tuple[str, ...] | None, *, pins: tuple[str, ...], known: Re
         if name in views[definition.feature_type].names
     }
     read = {name: views[name] for name in dict.fromkeys(registered.values())}
-    head = [f"_{name}" for name in read]
+    head = [layout.stamp_field(name) for name in read]
     if metadata:
-        head += [store.metadata_field(name) for name in read]
+        head += [layout.metadata_field(name) for name in read]
     return ReadPlan(
         names=names,
         registered=registered,
         versions={name: view.number for name, view in read.items()},
         defaults={name: known.definitions[name].default for name in registered},
         lifetimes={name: view.time_to_live for name, view in read.items() if view.time_to_live is not None},
-        endings=tuple(store.stamp_ending(view.number) for view in read.values()),
+        version_texts=tuple(layout.version_text(view.number) for view in read.values()),
         values_at=len(head),
         fields=(*head, *registered),
         types=(*read, *(read if metadata else ()), *registered.values()),
-        suffixes={name: "" if known.is_live(view) else suffix_of(*view.key) for name, view in read.items()},
+        suffixes={name: layout.suffix_in(known, view) for name, view in read.items()},
         is_plain=len(registered) == len(names) and all(view.time_to_live is None for view in read.values()),
         is_switching=not known.switched.isdisjoint(read),
     )

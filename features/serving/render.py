@@ -1,70 +1,162 @@
-"""The answers of reads as JSON, of Redis' texts as they are: decimal strings are JSON's numbers, too (decision 5)."""
+"""Render answers: values as objects or as JSON, the reason for each missing value, and which values have expired."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
 import orjson
 
-from features.online import store
-from features.serving.feature_store import Values, answer, find, question_of
+from features.online import layout
+from features.online.hmget import Row
 from features.serving.read_plan import ReadPlan
-from features.serving.usage import note_read
+
+UNKNOWN, NO_VALUE, EXPIRED = "unknown", "no_value", "expired"
 
 
-class Moments(dict[bytes, tuple[bytes, bytes]]):
-    """The moment of a stamp → `computed_at` and `age_seconds` as JSON. Many customers were computed at one moment."""
+@dataclass(slots=True)
+class Values:
+    """The answer to a read. `missing` gives the reason for each name that has its default because it has no value."""
+
+    customer_id: str
+    versions: Mapping[str, str]
+    features: Mapping[str, float]
+    missing: Mapping[str, str]
+    computed_at: datetime | None
+    source: str
+    metadata: Mapping[str, dict[str, Any]]
+
+
+# --- What is missing, and why -----------------------------------------------------------------------------------------
+
+
+def missing_reasons(
+    names: Iterable[str], *, registered: Mapping[str, str], present: Collection[str], expired: Collection[str]
+) -> dict[str, str]:
+    """Return the reason for each name that has no value to give.
+
+    `registered`: name → type, of the names in the versions that are read. `present`: names with a stored value.
+    `expired`: types whose values are older than they live.
+    """
+    reasons = {}
+    for name in names:
+        if name not in registered:
+            reasons[name] = UNKNOWN
+        elif name not in present:
+            reasons[name] = NO_VALUE
+        elif registered[name] in expired:
+            reasons[name] = EXPIRED
+    return reasons
+
+
+def expired_types(row: Row, plan: ReadPlan, *, now: datetime) -> set[str]:
+    """Return the types whose values in the row are older than they live."""
+    expired = set()
+    for feature_type, stamp in zip(plan.versions, row, strict=False):
+        moment = layout.oldest_moment([stamp])
+        lifetime = plan.lifetimes.get(feature_type)
+        if lifetime is not None and moment is not None and (now - moment).total_seconds() > lifetime:
+            expired.add(feature_type)
+    return expired
+
+
+# --- Values as objects ------------------------------------------------------------------------------------------------
+
+
+def render_values(customer_id: str, *, row: Row, plan: ReadPlan, source: str) -> Values:
+    """Return a row's values in the order asked, with defaults and reasons for the names without one."""
+    texts = row[plan.values_at :]
+    if None in texts or not plan.is_plain:
+        return render_incomplete(customer_id, row=row, plan=plan, source=source)
+    # One pass of a JSON parser is five times as fast as float() for each.
+    features = dict(zip(plan.registered, orjson.loads(b"[%b]" % b",".join(texts)), strict=True))  # type: ignore[arg-type]
+    computed_at = layout.oldest_moment(row[: len(plan.versions)])
+    return Values(customer_id, plan.versions, features, {}, computed_at, source, metadata_in(row, plan))
+
+
+def render_incomplete(customer_id: str, *, row: Row, plan: ReadPlan, source: str) -> Values:
+    """Return the answer where a name is not registered, asked for twice, without a value, or may have expired."""
+    registered = plan.registered
+    expired = expired_types(row, plan, now=datetime.now(UTC)) if plan.lifetimes else ()
+    texts = dict(zip(registered, row[plan.values_at :], strict=True))
+    present = {name for name, text in texts.items() if text is not None}
+    missing = missing_reasons(plan.names, registered=registered, present=present, expired=expired)
+    values: dict[str, float] = {name: orjson.loads(texts[name] or b"") for name in present if name not in missing}
+    given = {registered[name] for name in values}
+    stamps = [stamp for feature_type, stamp in zip(plan.versions, row, strict=False) if feature_type in given]
+    return Values(
+        customer_id,
+        plan.versions,
+        {name: values.get(name, plan.defaults.get(name, 0.0)) for name in plan.names},
+        missing,
+        layout.oldest_moment(stamps),
+        source,
+        metadata_in(row, plan),
+    )
+
+
+def metadata_in(row: Row, plan: ReadPlan) -> dict[str, dict[str, Any]]:
+    """Return type → metadata, of the types that have values; empty where metadata was not asked for."""
+    types = len(plan.versions)
+    if types == plan.values_at:
+        return {}
+    held = zip(plan.versions, row, row[types : plan.values_at], strict=False)
+    return {feature_type: orjson.loads(text) for feature_type, stamp, text in held if stamp and text}
+
+
+# --- Values as JSON ---------------------------------------------------------------------------------------------------
+
+
+class MomentTexts(dict[bytes, tuple[bytes, bytes]]):
+    """The moment of a stamp → `computed_at` and `age_seconds` as JSON; many customers are computed at one moment."""
 
     def __init__(self, *, now: datetime) -> None:
         self.now = now
 
     def __missing__(self, moment: bytes) -> tuple[bytes, bytes]:
-        computed_at = store.moment_of(moment)
+        computed_at = layout.moment_of(moment)
         age = age_seconds(computed_at, now=self.now)
-        self[moment] = said = (orjson.dumps(computed_at, option=orjson.OPT_UTC_Z), orjson.dumps(age))
-        return said
+        self[moment] = texts = (orjson.dumps(computed_at, option=orjson.OPT_UTC_Z), orjson.dumps(age))
+        return texts
 
 
-def values_as_json(
-    customer_ids: Sequence[str], *, names: Sequence[str] | None, versions: Sequence[str], key_id: int
-) -> list[bytes]:
-    """What `get_feature_values` answers: a JSON object for each customer, `age_seconds` counted until now. It is noted
-    which versions the API key has read."""
-    question = question_of(names, versions=versions)
-    note_read(key_id, question.versions)
-    found = find(customer_ids, question)
-    template, moments = template_of(question), Moments(now=datetime.now(UTC))
-    types, values_at = len(question.versions), question.values_at
-    texts = []
-    for customer_id, row, source in found:
+def render_json(rows: Iterable[tuple[str, Row, str]], plan: ReadPlan) -> list[bytes]:
+    """Return a JSON object for each (customer_id, row, source); `age_seconds` counts until now.
+
+    Redis' texts are copied as they are: decimal strings are JSON's numbers, too (decision 5).
+    """
+    template, moments = template_of(plan), MomentTexts(now=datetime.now(UTC))
+    types, values_at = len(plan.versions), plan.values_at
+    answers = []
+    for customer_id, row, source in rows:
         values = row[values_at:]
-        if None in values or not question.is_plain:
-            parsed = answer(customer_id, row=row, question=question, source=source)
-            texts.append(orjson.dumps(as_json(parsed, now=moments.now), option=orjson.OPT_UTC_Z))
+        if None in values or not plan.is_plain:
+            parsed = render_incomplete(customer_id, row=row, plan=plan, source=source)
+            answers.append(orjson.dumps(values_as_dict(parsed, now=moments.now), option=orjson.OPT_UTC_Z))
         else:
-            moment = moments[min(filter(None, row[:types]))[store.MOMENT]]
-            texts.append(template % (orjson.dumps(customer_id), *values, *moment, source.encode()))
-    return texts
+            moment = moments[min(filter(None, row[:types]))[layout.MOMENT]]
+            answers.append(template % (orjson.dumps(customer_id), *values, *moment, source.encode()))
+    return answers
 
 
 @lru_cache(maxsize=256)
-def template_of(question: ReadPlan) -> bytes:
-    """The answer to the question where no value is missing, with a %b for each part that differs between customers."""
-    features = b",".join([literal(name) + b":%b" for name in question.names])
+def template_of(plan: ReadPlan) -> bytes:
+    """Return the answer where no value is missing, with a %b for each part that differs between customers."""
+    features = b",".join([literal(name) + b":%b" for name in plan.names])
     return (
         b'{"customer_id":%%b,"versions":%b,"features":{%b},"missing":{},'
         b'"computed_at":%%b,"age_seconds":%%b,"source":"%%b"}'
-    ) % (literal(question.versions), features)
+    ) % (literal(plan.versions), features)
 
 
 def literal(value: object) -> bytes:
-    """JSON in a template."""
+    """Return the JSON of a value, escaped for a template."""
     return orjson.dumps(value).replace(b"%", b"%%")
 
 
-def as_json(values: Values, *, now: datetime) -> dict[str, Any]:
-    """The same of values that are parsed, with what is missing."""
+def values_as_dict(values: Values, *, now: datetime) -> dict[str, Any]:
+    """Return the JSON object of values that are parsed."""
     return {
         "customer_id": values.customer_id,
         "versions": values.versions,
@@ -77,4 +169,5 @@ def as_json(values: Values, *, now: datetime) -> dict[str, Any]:
 
 
 def age_seconds(computed_at: datetime | None, *, now: datetime) -> float | None:
+    """Return the age of the oldest value, None where there is none; never negative, as clocks differ."""
     return None if computed_at is None else max((now - computed_at).total_seconds(), 0.0)

@@ -20,7 +20,7 @@ from features.registry.weight_sets import active_set, as_weights
 from features.tuning import evaluation
 from features.tuning.past import PastDay, past_day
 
-TASK = "features.backtest"
+BACKTEST_TASK = "features.backtest"
 MOST_DAYS = 60
 BACKTEST_STALLED_AFTER = timedelta(seconds=120)
 State = Backtest.State
@@ -45,7 +45,7 @@ def start_backtest(
             numbers=weights_as_json(as_weights(weight_set)),
             created_by=by,
         )
-        transaction.on_commit(partial(send, backtest.pk))
+        transaction.on_commit(partial(enqueue_backtest, backtest.pk))
     return backtest
 
 
@@ -71,9 +71,9 @@ def scored_days(first_day: date, *, last_day: date, every_days: int) -> list[dat
     return [first_day + timedelta(days=number) for number in range(0, (last_day - first_day).days + 1, every_days)]
 
 
-def send(backtest_id: int) -> None:
+def enqueue_backtest(backtest_id: int) -> None:
     """Wakes a worker. Where the message is lost, the sweep of unfinished backtests sends it again."""
-    enqueue(TASK, backtest_id)
+    enqueue(BACKTEST_TASK, backtest_id)
 
 
 def score_next_day(backtest_id: int) -> int:

@@ -15,7 +15,7 @@ from events.event_types import EVENT_TYPES
 from featurehub.lib.clock import microseconds
 from features.formulas.activity import MICROSECONDS_PER_DAY, NEVER, Activity
 from features.formulas.behavioral import BEHAVIORAL_FEATURES, behavioral_features
-from features.materialization.compute import database_now
+from features.materialization.locks import database_now
 from features.registry.weight_sets import active_set, as_weights
 
 SEED = 20_260_101

@@ -8,7 +8,7 @@ from django.db import connection
 from events.categories import LONGEST_CATEGORY, stored_category
 from events.models import Event
 from features.engines import in_process, postgres
-from features.materialization.compute import database_now
+from features.materialization.locks import database_now
 from tests.factories import make_purchase, new_event, store_events
 
 # Of four bytes each, in no order: nothing that PostgreSQL could compress.

@@ -28,7 +28,7 @@ from features.formulas.activity import Activity
 from features.formulas.behavioral import BEHAVIORAL_FEATURES, behavioral_features
 from features.formulas.windowed import WindowedFeature
 from features.materialization import recompute
-from features.materialization.compute import register_customers
+from features.materialization.locks import register_customers
 from features.models import Run
 from tests.factories import ago, cached, first_weights, make_event, make_purchase, new_event, rows_of, store_events
 from tests.features.test_engines import (

@@ -14,9 +14,11 @@ from features.admin.definitions.wording import definition_in_words
 from features.models import Customer, FeatureDefinition, FeatureType, WeightSet
 from features.offline.history import rows_holding
 from features.online import store
+from features.online.layout import key_of
 from features.registry.snapshot import registry_snapshot
 from features.serving.explanation import SCORE, explain, under_drafts
-from features.serving.feature_store import Values, get_feature_values
+from features.serving.feature_store import get_feature_values
+from features.serving.render import Values
 
 SCORES_SHOWN = 200
 EVENTS_SHOWN = 20
@@ -56,7 +58,7 @@ class Cached:
 
 
 def cached(customer_id: str) -> Cached:
-    key = store.key_of(customer_id)
+    key = key_of(customer_id)
     try:
         return Cached(key=key, is_away=False, seconds_left=store.seconds_left(customer_id))
     except REDIS_AWAY:

@@ -26,7 +26,7 @@ from features.api.serializers import (
 from features.monitoring.coverage import coverages
 from features.registry.snapshot import definitions
 from features.registry.weight_sets import activated_sets, live_set
-from features.serving.render import values_as_json
+from features.serving.feature_store import values_as_json
 from features.serving.simulate import compute_features
 
 batch_decoder = msgspec.json.Decoder(BatchQuestion)

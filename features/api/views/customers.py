@@ -27,8 +27,7 @@ from features.materialization.client_values import set_customer_features
 from features.offline.history import history_of
 from features.offline.pages import Cursor, parse_limit, read_page
 from features.serving.explanation import explain
-from features.serving.feature_store import get_feature_vector
-from features.serving.render import values_as_json
+from features.serving.feature_store import get_feature_vector, values_as_json
 from features.serving.usage import note_read, note_write
 
 patch_decoder = msgspec.json.Decoder(FeaturesPatch)

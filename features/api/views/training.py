@@ -12,8 +12,9 @@ from featurehub.access.models import Scope
 from featurehub.http.responses import json_response
 from featurehub.http.view import ApiView, body_as
 from features.api.serializers import NAMES_PER_BATCH
-from features.offline.as_of import Entity, as_of_join
-from features.serving.feature_store import question_of
+from features.offline.as_of import Entity
+from features.serving.point_in_time import as_of_join
+from features.serving.read_plan import plan_read
 from features.serving.usage import note_read
 
 ENTITIES_PER_REQUEST = 10_000
@@ -68,7 +69,7 @@ class AsOfView(ApiView):
         for position, entity in enumerate(body.entities):
             check_customer_id(entity.customer_id, attr=f"entities.{position}.customer_id")
         versions = [body.version] if isinstance(body.version, str) else body.version
-        note_read(self.client.key_id, question_of(body.names, versions=versions).versions)
+        note_read(self.client.key_id, plan_read(body.names, versions=versions).versions)
         rows = as_of_join(
             [Entity(entity.customer_id, entity.timestamp) for entity in body.entities],
             names=body.names,

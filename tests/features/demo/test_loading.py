@@ -19,7 +19,7 @@ from featurehub.lib.progress import Progress
 from features.demo.behaviour import events_of
 from features.demo.loading import WEEKS_OF_HISTORY, generate, history_left, summarise
 from features.demo.purchases import LOG, purchases_by_customer
-from features.materialization import refresh
+from features.materialization import recompute
 from features.materialization.recompute import recompute_customers
 from features.models import Customer, CustomerFeature
 from tests.factories import cached, make_event, rows_of, store_events
@@ -138,15 +138,15 @@ def test_a_first_start_that_was_killed_goes_on_where_it_was(
 ) -> None:
     settings.LOCAL_DIR = tmp_path
     computed: list[tuple[datetime, str]] = []
-    recompute = recompute_customers
+    recompute_them = recompute_customers
 
     def recompute_and_die_once(*, customer_ids: Sequence[str], as_of: datetime, progress: Progress) -> None:
-        recompute(customer_ids=customer_ids, as_of=as_of, progress=progress)
+        recompute_them(customer_ids=customer_ids, as_of=as_of, progress=progress)
         computed.append((as_of, customer_ids[0]))
         if len(computed) == 5:
             raise Killed
 
-    monkeypatch.setattr(refresh, "recompute", recompute_and_die_once)
+    monkeypatch.setattr(recompute, "recompute_customers", recompute_and_die_once)
     with pytest.raises(Killed):
         call_command("bootstrap", stdout=StringIO())
     events = Event.objects.count()

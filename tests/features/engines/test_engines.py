@@ -18,7 +18,7 @@ from events.validation import NewEvent
 from features.engines import in_process, postgres
 from features.formulas.activity import LARGEST, Activity
 from features.formulas.windowed import WindowedFeature
-from features.materialization.compute import register_customers
+from features.materialization.locks import register_customers
 from tests.factories import new_event
 
 AS_OF = datetime(2026, 3, 15, 12, tzinfo=UTC)

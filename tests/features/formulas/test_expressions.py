@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from featurehub.lib.errors import InvalidError
 from features.formulas.activity import Floats
-from features.formulas.expressions import evaluate, in_order, moved_by, parse
+from features.formulas.expressions import depending_on, evaluate, in_order, parse
 from tests.reference import rfm_score
 
 NAN = math.nan
@@ -335,9 +335,9 @@ def test_unknown_features_and_cycles_are_named(texts: dict[str, str], sentence: 
 
 def test_what_uses_a_value_that_time_moves_is_moved_by_time() -> None:
     derived = expressions(rfm=RFM, rank="where(rfm > 0.5, 1, 0)", constant="tenure * 2", twice="constant + rank")
-    assert moved_by(derived, {"recency_score"}) == {"rfm", "rank", "twice"}
-    assert moved_by(derived, {"tenure"}) == {"constant", "twice"}
-    assert moved_by(derived, set()) == frozenset()
+    assert depending_on(derived, {"recency_score"}) == {"rfm", "rank", "twice"}
+    assert depending_on(derived, {"tenure"}) == {"constant", "twice"}
+    assert depending_on(derived, set()) == frozenset()
 
 
 chains = st.dictionaries(st.sampled_from("abcdef"), st.lists(st.sampled_from("abcdefxy"), min_size=1, max_size=3))

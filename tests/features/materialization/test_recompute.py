@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 from featurehub.lib.errors import ConflictError
 from features.engines import staging
 from features.engines.activity_sql import ACTIVITY_COLUMNS
-from features.materialization import recompute, refresh, runs
+from features.materialization import pipeline, recompute, refresh, runs
 from features.materialization.erasure import erase_customer
 from features.models import Customer, CustomerFeature, Run, RunChunk
 from features.registry.snapshot import registry_snapshot
@@ -126,11 +126,11 @@ def test_a_chunk_whose_worker_died_while_publishing_is_done_again_and_counted_on
     make_customer("c1", page_view=1)
     run = recompute.begin_recompute()
 
-    def die(customer_ids: object) -> None:
+    def die(*args: object) -> None:
         raise SystemExit
 
     with monkeypatch.context() as patch:
-        patch.setattr(recompute, "publish", die)
+        patch.setattr(pipeline, "publish", die)
         with pytest.raises(SystemExit):
             recompute.load_chunk(run)
     assert recompute.load_chunk(run) == 0  # left to the worker that has it, for a while

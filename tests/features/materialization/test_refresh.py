@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
 from threading import Event
+from types import ModuleType
 
 import pytest
 import pytest_django
@@ -16,7 +17,7 @@ from django.db.models.functions import Now
 
 from events.models import DirtyCustomer
 from featurehub.lib.redis_away import REDIS_AWAY
-from features.materialization import recompute, refresh
+from features.materialization import pipeline, recompute, refresh
 from features.materialization.client_values import set_customer_features
 from features.models import Customer, Publication
 from features.offline import history
@@ -92,11 +93,16 @@ def test_an_event_that_comes_while_its_customer_is_computed_is_not_forgotten() -
     assert cached("c1")["page_views_30d"] == "2.0"
 
 
-@pytest.mark.parametrize("step", ["compute_from_events", "publish", "delete_marks"])
-def test_what_a_worker_that_died_left_is_done_by_the_next(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+@pytest.mark.parametrize(
+    ("module", "step"),
+    [(refresh, "compute_from_events"), (pipeline, "publish"), (refresh, "delete_marks")],
+)
+def test_what_a_worker_that_died_left_is_done_by_the_next(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, step: str
+) -> None:
     store_events(make_event(), make_event(customer_id="c2"))
     with monkeypatch.context() as patch:
-        patch.setattr(refresh, step, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        patch.setattr(module, step, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
         assert in_a_child(refresh.refresh_dirty) == -signal.SIGKILL
     assert marked() == ["c1", "c2"]
     wait_until(lambda: refresh.refresh_dirty() == 2)
@@ -187,7 +193,7 @@ def test_what_was_committed_before_a_death_is_published_by_the_sweep(
     store_events(make_event(timestamp=ago(days=30) + timedelta(seconds=1.5)), make_event())
     refresh.refresh_dirty()
     with monkeypatch.context() as patch:
-        patch.setattr(refresh, step, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        patch.setattr(pipeline, step, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
         time.sleep(1.5)
         assert in_a_child(refresh.refresh_departed) == -signal.SIGKILL
     assert cached("c1")["page_views_30d"] == ("2.0" if step == "publish" else "1.0")

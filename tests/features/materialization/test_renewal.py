@@ -12,10 +12,11 @@ from events.models import Event
 from events.partitions import make_partitions
 from features.materialization import recompute, refresh, renewal
 from features.models import Customer, Renewal, Run
-from features.online import store
+from features.online import layout, store
 from features.online.publish import current_values, publish
 from features.online.store import Hash
 from tests.factories import ago, cached, make_customer, make_event, make_purchase, rows_of, store_events
+from tests.reference import parse_stamp
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -30,15 +31,15 @@ def renew_all() -> int:
 
 
 def ttl(customer_id: str) -> int:
-    return int(get_redis_connection("default").ttl(store.key_of(customer_id)))
+    return int(get_redis_connection("default").ttl(layout.key_of(customer_id)))
 
 
 def shorten(customer_id: str) -> None:
-    get_redis_connection("default").expire(store.key_of(customer_id), 5)
+    get_redis_connection("default").expire(layout.key_of(customer_id), 5)
 
 
 def moment(customer_id: str) -> datetime:
-    return store.parse_stamp(cached(customer_id)["_behavioral"].encode())[0]
+    return parse_stamp(cached(customer_id)["_behavioral"].encode())[0]
 
 
 def test_every_bucket_is_renewed_once_and_is_then_not_due() -> None:
@@ -67,7 +68,7 @@ def test_time_moves_the_recency_and_what_is_derived_from_it() -> None:
             "where feature_type = 'behavioral'"
         )
         cursor.execute("alter table features_customerfeature enable trigger user")
-    get_redis_connection("default").delete(store.key_of("c1"))
+    get_redis_connection("default").delete(layout.key_of("c1"))
     publish(["c1"])
     before = cached("c1")
     renew_all()
@@ -85,7 +86,7 @@ def test_what_is_renewed_is_what_would_be_published_anew() -> None:
     make_customer("c2", login=3)
     renew_all()
     renewed = {customer_id: cached(customer_id) for customer_id in ("c1", "c2")}
-    get_redis_connection("default").delete(store.key_of("c1"), store.key_of("c2"))
+    get_redis_connection("default").delete(layout.key_of("c1"), layout.key_of("c2"))
     publish(["c1", "c2"])
     assert {customer_id: cached(customer_id) for customer_id in ("c1", "c2")} == renewed
 
@@ -93,7 +94,7 @@ def test_what_is_renewed_is_what_would_be_published_anew() -> None:
 def test_a_customer_that_redis_has_lost_is_published_anew() -> None:
     make_customer("c1", page_view=2)
     held = cached("c1")
-    get_redis_connection("default").delete(store.key_of("c1"))
+    get_redis_connection("default").delete(layout.key_of("c1"))
     renew_all()
     assert cached("c1")["page_views_30d"] == held["page_views_30d"]
     assert ttl("c1") > 3000
@@ -103,7 +104,7 @@ def test_a_customer_that_redis_holds_an_older_row_of_is_published_anew() -> None
     make_customer("c1", page_view=2)
     older = current_values(["c1"])
     make_customer("c1", page_view=1)
-    get_redis_connection("default").delete(store.key_of("c1"))
+    get_redis_connection("default").delete(layout.key_of("c1"))
     store.write_hashes(older)  # as after a crash of Redis that lost the last second
     renew_all()
     assert cached("c1")["page_views_30d"] == "3.0"
@@ -115,7 +116,7 @@ def test_an_older_row_that_is_published_late_does_not_replace_a_newer_one_of_an_
     store_events(make_event(customer_id="c1"))
     refresh.refresh_dirty()
     newer = current_values(["c1"])
-    get_redis_connection("default").delete(store.key_of("c1"))
+    get_redis_connection("default").delete(layout.key_of("c1"))
     store.write_hashes(newer)
     older_row_later_moment = [part if part.version is None else
                               type(part)(feature_type=part.feature_type, version=part.version,

@@ -10,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from features import tasks
 from features.lifecycle import weight_set_steps
-from features.materialization import refresh, rescore, runs
+from features.materialization import pipeline, rescore, runs
 from features.models import Customer, Publication, Run, WeightSet
 from features.online import outbox
 from features.registry.weight_sets import active_set
@@ -89,7 +89,7 @@ class Killed(BaseException):
     """What a SIGKILL looks like from inside: nothing after it runs."""
 
 
-@pytest.mark.parametrize("dies_in", ["publish_differences", "settle"])
+@pytest.mark.parametrize("dies_in", ["publish_delta", "settle"])
 def test_a_worker_that_dies_leaves_nobody_behind(monkeypatch: pytest.MonkeyPatch, dies_in: str) -> None:
     for number in range(4):
         make_customer(f"c{number}", login=2)
@@ -99,7 +99,7 @@ def test_a_worker_that_dies_leaves_nobody_behind(monkeypatch: pytest.MonkeyPatch
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr(refresh, dies_in, die)
+        patch.setattr(pipeline, dies_in, die)
         with pytest.raises(Killed):
             rescore.rescore(run, limit=2)
     assert Customer.objects.filter(weight_set=run.weight_set_id).count() == 2
@@ -157,7 +157,7 @@ def test_the_activation_sends_the_run_to_a_worker(
     django_capture_on_commit_callbacks: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sent: list[Any] = []
-    monkeypatch.setattr(weight_set_steps, "wake", lambda *call: sent.append(call))
+    monkeypatch.setattr(runs, "enqueue", lambda *call: sent.append(call))
     with django_capture_on_commit_callbacks(execute=True):
         run = activate()
     assert sent == [("features.rescore", run.pk)]

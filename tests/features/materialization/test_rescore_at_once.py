@@ -14,8 +14,9 @@ from django_redis import get_redis_connection
 from features import tasks
 from features.lifecycle import weight_set_steps
 from features.materialization import refresh, runs
+from features.materialization.rescore import rescore as rescore_chunk
 from features.models import Customer, FeatureVersion, Run, WeightSet
-from features.online import store
+from features.online import layout, store
 from features.online.publish import current_values
 from features.registry.weight_sets import active_set
 from features.serving.feature_store import get_feature_values
@@ -167,7 +168,7 @@ def read(customers: list[str]) -> dict[str, Scores]:
 
 def exists(held: store.Hash) -> bool:
     """Where Redis has lost a customer it cannot tell that what comes is late: the stamp is what it compares with."""
-    return bool(get_redis_connection("default").exists(store.key_of(held.customer_id, held.suffix)))
+    return bool(get_redis_connection("default").exists(layout.key_of(held.customer_id, held.suffix)))
 
 
 def in_turn(seen: list[dict[str, Scores]], customer: str) -> list[Scores]:
@@ -194,7 +195,7 @@ def test_a_reader_sees_the_old_or_the_new_scores_and_never_the_old_ones_again(co
             run = weight_set_steps.activate(draft.pk, by=None, reason="Go")
             for number in range(len(customers)):
                 get_redis_connection("default").delete(f"customer_features:{customers[-number]}")
-                rescore(run, limit=3)
+                rescore_chunk(run, limit=3)
                 store.write_hashes({held: values for held, values in late.items() if exists(held)})
             assert runs.finish_rescore(run)
         finally:

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from features.formulas.activity import LARGEST
 from features.materialization import recompute, refresh
-from features.materialization.compute import compute_from_events, lock_customers
+from features.materialization.compute import compute_from_events
+from features.materialization.locks import lock_customers
 from features.models import CustomerFeature, FeatureType
 from features.offline import history
 from tests.at_once import at_once, during

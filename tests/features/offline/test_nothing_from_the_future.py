@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.materialization import recompute
-from features.materialization.compute import database_now
+from features.materialization.locks import database_now
 from features.offline.training_set import build_training_set
 from tests.api_client import ApiClient
 from tests.factories import make_purchase, store_events, url_of

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from features.materialization import recompute
-from features.materialization.compute import database_now
+from features.materialization.locks import database_now
 from features.models import CustomerFeature, FeatureVersion
 from features.offline import training_set
 from features.offline.labels import Labels
@@ -155,8 +155,16 @@ def test_moments_keep_their_microseconds(moment: datetime, offset: int) -> None:
 @pytest.mark.parametrize(
     ("lines", "header", "sentence"),
     [
-        (["c1,2026-03-10,1"], "customer_id,timestamp,churned", "Line 2: '2026-03-10' has no offset, such as Z."),
-        (["c1,yesterday,1"], "customer_id,timestamp,churned", "Line 2: 'yesterday' is no ISO 8601 moment."),
+        (
+            ["c1,2026-03-10,1"],
+            "customer_id,timestamp,churned",
+            "Line 2: '2026-03-10' is not an ISO 8601 moment with an offset, such as 2026-01-31T12:00:00Z.",
+        ),
+        (
+            ["c1,yesterday,1"],
+            "customer_id,timestamp,churned",
+            "Line 2: 'yesterday' is not an ISO 8601 moment with an offset, such as 2026-01-31T12:00:00Z.",
+        ),
         (["c1,1969-12-31T00:00:00Z"], "customer_id,timestamp", "Line 2: A moment is one from 1970 to 9999 in UTC."),
         (["a b,2026-03-10T00:00:00Z,1"], "customer_id,timestamp,churned", "Line 2: A customer_id is 1 to 128"),
         (
@@ -199,7 +207,7 @@ def test_a_file_that_is_not_utf8_is_one_sentence(db: None, tmp_path: Path) -> No
         ({"names": "rfm_scor"}, "There is no feature rfm_scor in the versions that are read. Did you mean rfm_score?"),
         ({"names": "cart_value,"}, "There is no feature  in the versions that are read."),
         ({"versions": ["behavioral:9"]}, "There is no readable version behavioral:9."),
-        ({"known_at": "now"}, "'now' is no ISO 8601 moment."),
+        ({"known_at": "now"}, "'now' is not an ISO 8601 moment with an offset, such as 2026-01-31T12:00:00Z."),
     ],
 )
 def test_what_can_not_be_joined_is_one_sentence(

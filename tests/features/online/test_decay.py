@@ -15,8 +15,8 @@ from features.materialization import recompute, refresh, renewal
 from features.materialization.client_values import set_customer_features
 from features.models import FeatureDefinition, Renewal
 from features.online import decay
+from features.online.layout import PREFIX, key_of
 from features.online.restamp import restamp
-from features.online.store import PREFIX
 from features.registry.contents import Registry
 from features.registry.snapshot import registry_snapshot
 from tests.factories import ago, cached, make_customer, make_event, make_purchase, make_version, store_events
@@ -92,7 +92,7 @@ def test_every_version_gets_the_moment_and_its_ttl_back() -> None:
                if field in ("_behavioral", "_derived")}  # fmt: skip
     assert moments == {f"{int(as_of.timestamp()) * 1_000_000 + as_of.microsecond:017d}"}
     assert all(get_redis_connection("default").ttl(key) > 3000 for key in before)
-    shadow = f"{PREFIX}c1:behavioral:2.0"
+    shadow = key_of("c1", ":behavioral:2.0")
     assert float(hashes()[shadow]["recent_views"]) == pytest.approx(
         float(before[shadow]["recent_views"]) * 0.5 ** (2 / 24 / 3.5), rel=1e-6
     )
@@ -105,7 +105,7 @@ def test_a_version_that_redis_has_lost_is_published_anew(published: list[str], l
     make_customer("c1", events=[make_purchase(timestamp=ago(days=3))], page_view=2)
     write("c1", cart_value=20)
     before = hashes()
-    get_redis_connection("default").delete(f"{PREFIX}c1{lost}")
+    get_redis_connection("default").delete(key_of("c1", lost))
     renew(after=timedelta(0))
     assert published == ["c1"]
     assert hashes().keys() == before.keys()
@@ -186,11 +186,11 @@ def test_a_customer_without_derived_values_needs_no_hash_of_theirs(published: li
     version.definitions.remove(FeatureDefinition.objects.get(name="rfm_score"))
     version_steps.put_into_shadow(version.pk, by=None, reason="A test")
     make_customer("c1", page_view=1)
-    get_redis_connection("default").delete(f"{PREFIX}c1:derived:2.0")
+    get_redis_connection("default").delete(key_of("c1", ":derived:2.0"))
     renew(after=timedelta(0))
     assert published == []
     write("c1", cart_value=1)
-    assert cached("c1:derived:2.0")["warm_cart"] == "0.0"
+    assert cached("c1", ":derived:2.0")["warm_cart"] == "0.0"
 
 
 def test_moments_before_2255_are_exact_in_doubles() -> None:

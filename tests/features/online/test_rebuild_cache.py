@@ -21,7 +21,7 @@ def rebuild() -> str:
 
 
 def test_what_redis_lost_is_published_again(empty_redis: "redis.Redis[bytes]", monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publish, "CUSTOMERS_PER_CHUNK", 2)
+    monkeypatch.setattr(publish, "PUBLISHED_PER_CHUNK", 2)
     customers = [make_customer(f"c{number}", page_view=number) for number in range(1, 6)]
     patched = {"feature_type": "customer", "version": "1.0", "features": {"tenure_days": 3}}
     assert make_client("write").patch(url_of("client-only"), patched).status_code == 200

@@ -14,7 +14,8 @@ from features.models import CustomerFeature, FeatureDefinition, FeatureVersion, 
 from features.online import store
 from features.online.publish import publish
 from features.registry.weight_sets import active_set
-from features.serving.feature_store import FeatureStore, Values
+from features.serving.feature_store import FeatureStore
+from features.serving.render import Values
 from tests.api_client import ApiClient
 from tests.factories import (
     ago,
@@ -43,7 +44,7 @@ def read(*pins: str, names: list[str] | None = None, customer_id: str = "c1") ->
 
 def of_2(customer_id: str = "c1") -> dict[str, str]:
     """The hash of behavioral 2.0."""
-    return cached(f"{customer_id}:behavioral:2.0")
+    return cached(customer_id, ":behavioral:2.0")
 
 
 def without(name: str) -> FeatureVersion:
@@ -143,8 +144,8 @@ def test_after_the_switch_the_refresh_puts_the_versions_where_they_belong() -> N
         pass
     assert cached("c1")["_behavioral"].endswith(" 2.0")
     assert "category_preferences" not in cached("c1")
-    assert cached("c1:behavioral:1.0")["category_preferences"] == "1.0"
-    assert cached("c1:behavioral:1.0")["_behavioral"].endswith(" 1.0")
+    assert cached("c1", ":behavioral:1.0")["category_preferences"] == "1.0"
+    assert cached("c1", ":behavioral:1.0")["_behavioral"].endswith(" 1.0")
 
 
 def test_a_switch_waits_until_every_process_knows_of_it() -> None:
@@ -188,14 +189,14 @@ def test_an_erased_customer_is_gone_from_every_versions_hash() -> None:
     assert (cached("c1"), of_2()) == ({}, {})
 
 
-def test_an_id_that_looks_like_a_versions_hash_is_answered_by_postgresql() -> None:
+def test_an_id_that_ends_like_a_version_has_hashes_of_its_own() -> None:
     make_version(state="shadow")
     make_customer("c1", page_view=1)
     make_customer("c1:behavioral:2.0", page_view=7)
     assert read("2.0", names=["page_views_30d"]).features == {"page_views_30d": 1.0}
     for _ in range(2):
         values = read(names=["page_views_30d"], customer_id="c1:behavioral:2.0")
-        assert (values.features, values.source) == ({"page_views_30d": 7.0}, "database")
+        assert (values.features, values.source) == ({"page_views_30d": 7.0}, "cache")
 
 
 # --- Versions of what clients write -----------------------------------------------------------------------------------

@@ -9,9 +9,10 @@ from django.db import connection
 
 from events.event_types import EVENT_TYPES
 from featurehub.lib.errors import InvalidError
+from features import tasks
 from features.engines import postgres
 from features.models import Backtest, WeightSet
-from features.tuning import backtest, tasks
+from features.tuning import backtest
 from features.tuning.past import number_of, past_day
 from tests.factories import make_event, make_purchase, make_weight_set, store_events
 

@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 
 from events.event_types import EVENT_TYPES
+from features import tasks
 from features.lifecycle import weight_set_steps
 from features.models import Backtest, Fitting, WeightSet
 from features.registry.weight_sets import active_set, as_weights
-from features.tuning import fitting, tasks
+from features.tuning import fitting
 from features.tuning.fitting import days_before, fit_and_propose, fitted_weights, loss
 from features.tuning.past import PastDay
 from tests.factories import first_weights, make_event, make_weight_set, store_events

@@ -9,8 +9,8 @@ from django.urls import reverse
 
 from events.event_types import EVENT_TYPES
 from features.models import Backtest, WeightSet
+from features.tasks import run_backtest
 from features.tuning import backtest
-from features.tuning.tasks import run_backtest
 from tests.factories import ago, make_event, make_weight_set, store_events
 from tests.features.admin.weights.test_model_admin import login
 

@@ -1,0 +1,54 @@
+"""Locks and the clock that all workers share."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from django.db import connection
+
+REGISTER_CUSTOMERS = """
+insert into features_customer (customer_id) select unnest(%s::text[]) order by 1 on conflict do nothing
+"""
+REGISTER_MARKED = """
+insert into features_customer (customer_id)
+select distinct customer_id from events_dirtycustomer
+where not exists (
+    select from events_erasedcustomer where customer_hash = sha256(convert_to(customer_id, 'UTF8'))
+)
+order by 1
+on conflict do nothing
+"""
+LOCK_CUSTOMERS = """
+select customer_id from features_customer where customer_id = any(%s) order by customer_id for update
+"""
+# One writer at a time for a customer and type. Not the customer's row: a refresh may hold that for a whole chunk.
+LOCK_WRITERS = "select pg_advisory_xact_lock(hashtextextended(%s, 0))"
+
+
+def register_customers(customer_ids: Sequence[str] | None) -> None:
+    """Makes the customers (None: all that have a mark) known, so that there is a row to lock."""
+    with connection.cursor() as cursor:
+        if customer_ids is None:
+            cursor.execute(REGISTER_MARKED)
+        else:
+            cursor.execute(REGISTER_CUSTOMERS, [list(customer_ids)])
+
+
+def lock_customers(customer_ids: Sequence[str]) -> set[str]:
+    """Holds the customers until the transaction ends, in one order for everybody. Returns those that there are."""
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK_CUSTOMERS, [list(customer_ids)])
+        return {customer_id for (customer_id,) in cursor.fetchall()}
+
+
+def database_now() -> datetime:
+    """PostgreSQL's clock: the one that all workers share. Read after the locks are held, it only goes forward."""
+    with connection.cursor() as cursor:
+        cursor.execute("select clock_timestamp()")
+        now: datetime = cursor.fetchone()[0]
+        return now
+
+
+def lock_writers(customer_id: str, *, feature_type: str) -> None:
+    """Waits for other writers of this customer and type, until the transaction ends."""
+    with connection.cursor() as cursor:
+        cursor.execute(LOCK_WRITERS, [f"{feature_type}:{customer_id}"])

@@ -1,0 +1,92 @@
+"""The two Lua scripts that write hashes. Both compare and set: what is newer in Redis stays.
+
+Places in stamps come from `layout`; `$` marks what is filled in.
+"""
+
+from string import Template
+
+from features.online.layout import LUA_PLACES
+
+# PUBLISH: write values over older ones.
+#
+# KEYS: the hashes. ARGV: the TTL, the TTL of a customer without values, then for each key a msgpack document: a list of
+# (stamp field, stamp, [field, value, …], [names to delete]), one for each feature type.
+# Returns the number of parts that were newer than what the hashes held.
+#
+# Of two stamps of one version, the newer has the later history row, and of one row the later moment; of two versions,
+# the newer has the later moment. Where the version changes, the names that only other versions have are deleted.
+# The TTL is renewed either way.
+PUBLISH = Template("""
+local function is_newer(held, new)
+  if string.sub(held, $version_begins) == string.sub(new, $version_begins) then
+    local row_held, row_new = string.sub(held, $row_begins), string.sub(new, $row_begins)
+    if row_held ~= row_new then return row_held < row_new end
+    return held < new
+  end
+  return string.sub(held, 1, $moment_ends) <= string.sub(new, 1, $moment_ends)
+end
+local published = 0
+for i, key in ipairs(KEYS) do
+  local parts, fields, new, holds_any = cmsgpack.unpack(ARGV[i + 2]), {}, {}, false
+  for n, part in ipairs(parts) do fields[n] = part[1] end
+  local held = redis.call('HMGET', key, unpack(fields))
+  for n, part in ipairs(parts) do
+    if not held[n] or is_newer(held[n], part[2]) then
+      if #part[4] > 0 and held[n] and string.sub(held[n], $version_begins) ~= string.sub(part[2], $version_begins) then
+        redis.call('HDEL', key, unpack(part[4]))
+      end
+      held[n] = part[2]
+      published = published + 1
+      new[#new + 1] = part[1]
+      new[#new + 1] = part[2]
+      for _, text in ipairs(part[3]) do new[#new + 1] = text end
+    end
+    if held[n] ~= '' then holds_any = true end
+  end
+  for first = 1, #new, 4000 do redis.call('HSET', key, unpack(new, first, math.min(first + 3999, #new))) end
+  redis.call('EXPIRE', key, holds_any and ARGV[1] or math.min(ARGV[1], ARGV[2]))
+end
+return published
+""").substitute(LUA_PLACES)
+
+# RESTAMP: give hashes a later moment, the values that changed, and a new TTL.
+#
+# KEYS: the hashes. ARGV: the TTL, the moment, and a msgpack document of columns, see `restamp.RestampedHashes`: stamp
+# fields, expected rows, new rows, names, changed values; the columns are in the order of the keys.
+# Returns the places of the hashes that hold other rows than expected; they stay as they are. Hashes of a later moment
+# stay as they are, too. (EXPIRE would be translated into PEXPIREAT for each key.)
+RESTAMP = Template("""
+local call, sub, time, moment = redis.call, string.sub, redis.call('TIME'), ARGV[2]
+local ends_at = string.format('%.0f', (time[1] + ARGV[1]) * 1000 + math.floor(time[2] / 1000))
+local stamps, expected, endings, names, changed = unpack(cmsgpack.unpack(ARGV[3]))
+local width, new, others = #stamps, {}, {}
+for n, stamp in ipairs(stamps) do new[2 * n - 1] = stamp end
+for i, key in ipairs(KEYS) do
+  local held, is_expected, is_later = width > 0 and call('HMGET', key, unpack(stamps)), true, false
+  for n = 1, width do
+    local stamp = held[n]
+    if not stamp or sub(stamp, $row_text_begins) ~= expected[n][i] then
+      is_expected = false
+      others[#others + 1] = i
+      break
+    end
+    is_later = is_later or stamp > moment
+    new[2 * n] = stamp == '' and '' or moment .. (endings[n] and endings[n][i] or expected[n][i])
+  end
+  if is_expected and not is_later then
+    local last = 2 * width
+    for n, name in ipairs(names) do
+      local text = changed[n][i]
+      if not text then
+        call('HDEL', key, name)
+      elseif text ~= '' then
+        new[last + 1], new[last + 2] = name, text
+        last = last + 2
+      end
+    end
+    if last > 0 then call('HSET', key, unpack(new, 1, last)) end
+    call('PEXPIREAT', key, ends_at)
+  end
+end
+return others
+""").substitute(LUA_PLACES)

@@ -1,0 +1,53 @@
+"""Point-in-time rows for training: for each customer and moment, the values that held then."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from features.offline.as_of import Entity, HeldRow, rows_holding_at
+from features.registry.contents import views_of
+from features.registry.snapshot import registry_snapshot
+from features.serving.render import missing_reasons
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRow:
+    """The values that held; `missing` gives the reason for each name that has its default because nothing held."""
+
+    entity: Entity
+    features: dict[str, float]
+    missing: dict[str, str]
+
+
+def as_of_join(
+    entities: Sequence[Entity],
+    *,
+    names: Sequence[str],
+    versions: Sequence[str] = (),
+    known_at: datetime | None = None,
+) -> list[TrainingRow]:
+    """Return for each entity, in the order given, the last values with timestamp ≤ the entity's. One query.
+
+    With `known_at`, only values that had been recorded by then. Raises UnknownError for a version that can't be read.
+    """
+    known = registry_snapshot.get()
+    views = views_of(versions, known=known)
+    registered = {name: view.feature_type for view in views.values() for name in view.names if name in names}
+    wanted = {feature_type: views[feature_type] for feature_type in set(registered.values())}
+    defaults = {name: known.definitions[name].default if name in registered else 0.0 for name in names}
+    held = rows_holding_at(entities, versions=wanted, known_at=known_at)
+    return [
+        training_row(entity, held=held.get(position, {}), defaults=defaults, registered=registered)
+        for position, entity in enumerate(entities, start=1)
+    ]
+
+
+def training_row(
+    entity: Entity, *, held: Mapping[str, HeldRow], defaults: Mapping[str, float], registered: Mapping[str, str]
+) -> TrainingRow:
+    """Return the values of the names in `defaults` that held; the default and a reason for the others."""
+    values = {name: value for row in held.values() for name, value in row.features.items()}
+    expired = {feature_type for feature_type, row in held.items() if row.has_expired}
+    missing = missing_reasons(defaults, registered=registered, present=values, expired=expired)
+    features = {name: default if name in missing else float(values[name]) for name, default in defaults.items()}
+    return TrainingRow(entity=entity, features=features, missing=missing)

@@ -1,0 +1,122 @@
+"""The read path: Redis, else PostgreSQL with a refill of Redis.
+
+1. Read the rows from Redis: one round trip for each hash that the plan needs.
+2. A row is a hit where every type has a stamp of the version asked for, or the empty stamp.
+3. After a version went live, look for the rows that are no hits where the switch may have left them.
+4. Read the others from PostgreSQL, and put them into Redis.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import repeat
+
+from featurehub.lib.redis_away import REDIS_AWAY
+from features.online import layout, store
+from features.online.hmget import Row
+from features.online.publish import current_values
+from features.online.store import Hash
+from features.serving.read_plan import ReadPlan
+
+logger = logging.getLogger(__name__)
+
+CACHE, DATABASE = "cache", "database"
+
+
+def read_rows(customer_ids: Sequence[str], plan: ReadPlan) -> Iterable[tuple[str, Row, str]]:
+    """Return (customer_id, row, source) of each customer, in the order asked."""
+    rows = read_cached(customer_ids, plan, suffixes=plan.suffixes)
+    if are_hits(rows, version_texts=plan.version_texts):
+        return zip(customer_ids, rows, repeat(CACHE))
+    misses = {
+        customer_id: row
+        for customer_id, row in zip(customer_ids, rows, strict=True)
+        if not is_hit(row, version_texts=plan.version_texts)
+    }
+    if misses and plan.is_switching:
+        misses = fill_from_before_the_switch(misses, plan)
+    stored = read_through(list(misses), plan) if misses else {}
+    return [
+        (customer_id, stored[customer_id], DATABASE) if customer_id in stored else (customer_id, row, CACHE)
+        for customer_id, row in zip(customer_ids, rows, strict=True)
+    ]
+
+
+def read_cached(customer_ids: Sequence[str], plan: ReadPlan, *, suffixes: Mapping[str, str]) -> Sequence[Row]:
+    """Return Redis' rows, of each type from the hash with its suffix, in one round trip a hash.
+
+    Rows of None where Redis is away, or no registered name is asked for.
+    """
+    fields = plan.fields
+    hashes = set(suffixes.values())
+    try:
+        if len(hashes) == 1:
+            return store.read_hashes(customer_ids, fields, suffix=hashes.pop())
+        rows: list[Row] = [[None] * len(fields) for _ in customer_ids]
+        for suffix in hashes:
+            places = [n for n, feature_type in enumerate(plan.types) if suffixes[feature_type] == suffix]
+            parts = store.read_hashes(customer_ids, [fields[n] for n in places], suffix=suffix)
+            for row, part in zip(rows, parts, strict=True):
+                for n, text in zip(places, part, strict=True):
+                    row[n] = text
+        return rows
+    except REDIS_AWAY as error:
+        logger.warning("Redis is away, PostgreSQL answers: %s", error)
+        return [[None] * len(fields)] * len(customer_ids)
+
+
+def are_hits(rows: Sequence[Row], *, version_texts: Sequence[bytes]) -> bool:
+    """Return whether all rows are hits, four times as fast as `is_hit` of each: stamps end in one of few ways."""
+    return all(
+        {stamp and stamp[layout.VERSION] for stamp in (row[place] for row in rows)} <= {version_text, b""}
+        for place, version_text in enumerate(version_texts)
+    )
+
+
+def is_hit(row: Row, *, version_texts: Sequence[bytes]) -> bool:
+    """Return whether the row is a cache hit: every type has a stamp of the requested version, or the empty stamp."""
+    for stamp, version_text in zip(row, version_texts, strict=False):
+        if stamp is None or (stamp and not stamp.endswith(version_text)):
+            return False
+    return True
+
+
+def fill_from_before_the_switch(misses: dict[str, Row], plan: ReadPlan) -> dict[str, Row]:
+    """Complete rows after a version went live, until every customer was published again. Return the remaining misses.
+
+    What is live now may still be in the hash of its own, and what was live until now in the live hash.
+    """
+    views = zip(plan.versions.items(), plan.suffixes.values(), strict=True)
+    elsewhere = {name: layout.suffix_of(name, number) if suffix == "" else "" for (name, number), suffix in views}
+    others = read_cached(list(misses), plan, suffixes=elsewhere)
+    for row, other in zip(misses.values(), others, strict=True):
+        for n, (feature_type, version_text) in enumerate(zip(plan.versions, plan.version_texts, strict=True)):
+            texts = [version_text]
+            if not is_hit(row[n : n + 1], version_texts=texts) and is_hit(other[n : n + 1], version_texts=texts):
+                for place, type_there in enumerate(plan.types):
+                    if type_there == feature_type:
+                        row[place] = other[place]
+    return {
+        customer_id: row for customer_id, row in misses.items() if not is_hit(row, version_texts=plan.version_texts)
+    }
+
+
+def read_through(customer_ids: Sequence[str], plan: ReadPlan) -> dict[str, Row]:
+    """Return the customers' values from PostgreSQL as rows of Redis, and put them into Redis unless it is away."""
+    values = current_values(customer_ids)
+    try:
+        store.write_hashes(values)
+    except REDIS_AWAY as error:
+        logger.warning("Redis was not refilled: %s", error)
+    hashes = set(plan.suffixes.values())
+    return {
+        customer_id: store.as_row(
+            [
+                part
+                for suffix in hashes
+                for part in values[Hash(customer_id, suffix)]
+                if plan.suffixes.get(part.feature_type) == suffix
+            ],
+            plan.fields,
+        )
+        for customer_id in customer_ids
+    }
