@@ -1,4 +1,4 @@
-"""Runs several programs as one: prefixed output, all end when one does, none outlives us. Why our own: ADR 0002."""
+"""Runs several programs as one: prefixed output, all end when one does, none outlives us. Why our own: decision 2."""
 
 import ctypes
 import os

@@ -1,7 +1,7 @@
 """The stored activity of all active customers, or of a sample of stated size, as columns in memory for the studio.
 
 Active is who has an event in the window: the others score 0 under any weights, and would only hide what changes.
-Loading takes one query and is done once; moving a slider then costs array arithmetic only. See decision 0011.
+Loading takes one query and is done once; moving a slider then costs array arithmetic only. See decision 9.
 """
 
 from dataclasses import dataclass
