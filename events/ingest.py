@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from django.core.cache import cache
 from django.db import IntegrityError, connection, transaction
 from django.db.backends.utils import CursorWrapper
-from redis.exceptions import RedisError
 
 from events.copy_text import copy_blocks
 from events.tombstones import HOLD_OFF_ERASURE, ErasedError, refuse_erased
 from events.validation import NewEvent
 from featurehub.lib.enqueue import enqueue
+from featurehub.lib.redis_away import ANY_REDIS_ERROR
 
 logger = logging.getLogger(__name__)
 
@@ -122,7 +122,7 @@ def nudge() -> None:
     try:
         if cache.add(NUDGE, 1, timeout=NUDGE_SECONDS):
             enqueue(REFRESH_TASK, queue="realtime")
-    except RedisError as error:
+    except ANY_REDIS_ERROR as error:
         logger.warning("No worker was nudged, the sweep will find the marks: %s", error)
 
 
@@ -130,5 +130,5 @@ def forget_nudge() -> None:
     """Called by the worker that woke: what is committed from now on needs a nudge of its own."""
     try:
         cache.delete(NUDGE)
-    except RedisError as error:
+    except ANY_REDIS_ERROR as error:
         logger.warning("The nudge was not forgotten, it ends by itself: %s", error)
