@@ -23,10 +23,10 @@ from features.materialization import runs
 from features.materialization.compute import record_activity
 from features.materialization.locks import database_now, lock_customers, register_customers
 from features.materialization.pipeline import Claim, claim_customers, process
+from features.materialization.refresh import CUSTOMERS_PER_CHUNK
 from features.models import Customer, Run
 from features.registry.snapshot import registry_snapshot
 
-CUSTOMERS_PER_CHUNK = 1_000
 # Of the table of activity: about 5,000 customers.
 PAGES_PER_CHUNK = 100
 

@@ -32,9 +32,9 @@ from features.registry.contents import Registry
 PREFIX = "customer_features:"
 MOMENT_WIDTH, ROW_WIDTH = 17, 19
 # The parts of a stamp: the moment; the blank and the row; the blank and the version.
-MOMENT = slice(MOMENT_WIDTH)
-ROW = slice(MOMENT_WIDTH, MOMENT_WIDTH + 1 + ROW_WIDTH)
-VERSION = slice(MOMENT_WIDTH + 1 + ROW_WIDTH, None)
+STAMP_MOMENT = slice(MOMENT_WIDTH)
+STAMP_ROW = slice(MOMENT_WIDTH, MOMENT_WIDTH + 1 + ROW_WIDTH)
+STAMP_VERSION = slice(MOMENT_WIDTH + 1 + ROW_WIDTH, None)
 # The same places in Lua, which counts from 1.
 LUA_PLACES = {
     "moment_ends": MOMENT_WIDTH,
@@ -108,13 +108,13 @@ def version_text(version: str) -> bytes:
 
 def row_of(text: bytes | None) -> int:
     """Return the row of a stamp; 0 where it is absent or empty."""
-    return int(text[ROW]) if text else 0
+    return int(text[STAMP_ROW]) if text else 0
 
 
 def oldest_moment(stamps: Sequence[bytes | None]) -> datetime | None:
     """Return the as_of of the oldest stamp; None where all are absent or empty."""
     oldest = min(filter(None, stamps), default=None)
-    return None if oldest is None else moment_of(oldest[MOMENT])
+    return None if oldest is None else moment_of(oldest[STAMP_MOMENT])
 
 
 # Customers of one chunk are computed at one moment, so the last moments are kept.

@@ -67,7 +67,7 @@ def read_cached(customer_ids: Sequence[str], plan: ReadPlan, *, suffixes: Mappin
 def are_hits(rows: Sequence[Row], *, version_texts: Sequence[bytes]) -> bool:
     """Return whether all rows are hits, four times as fast as `is_hit` of each: stamps end in one of few ways."""
     return all(
-        {stamp and stamp[layout.VERSION] for stamp in (row[place] for row in rows)} <= {version_text, b""}
+        {stamp and stamp[layout.STAMP_VERSION] for stamp in (row[place] for row in rows)} <= {version_text, b""}
         for place, version_text in enumerate(version_texts)
     )
 

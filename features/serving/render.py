@@ -135,7 +135,7 @@ def render_json(rows: Iterable[tuple[str, Row, str]], plan: ReadPlan) -> list[by
             parsed = render_incomplete(customer_id, row=row, plan=plan, source=source)
             answers.append(orjson.dumps(values_as_dict(parsed, now=moments.now), option=orjson.OPT_UTC_Z))
         else:
-            moment = moments[min(filter(None, row[:types]))[layout.MOMENT]]
+            moment = moments[min(filter(None, row[:types]))[layout.STAMP_MOMENT]]
             answers.append(template % (orjson.dumps(customer_id), *values, *moment, source.encode()))
     return answers
 

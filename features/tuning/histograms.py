@@ -31,8 +31,7 @@ def histograms(*sides: Floats) -> list[list[HistogramBar]]:
     capped = np.minimum(together, high)
     if low == high or (high - low < BINS and np.all(capped == np.rint(capped))):
         numbers = np.unique(capped).tolist()
-        bars = [[HistogramBar(low=at, high=at, customers=int(np.count_nonzero(np.minimum(side, high) == at))) for at in numbers]
-                for side in sides]  # fmt: skip
+        bars = [count_whole_numbers(np.minimum(side, high), numbers=numbers) for side in sides]
     else:
         # Not by its length, which may be more than a double can hold.
         share = np.arange(BINS + 1) / BINS
@@ -41,6 +40,11 @@ def histograms(*sides: Floats) -> list[list[HistogramBar]]:
     if together.max() > high:
         bars = [[*side[:-1], replace(side[-1], high=None)] for side in bars]
     return bars
+
+
+def count_whole_numbers(values: Floats, *, numbers: Sequence[float]) -> list[HistogramBar]:
+    """Return a bar for each number, with the count of the values that equal it."""
+    return [HistogramBar(low=at, high=at, customers=int(np.count_nonzero(values == at))) for at in numbers]
 
 
 def count_in_bins(values: Floats, *, edges: Floats) -> list[HistogramBar]:
