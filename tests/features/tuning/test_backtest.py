@@ -36,7 +36,7 @@ def start(weight_set: WeightSet | None = None, **days: Any) -> Backtest:
 
 
 def run(started: Backtest) -> dict[str, Any]:
-    tasks.run_backtest(started.pk)
+    tasks.run_backtest_task(started.pk)
     started.refresh_from_db()
     assert started.state == "done"
     assert started.result is not None
@@ -137,7 +137,7 @@ def test_a_backtest_goes_on_after_a_worker_that_died(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(backtest, "past_day", watched)
     result = run(started)
-    tasks.run_backtest(started.pk)
+    tasks.run_backtest_task(started.pk)
     assert scored == [DAY + timedelta(days=7), DAY + timedelta(days=14)]
     assert [row["day"] for row in result["days"]] == ["2026-05-10", "2026-05-17", "2026-05-24"]
     assert not started.days.exists()
@@ -147,10 +147,10 @@ def test_a_backtest_that_nobody_goes_on_with_is_sent_again(monkeypatch: pytest.M
     started = start()
     sent: list[Any] = []
     monkeypatch.setattr(tasks.current_app, "send_task", lambda name, **options: sent.append(options["args"]))
-    tasks.resume_backtests()
+    tasks.resume_backtests_task()
     with connection.cursor() as cursor:
         cursor.execute("update features_backtest set updated_at = now() - interval '1 hour'")
-    tasks.resume_backtests()
+    tasks.resume_backtests_task()
     assert sent == [[started.pk]]
 
 

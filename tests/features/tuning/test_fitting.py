@@ -186,7 +186,7 @@ def test_outside_any_guardrail_it_waits_for_a_person(
 def test_the_periodic_task_is_there_and_off_until_it_is_enabled() -> None:
     task = PeriodicTask.objects.get(task="features.fit_weights")
     assert not task.enabled
-    tasks.fit_weights()
+    tasks.fit_weights_task()
     assert "Too little data" in Fitting.objects.get().outcome
 
 

@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from events.event_types import EVENT_TYPES
 from features.models import Backtest, WeightSet
-from features.tasks import run_backtest
+from features.tasks import run_backtest_task
 from features.tuning import backtest
 from tests.factories import ago, make_event, make_weight_set, store_events
 from tests.features.admin.weights.test_model_admin import login
@@ -81,7 +81,7 @@ def test_the_result_has_a_verdict_pictures_and_the_numbers(client: Client) -> No
     login(client)
     make_purchases_after_logins()
     held = started()
-    run_backtest(held.pk)
+    run_backtest_task(held.pk)
     page = client.get(result_url(held)).content.decode()
     assert "These weights tell better who purchases next" in page
     assert page.count('role="img"') == 2
@@ -93,7 +93,7 @@ def test_the_result_has_a_verdict_pictures_and_the_numbers(client: Client) -> No
 def test_days_without_data_are_explained_without_an_empty_picture(client: Client) -> None:
     login(client)
     held = started()
-    run_backtest(held.pk)
+    run_backtest_task(held.pk)
     page = client.get(result_url(held)).content.decode()
     assert "No customer had an event in the window" in page
     assert "<svg class" not in page
