@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
 from featurehub.access.metrics import LimitsCollector
+from featurehub.lib.old_database import UNRELEASED_DATABASE, is_unreleased
 from features.monitoring.metrics import FeatureStoreCollector
 
 REGISTRY.register(FeatureStoreCollector())
@@ -63,6 +64,8 @@ def check_broker() -> str:
 
 
 def check_migrations() -> str:
+    if is_unreleased(connection):
+        return UNRELEASED_DATABASE
     executor = MigrationExecutor(connection)
     waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
     return f"{len(waiting)} migrations are not applied: run manage.py migrate" if waiting else "ok"

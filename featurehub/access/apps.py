@@ -1,7 +1,8 @@
 from django.apps import AppConfig
-from django.db.models.signals import post_migrate
+from django.db.models.signals import post_migrate, pre_migrate
 
 from featurehub.access.roles import grant
+from featurehub.lib.old_database import refuse_unreleased
 
 
 class AccessConfig(AppConfig):
@@ -9,5 +10,7 @@ class AccessConfig(AppConfig):
     verbose_name = "Access"
 
     def ready(self) -> None:
+        # A system check would not do: call_command("migrate") skips them. One sender: once per `migrate`.
+        pre_migrate.connect(refuse_unreleased, sender=self, dispatch_uid="featurehub.lib.old_database")
         # Here and not in a migration: Django makes the permissions themselves after migrating.
         post_migrate.connect(grant, dispatch_uid="featurehub.access.roles")
