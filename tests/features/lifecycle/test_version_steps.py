@@ -31,7 +31,7 @@ def ann(db: None) -> User:
 def woken(db: None, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
     """What workers were woken for."""
     messages: list[tuple[str, int]] = []
-    monkeypatch.setattr(recompute, "wake", lambda task, run_id: messages.append((task, run_id)))
+    monkeypatch.setattr(recompute, "enqueue", lambda task, run_id: messages.append((task, run_id)))
     return messages
 
 
