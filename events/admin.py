@@ -1,13 +1,11 @@
-"""Events and marks, to look at: both are written by ingestion only. Tombstones, to be found and taken away."""
+"""Events and dirty marks, read-only. Tombstones of erased customers, which can be removed."""
 
 import json
-from typing import Any, cast
+from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.admin.utils import quote
-from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.db.models import QuerySet
@@ -20,16 +18,17 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import ChoicesDropdownFilter, RadioFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
-from unfold.widgets import UnfoldAdminTextareaWidget
 
 from events.models import DirtyCustomer, ErasedCustomer, Event
 from events.tombstones import hash_of, remove_tombstone
+from featurehub.admin.forms import ReasonForm, reason_field
 from featurehub.admin.large_tables import DayRangeFilter, ExactTextFilter, LargeTableAdmin
+from featurehub.admin.permissions import may, person
 from featurehub.lib.errors import ConflictError
 
 
 def link_to_customer(customer_id: str) -> SafeString:
-    """The customer's page. By name, because `events` knows nothing of `features`."""
+    """Return a link to the customer's page, by the name of its URL: `events` does not import `features`."""
     address = reverse("admin:features_customer_change", args=[quote(customer_id)])
     return format_html('<a class="hub-link" href="{}">{}</a>', address, customer_id)
 
@@ -83,7 +82,7 @@ class EventAdmin(LargeTableAdmin):
         return events.defer("metadata")
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        """One customer's events in the order of their index; all of them in the order they came."""
+        """Return the order of one customer's index for a search, else the order of arrival."""
         return ("-timestamp", "-id") if request.GET.get("q") else self.ordering
 
     @display(description="Type", label=True)
@@ -129,18 +128,17 @@ class DirtyCustomerAdmin(LargeTableAdmin):
         return "waiting" if mark.due_at <= timezone.now() else "due later"
 
 
-class ReasonForm(forms.Form):
-    reason = forms.CharField(
+class AllowAgainForm(ReasonForm):
+    reason = reason_field(
         label="Why",
         max_length=1_000,
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
         help_text="It is kept in the log with your name. Not the customer's id: nothing here holds that.",
     )
 
 
 @admin.register(ErasedCustomer)
 class ErasedCustomerAdmin(LargeTableAdmin):
-    """Tombstones. They hold a hash, so one is found by hashing the id that somebody asks about."""
+    """Tombstones. They hold the hash of a customer id, so the search hashes what was typed."""
 
     list_display = ("beginning", "erased_at")
     list_filter = (("erased_at", DayRangeFilter),)
@@ -151,7 +149,7 @@ class ErasedCustomerAdmin(LargeTableAdmin):
     empty_template = "events/admin/no_tombstones.html"
     list_after_template = "events/admin/after_tombstones.html"
     fields = readonly_fields = ("whole_hash", "erased_at")
-    actions_detail = ("take_away",)
+    actions_detail = ("allow_again",)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[ErasedCustomer], search_term: str
@@ -159,8 +157,8 @@ class ErasedCustomerAdmin(LargeTableAdmin):
         term = search_term.strip()
         return queryset.filter(customer_hash=hash_of(term)) if term else queryset, False
 
-    def taken_away(self) -> QuerySet[LogEntry]:
-        """The last tombstones that were taken away, by whom and why: for the lines under the list."""
+    def allowed_again(self) -> QuerySet[LogEntry]:
+        """Return the log of the last removed tombstones, for the table under the list."""
         logged = LogEntry.objects.filter(content_type=ContentType.objects.get_for_model(ErasedCustomer))
         return logged.filter(action_flag=DELETION).select_related("user").order_by("-id")[:10]
 
@@ -172,50 +170,53 @@ class ErasedCustomerAdmin(LargeTableAdmin):
     def whole_hash(self, tombstone: ErasedCustomer) -> SafeString:
         return format_html("<code>{}</code>", bytes(tombstone.customer_hash).hex())
 
-    # --- Taking one away ----------------------------------------------------------------------------------------------
+    # --- Allowing an id again -----------------------------------------------------------------------------------------
 
-    def has_take_away_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return request.user.has_perm("events.delete_erasedcustomer")
+    def has_allow_again_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return may(request, "events.delete_erasedcustomer")
 
     @action(
-        description="Take the tombstone away",
+        description="Allow this customer id again",
         icon="person_add",
         variant=ActionVariant.DANGER,
-        permissions=["take_away"],
+        permissions=["allow_again"],
     )
-    def take_away(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """The page behind the button: asks why, and takes it away on the answer."""
+    def allow_again(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask for the reason on GET, remove the tombstone on POST."""
         tombstone = self.get_object(request, object_id)
         if tombstone is None:
             raise Http404(f"There is no tombstone {object_id}.")
-        form = ReasonForm(request.POST if request.method == "POST" else None)
+        form = AllowAgainForm(request.POST if request.method == "POST" else None)
         if form.is_valid():
             try:
-                was_us = self.take_away_and_log(request, tombstone, reason=form.cleaned_data["reason"])
+                was_us = self.remove_and_log(request, tombstone, reason=form.why)
             except ConflictError as error:
-                form.add_error("reason", f"{error} Take the tombstone away after that.")
+                form.add_error("reason", f"{error} Allow the id again after that.")
             else:
-                return self.answer_taken_away(request, tombstone, was_us=was_us)
-        context = {"title": "Take the tombstone away?", "opts": self.opts, "tombstone": tombstone, "form": form}
+                return self.answer_allowed(request, tombstone, was_us=was_us)
+        context = {"title": "Allow this customer id again?", "opts": self.opts, "tombstone": tombstone, "form": form}
         context = {**self.admin_site.each_context(request), **context}
-        return TemplateResponse(request, "events/admin/take_tombstone_away.html", context)
+        return TemplateResponse(request, "events/admin/allow_again.html", context)
 
-    def answer_taken_away(self, request: HttpRequest, tombstone: ErasedCustomer, *, was_us: bool) -> HttpResponse:
-        """Back to the list, with a word of what happened."""
-        named = f"{tombstone.hash_prefix}…"
+    def answer_allowed(self, request: HttpRequest, tombstone: ErasedCustomer, *, was_us: bool) -> HttpResponse:
+        """Redirect to the list, with a message about the outcome."""
+        named = f"customer id with hash {tombstone.hash_prefix}…"
         if was_us:
-            messages.success(request, f"The tombstone {named} is gone: this customer is taken in again.")
+            messages.success(request, f"The {named} is allowed again: events and values of it are taken in.")
         else:
-            messages.info(request, f"Somebody else was faster: the tombstone {named} is gone already.")
+            messages.info(request, f"Somebody else was faster: the {named} is allowed again already.")
         return HttpResponseRedirect(reverse("admin:events_erasedcustomer_changelist"))
 
     @transaction.atomic
-    def take_away_and_log(self, request: HttpRequest, tombstone: ErasedCustomer, *, reason: str) -> bool:
-        """Whether it was this call that took it away; then the log says who did it and why. Raises as `take_away`."""
+    def remove_and_log(self, request: HttpRequest, tombstone: ErasedCustomer, *, reason: str) -> bool:
+        """Remove the tombstone and log who did it and why. Return False where somebody else has removed it already.
+
+        Raises ConflictError as `remove_tombstone` does.
+        """
         if not remove_tombstone(tombstone.pk):
             return False
         LogEntry.objects.create(
-            user=cast(User, request.user),  # who has the permission is somebody
+            user=person(request),
             content_type=ContentType.objects.get_for_model(ErasedCustomer),
             object_id=str(tombstone.pk),
             object_repr=str(tombstone),

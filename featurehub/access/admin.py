@@ -1,4 +1,4 @@
-"""Who may do what: API keys for programs, users and roles for people."""
+"""Access in the admin: API keys for programs, users and roles for people."""
 
 from typing import Any
 
@@ -23,6 +23,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from featurehub.access.authentication import clients
 from featurehub.access.models import ApiKey, Scope, create_api_key, revoke_api_keys
+from featurehub.admin.permissions import may
 
 SCOPES = {
     Scope.READ: "read: values, history, explanations",
@@ -50,7 +51,7 @@ class ApiKeyForm(ModelForm):  # type: ignore[type-arg]
 
 
 class LimitForm(ModelForm):  # type: ignore[type-arg]
-    """The one thing of a key that changes."""
+    """The only field of an existing key that can be edited."""
 
     class Meta:
         model = ApiKey
@@ -83,7 +84,7 @@ class ApiKeyAdmin(ModelAdmin):
     actions_detail = ("revoke",)
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
-        """Of a key that there is, only the limit can be edited."""
+        """Return the fields of a new key, else the columns of the list, of which only the limit can be edited."""
         if obj is None:
             return ("name", "scopes", "requests_per_minute")
         return tuple("requests_per_minute" if name == "limit" else name for name in self.list_display)
@@ -97,16 +98,16 @@ class ApiKeyAdmin(ModelAdmin):
     # --- Who may do what ----------------------------------------------------------------------------------------------
 
     def has_change_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
-        """A key that was revoked stays as it was."""
+        """Return False for a revoked key."""
         is_valid = obj is None or obj.revoked_at is None
         return is_valid and bool(super().has_change_permission(request, obj))
 
     def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
-        """Nobody: the list tells who had access."""
+        """Return False: the list is the record of who had access."""
         return False
 
     def has_revoke_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        return request.user.has_perm("access.change_apikey")
+        return may(request, "access.change_apikey")
 
     # --- Columns ------------------------------------------------------------------------------------------------------
 
@@ -129,7 +130,7 @@ class ApiKeyAdmin(ModelAdmin):
     # --- Making and revoking ------------------------------------------------------------------------------------------
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: ApiKeyForm, change: bool) -> None:
-        """A new key, whose text is in the message on the next page and nowhere else; or a new limit."""
+        """Save a new limit, or create a key, whose text is shown in the message on the next page and nowhere else."""
         if change:
             obj.save(update_fields=["requests_per_minute"])
             clients.forget()
@@ -142,24 +143,24 @@ class ApiKeyAdmin(ModelAdmin):
 
     @admin.action(description="Revoke selected keys", permissions=["revoke"])
     def revoke_selected(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> HttpResponse:
-        """Asks first, and revokes on the answer."""
+        """Ask for confirmation, then revoke."""
         return self.confirm(request, queryset)
 
     @action(description="Revoke", icon="block", variant=ActionVariant.DANGER, permissions=["revoke"])
     def revoke(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """The page behind the button: asks, and revokes on the answer."""
+        """Ask for confirmation on a page of its own, then revoke."""
         key = self.get_object(request, object_id)
         if key is None:
             raise Http404(f"There is no API key {object_id}.")
         return self.confirm(request, ApiKey.objects.filter(pk=key.pk))
 
     def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[UnfoldAction]:
-        """What was revoked has no button for it."""
+        """Return no actions for a revoked key."""
         key = self.get_object(request, object_id)
         return [] if key is None or key.revoked_at else super().get_actions_detail(request, object_id)
 
     def confirm(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> HttpResponse:
-        """The question, or after `confirmed` what was done."""
+        """Show the page that asks for confirmation; on a POST with `confirmed`, revoke and return to the list."""
         valid = list(keys.filter(revoked_at__isnull=True))
         listed = HttpResponseRedirect(reverse("admin:access_apikey_changelist"))
         if not valid:

@@ -1,4 +1,4 @@
-"""Admin classes for what is looked at but not edited here, and for tables too large to be counted."""
+"""Admin classes for tables that are read-only in the admin, and for tables too large to be counted."""
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
@@ -17,7 +17,7 @@ from unfold.views import ChangeList
 
 from featurehub.lib.row_estimate import RowCount, estimate_rows
 
-# A filter that matches next to nothing reads the whole table to find that out: not on a page that somebody waits for.
+# A filter that matches few rows can read the whole table, which is too slow for a page.
 SECONDS_PER_LIST = 3
 TOO_SLOW = (
     f"This list took longer than {SECONDS_PER_LIST} seconds and was given up. Search for a customer, or narrow the "
@@ -26,10 +26,10 @@ TOO_SLOW = (
 
 
 class ReadOnlyAdmin(ModelAdmin):
-    """Shows rows that other parts of the product write."""
+    """An admin that shows rows and does not edit them."""
 
     actions = None
-    # What an empty table says in place of "no results"; a template.
+    # A template that an empty table shows in place of "no results".
     empty_template: str | None = None
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -43,7 +43,7 @@ class ReadOnlyAdmin(ModelAdmin):
 
 
 class BoundedChangeList(ChangeList):
-    """A page of a list, or a word about why there is none after SECONDS_PER_LIST."""
+    """A page of a list, or after SECONDS_PER_LIST a message that says why there is none."""
 
     result_list: Sequence[Any]
 
@@ -61,9 +61,9 @@ class BoundedChangeList(ChangeList):
 
 
 class LargeTableAdmin(ReadOnlyAdmin):
-    """Never counts the table, never sorts by what has no index, and searches for whole ids only."""
+    """An admin that never counts the table, never sorts without an index, and searches for whole ids only."""
 
-    # Searched for what was typed, exactly; each needs an index that begins with it.
+    # Compared for equality with the search term; each needs an index that begins with it.
     search_fields: tuple[str, ...] = ()
     paginator = InfinitePaginator
     show_full_result_count = False
@@ -89,12 +89,12 @@ class LargeTableAdmin(ReadOnlyAdmin):
         return queryset.filter(wanted), False
 
     def size(self) -> RowCount:
-        """Of the whole table: for the line under the list."""
+        """Return the estimated size of the whole table, for the line under the list."""
         return estimate_rows(self.model._default_manager.all())
 
 
 class DayRangeFilter(RangeDateFilter):
-    """From the beginning of one day to the end of another, UTC; what is no date is left out."""
+    """A filter from the beginning of one day to the end of another, UTC; it ignores what is no date."""
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         first, last = self.day("from"), self.day("to")
@@ -105,7 +105,7 @@ class DayRangeFilter(RangeDateFilter):
         return queryset
 
     def day(self, which: str) -> date | None:
-        """The day that was typed, or None."""
+        """Return the day that was typed, or None."""
         try:
             return parse_date(str(self.used_parameters.get(f"{self.parameter_name}_{which}")))
         except ValueError:
@@ -113,7 +113,7 @@ class DayRangeFilter(RangeDateFilter):
 
 
 class ExactTextFilter(TextFilter):
-    """Rows whose `parameter_name` is exactly what was typed."""
+    """A filter for rows whose `parameter_name` equals what was typed."""
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         text = self.value()

@@ -1,4 +1,7 @@
-"""The admin's side: what it lists, for whom, and in which order. Read by settings, so nothing of Django's apps here."""
+"""The admin's sidebar: its links, their order, and the permission of each.
+
+Settings import this module, so it imports nothing that needs Django's apps, `featurehub.admin.permissions` included.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,19 +12,19 @@ from django.urls import reverse_lazy
 
 
 def may_view(model: str) -> Callable[[HttpRequest], bool]:
-    """Whether the user of a request may look at `app.model`."""
+    """Return a function of a request: whether its user may look at `app.model`."""
     app_label, name = model.split(".")
     return lambda request: request.user.has_perm(f"{app_label}.view_{name}")
 
 
 def item(title: str, *, icon: str, model: str) -> dict[str, Any]:
-    """A link to the list of `app.model`, for those who may view it."""
+    """Return a link to the list of `app.model`, for those who may view it."""
     address = reverse_lazy(f"admin:{model.replace('.', '_')}_changelist")
     return {"title": title, "icon": icon, "link": address, "permission": may_view(model)}
 
 
 def static_url(path: str) -> Callable[[HttpRequest], str]:
-    """The address of a static file, once Django can tell."""
+    """Return a function of a request that gives the address of a static file: settings can't resolve it yet."""
     return lambda request: static(path)
 
 

@@ -1,4 +1,4 @@
-"""Who is logged in, and what they may do."""
+"""The person who is logged in, and their permissions."""
 
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
@@ -6,8 +6,8 @@ from django.http import HttpRequest
 
 
 def may(request: HttpRequest, permission: str) -> bool:
-    """Return whether the user has a permission of `features`, such as "change_weightset"."""
-    return request.user.has_perm(f"features.{permission}")
+    """Return whether the user has a permission, named as Django does: "features.change_weightset"."""
+    return request.user.has_perm(permission)
 
 
 def person(request: HttpRequest) -> User:

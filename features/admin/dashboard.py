@@ -9,6 +9,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
+from featurehub.admin.permissions import may
 from featurehub.lib.humanize import ago, duration
 from featurehub.lib.redis_away import REDIS_AWAY
 from featurehub.lib.row_estimate import RowCount
@@ -17,7 +18,7 @@ from features.monitoring import overview
 from features.online import store
 from features.registry.weight_sets import live_set
 
-# A mark waits for a second or so where a worker is running.
+# Where a worker is running, a mark waits for about a second.
 LATE_SECONDS = 10
 RUNS_SHOWN = 5
 
@@ -34,9 +35,9 @@ class Tile:
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """The index's context, with what the user may see of the store's state."""
+    """Add the state of the store to the index's context, for users who may see customers."""
     context = {**context, "title": "Now"}
-    if not request.user.has_perm("features.view_customer"):
+    if not may(request, "features.view_customer"):
         return context
     now = timezone.now()
     customers = overview.customers()
@@ -110,7 +111,7 @@ def redis_tile() -> Tile:
 
 
 def freshness_tile(now: datetime) -> Tile:
-    """Whether values are renewed before Redis drops them."""
+    """Return the tile that says whether values are renewed before Redis drops them."""
     fresh = overview.freshness(now=now)
     ttl = duration(settings.FEATURE_TTL)
     if fresh.oldest is None:

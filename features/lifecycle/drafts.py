@@ -1,4 +1,4 @@
-"""Drafts of versions: made from one that is there, then changed until they leave for the shadow."""
+"""Drafts of versions: copied from another version, then changed until they are put into shadow."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -6,32 +6,31 @@ from collections.abc import Collection, Mapping
 from django.db import transaction
 
 from featurehub.lib.errors import ConflictError, InvalidError, UnknownError
-from features.lifecycle.steps import Actor, check_reason, claim, lock_versions, record
+from features.lifecycle.steps import Actor, VersionState, check_reason, claim_version, lock_versions, record
 from features.models import FeatureDefinition, FeatureType, FeatureVersion
 from features.models.definitions import WRITTEN_BY_CLIENTS
 
-State = FeatureVersion.State
 NUMBER = re.compile(r"\d+(\.\d+)*", re.ASCII)
 MOST_CHARACTERS = 16
-# A year: longer is never.
+# Seconds.
 LONGEST_TIME_TO_LIVE = 366 * 86_400
-BEFORE_RETIREMENT = (State.DRAFT, State.SHADOW, State.LIVE, State.DEPRECATED)
+BEFORE_RETIREMENT = (VersionState.DRAFT, VersionState.SHADOW, VersionState.LIVE, VersionState.DEPRECATED)
 
 
 def draft_version(
     feature_type: str, number: str, *, based_on: str | None = None, by: Actor, reason: str
 ) -> FeatureVersion:
-    """A new draft with the definitions and the time to live of the live version, or of the one numbered `based_on`.
+    """Create a draft with the definitions and the time to live of the live version, or of the one numbered `based_on`.
 
-    A derived one is computed from what is live today of every other type. Raises InvalidError for a number that is
-    not greater than all others of the type, UnknownError for a version that is not there.
+    A derived draft takes its inputs from the versions that are live now. Raises InvalidError for a number that is not
+    greater than all others of the type, UnknownError for a version that does not exist.
     """
-    check_reason(reason)
+    check_reason(reason, kept_with="version")
     with transaction.atomic():
         lock_versions()
         of_type = FeatureVersion.objects.filter(feature_type=feature_type)
         check_version_number(number, feature_type=feature_type, others=list(of_type.values_list("number", flat=True)))
-        model = of_type.filter(state=State.LIVE) if based_on is None else of_type.filter(number=based_on)
+        model = of_type.filter(state=VersionState.LIVE) if based_on is None else of_type.filter(number=based_on)
         original = model.first()
         if original is None:
             raise UnknownError(f"There is no version {feature_type}:{based_on or 'live'}.", attr="based_on")
@@ -47,7 +46,7 @@ def draft_version(
 
 
 def check_version_number(number: str, *, feature_type: str, others: Collection[str]) -> None:
-    """Raises InvalidError unless it is a version's number, and greater than the others."""
+    """Raise InvalidError unless `number` has the form of a version number and is greater than the others."""
     if not NUMBER.fullmatch(number) or len(number) > MOST_CHARACTERS:
         raise InvalidError("A version looks like 1.0: digits and dots, at most 16 characters.", attr="number")
     newest = max(others, key=version_key, default=None)
@@ -56,32 +55,32 @@ def check_version_number(number: str, *, feature_type: str, others: Collection[s
 
 
 def version_key(number: str) -> tuple[int, ...]:
-    """Numbers that compare as people mean them: 2 is 2.0, and 1.10 comes after 1.9."""
+    """Return a sort key for a version number: 2 equals 2.0, and 1.10 comes after 1.9."""
     return tuple(int(part) for part in re.sub(r"(\.0+)+$", "", number).split("."))
 
 
 def next_number(feature_type: str) -> str:
-    """What to call the next version of a type."""
+    """Return the number proposed for the next version of a type."""
     numbers = FeatureVersion.objects.filter(feature_type=feature_type).values_list("number", flat=True)
     newest = max(numbers, key=version_key, default="0")
     return f"{version_key(newest)[0] + 1}.0"
 
 
 def live_inputs() -> dict[str, str]:
-    """What a new derived version is computed from: the live version of every other type."""
-    live = FeatureVersion.objects.filter(state=State.LIVE).exclude(feature_type=FeatureType.DERIVED)
+    """Return the inputs of a new derived version: feature type → number of its live version."""
+    live = FeatureVersion.objects.filter(state=VersionState.LIVE).exclude(feature_type=FeatureType.DERIVED)
     return dict(live.order_by("feature_type").values_list("feature_type", "number"))
 
 
 def add_definitions(version_id: int, definitions: Collection[FeatureDefinition], *, by: Actor) -> None:
-    """Adds features to a draft; to what clients write also later, until it is retired.
+    """Add features to a draft or, of a type that clients write, to any version that is not retired.
 
-    Raises ConflictError for a version that does not change any more, InvalidError for a feature of another type.
+    Raises ConflictError for a version that can't change any more, InvalidError for a feature of another type.
     """
     names = ", ".join(definition.name for definition in definitions)
     with transaction.atomic():
-        version = claim(version_id, allowed=BEFORE_RETIREMENT, reason=f"Added {names}.")
-        if version.state != State.DRAFT and version.feature_type not in WRITTEN_BY_CLIENTS:
+        version = claim_version(version_id, allowed=BEFORE_RETIREMENT, reason=f"Added {names}.")
+        if version.state != VersionState.DRAFT and version.feature_type not in WRITTEN_BY_CLIENTS:
             raise ConflictError(f"{version} is {version.state}: features are added to drafts only. Start a new draft.")
         for definition in definitions:
             if definition.feature_type != version.feature_type:
@@ -91,17 +90,17 @@ def add_definitions(version_id: int, definitions: Collection[FeatureDefinition],
 
 
 def remove_definition(version_id: int, definition: FeatureDefinition, *, by: Actor) -> None:
-    """Takes a feature out of a draft."""
+    """Remove a feature from a draft."""
     with transaction.atomic():
-        version = claim(version_id, allowed=(State.DRAFT,), reason=f"Removed {definition}.")
+        version = claim_version(version_id, allowed=(VersionState.DRAFT,), reason=f"Removed {definition}.")
         version.definitions.remove(definition)
         record(version, by=by, reason=f"Removed {definition}.")
 
 
 def set_inputs(version_id: int, inputs: Mapping[str, str], *, by: Actor, reason: str) -> None:
-    """Chooses which version of each other type a derived draft is computed from: feature type → number."""
+    """Set the versions that a derived draft is computed from: feature type → number."""
     with transaction.atomic():
-        version = claim(version_id, allowed=(State.DRAFT,), reason=reason)
+        version = claim_version(version_id, allowed=(VersionState.DRAFT,), reason=reason)
         if version.feature_type != FeatureType.DERIVED:
             raise InvalidError(f"{version} is computed from no other version.", attr="inputs")
         for feature_type, number in inputs.items():
@@ -114,18 +113,18 @@ def set_inputs(version_id: int, inputs: Mapping[str, str], *, by: Actor, reason:
 
 
 def set_time_to_live(version_id: int, seconds: int | None, *, by: Actor, reason: str) -> None:
-    """How old values may be before they are read as expired, in seconds; None: as old as they get."""
+    """Set after how many seconds values are read as expired; None: never."""
     if seconds is not None and not 1 <= seconds <= LONGEST_TIME_TO_LIVE:
         raise InvalidError("It is between 1 second and 366 days, or left out.", attr="time_to_live")
     with transaction.atomic():
-        version = claim(version_id, allowed=BEFORE_RETIREMENT, reason=reason)
+        version = claim_version(version_id, allowed=BEFORE_RETIREMENT, reason=reason)
         FeatureVersion.objects.filter(pk=version.pk).update(time_to_live=seconds)
         lifetime = "never expire" if seconds is None else f"expire after {seconds:,} s"
         record(version, by=by, reason=f"Values {lifetime}. {reason}")
 
 
 def discard(version_id: int) -> None:
-    """Deletes a draft that nobody needs. Raises ConflictError for a version that was more than that."""
+    """Delete a draft. Raise ConflictError for a version in another state."""
     with transaction.atomic():
-        version = claim(version_id, allowed=(State.DRAFT,), reason="Discarded.")
+        version = claim_version(version_id, allowed=(VersionState.DRAFT,), reason="Discarded.")
         version.delete()

@@ -1,4 +1,4 @@
-"""What a version needs before it is computed and read, and what a definition needs before it is in one."""
+"""Requirements of a version before it is computed and read, and of a definition before it is added to one."""
 
 from collections.abc import Iterable, Mapping
 
@@ -10,7 +10,7 @@ from features.registry.contents import Registry
 
 
 def check_can_be_computed(version: FeatureVersion, *, known: Registry) -> None:
-    """Raises InvalidError with a sentence about the first thing that is lacking."""
+    """Raise InvalidError unless FeatureHub can compute the version; the error says what is missing first."""
     definitions = list(version.definitions.all())
     if not definitions:
         raise InvalidError(f"{version} has no feature yet: add one first.")
@@ -21,7 +21,7 @@ def check_can_be_computed(version: FeatureVersion, *, known: Registry) -> None:
 
 
 def check_are_computed(definitions: Iterable[FeatureDefinition]) -> None:
-    """Behavioral features are windows, or of the formulas."""
+    """Raise InvalidError for behavioral features that are neither windows nor computed by a formula."""
     lacking = [row.name for row in definitions if not row.kind and row.name not in BEHAVIORAL_FEATURES]
     if lacking:
         raise InvalidError(f"Nothing computes {', '.join(lacking)}: no kind is chosen, and no formula has that name.")
@@ -30,8 +30,11 @@ def check_are_computed(definitions: Iterable[FeatureDefinition]) -> None:
 def check_expressions(
     definitions: Iterable[FeatureDefinition], *, inputs: Mapping[str, str], known: Registry
 ) -> dict[str, Expression]:
-    """The definitions' expressions. Raises InvalidError where one can't be computed from the inputs, which is also
-    where it uses a name that they do not have, or itself."""
+    """Return the definitions' expressions by name.
+
+    Raises InvalidError for an expression that can't be computed from the inputs, for example because it uses a name
+    that they do not have, or itself.
+    """
     expressions: dict[str, Expression] = {}
     for row in definitions:
         if not row.expression:
@@ -42,7 +45,7 @@ def check_expressions(
 
 
 def names_of_inputs(inputs: Mapping[str, str], *, known: Registry) -> set[str]:
-    """The names that expressions may use. Raises InvalidError for a version that can't be read."""
+    """Return the names that expressions may use. Raise InvalidError for a version that can't be read."""
     for feature_type, number in inputs.items():
         if (feature_type, number) not in known.views:
             raise InvalidError(f"Its input {feature_type}:{number} can't be read: choose another.", attr="inputs")

@@ -1,8 +1,7 @@
 """The life of a version: draft → shadow → live → deprecated → retired, and from deprecated back to live.
 
-Every step is one transaction that locks all versions, checks, and records who did it, when and why. What readers get
-without asking changes by going live only, and for all of them at one moment: `live_from`, which every process knows
-before it comes.
+Readers who ask for no version get another one by `go_live` only, and all of them at one moment: `live_from`, which
+every process knows before it comes.
 """
 
 from collections.abc import Sequence
@@ -14,26 +13,23 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from featurehub.lib.errors import ConflictError
-from features.lifecycle import weight_set_steps as weights_lifecycle
+from features.lifecycle import weight_set_steps
 from features.lifecycle.requirements import check_can_be_computed
-from features.lifecycle.retirement import retire_sets
-from features.lifecycle.steps import Actor, claim, move, record
+from features.lifecycle.steps import Actor, VersionState, claim_version, move, record
 from features.materialization.runs import enqueue_run
 from features.models import Customer, FeatureType, FeatureVersion, Renewal, Run, VersionUse
 from features.models.definitions import WRITTEN_BY_CLIENTS
 from features.registry.snapshot import SWITCH_AFTER, load_registry
 from features.registry.weight_sets import active_set
 
-State = FeatureVersion.State
-# Whoever read or wrote a version within this time is asked about before it is retired.
+# Retiring a version that an API key read or wrote within this time takes a confirmation.
 RECENTLY = timedelta(days=7)
 USERS_NAMED = 5
 WORD_FOR: dict[str, str] = {VersionUse.Kind.READ: "read", VersionUse.Kind.WRITE: "written"}
 
 
 class StillUsedError(ConflictError):
-    """A version that is to be retired was read or written lately: it takes a second word. `uses` are by whom, last
-    first."""
+    """A version that is to be retired was used lately: it takes a confirmation. `uses` are by whom, last first."""
 
     code = "still_used"
 
@@ -48,25 +44,26 @@ class StillUsedError(ConflictError):
 
 
 def put_into_shadow(version_id: int, *, by: Actor, reason: str) -> Run | None:
-    """Has a draft computed beside the live version, and readable by whoever asks for it. It does not change any more.
+    """Put a draft into shadow: it is computed beside the live version, readable on request, and no longer changes.
 
-    Returns the run that computes everybody; None for what clients write. Raises ConflictError for another state,
-    InvalidError where the version can't be computed.
+    Returns the run that computes all customers; None for a type that clients write. Raises ConflictError for another
+    state, InvalidError where the version can't be computed.
     """
     with transaction.atomic():
-        version = claim(version_id, allowed=(State.DRAFT,), reason=reason)
+        version = claim_version(version_id, allowed=(VersionState.DRAFT,), reason=reason)
         check_can_be_computed(version, known=load_registry())
-        move(version, State.SHADOW, by=by, reason=reason)
+        move(version, VersionState.SHADOW, by=by, reason=reason)
         if version.feature_type == FeatureType.BEHAVIORAL:
-            live = FeatureVersion.objects.get(feature_type=version.feature_type, state=State.LIVE)
-            weights_lifecycle.copy_to_version(active_set(live.number), version=version, by=by, reason=reason)
+            live = FeatureVersion.objects.get(feature_type=version.feature_type, state=VersionState.LIVE)
+            weight_set_steps.copy_to_version(active_set(live.number), version=version, by=by, reason=reason)
         return None if version.feature_type in WRITTEN_BY_CLIENTS else start_computing(version)
 
 
 def compute_again(version_id: int, *, by: Actor, reason: str) -> Run:
-    """Starts the run that computes everybody's values of a version again, where the first one failed."""
+    """Start another run that computes all customers' values of a version, after one that failed."""
+    computed = (VersionState.SHADOW, VersionState.LIVE, VersionState.DEPRECATED)
     with transaction.atomic():
-        version = claim(version_id, allowed=(State.SHADOW, State.LIVE, State.DEPRECATED), reason=reason)
+        version = claim_version(version_id, allowed=computed, reason=reason)
         if version.feature_type in WRITTEN_BY_CLIENTS:
             raise ConflictError(f"Clients write the values of {version}: there is nothing to compute.")
         check_is_computed(version, else_say="Nothing was changed.", may_have_failed=True)
@@ -75,30 +72,31 @@ def compute_again(version_id: int, *, by: Actor, reason: str) -> Run:
 
 
 def start_computing(version: FeatureVersion) -> Run:
-    """The run that computes everybody from their events, for a worker to take up after the commit."""
+    """Create the run that computes all customers from their events; a worker takes it up after the commit."""
     run = Run.objects.create(kind=Run.Kind.RECOMPUTE, version=version, total=Customer.objects.count())
     transaction.on_commit(partial(enqueue_run, run))
     return run
 
 
 def go_live(version_id: int, *, by: Actor, reason: str) -> None:
-    """Makes a version in shadow, or the one before, what readers get who ask for none: SWITCH_AFTER from now.
+    """Make a version in shadow, or a deprecated one, the default for readers, SWITCH_AFTER from now.
 
     Raises ConflictError for another state, and while the version's first values are being computed.
     """
     with transaction.atomic():
-        version = claim(version_id, allowed=(State.SHADOW, State.DEPRECATED), reason=reason)
+        version = claim_version(version_id, allowed=(VersionState.SHADOW, VersionState.DEPRECATED), reason=reason)
         check_is_computed(version, else_say="It can go live then.")
-        before = FeatureVersion.objects.get(feature_type=version.feature_type, state=State.LIVE)
-        move(before, State.DEPRECATED, by=by, reason=f"{version} goes live. {reason}")
-        # The moment of this statement, after the locks: of two versions the later one has the later moment.
-        move(version, State.LIVE, by=by, reason=reason, live_from=Now() + SWITCH_AFTER)
-        # Then Redis gets the active customers' values of it, bucket by bucket; until their turn PostgreSQL answers.
+        before = FeatureVersion.objects.get(feature_type=version.feature_type, state=VersionState.LIVE)
+        move(before, VersionState.DEPRECATED, by=by, reason=f"{version} goes live. {reason}")
+        # Now() is the time of this statement, after the locks: of two versions the later one has the later moment.
+        move(version, VersionState.LIVE, by=by, reason=reason, live_from=Now() + SWITCH_AFTER)
+        # From then on Redis gets the active customers' values of it, bucket by bucket; until a customer's turn comes,
+        # PostgreSQL answers.
         Renewal.objects.update(due_at=version.live_from)
 
 
 def check_is_computed(version: FeatureVersion, *, else_say: str, may_have_failed: bool = False) -> None:
-    """Raises ConflictError unless the last run that was to compute everybody's values of the version is done."""
+    """Raise ConflictError unless the last run that was to compute all customers' values of the version is done."""
     run = version.runs.first()
     if run is None or run.state == Run.State.DONE:
         return
@@ -110,34 +108,33 @@ def check_is_computed(version: FeatureVersion, *, else_say: str, may_have_failed
 
 
 def retire(version_id: int, *, by: Actor, reason: str, confirmed: bool = False) -> None:
-    """Takes a version out of use for good: it is neither computed nor read any more, and has no active weights. Its
-    history stays.
+    """Retire a version for good: it is not computed or read any more, and has no active weights. Its history stays.
 
     Raises ConflictError for a live version, for one that readers have not been switched from yet and for one that
     another is computed from, and unless `confirmed`, StillUsedError for one that was read or written lately.
     """
     with transaction.atomic():
-        version = claim(version_id, allowed=(State.SHADOW, State.DEPRECATED), reason=reason)
-        check_nobody_is_switched(version)
+        version = claim_version(version_id, allowed=(VersionState.SHADOW, VersionState.DEPRECATED), reason=reason)
+        check_readers_are_switched(version)
         check_nothing_is_computed_from(version)
         uses = list(recent_uses(version))
         if uses and not confirmed:
             raise StillUsedError(version, uses=uses)
-        move(version, State.RETIRED, by=by, reason=reason)
-        retire_sets(version, by=by, reason=reason)
+        move(version, VersionState.RETIRED, by=by, reason=reason)
+        weight_set_steps.retire_sets(version, by=by, reason=reason)
 
 
-def check_nobody_is_switched(version: FeatureVersion) -> None:
-    """Raises ConflictError where a process may still take the version for the live one."""
+def check_readers_are_switched(version: FeatureVersion) -> None:
+    """Raise ConflictError where a process may still take the version for the live one."""
     of_type = FeatureVersion.objects.filter(feature_type=version.feature_type)
-    live = of_type.filter(state=State.LIVE, live_from__gt=Now()).first()
+    live = of_type.filter(state=VersionState.LIVE, live_from__gt=Now()).first()
     if live is not None:
         moment = f"{live.live_from:%H:%M:%S} UTC"
         raise ConflictError(f"Readers are switched to {live} at {moment}: until then they may need {version}.")
 
 
 def check_nothing_is_computed_from(version: FeatureVersion) -> None:
-    """Raises ConflictError where a derived version that can be read takes values from this one."""
+    """Raise ConflictError where a derived version that can be read takes values from this one."""
     known = load_registry()
     view = known.views[version.feature_type, version.number]
     users = [f"{user.feature_type}:{user.number}" for user in known.derived if view in known.inputs(user)]
@@ -146,6 +143,6 @@ def check_nothing_is_computed_from(version: FeatureVersion) -> None:
 
 
 def recent_uses(version: FeatureVersion) -> QuerySet[VersionUse]:
-    """By whom the version was read and written in the last 7 days, last first."""
+    """Return the API keys' reads and writes of the version in the last 7 days, last first."""
     uses = version.uses.filter(used_at__gt=Now() - RECENTLY)
     return uses.select_related("api_key").order_by("-used_at", "pk")

@@ -1,42 +1,46 @@
 """The life of a weight set: draft → proposed → approved → scheduled → active → superseded.
 
-Every step is one transaction: the versions' rows are the lock that all steps meet at, the state is checked under it,
-and who did it, when and why is recorded. Without two-person approval the later steps take in the earlier ones:
-whoever may activate a draft approves it by that.
+Without two-person approval the later steps include the earlier ones: whoever may activate a draft approves it by that.
 """
 
-from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
-from typing import TypeAlias
 
 from django.conf import settings
-from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models.functions import Now
 
 from events.event_types import EVENT_TYPES
 from featurehub.lib.errors import ConflictError, InvalidError, UnknownError
 from features.formulas.behavioral import Weights
+from features.lifecycle.steps import (
+    UNDER_WAY,
+    Actor,
+    WeightSetState,
+    check_is_not_retired,
+    claim_set,
+    claim_set_in_any_state,
+    last_step,
+    move,
+    record,
+)
 from features.materialization.runs import enqueue_run
-from features.models import Customer, FeatureType, FeatureVersion, Run, Weight, WeightSet, WeightSetStep
+from features.models import Customer, FeatureVersion, Run, Weight, WeightSet, WeightSetStep
 from features.registry.weight_sets import as_weights
 
-# A person; None is FeatureHub itself.
-Actor: TypeAlias = User | None
-State, Action, Origin = WeightSet.State, WeightSetStep.Action, WeightSet.Origin
+Action, Origin = WeightSetStep.Action, WeightSet.Origin
 
-# Their numbers do not change: a change makes them drafts, and ends the shadow.
-CAN_BE_SHADOWS = (State.PROPOSED, State.APPROVED, State.SCHEDULED)
-# The steps after which a person counts as an author of a set's numbers.
+# Who took one of these steps is an author of the set's numbers.
 AUTHORING = (Action.CREATED, Action.EDITED)
 
 
 def draft_weight_set(
     *, version: str, name: str, reason: str, numbers: Weights, by: Actor, origin: str = Origin.HAND
 ) -> WeightSet:
-    """A new draft with these numbers. Raises UnknownError for an unknown behavioral version, ConflictError for
-    a retired one."""
+    """Create a draft with these numbers.
+
+    Raises UnknownError for an unknown behavioral version, ConflictError for a retired one.
+    """
     with transaction.atomic():
         owner = FeatureVersion.objects.filter(feature_type="behavioral", number=version).first()
         if owner is None:
@@ -51,18 +55,18 @@ def draft_weight_set(
 
 
 def reopen(weight_set_id: int, *, by: Actor, reason: str) -> WeightSet:
-    """Called before numbers change: a set that is under way becomes a draft again and loses its approval."""
+    """Make a set a draft again, without approval, before its numbers change. Raise ConflictError once it was active."""
     with transaction.atomic():
-        weight_set = claim(weight_set_id)
+        weight_set = claim_set_in_any_state(weight_set_id)
         if weight_set.activated_at is not None:
             raise ConflictError(f"{weight_set} was activated: it does not change. Make a new draft from it.")
-        if weight_set.state != State.DRAFT:
-            move(weight_set, State.DRAFT, action=Action.SENT_BACK, by=by, reason=reason)
+        if weight_set.state != WeightSetState.DRAFT:
+            move(weight_set, WeightSetState.DRAFT, action=Action.SENT_BACK, by=by, reason=reason)
     return weight_set
 
 
 def set_numbers(weight_set_id: int, *, numbers: Weights, name: str, by: Actor, reason: str) -> WeightSet:
-    """Gives a set other numbers, as a draft. Raises ConflictError for one that was activated."""
+    """Replace a set's numbers; it becomes a draft. Raise ConflictError for one that was activated."""
     with transaction.atomic():
         weight_set = reopen(weight_set_id, by=by, reason="Its numbers were changed.")
         changes = {"monetary_norm": numbers.monetary_norm, "name": name, "reason": reason}
@@ -74,66 +78,67 @@ def set_numbers(weight_set_id: int, *, numbers: Weights, name: str, by: Actor, r
 
 
 def propose(weight_set_id: int, *, by: Actor, reason: str) -> None:
-    """Asks for approval of a draft."""
+    """Ask for approval of a draft."""
     with transaction.atomic():
-        weight_set = claim(weight_set_id, allowed=(State.DRAFT,), reason=reason)
+        weight_set = claim_set(weight_set_id, allowed=(WeightSetState.DRAFT,), reason=reason)
         check_numbers(weight_set)
-        move(weight_set, State.PROPOSED, action=Action.PROPOSED, by=by, reason=reason)
+        move(weight_set, WeightSetState.PROPOSED, action=Action.PROPOSED, by=by, reason=reason)
 
 
 def send_back(weight_set_id: int, *, by: Actor, reason: str) -> None:
-    """Makes a set that is under way a draft again; its approval and schedule go."""
+    """Make a set that is not active yet a draft again, without approval and schedule."""
     with transaction.atomic():
-        weight_set = claim(weight_set_id, allowed=(State.PROPOSED, State.APPROVED, State.SCHEDULED), reason=reason)
-        move(weight_set, State.DRAFT, action=Action.SENT_BACK, by=by, reason=reason)
+        weight_set = claim_set(weight_set_id, allowed=UNDER_WAY, reason=reason)
+        move(weight_set, WeightSetState.DRAFT, action=Action.SENT_BACK, by=by, reason=reason)
 
 
 def approve(weight_set_id: int, *, by: Actor, reason: str) -> None:
-    """Approves a proposed set. With two-person approval its authors can't."""
+    """Approve a proposed set. Raise ConflictError for an author of it under two-person approval."""
     with transaction.atomic():
-        weight_set = claim(weight_set_id, allowed=(State.PROPOSED,), reason=reason)
+        weight_set = claim_set(weight_set_id, allowed=(WeightSetState.PROPOSED,), reason=reason)
         check_is_no_author(weight_set, by=by)
         move(
-            weight_set, State.APPROVED, action=Action.APPROVED, by=by, reason=reason, approved_by=by, approved_at=Now()
-        )
+            weight_set, WeightSetState.APPROVED, action=Action.APPROVED, by=by, reason=reason,
+            approved_by=by, approved_at=Now(),
+        )  # fmt: skip
 
 
 def schedule(weight_set_id: int, *, at: datetime, now: datetime, by: Actor, reason: str) -> None:
-    """Has the set activated at a moment, by beat. Raises InvalidError where the moment has passed."""
+    """Schedule the set to be activated at a moment. Raise InvalidError where the moment has passed."""
     if at <= now:
         raise InvalidError("That moment has passed: choose a later one, or activate the set now.", attr="at")
     with transaction.atomic():
-        weight_set = claim(weight_set_id, allowed=(*before_activation(), State.SCHEDULED), reason=reason)
+        weight_set = claim_set(weight_set_id, allowed=(*before_activation(), WeightSetState.SCHEDULED), reason=reason)
         check_numbers(weight_set)
         moment = f"For {at:%Y-%m-%d %H:%M} UTC. {reason}"
         move(
-            weight_set, State.SCHEDULED, action=Action.SCHEDULED, by=by, reason=moment,
+            weight_set, WeightSetState.SCHEDULED, action=Action.SCHEDULED, by=by, reason=moment,
             activate_at=at, **approval(weight_set, by=by),
         )  # fmt: skip
 
 
 def unschedule(weight_set_id: int, *, by: Actor, reason: str) -> None:
-    """Takes a scheduled set off the schedule; it stays approved."""
+    """Cancel the schedule of a set; it stays approved."""
     with transaction.atomic():
-        weight_set = claim(weight_set_id, allowed=(State.SCHEDULED,), reason=reason)
-        move(weight_set, State.APPROVED, action=Action.UNSCHEDULED, by=by, reason=reason)
+        weight_set = claim_set(weight_set_id, allowed=(WeightSetState.SCHEDULED,), reason=reason)
+        move(weight_set, WeightSetState.APPROVED, action=Action.UNSCHEDULED, by=by, reason=reason)
 
 
 def activate(weight_set_id: int, *, by: Actor, reason: str) -> Run:
-    """Makes the set the active one, frozen from then on, and starts the run that re-scores every customer.
+    """Make the set the active one, which never changes again, and start the run that re-scores every customer.
 
     Raises ConflictError where its state does not allow it (somebody was faster), InvalidError where it can't score.
     """
     with transaction.atomic():
-        weight_set = claim(weight_set_id, allowed=(*before_activation(), State.SCHEDULED), reason=reason)
+        weight_set = claim_set(weight_set_id, allowed=(*before_activation(), WeightSetState.SCHEDULED), reason=reason)
         check_numbers(weight_set)
         return make_active(weight_set, by=by, reason=reason)
 
 
 def start_shadow(weight_set_id: int, *, by: Actor, reason: str) -> None:
-    """Has the set scored beside the active one until it is taken out, changed or activated; readers see nothing."""
+    """Score the set beside the active one until `end_shadow`, a change or its activation. Readers see nothing of it."""
     with transaction.atomic():
-        weight_set = claim(weight_set_id, allowed=CAN_BE_SHADOWS, reason=reason)
+        weight_set = claim_set(weight_set_id, allowed=UNDER_WAY, reason=reason)
         if weight_set.shadow_since is not None:
             raise ConflictError(f"{weight_set} runs in shadow already{last_step(weight_set)}.")
         WeightSet.objects.filter(pk=weight_set.pk).update(shadow_since=Now())
@@ -142,9 +147,9 @@ def start_shadow(weight_set_id: int, *, by: Actor, reason: str) -> None:
 
 
 def end_shadow(weight_set_id: int, *, by: Actor, reason: str) -> None:
-    """Ends the shadow; what it showed stays."""
+    """End the shadow; the figures of its days stay."""
     with transaction.atomic():
-        weight_set = claim(weight_set_id, allowed=CAN_BE_SHADOWS, reason=reason)
+        weight_set = claim_set(weight_set_id, allowed=UNDER_WAY, reason=reason)
         if weight_set.shadow_since is None:
             raise ConflictError(f"{weight_set} does not run in shadow by now{last_step(weight_set)}.")
         WeightSet.objects.filter(pk=weight_set.pk).update(shadow_since=None)
@@ -152,16 +157,17 @@ def end_shadow(weight_set_id: int, *, by: Actor, reason: str) -> None:
 
 
 def activate_due(*, now: datetime) -> list[Run]:
-    """Activates the scheduled sets whose moment has come, in that order."""
-    due = WeightSet.objects.filter(state=State.SCHEDULED, activate_at__lte=now).order_by("activate_at", "pk")
+    """Activate the scheduled sets whose moment has come, in that order. Return their runs."""
+    due = WeightSet.objects.filter(state=WeightSetState.SCHEDULED, activate_at__lte=now).order_by("activate_at", "pk")
     return [run for pk in list(due.values_list("pk", flat=True)) if (run := activate_if_due(pk, now=now))]
 
 
 def activate_if_due(weight_set_id: int, *, now: datetime) -> Run | None:
-    """Activates one scheduled set; None where somebody was faster or changed the moment."""
+    """Activate one scheduled set. Return None where somebody was faster or changed the moment."""
     with transaction.atomic():
-        weight_set = claim(weight_set_id)
-        if weight_set.state != State.SCHEDULED or weight_set.activate_at is None or weight_set.activate_at > now:
+        weight_set = claim_set_in_any_state(weight_set_id)
+        moment = weight_set.activate_at
+        if weight_set.state != WeightSetState.SCHEDULED or moment is None or moment > now:
             return None
         scheduled = weight_set.steps.filter(action=Action.SCHEDULED).select_related("by").last()
         reason = "Its scheduled moment has come."
@@ -169,13 +175,13 @@ def activate_if_due(weight_set_id: int, *, now: datetime) -> Run | None:
 
 
 def roll_back(weight_set_id: int, *, by: Actor, reason: str) -> Run:
-    """Makes a new set with the numbers of an earlier active one, and activates it at once.
+    """Create a set with the numbers of an earlier active one, and activate it at once.
 
-    The formulas get the same doubles, so customers get the very scores they had. Needs no second person: these
-    numbers have been active before. Raises ConflictError for a set that was not.
+    The formulas get the same doubles, so customers get the same scores as before. No second person has to approve, as
+    these numbers have been active. Raises ConflictError for a set that was not.
     """
     with transaction.atomic():
-        earlier = claim(weight_set_id, allowed=(State.SUPERSEDED,), reason=reason)
+        earlier = claim_set(weight_set_id, allowed=(WeightSetState.SUPERSEDED,), reason=reason)
         weight_set = draft_weight_set(
             version=earlier.version.number, name=f"Back to {earlier.name}"[:128], reason=reason,
             numbers=as_weights(earlier), by=by, origin=Origin.ROLLBACK,
@@ -183,74 +189,33 @@ def roll_back(weight_set_id: int, *, by: Actor, reason: str) -> Run:
         return make_active(weight_set, by=by, reason=f"Rolled back to {earlier}. {reason}")
 
 
-def copy_to_version(weights: WeightSet, *, version: FeatureVersion, by: Actor, reason: str) -> WeightSet:
-    """Gives a version that nobody has values of yet the numbers of an active set, as its own and active.
+# --- Steps of a version that change its sets. Their callers hold the lock of all versions ---------------------------
 
-    No run is started: whatever computes the version's first values takes them. Needs no second person, as these
-    numbers are active.
+
+def copy_to_version(weights: WeightSet, *, version: FeatureVersion, by: Actor, reason: str) -> WeightSet:
+    """Copy an active set to a version that has no values yet, as its own and active. Return the copy.
+
+    No run is started: the run that computes the version's first values takes these weights. No second person has to
+    approve, as the numbers are active.
     """
-    with transaction.atomic():
-        lock_versions()
-        why = f"The weights of {weights.version}, {weights}, for {version}. {reason}"
-        own = draft_weight_set(
-            version=version.number, name=weights.name, reason=why, numbers=as_weights(weights), by=by
-        )
-        swap_active(own, by=by, reason=why)
+    why = f"The weights of {weights.version}, {weights}, for {version}. {reason}"
+    own = draft_weight_set(version=version.number, name=weights.name, reason=why, numbers=as_weights(weights), by=by)
+    swap_active(own, by=by, reason=why)
     return own
 
 
-# --- What the steps are made of -----------------------------------------------------------------------------------
+def retire_sets(version: FeatureVersion, *, by: Actor, reason: str) -> None:
+    """Supersede a retired version's active set by none, and make those on their way to be active drafts again."""
+    why = f"{version} is retired. {reason}"
+    states = (WeightSetState.ACTIVE, *UNDER_WAY)
+    for weight_set in version.weight_sets.filter(state__in=states).order_by("pk"):
+        if weight_set.state == WeightSetState.ACTIVE:
+            move(weight_set, WeightSetState.SUPERSEDED, action=Action.SUPERSEDED, by=by, reason=why)
+        else:
+            move(weight_set, WeightSetState.DRAFT, action=Action.SENT_BACK, by=by, reason=why)
 
 
-def claim(weight_set_id: int, *, allowed: tuple[str, ...] | None = None, reason: str | None = None) -> WeightSet:
-    """The set, locked with all behavioral versions until the transaction ends, in one of the `allowed` states.
-
-    Raises UnknownError, ConflictError for another state and, of a step, for a set of a retired version, InvalidError
-    for an empty reason.
-    """
-    if reason is not None and not reason.strip():
-        raise InvalidError("Say why: it is kept with the set, for whoever asks later.", attr="reason")
-    lock_versions()
-    sets = WeightSet.objects.select_for_update(of=("self",)).select_related("version")
-    weight_set = sets.filter(pk=weight_set_id).first()
-    if weight_set is None:
-        raise UnknownError(f"There is no weight set {weight_set_id}.")
-    if allowed is not None:
-        check_is_not_retired(weight_set.version)
-        if weight_set.state not in allowed:
-            raise ConflictError(
-                f"{weight_set} is {weight_set.state} by now{last_step(weight_set)}. Nothing was changed."
-            )
-    return weight_set
-
-
-def lock_versions() -> None:
-    """All behavioral versions, in one order, until the transaction ends.
-
-    So what is activated later is also committed later, and `activated_at`, the moment of the statement that comes
-    after the lock, says which weights a customer was computed under, see `runs.earlier_sets`.
-    """
-    list(FeatureVersion.objects.filter(feature_type=FeatureType.BEHAVIORAL).order_by("pk").select_for_update())
-
-
-def last_step(weight_set: WeightSet) -> str:
-    """Who took the last step when, for the person who came too late."""
-    step = weight_set.steps.select_related("by").last()
-    if step is None:
-        return ""
-    return f" ({step.get_action_display().lower()} by {step.by or 'FeatureHub'} at {step.at:%H:%M:%S} UTC)"
-
-
-def move(weight_set: WeightSet, state: str, *, action: str, by: Actor, reason: str, **changes: object) -> None:
-    """Puts the set in a state and records the step. Going on or back, what the new state does not hold goes."""
-    cleared: Mapping[str, object] = {"activate_at": None}
-    if state in (State.DRAFT, State.PROPOSED):
-        cleared = {**cleared, "approved_by": None, "approved_at": None}
-    if state not in CAN_BE_SHADOWS:
-        cleared = {**cleared, "shadow_since": None}
-    WeightSet.objects.filter(pk=weight_set.pk).update(state=state, **{**cleared, **changes})
-    weight_set.refresh_from_db()
-    record(weight_set, action=action, by=by, reason=reason)
+# --- Parts of the steps -----------------------------------------------------------------------------------------
 
 
 def add_weights(weight_set: WeightSet, *, numbers: Weights) -> None:
@@ -260,12 +225,8 @@ def add_weights(weight_set: WeightSet, *, numbers: Weights) -> None:
     )
 
 
-def record(weight_set: WeightSet, *, action: str, by: Actor, reason: str) -> None:
-    WeightSetStep.objects.create(weight_set=weight_set, action=action, by=by, reason=reason)
-
-
 def make_active(weight_set: WeightSet, *, by: Actor, reason: str) -> Run:
-    """Swaps the active set under the versions' lock, and starts the re-scoring when that is committed."""
+    """Make the set the active one under the lock of all versions; re-scoring starts with the commit."""
     swap_active(weight_set, by=by, reason=reason)
     run = Run.objects.create(
         kind=Run.Kind.RESCORE,
@@ -277,42 +238,36 @@ def make_active(weight_set: WeightSet, *, by: Actor, reason: str) -> Run:
 
 
 def swap_active(weight_set: WeightSet, *, by: Actor, reason: str) -> None:
-    """Makes the set its version's active one, under the versions' lock."""
-    before = WeightSet.objects.filter(version=weight_set.version, state=State.ACTIVE).first()
+    """Make the set its version's active one, under the lock of all versions."""
+    before = WeightSet.objects.filter(version=weight_set.version, state=WeightSetState.ACTIVE).first()
     if before is not None:
-        move(before, State.SUPERSEDED, action=Action.SUPERSEDED, by=by, reason=f"By {weight_set}")
+        move(before, WeightSetState.SUPERSEDED, action=Action.SUPERSEDED, by=by, reason=f"By {weight_set}")
     move(
-        weight_set, State.ACTIVE, action=Action.ACTIVATED, by=by, reason=reason,
+        weight_set, WeightSetState.ACTIVE, action=Action.ACTIVATED, by=by, reason=reason,
         activated_by=by, activated_at=Now(), **approval(weight_set, by=by),
     )  # fmt: skip
 
 
 def approval(weight_set: WeightSet, *, by: Actor) -> dict[str, object]:
-    """What approves a set that nobody has approved: whoever activates or schedules it, where one person is enough."""
+    """Return the fields that approve a set by whoever activates or schedules it; none where it is approved already."""
     return {} if weight_set.approved_at is not None else {"approved_by": by, "approved_at": Now()}
 
 
 def before_activation() -> tuple[str, ...]:
-    """The states a set may be activated or scheduled from."""
+    """Return the states that a set can be activated or scheduled from, under the approval setting."""
     if settings.TWO_PERSON_APPROVAL:
-        return (State.APPROVED,)
-    return (State.DRAFT, State.PROPOSED, State.APPROVED)
-
-
-def check_is_not_retired(version: FeatureVersion) -> None:
-    """Raises ConflictError where no customer is scored by the version any more."""
-    if version.state == FeatureVersion.State.RETIRED:
-        raise ConflictError(f"{version} is retired: no customer is scored with its weights any more.")
+        return (WeightSetState.APPROVED,)
+    return (WeightSetState.DRAFT, WeightSetState.PROPOSED, WeightSetState.APPROVED)
 
 
 def check_is_no_author(weight_set: WeightSet, *, by: Actor) -> None:
-    """Raises ConflictError for an author of the set, where approval takes a second person."""
+    """Raise ConflictError for an author of the set, where approval takes a second person."""
     if settings.TWO_PERSON_APPROVAL and weight_set.steps.filter(action__in=AUTHORING, by=by).exists():
         raise ConflictError("You wrote or changed these weights: somebody else has to approve them.")
 
 
 def check_numbers(weight_set: WeightSet) -> None:
-    """Raises InvalidError for a set that can't score."""
+    """Raise InvalidError for a set that can't score."""
     numbers = as_weights(weight_set)
     lacking = [name.replace("_", " ") for name in EVENT_TYPES if name not in numbers.weight]
     if lacking:

@@ -1,8 +1,9 @@
-"""`{% load featurehub %}`: numbers, moments and names as people read them, and what every page of the admin says."""
+"""`{% load featurehub %}`: filters that format numbers, moments and names, and the banner of every admin page."""
 
 from django import template
 from django.conf import settings
 
+from featurehub.admin.permissions import may
 from featurehub.lib import humanize
 from features.monitoring import overview
 
@@ -15,12 +16,12 @@ register.filter("brief", humanize.brief)
 
 @register.filter("words")
 def as_words(name: str) -> str:
-    """page_view → page view"""
+    """Return a name with spaces for underscores: page_view → page view."""
     return name.replace("_", " ")
 
 
 @register.inclusion_tag("features/admin/behind.html", takes_context=True)
 def refresh_banner(context: template.Context) -> dict[str, float | None]:
-    """A word where the refresh has fallen behind, for those who may see customers."""
-    may_see = context["request"].user.has_perm("features.view_customer")
+    """Return the context of the banner that tells those who may see customers that the refresh is behind."""
+    may_see = may(context["request"], "features.view_customer")
     return {"seconds": overview.seconds_behind() if may_see else None, "ttl": settings.FEATURE_TTL}

@@ -1,4 +1,4 @@
-"""How the pages of weight sets write numbers."""
+"""`{% load weights %}`: filters that format numbers on the pages of weight sets."""
 
 from django import template
 
@@ -7,18 +7,18 @@ register = template.Library()
 
 @register.filter
 def percent(share: float | None) -> str:
-    """0.1234 as 12.3 %; a dash for None."""
+    """Return a share as a percentage: 0.1234 → 12.3 %; a dash for None."""
     return "–" if share is None else f"{100 * share:.1f} %"
 
 
 @register.filter
 def signed(change: float) -> str:
-    """+0.123, −0.123, or 0.000 where it rounds to nothing."""
+    """Return a change with its sign: +0.123, −0.123, or 0.000 where it rounds to zero."""
     text = f"{abs(change):.3f}"
     return text if float(text) == 0 else f"{'+' if change > 0 else '−'}{text}"
 
 
 @register.filter
 def unlocalized(number: object) -> str:
-    """As a browser reads it, whatever the language: in SVG and in number fields. None is empty."""
+    """Return a number as SVG and number fields need it, whatever the language; empty for None."""
     return "" if number is None else str(number)

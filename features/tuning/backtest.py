@@ -1,6 +1,6 @@
-"""Backtests: a set and the active one on past days, judged by who purchased in the days after each.
+"""Backtests: score customers on past days with a set and with the active one, and compare with later purchases.
 
-One step scores one day and keeps its columns, so that any worker can go on; the last step judges all days together.
+One step scores one day and stores its columns, so that any worker can go on; the last step judges all days together.
 """
 
 from datetime import UTC, date, datetime, time, timedelta
@@ -21,16 +21,18 @@ from features.tuning import evaluation
 from features.tuning.past import PastDay, past_day
 
 BACKTEST_TASK = "features.backtest"
+# Days from one scored day to the next, and days after each in which purchases are looked for, unless somebody chooses.
+EVERY_DAYS = 7
+HORIZON_DAYS = 14
 MOST_DAYS = 60
 BACKTEST_STALLED_AFTER = timedelta(seconds=120)
-State = Backtest.State
 
 
 def start_backtest(
     weight_set: WeightSet, *, first_day: date, last_day: date, every_days: int, horizon_days: int, today: date,
     by: User | None,
 ) -> Backtest:  # fmt: skip
-    """Starts a backtest in a worker. Raises InvalidError for days that can't be judged yet, or are too many."""
+    """Start a backtest in a worker. Raise InvalidError for days that can't be judged yet, or are too many."""
     check_days(first_day, last_day=last_day, every_days=every_days, horizon_days=horizon_days, today=today)
     with transaction.atomic():
         backtest = Backtest.objects.create(
@@ -50,7 +52,7 @@ def start_backtest(
 
 
 def check_days(first_day: date, *, last_day: date, every_days: int, horizon_days: int, today: date) -> None:
-    """Raises InvalidError with the field that is wrong."""
+    """Raise InvalidError, naming the wrong field, for days that can't be judged or are too many."""
     if horizon_days < 1:
         raise InvalidError("At least one day must follow a scored day.", attr="horizon_days")
     if every_days < 1:
@@ -72,16 +74,16 @@ def scored_days(first_day: date, *, last_day: date, every_days: int) -> list[dat
 
 
 def enqueue_backtest(backtest_id: int) -> None:
-    """Wakes a worker. Where the message is lost, the sweep of unfinished backtests sends it again."""
+    """Send the task of a backtest. Where the message is lost, the sweep of unfinished backtests sends it again."""
     enqueue(BACKTEST_TASK, backtest_id)
 
 
 def score_next_day(backtest_id: int) -> int:
-    """Scores the first day that has not been. Returns 0 where there is none, or another worker is at it."""
+    """Score the first day that has no columns yet. Return 0 where there is none, or another worker is at it."""
     with transaction.atomic():
         backtest = (
             Backtest.objects.select_for_update(skip_locked=True, of=("self",))
-            .filter(pk=backtest_id, state=State.RUNNING)
+            .filter(pk=backtest_id, state=Backtest.State.RUNNING)
             .first()
         )
         if backtest is None:
@@ -92,7 +94,7 @@ def score_next_day(backtest_id: int) -> int:
         if not waiting:
             return 0
         day = waiting[0]
-        # A day is scored as it begins: nothing that happens on it or later is known.
+        # As of the beginning of the day: events of that day or later are not known.
         as_of = datetime.combine(day, time.min, tzinfo=UTC)
         columns = past_day(as_of, horizon=timedelta(days=backtest.horizon_days))
         BacktestDay.objects.create(backtest=backtest, day=day, columns=columns.to_bytes())
@@ -101,29 +103,29 @@ def score_next_day(backtest_id: int) -> int:
 
 
 def finish_backtest(backtest_id: int) -> bool:
-    """Judges a backtest whose days are all scored. Returns False where some are not."""
+    """Judge a backtest whose days are all scored. Return False where some are not."""
     with transaction.atomic():
         backtest = Backtest.objects.select_for_update().get(pk=backtest_id)
-        if backtest.state != State.RUNNING:
+        if backtest.state != Backtest.State.RUNNING:
             return True
         if backtest.done < backtest.total:
             return False
         days = [(row.day, PastDay.from_bytes(bytes(row.columns))) for row in backtest.days.order_by("day")]
         backtest.result = judge(days, active=as_weights(backtest.against), tried=weights_from_json(backtest.numbers))
-        backtest.state, backtest.updated_at = State.DONE, Now()
+        backtest.state, backtest.updated_at = Backtest.State.DONE, Now()
         backtest.save(update_fields=["result", "state", "updated_at"])
         backtest.days.all().delete()
     return True
 
 
 def stalled_backtests() -> list[int]:
-    """Backtests that should go on but have not for a while."""
-    waiting = Backtest.objects.filter(state=State.RUNNING, updated_at__lt=Now() - BACKTEST_STALLED_AFTER)
+    """Return the running backtests that no worker has gone on with for a while."""
+    waiting = Backtest.objects.filter(state=Backtest.State.RUNNING, updated_at__lt=Now() - BACKTEST_STALLED_AFTER)
     return list(waiting.values_list("pk", flat=True))
 
 
 def judge(days: list[tuple[date, PastDay]], *, active: Weights, tried: Weights) -> dict[str, Any]:
-    """The result as it is stored; `problem` says in a sentence why there is nothing to judge."""
+    """Return the result as it is stored; its `problem` is a sentence that says why there is nothing to judge."""
     rows = [
         {"day": day.isoformat(), "customers": len(columns), "buyers": int(columns.bought.sum())}
         for day, columns in days
@@ -146,7 +148,7 @@ def judge(days: list[tuple[date, PastDay]], *, active: Weights, tried: Weights) 
 
 
 def problem_of(columns: PastDay) -> str | None:
-    """Why these days can't be judged; None where they can."""
+    """Return a sentence that says why these days can't be judged; None where they can."""
     if not len(columns):
         return "No customer had an event in the window before any of these days. Choose days after your first events."
     if not columns.bought.any():
@@ -157,7 +159,7 @@ def problem_of(columns: PastDay) -> str | None:
 
 
 def scores_of(columns: PastDay, *, weights: Weights) -> Floats:
-    """The scores of all rows: n doubles in [0, 1]."""
+    """Return the scores of all rows: n doubles in [0, 1]."""
     clamped: Floats = unclamped_score(columns.counts, weights=weights).clip(max=1.0)
     return clamped
 

@@ -1,8 +1,8 @@
-"""Weights fitted to later purchases, filed as a proposal with its evidence. The weights that were active are the start.
+"""Fit weights to later purchases and propose them, with their evidence, where they are better than the active ones.
 
 Logistic regression with weights ≥ 0 on the normalised counts of training days; the fitted weights are scaled to the
-active set's sum, so that scores stay of the same size. Judged on held-out days that begin after the last purchase
-that training could see.
+active set's sum, so that the scores keep their magnitude. They are judged on held-out days that begin after the last
+purchase that training could see.
 """
 
 from dataclasses import dataclass
@@ -18,19 +18,19 @@ from events.event_types import EVENT_TYPES
 from features.formulas.activity import Floats
 from features.formulas.behavioral import Weights, normalised
 from features.lifecycle import weight_set_steps
+from features.lifecycle.steps import UNDER_WAY, WeightSetState
 from features.models import Backtest, Fitting, WeightSet
 from features.registry.weight_sets import active_set, as_weights
 from features.tuning import backtest
+from features.tuning.backtest import EVERY_DAYS, HORIZON_DAYS
 from features.tuning.past import PastDay, past_day
 
-HORIZON_DAYS = 14
-EVERY_DAYS = 7
 TRAINING_DAYS = 8
 HELD_OUT_DAYS = 3
-# Fewer purchases than this follow chance more than customers.
+# With fewer buyers, or fewer others, the result would be chance.
 LEAST_BUYERS = {"training": 100, "held-out": 30}
 OPEN = (
-    WeightSet.State.DRAFT, WeightSet.State.PROPOSED, WeightSet.State.APPROVED, WeightSet.State.SCHEDULED,
+    WeightSetState.DRAFT, *UNDER_WAY
 )  # fmt: skip
 # Keeps the fit finite where an event type separates buyers completely.
 PENALTY = 1e-4
@@ -39,7 +39,7 @@ DECIMALS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
-    """Weights and how they do on the held-out days, `result` as a backtest keeps it."""
+    """Fitted weights and their `result` on the held-out days, in the form of a backtest's result."""
 
     weights: Weights
     held_out: list[date]
@@ -56,7 +56,7 @@ class TooLittleDataError(Exception):
 
 
 def fit_and_propose(*, version: str, today: date) -> Fitting:
-    """Fits, judges, files a proposal where it is better, and keeps in words what came of it."""
+    """Fit weights, judge them, file a proposal where they are better, and store the outcome in words."""
     active = active_set(version)
     open_one = WeightSet.objects.filter(
         origin=WeightSet.Origin.PROPOSAL, state__in=OPEN, version__number=version
@@ -76,7 +76,7 @@ def fit_and_propose(*, version: str, today: date) -> Fitting:
 
 
 def file_proposal(fitted: Fitted, *, active: WeightSet, today: date, gain: str) -> Fitting:
-    """Files the proposal with its backtest, and activates it where the setting and the guardrails allow."""
+    """File the proposal with its backtest, and activate it where the settings and the guardrails allow."""
     obstacle = obstacle_to_activation(fitted, active=as_weights(active))
     verdict = f"Not activated by itself: {obstacle}" if obstacle else "Inside the guardrails."
     with transaction.atomic():
@@ -100,7 +100,7 @@ def file_proposal(fitted: Fitted, *, active: WeightSet, today: date, gain: str) 
 
 
 def obstacle_to_activation(fitted: Fitted, *, active: Weights) -> str | None:
-    """Why FeatureHub may not activate these weights by itself; None where it may."""
+    """Return why FeatureHub may not activate these weights by itself; None where it may."""
     largest = max(abs(fitted.weights.weight[name] - active.weight[name]) for name in EVENT_TYPES)
     if not settings.AUTO_ACTIVATION:
         return "auto-activation is off."
@@ -116,7 +116,7 @@ def obstacle_to_activation(fitted: Fitted, *, active: Weights) -> str | None:
 
 
 def fit(active: Weights, *, today: date) -> Fitted:
-    """Weights from the training days, judged on the held-out ones. Raises TooLittleDataError."""
+    """Return weights from the training days, judged on the held-out ones. Raise TooLittleDataError."""
     training, held_out = days_before(today)
     columns = PastDay.concatenated([past(day) for day in training])
     check_enough(columns, part="training")
@@ -133,7 +133,10 @@ def fit(active: Weights, *, today: date) -> Fitted:
 
 
 def days_before(today: date) -> tuple[list[date], list[date]]:
-    """Training and held-out days, oldest first: all purchases looked at are past, training's before the held-out."""
+    """Return the training and the held-out days, oldest first.
+
+    All purchases that are looked for lie in the past; those of the training days lie before the held-out days.
+    """
     last = today - timedelta(days=HORIZON_DAYS)
     held_out = [last - timedelta(days=EVERY_DAYS * number) for number in reversed(range(HELD_OUT_DAYS))]
     end = held_out[0] - timedelta(days=HORIZON_DAYS)
@@ -145,7 +148,7 @@ def past(day: date) -> PastDay:
 
 
 def check_enough(columns: PastDay, *, part: str) -> None:
-    """Raises TooLittleDataError where chance would decide."""
+    """Raise TooLittleDataError where there are too few buyers or too few others."""
     buyers, others = int(columns.bought.sum()), int((~columns.bought).sum())
     least = LEAST_BUYERS[part]
     if min(buyers, others) < least:
@@ -156,7 +159,7 @@ def check_enough(columns: PastDay, *, part: str) -> None:
 
 
 def fitted_weights(columns: PastDay, *, active: Weights) -> Weights:
-    """The weights ≥ 0 that tell buyers apart best, scaled to the active set's sum; its norms.
+    """Return the weights ≥ 0 that tell buyers apart best, scaled to the active set's sum, with its norms.
 
     Raises TooLittleDataError where no event type speaks for a purchase.
     """
@@ -179,7 +182,7 @@ def fitted_weights(columns: PastDay, *, active: Weights) -> Weights:
 
 
 def loss(parameters: Floats, matrix: Floats, bought: Floats) -> tuple[float, Floats]:
-    """Mean logistic loss with a small penalty on the weights (not on the intercept), and its gradient."""
+    """Return the mean logistic loss with a small penalty on the weights, not on the intercept, and its gradient."""
     margin = matrix @ parameters
     penalised = np.append(parameters[:-1], 0.0)
     value = float(np.mean(np.logaddexp(0.0, margin) - bought * margin) + PENALTY * np.sum(penalised**2))

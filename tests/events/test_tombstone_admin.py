@@ -1,4 +1,4 @@
-"""Tombstones in the admin: found by hashing an id, and taken away by whoever may, with a reason."""
+"""Tombstones in the admin: found by hashing an id, and removed by whoever may, with a reason."""
 
 import pytest
 from django.db.models.functions import Now
@@ -39,7 +39,7 @@ def finish_erasures() -> None:
 
 
 def page_of(tombstone: ErasedCustomer) -> str:
-    return reverse("admin:events_erasedcustomer_take_away", args=[tombstone.pk])
+    return reverse("admin:events_erasedcustomer_allow_again", args=[tombstone.pk])
 
 
 def found(client: Client, query: str = "") -> list[int]:
@@ -91,7 +91,7 @@ def test_taken_away_the_customer_is_taken_in_again_as_a_new_one(operator: Client
     assert post_events(api, make_event(customer_id="anna")).status_code == 400
     page = operator.post(page_of(tombstone), WHY, follow=True)
     assert page.redirect_chain == [(LIST, 302)]
-    assert "is gone: this customer is taken in again" in page.content.decode()
+    assert "is allowed again: events and values of it are taken in" in page.content.decode()
     assert post_events(api, make_event(customer_id="anna")).json() == {"accepted": 1, "duplicates": 0}
 
 
@@ -132,9 +132,9 @@ def test_of_two_who_take_it_away_the_second_is_told(operator: Client, monkeypatc
         assert remove_tombstone(tombstone_id)
         return remove_tombstone(tombstone_id)
 
-    monkeypatch.setattr(events_admin, "take_away", somebody_is_faster)
+    monkeypatch.setattr(events_admin, "remove_tombstone", somebody_is_faster)
     assert "Somebody else was faster" in operator.post(page_of(tombstone), WHY, follow=True).content.decode()
-    assert "Taken away" not in operator.get(LIST).content.decode()
+    assert "Allowed again" not in operator.get(LIST).content.decode()
     assert operator.post(page_of(tombstone), WHY).status_code == 404
 
 
@@ -157,4 +157,4 @@ def test_nobody_deletes_or_edits_one_past_the_question(operator: Client) -> None
 
 @pytest.mark.parametrize("object_id", ["0", "none", "9" * 40])
 def test_a_tombstone_that_does_not_exist_is_404(operator: Client, object_id: str) -> None:
-    assert operator.get(f"{LIST}{object_id}/take-away").status_code == 404
+    assert operator.get(f"{LIST}{object_id}/allow-again").status_code == 404

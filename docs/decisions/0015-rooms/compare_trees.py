@@ -58,7 +58,10 @@ class Canonical(ast.NodeTransformer):
 
 def without_docstring(node: ast.AST) -> ast.AST:
     for part in ast.walk(node):
-        if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and ast.get_docstring(part) is not None:
+        if (
+            isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+            and ast.get_docstring(part) is not None
+        ):
             part.body = part.body[1:] or [ast.Pass()]
     return node
 

@@ -1,6 +1,6 @@
 """Trace a cached read: which rooms its calls pass, in which order. Run by pytest in a checkout of either layout:
 
-    python -m pytest -q -s docs/decisions/0015-rooms/trace_read.py
+python -m pytest -q -s docs/decisions/0015-rooms/trace_read.py
 """
 
 import sys

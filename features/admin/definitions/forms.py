@@ -1,4 +1,4 @@
-"""The form of a feature: what it means, which is fixed once a version computes it, and what is said about it."""
+"""The form of a feature: its meaning, which is fixed once a version computes it, and its description."""
 
 import keyword
 import math
@@ -11,15 +11,15 @@ from featurehub.lib.errors import InvalidError
 from features.formulas.expressions import FUNCTIONS
 from features.lifecycle.drafts import BEFORE_RETIREMENT, live_inputs, next_number, version_key
 from features.lifecycle.requirements import check_expressions
+from features.lifecycle.steps import VersionState
 from features.models import FeatureDefinition, FeatureType, FeatureVersion
 from features.models.definitions import WRITTEN_BY_CLIENTS
 from features.registry.snapshot import registry_snapshot
 
-Kind, State = FeatureDefinition.Kind, FeatureVersion.State
-# What a definition of each type is computed by; a trigger keeps it once a version is past draft.
+# The fields that say how a feature of each type is computed. A trigger fixes them once a version past draft has it.
 WINDOW = ("kind", "event_type", "category", "metadata_key", "window_days", "half_life_days")
 MEANING = {FeatureType.BEHAVIORAL.value: WINDOW, FeatureType.DERIVED.value: ("expression",)}
-KINDS_WITH_HALF_LIFE = (Kind.COUNT, Kind.SUM, Kind.MEAN)
+KINDS_WITH_HALF_LIFE = (FeatureDefinition.Kind.COUNT, FeatureDefinition.Kind.SUM, FeatureDefinition.Kind.MEAN)
 NEW_DRAFT = "new"
 TYPE_CHOICES = {
     FeatureType.BEHAVIORAL.value: "Behavioral: computed from the events of a window",
@@ -30,7 +30,7 @@ TYPE_CHOICES = {
 
 
 class Surroundings(NamedTuple):
-    """What an expression may use in a version: its other definitions, and the versions it is computed from."""
+    """The sources of an expression's names in a version: its other definitions, and its input versions."""
 
     others: list[FeatureDefinition]
     inputs: dict[str, str]
@@ -42,16 +42,16 @@ def surroundings_in(version: FeatureVersion, *, but: FeatureDefinition | None = 
 
 
 def usable_in(surroundings: Surroundings) -> list[str]:
-    """The names that an expression may use."""
+    """Return the names that an expression may use."""
     known = registry_snapshot.get()
     inputs = [known.views[key] for key in surroundings.inputs.items() if key in known.views]
     return [*(other.name for other in surroundings.others), *(name for view in inputs for name in view.names)]
 
 
 def in_a_new_draft() -> Surroundings:
-    """A draft starts as the live version, on what is live of the other types."""
+    """Return the surroundings in a new draft: the live version's definitions, and the live versions as inputs."""
     live = FeatureDefinition.objects.filter(
-        versions__feature_type=FeatureType.DERIVED, versions__state=FeatureVersion.State.LIVE
+        versions__feature_type=FeatureType.DERIVED, versions__state=VersionState.LIVE
     )
     return Surroundings(list(live), live_inputs())
 
@@ -73,7 +73,7 @@ class TagsField(forms.CharField):
 
 
 class VersionField(forms.ChoiceField):
-    """Which version of a type a new feature is added to: a draft, or for what clients write any that is not retired."""
+    """The version of a type to add a new feature to: a draft or, where clients write, any that is not retired."""
 
     def __init__(self, feature_type: FeatureType) -> None:
         self.feature_type = feature_type
@@ -89,9 +89,9 @@ class VersionField(forms.ChoiceField):
         rows = list(FeatureVersion.objects.filter(feature_type=self.feature_type, state__in=BEFORE_RETIREMENT))
         newest = sorted(rows, key=lambda row: version_key(row.number), reverse=True)
         if self.feature_type in WRITTEN_BY_CLIENTS:
-            at_once = sorted(newest, key=lambda row: row.state != State.LIVE)
+            at_once = sorted(newest, key=lambda row: row.state != VersionState.LIVE)
             return [(str(row.pk), f"{row}, {row.get_state_display().lower()}") for row in at_once]
-        drafts = [(str(row.pk), f"the draft {row}") for row in newest if row.state == State.DRAFT]
+        drafts = [(str(row.pk), f"the draft {row}") for row in newest if row.state == VersionState.DRAFT]
         new = (NEW_DRAFT, f"a new draft {self.feature_type}:{next_number(self.feature_type)}")
         return [*drafts, new, ("", "no version yet")]
 
@@ -164,10 +164,10 @@ class DefinitionForm(forms.ModelForm):  # type: ignore[type-arg]
         return data
 
     def clear_what_is_of_other_types(self, data: dict[str, Any], *, feature_type: str) -> None:
-        """Fields that the page does not show for this type or kind; somebody may have filled them in before."""
+        """Clear the fields that the page hides for this type or kind: they may have been filled in before."""
         empty = dict.fromkeys(WINDOW, "") | {"category": None, "window_days": None, "half_life_days": None}
         kept: set[str] = set(MEANING.get(feature_type, ()))
-        if data.get("kind") == Kind.COUNT:
+        if data.get("kind") == FeatureDefinition.Kind.COUNT:
             kept.discard("metadata_key")
         if data.get("kind") not in KINDS_WITH_HALF_LIFE:
             kept.discard("half_life_days")
@@ -181,7 +181,7 @@ class DefinitionForm(forms.ModelForm):  # type: ignore[type-arg]
             self.add_error("kind", "Choose what is computed of the events.")
         if data.get("window_days") is None and "window_days" not in self.errors:
             self.add_error("window_days", "Say how many days back events count: 1 to 90.")
-        needs_key = data.get("kind") not in ("", None, Kind.COUNT)
+        needs_key = data.get("kind") not in ("", None, FeatureDefinition.Kind.COUNT)
         if needs_key and not data.get("metadata_key") and "metadata_key" not in self.errors:
             self.add_error("metadata_key", "Say which metadata key, such as amount.")
         half_life = data.get("half_life_days")
@@ -189,7 +189,7 @@ class DefinitionForm(forms.ModelForm):  # type: ignore[type-arg]
             self.add_error("half_life_days", "A half-life is a number of days greater than 0.")
 
     def check_expression(self, data: dict[str, Any]) -> None:
-        """In each version that it is or is to be in, beside what else is there."""
+        """Check the expression in each version that the feature is in, or is to be added to."""
         if not data.get("expression"):
             self.add_error("expression", "Say how it is computed from other features.")
             return
@@ -206,7 +206,7 @@ class DefinitionForm(forms.ModelForm):  # type: ignore[type-arg]
                 return
 
     def surroundings(self, data: dict[str, Any]) -> list[Surroundings]:
-        """The versions that it is in, or a draft that would be made now."""
+        """Return those of the versions that the feature is in, or of a draft that would be made now."""
         versions = self.instance.versions.all() if self.instance.pk else []
         return [surroundings_in(version, but=self.instance) for version in versions] or [in_a_new_draft()]
 
@@ -217,7 +217,7 @@ class DefinitionForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class NewDefinitionForm(DefinitionForm):
-    """A new feature, and the version that it is to be in: a field for each type, of which the page shows one."""
+    """A new feature, and the version to add it to: a field for each type, of which the page shows one."""
 
     feature_type = forms.ChoiceField(
         label="Type",
@@ -231,13 +231,13 @@ class NewDefinitionForm(DefinitionForm):
     version_contextual = VersionField(FeatureType.CONTEXTUAL)
 
     def chosen_version(self, data: dict[str, Any]) -> FeatureVersion | str | None:
-        """The version to add it to, NEW_DRAFT, or None."""
+        """Return the version to add the feature to, NEW_DRAFT, or None."""
         choice = data.get(f"version_{data.get('feature_type')}")
         if not choice or choice == NEW_DRAFT:
             return choice or None
         return FeatureVersion.objects.get(pk=choice)
 
     def surroundings(self, data: dict[str, Any]) -> list[Surroundings]:
-        """The draft that it is to be in, or one that would be made now."""
+        """Return those of the draft that the feature is to be in, or of one that would be made now."""
         chosen = self.chosen_version(data)
         return [surroundings_in(chosen) if isinstance(chosen, FeatureVersion) else in_a_new_draft()]

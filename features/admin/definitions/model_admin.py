@@ -21,12 +21,12 @@ from features.admin.definitions.forms import MEANING, NEW_DRAFT, DefinitionForm,
 from features.admin.definitions.preview import preview_context_of_form
 from features.admin.definitions.wording import definition_in_words
 from features.lifecycle import drafts
+from features.lifecycle.steps import VersionState
 from features.models import FeatureDefinition, FeatureType, FeatureVersion
 from features.monitoring.coverage import coverages
 from features.registry.snapshot import registry_snapshot
 from features.tuning.event_suggestions import event_suggestions
 
-State = FeatureVersion.State
 WORDS_IN_LIST = 90
 NO_BREAK = "\u00a0"
 NEW = (
@@ -87,14 +87,17 @@ class FeatureDefinitionAdmin(ModelAdmin):
         return [("What it is", what), *how, use]
 
     def get_readonly_fields(self, request: HttpRequest, obj: FeatureDefinition | None = None) -> tuple[str, ...]:
-        """History and clients know a feature by its name, and a name belongs to one type: both stay as they are. What
-        it is computed from stays once a version past draft has it."""
+        """Return the fields that can't be edited any more.
+
+        History and clients refer to a feature by its name, and a name belongs to one type, so both are fixed. So is
+        the computation, once a version past draft has it.
+        """
         if obj is None:
             return ()
         return ("name", "feature_type", *(MEANING.get(obj.feature_type, ()) if is_fixed(obj) else ()))
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        """`?feature_type=` and the id of a `?version=` of it."""
+        """Return the initial values from `?feature_type=` and the id in `?version=`."""
         initial: dict[str, Any] = super().get_changeform_initial_data(request)
         if "version" in initial:
             initial[f"version_{initial.get('feature_type')}"] = initial["version"]
@@ -115,7 +118,7 @@ class FeatureDefinitionAdmin(ModelAdmin):
         return answer
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """The form; a draft that left while it was open is news, not an error page."""
+        """Show or save the form; a refusal by a service becomes a message, not an error page."""
         try:
             answer: HttpResponse = super().changeform_view(request, *args, **kwargs)
         except FeatureHubError as error:
@@ -124,7 +127,7 @@ class FeatureDefinitionAdmin(ModelAdmin):
         return answer
 
     def save_model(self, request: HttpRequest, obj: FeatureDefinition, form: DefinitionForm, change: bool) -> None:
-        """In the transaction of `changeform_view`: the definition, and the version that is to have it."""
+        """Save the definition and add it to the chosen version, in the transaction of `changeform_view`."""
         super().save_model(request, obj, form, change)
         transaction.on_commit(registry_snapshot.forget)
         if isinstance(form, NewDefinitionForm):
@@ -138,7 +141,7 @@ class FeatureDefinitionAdmin(ModelAdmin):
     def response_add(
         self, request: HttpRequest, obj: FeatureDefinition, post_url_continue: str | None = None
     ) -> HttpResponse:
-        """To the version that it is in now, for what comes next."""
+        """Redirect to the version that has the new feature, else to the feature."""
         version = obj.versions.first()
         if version is None:
             messages.success(request, f"{obj} is saved. No version has it yet.")
@@ -147,7 +150,7 @@ class FeatureDefinitionAdmin(ModelAdmin):
         return HttpResponseRedirect(reverse("admin:features_featureversion_change", args=[version.pk]))
 
     def has_delete_permission(self, request: HttpRequest, obj: FeatureDefinition | None = None) -> bool:
-        """Not while a version computes, publishes or reads it."""
+        """Return False for a feature that is in a version."""
         is_used = obj is not None and obj.versions.exists()
         return not is_used and bool(super().has_delete_permission(request, obj))
 
@@ -169,7 +172,7 @@ class FeatureDefinitionAdmin(ModelAdmin):
         return [*pages, *super().get_urls()]
 
     def preview(self, request: HttpRequest, pk: int | None = None) -> HttpResponse:
-        """What the feature in the form, saved or not, would be for a sample of customers."""
+        """Show the values that the feature in the form, saved or not, would have for a sample of customers."""
         definition = None if pk is None else FeatureDefinition.objects.filter(pk=pk).first()
         if not (self.has_add_permission(request) if definition is None else self.has_view_permission(request)):
             raise PermissionDenied
@@ -204,25 +207,25 @@ class FeatureDefinitionAdmin(ModelAdmin):
 
 
 def is_fixed(definition: FeatureDefinition) -> bool:
-    """Whether a version past draft has it."""
-    return any(version.state != State.DRAFT for version in definition.versions.all())
+    """Return whether a version past draft has the definition."""
+    return any(version.state != VersionState.DRAFT for version in definition.versions.all())
 
 
 def about(definition: FeatureDefinition) -> dict[str, Any]:
-    """What the page of a definition says of it, above its fields."""
+    """Return the template context of the panel above a definition's fields."""
     versions = sorted(definition.versions.all(), key=lambda version: drafts.version_key(version.number))
     measured = coverages.get()
     return {
         "in_words": definition_in_words(definition),
         "versions": versions,
-        "fixed_by": [version for version in versions if version.state != State.DRAFT],
+        "fixed_by": [version for version in versions if version.state != VersionState.DRAFT],
         "coverage": measured.of(definition.name),
         "sampled": measured.customers,
     }
 
 
 def what_next(version: FeatureVersion) -> str:
-    """What an operator does after adding a feature to a version."""
-    if version.state == State.DRAFT:
+    """Return a sentence about the next step after a feature was added to a version."""
+    if version.state == VersionState.DRAFT:
         return "Put the version into shadow to have it computed beside the live one."
     return "Clients can write it now."

@@ -18,7 +18,7 @@ from features.tuning.version_comparison import Alone, Compared, Comparison, comp
 
 
 class VersionComparisonForm(forms.Form):
-    """Which two of the versions that can be read. Without a choice: the live one, and the newest other."""
+    """The choice of two versions that can be read; at first the live one and the newest other."""
 
     left = forms.ChoiceField(label="This version", widget=UnfoldAdminSelectWidget())
     right = forms.ChoiceField(label="And this one", widget=UnfoldAdminSelectWidget())
@@ -32,8 +32,8 @@ class VersionComparisonForm(forms.Form):
 
 
 def version_comparison_page(request: HttpRequest, *, feature_type: str, context: dict[str, Any]) -> HttpResponse:
-    """GET ?left=1.0&right=2.0: two versions of the type."""
-    if not may(request, "view_featureversion"):
+    """Show two versions of the type, chosen by ?left=1.0&right=2.0."""
+    if not may(request, "features.view_featureversion"):
         raise PermissionDenied
     rows = FeatureVersion.objects.filter(feature_type=feature_type, state__in=READABLE_STATES)
     newest = sorted(rows, key=lambda row: version_key(row.number), reverse=True)
@@ -53,7 +53,7 @@ def version_comparison_page(request: HttpRequest, *, feature_type: str, context:
 
 
 def version_figures(feature_type: str, *, left: str, right: str) -> dict[str, Any]:
-    """The figures and the pictures."""
+    """Return the figures of the comparison and their pictures."""
     known = registry_snapshot.get(younger_than=0)
     figures = compare_versions(known.view(feature_type, left), known.view(feature_type, right))
     values: dict[str, Any] = {"left": f"{feature_type}:{left}", "right": f"{feature_type}:{right}", "figures": figures}

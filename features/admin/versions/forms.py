@@ -1,29 +1,20 @@
-"""The forms of a version's steps: why each is taken, and what it needs besides."""
+"""The forms of a version's steps that need more than a reason."""
 
 from typing import Any
 
 from django import forms
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from features.admin.weights.forms import ReasonForm
+from featurehub.admin.forms import ReasonForm
+from features.admin.step_pages import StepForm
 from features.lifecycle import drafts, version_steps
 from features.lifecycle.drafts import version_key
-from features.lifecycle.steps import SAY_WHY
+from features.lifecycle.steps import SAY_WHY, VersionState
 from features.models import FeatureType, FeatureVersion
 
-State = FeatureVersion.State
 
-
-class WhyForm(ReasonForm):
-    """Why something is done to a version."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.fields["reason"].error_messages["required"] = SAY_WHY
-
-
-class DraftForm(WhyForm):
-    """A new draft's number, and the version that it starts from."""
+class DraftForm(ReasonForm):
+    """The reason of a new draft, its number, and the version that it is copied from."""
 
     number = forms.CharField(
         max_length=16,
@@ -35,41 +26,33 @@ class DraftForm(WhyForm):
 
     def __init__(self, *args: Any, feature_type: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.fields["reason"].error_messages["required"] = SAY_WHY.format(kept_with="version")
         rows = FeatureVersion.objects.filter(feature_type=feature_type)
         newest = sorted(rows, key=lambda row: version_key(row.number), reverse=True)
-        live_first = sorted(newest, key=lambda row: row.state != FeatureVersion.State.LIVE)
+        live_first = sorted(newest, key=lambda row: row.state != VersionState.LIVE)
         field = self.fields["based_on"]
         assert isinstance(field, forms.ChoiceField)
         field.choices = [(row.number, f"{row}, {row.get_state_display().lower()}") for row in live_first]
         self.fields["number"].initial = drafts.next_number(feature_type)
 
 
-class VersionReasonForm(WhyForm):
-    """Why a step is taken; some forms need the version."""
+class RetireForm(StepForm):
+    """The reason and, where somebody used the version lately, a confirmation."""
 
-    def __init__(self, *args: Any, version: FeatureVersion, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.version = version
-
-    @property
-    def why(self) -> str:
-        """Of a valid form."""
-        reason: str = self.cleaned_data["reason"]
-        return reason
-
-
-class RetireForm(VersionReasonForm):
-    """The second word appears where somebody still reads or writes the version."""
+    subject: FeatureVersion
 
     confirmed = forms.BooleanField(required=False, label="Retire it although it is used")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if not version_steps.recent_uses(self.version).exists():
+        if not version_steps.recent_uses(self.subject).exists():
             del self.fields["confirmed"]
 
 
-class LifetimeForm(VersionReasonForm):
+class LifetimeForm(StepForm):
+    """The reason, and the time to live."""
+
+    subject: FeatureVersion
     time_to_live = forms.IntegerField(
         label="Seconds until values are expired", required=False, min_value=1,
         widget=UnfoldAdminTextInputWidget(attrs={"type": "number", "min": "1"}),
@@ -79,26 +62,28 @@ class LifetimeForm(VersionReasonForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["time_to_live"].initial = self.version.time_to_live
+        self.fields["time_to_live"].initial = self.subject.time_to_live
 
 
-class InputsForm(VersionReasonForm):
-    """A field for each other type: which version of it the expressions read."""
+class InputsForm(StepForm):
+    """The reason, and a field for each other type: the version of it that the expressions read."""
+
+    subject: FeatureVersion
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         others = [feature_type for feature_type in FeatureType if feature_type != FeatureType.DERIVED]
         for feature_type in others:
-            rows = FeatureVersion.objects.filter(feature_type=feature_type).exclude(state=State.RETIRED)
+            rows = FeatureVersion.objects.filter(feature_type=feature_type).exclude(state=VersionState.RETIRED)
             newest = sorted(rows, key=lambda row: version_key(row.number), reverse=True)
             choices = [(row.number, f"{row}, {row.get_state_display().lower()}") for row in newest]
             self.fields[feature_type] = forms.ChoiceField(
                 label=feature_type.label, choices=[*choices, ("", "none")], required=False,
-                widget=UnfoldAdminSelectWidget(), initial=self.version.inputs.get(feature_type, ""),
+                widget=UnfoldAdminSelectWidget(), initial=self.subject.inputs.get(feature_type, ""),
             )  # fmt: skip
         self.order_fields([*others, "reason"])
 
     @property
     def inputs(self) -> dict[str, str]:
-        """Of a valid form."""
+        """The versions chosen, feature type → number; of a valid form only."""
         return {name: number for name, number in self.cleaned_data.items() if name != "reason" and number}

@@ -1,4 +1,4 @@
-"""Feature versions: the list by type, the page of each with its life, and two of them side by side."""
+"""Feature versions: the list by type, the page of each, its steps, and two versions side by side."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from featurehub.lib.errors import FeatureHubError
 from features.admin.versions import pages
 from features.admin.versions.comparison import version_comparison_page
 from features.admin.versions.forms import DraftForm
-from features.admin.versions.steps import step_page
+from features.admin.versions.steps import version_step_page
 from features.lifecycle import drafts
 from features.models import FeatureDefinition, FeatureType, FeatureVersion
 
@@ -28,13 +28,13 @@ class FeatureVersionAdmin(ReadOnlyAdmin):
         js = ("features/progress.js",)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """All versions, by type: there are few."""
+        """List all versions by type, on one page: there are few."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         values = {
             "title": "Feature versions",
             "groups": pages.version_groups(now=timezone.now()),
-            "may_add": may(request, "add_featureversion"),
+            "may_add": may(request, "features.add_featureversion"),
             "now": timezone.now(),
         }
         return TemplateResponse(request, "features/versions/list.html", {**self.page_context(request), **values})
@@ -42,7 +42,7 @@ class FeatureVersionAdmin(ReadOnlyAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """The page of one version; its life goes on in the pages of the steps."""
+        """Show the page of one version, with links to the pages of its steps."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         version: FeatureVersion | None = self.get_object(request, object_id)
@@ -63,10 +63,10 @@ class FeatureVersionAdmin(ReadOnlyAdmin):
         return [*wrapped, *super().get_urls()]
 
     def draft(self, request: HttpRequest, feature_type: str) -> HttpResponse:
-        """GET asks for the number and the reason, POST makes the draft and goes to its page."""
+        """Ask for the number and the reason on GET, create the draft and go to its page on POST."""
         if feature_type not in FeatureType.values:
             raise Http404("There is no such type.")
-        if not may(request, "add_featureversion"):
+        if not may(request, "features.add_featureversion"):
             raise PermissionDenied
         form = DraftForm(request.POST or None, feature_type=feature_type)
         if request.method == "POST" and form.is_valid():
@@ -81,9 +81,9 @@ class FeatureVersionAdmin(ReadOnlyAdmin):
         return TemplateResponse(request, "features/versions/draft.html", {**self.page_context(request), **values})
 
     def features(self, request: HttpRequest, pk: int) -> HttpResponse:
-        """POST `add` or `remove` with the id of a definition."""
+        """Add a definition to the draft, or remove it: POST `add` or `remove` with its id."""
         version = get_object_or_404(FeatureVersion, pk=pk)
-        if not may(request, "change_featureversion"):
+        if not may(request, "features.change_featureversion"):
             raise PermissionDenied
         chosen = request.POST.get("add") or request.POST.get("remove") or ""
         definition = get_object_or_404(FeatureDefinition, pk=chosen if chosen.isdecimal() else 0)
@@ -99,7 +99,7 @@ class FeatureVersionAdmin(ReadOnlyAdmin):
         return HttpResponseRedirect(reverse("admin:features_featureversion_change", args=[version.pk]))
 
     def step(self, request: HttpRequest, pk: int, name: str) -> HttpResponse:
-        return step_page(request, pk=pk, name=name, context=self.page_context(request))
+        return version_step_page(request, pk=pk, name=name, context=self.page_context(request))
 
     def compare(self, request: HttpRequest, feature_type: str) -> HttpResponse:
         if feature_type not in FeatureType.values:

@@ -1,4 +1,4 @@
-"""What the list of versions and the page of one show."""
+"""The contents of the list of versions and of the page of one."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -13,34 +13,34 @@ from django.urls import reverse
 from featurehub.admin.permissions import may
 from features.admin.definitions.wording import definition_in_words
 from features.admin.runs import run_progress
-from features.admin.versions.steps import possible_steps
+from features.admin.versions.steps import possible_version_steps
 from features.lifecycle.drafts import BEFORE_RETIREMENT, next_number, version_key
+from features.lifecycle.steps import VersionState
 from features.models import FeatureDefinition, FeatureType, FeatureVersion, FeatureVersionStep, VersionUse
 from features.models.definitions import WRITTEN_BY_CLIENTS
 from features.monitoring.coverage import coverages
 
-State = FeatureVersion.State
-# Types in the order in which they are looked at, and who makes their values.
+# The types in the order of the list, each with the source of its values.
 TYPE_SENTENCES = {
     FeatureType.BEHAVIORAL: "Computed from events.",
     FeatureType.DERIVED: "Computed from other features.",
     FeatureType.CUSTOMER: "Written by clients, about the customer.",
     FeatureType.CONTEXTUAL: "Written by clients, about the moment.",
 }
-# What people look for first.
-STATES = (State.LIVE, State.SHADOW, State.DRAFT, State.DEPRECATED, State.RETIRED)
+# In the order of the list.
+STATES = (VersionState.LIVE, VersionState.SHADOW, VersionState.DRAFT, VersionState.DEPRECATED, VersionState.RETIRED)
 REACHED = {
-    State.DRAFT: "Drafted",
-    State.SHADOW: "Put into shadow",
-    State.LIVE: "Live",
-    State.DEPRECATED: "Deprecated",
-    State.RETIRED: "Retired",
+    VersionState.DRAFT: "Drafted",
+    VersionState.SHADOW: "Put into shadow",
+    VersionState.LIVE: "Live",
+    VersionState.DEPRECATED: "Deprecated",
+    VersionState.RETIRED: "Retired",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionRow:
-    """A version in the list: `since` when it is in its state; `read` the last read that was noted."""
+    """A version in the list: in its state `since` a moment; `read` is the last read that was noted."""
 
     version: FeatureVersion
     since: datetime | None
@@ -50,7 +50,7 @@ class VersionRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionGroup:
-    """The versions of a type. `compare` are the numbers of the two to be compared first; empty: there are no two."""
+    """The versions of a type. `compare` has the numbers of the two to compare first, or is empty."""
 
     feature_type: FeatureType
     sentence: str
@@ -60,7 +60,7 @@ class VersionGroup:
 
 
 def version_groups(*, now: datetime) -> list[VersionGroup]:
-    """All versions by type, in the order in which they are looked at."""
+    """Return all versions by type, in the order of the list."""
     versions = FeatureVersion.objects.annotate(size=Count("definitions")).prefetch_related("steps", "runs")
     noted = VersionUse.objects.filter(kind=VersionUse.Kind.READ).order_by("used_at").select_related("api_key")
     reads = {read.version_id: read for read in noted}
@@ -70,7 +70,11 @@ def version_groups(*, now: datetime) -> list[VersionGroup]:
         ordered = sorted(
             sorted(rows, key=lambda row: version_key(row.number), reverse=True), key=lambda row: STATES.index(row.state)
         )
-        readable = [row.number for row in ordered if row.state in (State.LIVE, State.SHADOW, State.DEPRECATED)]
+        readable = [
+            row.number
+            for row in ordered
+            if row.state in (VersionState.LIVE, VersionState.SHADOW, VersionState.DEPRECATED)
+        ]
         found.append(
             VersionGroup(
                 feature_type=feature_type,
@@ -89,9 +93,9 @@ def version_groups(*, now: datetime) -> list[VersionGroup]:
 
 
 def since(version: FeatureVersion) -> datetime | None:
-    """When it came into its state; what was live from the start has no step."""
+    """Return when the version came into its state. One that was live from the start has no step."""
     steps = list(version.steps.all())
-    if version.state == State.LIVE:
+    if version.state == VersionState.LIVE:
         return version.live_from
     in_state = [step.at for before, step in pairwise([None, *steps]) if step and is_arrival(step, before=before)]
     return in_state[-1] if in_state else None
@@ -102,16 +106,16 @@ def is_arrival(step: FeatureVersionStep, *, before: FeatureVersionStep | None) -
 
 
 def first_run_progress(version: FeatureVersion, *, now: datetime) -> dict[str, Any] | None:
-    """The progress of the run that computes its first values; None where there is none, or it is done."""
+    """Return the progress of the run that computes the first values; None where there is none, or it is done."""
     newest = next(iter(version.runs.all()), None)
     return run_progress(newest, now=now) if newest is not None and newest.state != newest.State.DONE else None
 
 
 def timeline(version: FeatureVersion) -> list[dict[str, Any]]:
-    """The steps, the last one first: in words, by whom, when and why."""
+    """Return the steps in words, the last one first."""
     steps = list(version.steps.select_related("by"))
     shown = [
-        {"words": REACHED[State(step.state)] if is_arrival(step, before=before) else "Changed", "step": step}
+        {"words": REACHED[VersionState(step.state)] if is_arrival(step, before=before) else "Changed", "step": step}
         for before, step in pairwise([None, *steps])
         if step is not None
     ]
@@ -119,7 +123,7 @@ def timeline(version: FeatureVersion) -> list[dict[str, Any]]:
 
 
 def features_of(definitions: Iterable[FeatureDefinition], *, is_live: bool) -> list[dict[str, Any]]:
-    """A row for each feature; coverage is that of the live values."""
+    """Return a row for each feature. Only features of a live version have a coverage."""
     measured = coverages.get() if is_live else None
     return [
         {"definition": row, "words": definition_in_words(row), "coverage": measured.of(row.name) if measured else None}
@@ -128,28 +132,28 @@ def features_of(definitions: Iterable[FeatureDefinition], *, is_live: bool) -> l
 
 
 def version_context(version: FeatureVersion, *, request: HttpRequest, now: datetime) -> dict[str, Any]:
-    """The page of one version."""
+    """Return the template context of a version's page."""
     definitions = list(version.definitions.all())
-    may_add = may(request, "change_featureversion") and (
-        version.state == State.DRAFT
+    may_add = may(request, "features.change_featureversion") and (
+        version.state == VersionState.DRAFT
         or (version.feature_type in WRITTEN_BY_CLIENTS and version.state in BEFORE_RETIREMENT)
     )
     others = FeatureDefinition.objects.filter(feature_type=version.feature_type).exclude(versions=version)
-    live = FeatureVersion.objects.filter(feature_type=version.feature_type, state=State.LIVE).first()
+    live = FeatureVersion.objects.filter(feature_type=version.feature_type, state=VersionState.LIVE).first()
     return {
         "version": version,
         "live": live,
         "is_switching": version.live_from is not None and version.live_from > now,
         "since": since(version),
-        "features": features_of(definitions, is_live=version.state == State.LIVE),
+        "features": features_of(definitions, is_live=version.state == VersionState.LIVE),
         "others": [{"definition": row, "words": definition_in_words(row)} for row in others] if may_add else [],
         "may_add": may_add,
-        "may_remove": may_add and version.state == State.DRAFT,
-        "may_define": may(request, "add_featuredefinition"),
+        "may_remove": may_add and version.state == VersionState.DRAFT,
+        "may_define": may(request, "features.add_featuredefinition"),
         "progress": first_run_progress(version, now=now),
         "steps": [
             {"step": step, "url": reverse("admin:features_featureversion_step", args=[version.pk, name])}
-            for name, step in possible_steps(version, request=request)
+            for name, step in possible_version_steps(version, request=request)
         ],
         "uses": version.uses.select_related("api_key").order_by("-used_at"),
         "is_written": version.feature_type in WRITTEN_BY_CLIENTS,

@@ -1,4 +1,4 @@
-"""Backtests in the admin: which days, how far it is, and the pictures."""
+"""Backtests in the admin: the form for the days, the progress, and the result with its pictures."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -16,14 +16,14 @@ from featurehub.lib.errors import FeatureHubError
 from features.admin.weights.charts import calibration_plot, lift_plot
 from features.models import Backtest, WeightSet
 from features.tuning import backtest
+from features.tuning.backtest import EVERY_DAYS, HORIZON_DAYS
 
+# From the first to the last day that the form proposes.
 WEEKS = 8
-EVERY_DAYS = 7
-HORIZON_DAYS = 14
 
 
 class DaysForm(forms.Form):
-    """Which days to score, and how long to look ahead of each."""
+    """The days to score, and how long after each to look for purchases."""
 
     first_day = forms.DateField(
         label="First day to score", widget=UnfoldAdminTextInputWidget(attrs={"type": "date"}),
@@ -44,21 +44,21 @@ class DaysForm(forms.Form):
 
 
 def first_choice(today: date) -> dict[str, Any]:
-    """The newest weeks whose purchases are known."""
+    """Return the form's initial values: the newest weeks whose purchases are known."""
     last = today - timedelta(days=HORIZON_DAYS)
     first = last - timedelta(weeks=WEEKS)
     return {"first_day": first, "last_day": last, "every_days": EVERY_DAYS, "horizon_days": HORIZON_DAYS}
 
 
 def start_page(request: HttpRequest, *, pk: int, context: dict[str, Any]) -> HttpResponse:
-    """GET asks which days, POST starts the backtest and goes to its page."""
+    """Ask for the days on GET, start the backtest and go to its page on POST."""
     weight_set = get_object_or_404(WeightSet.objects.select_related("version").prefetch_related("weights"), pk=pk)
-    if not may(request, "view_weightset"):
+    if not may(request, "features.view_weightset"):
         raise PermissionDenied
     today = datetime.now(UTC).date()
     form = DaysForm(request.POST or None, initial=first_choice(today))
     if request.method == "POST":
-        if not may(request, "change_weightset"):
+        if not may(request, "features.change_weightset"):
             raise PermissionDenied
         if form.is_valid():
             try:
@@ -71,15 +71,15 @@ def start_page(request: HttpRequest, *, pk: int, context: dict[str, Any]) -> Htt
         "title": f"Backtest: {weight_set.name}",
         "weight_set": weight_set,
         "form": form,
-        "may_start": may(request, "change_weightset"),
+        "may_start": may(request, "features.change_weightset"),
         "earlier": weight_set.backtests.select_related("against"),
     }
     return TemplateResponse(request, "features/weights/backtest_start.html", {**context, **values})
 
 
 def result_page(request: HttpRequest, *, pk: int, context: dict[str, Any]) -> HttpResponse:
-    """The progress, which htmx asks for again and again, then the result."""
-    if not may(request, "view_weightset"):
+    """Show the progress, for which htmx polls, then the result."""
+    if not may(request, "features.view_weightset"):
         raise PermissionDenied
     held = get_object_or_404(Backtest.objects.select_related("weight_set", "against"), pk=pk)
     values: dict[str, Any] = {"title": f"Backtest: {held.weight_set.name}", "backtest": held}
@@ -108,7 +108,7 @@ CALIBRATION_IN_WORDS = (
 
 
 def verdict(change: dict[str, float]) -> str:
-    """What the difference of the two AUCs means, in a sentence."""
+    """Return a sentence about the difference of the two AUCs."""
     if change["low"] > 0:
         return "These weights tell better who purchases next than the active ones."
     if change["high"] < 0:

@@ -1,4 +1,4 @@
-"""The geometry of the weight pages' pictures: figures in, numbers for inline SVG out."""
+"""The geometry of the weight pages' plots: figures in, numbers for inline SVG out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from typing import Any
 
 from features.models import ShadowDay
 
-# The box that pictures are drawn in, in SVG units; y runs downwards.
-WIDTH, HEIGHT = 400.0, 160.0
+# The size of the drawing area, in SVG units; y runs downwards. The templates' viewBox adds the margins.
+PLOT_WIDTH, PLOT_HEIGHT = 400.0, 160.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,11 +25,11 @@ class Bin:
 
     @property
     def before_y(self) -> float:
-        return HEIGHT - self.before_height
+        return PLOT_HEIGHT - self.before_height
 
     @property
     def after_y(self) -> float:
-        return HEIGHT - self.after_height
+        return PLOT_HEIGHT - self.after_height
 
     @property
     def after_x(self) -> float:
@@ -37,15 +37,15 @@ class Bin:
 
 
 def score_histogram(before: Sequence[int], after: Sequence[int]) -> list[Bin]:
-    """Bars side by side, the tallest as high as the box."""
+    """Return bars side by side, the tallest as high as the drawing area."""
     tallest = max(*before, *after, 1)
-    step = WIDTH / len(before)
+    step = PLOT_WIDTH / len(before)
     return [
         Bin(
             low=number / len(before), high=(number + 1) / len(before),
             before=old, after=new,
             x=round(number * step + 0.1 * step, 2), width=round(0.4 * step, 2),
-            before_height=round(HEIGHT * old / tallest, 2), after_height=round(HEIGHT * new / tallest, 2),
+            before_height=round(PLOT_HEIGHT * old / tallest, 2), after_height=round(PLOT_HEIGHT * new / tallest, 2),
         )
         for number, (old, new) in enumerate(zip(before, after, strict=True))
     ]  # fmt: skip
@@ -53,7 +53,7 @@ def score_histogram(before: Sequence[int], after: Sequence[int]) -> list[Bin]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Whisker:
-    """A value with its interval, as places in the box."""
+    """A value with its confidence interval, in SVG units."""
 
     x: float
     y: float
@@ -77,7 +77,7 @@ class Series:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plot:
-    """Series in one box; `tick` are the y axis' labels with their places."""
+    """Series in one drawing area; `ticks` are the labels of the y axis with their y."""
 
     series: list[Series]
     ticks: list[tuple[str, float]]
@@ -86,7 +86,7 @@ class Plot:
 
 
 def lift_plot(active: Sequence[Mapping[str, Any]], tried: Sequence[Mapping[str, Any]]) -> Plot:
-    """Lift by decile, the highest scores first."""
+    """Return the plot of lift by decile, the highest scores first."""
     top = max(max(row["lift"]["high"] for row in rows) for rows in (active, tried))
     places = [(number + 0.5) / len(active) for number in range(len(active))]
     return Plot(
@@ -101,7 +101,7 @@ def lift_plot(active: Sequence[Mapping[str, Any]], tried: Sequence[Mapping[str, 
 
 
 def calibration_plot(active: Sequence[Mapping[str, Any]], tried: Sequence[Mapping[str, Any]]) -> Plot:
-    """Each decile's purchase rate over its mean score."""
+    """Return the plot of each decile's purchase rate over its mean score."""
     top = max(max(row["rate"]["high"] for row in rows) for rows in (active, tried))
 
     def line(name: str, kind: str, rows: Sequence[Mapping[str, Any]]) -> Series:
@@ -119,14 +119,17 @@ def calibration_plot(active: Sequence[Mapping[str, Any]], tried: Sequence[Mappin
 def series(
     name: str, *, kind: str, xs: Sequence[float], estimates: Sequence[Mapping[str, float]], top: float, shift: float = 0
 ) -> Series:
-    """Points at x in [0, 1] and y in [0, top]; `shift` moves a series aside so that intervals do not cover another."""
+    """Return a series with points at x in [0, 1] and y in [0, top].
+
+    `shift`, in SVG units, moves it aside so that its intervals do not cover those of another series.
+    """
 
     def y(value: float) -> float:
-        return round(HEIGHT * (1 - value / top), 2)
+        return round(PLOT_HEIGHT * (1 - value / top), 2)
 
     points = [
         Whisker(
-            x=round(WIDTH * x + shift, 2),
+            x=round(PLOT_WIDTH * x + shift, 2),
             y=y(estimate["value"]),
             low_y=y(estimate["low"]),
             high_y=y(estimate["high"]),
@@ -138,12 +141,12 @@ def series(
 
 
 def axis_ticks(top: float, *, suffix: str) -> list[tuple[str, float]]:
-    """Labels at the top, the middle and the bottom of the y axis."""
-    return [(f"{top * share:.1f}{suffix}", HEIGHT * (1 - share)) for share in (1.0, 0.5, 0.0)]
+    """Return labels at the top, the middle and the bottom of the y axis, with their y."""
+    return [(f"{top * share:.1f}{suffix}", PLOT_HEIGHT * (1 - share)) for share in (1.0, 0.5, 0.0)]
 
 
 def shadow_plot(days: Sequence[ShadowDay]) -> Plot:
-    """The mean scores of both sets over the days."""
+    """Return the plot of the mean scores of both sets over the days."""
     top = max(max(day.mean_active, day.mean_shadow) for day in days) or 1.0
     places = [(number + 0.5) / len(days) for number in range(len(days))]
 
@@ -156,7 +159,7 @@ def shadow_plot(days: Sequence[ShadowDay]) -> Plot:
             line("active", "before", [day.mean_active for day in days]),
             line("shadow", "after", [day.mean_shadow for day in days]),
         ],
-        ticks=[(f"{top * share:.3f}", HEIGHT * (1 - share)) for share in (1.0, 0.5, 0.0)],
+        ticks=[(f"{top * share:.3f}", PLOT_HEIGHT * (1 - share)) for share in (1.0, 0.5, 0.0)],
         low_x=f"{days[0].day:%-d %b %Y}",
         high_x=f"{days[-1].day:%-d %b %Y}",
     )

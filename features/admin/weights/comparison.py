@@ -1,4 +1,4 @@
-"""Two weight sets side by side: their numbers, and what the one would change against the other."""
+"""Two weight sets side by side: their numbers, and the scores of one against the other."""
 
 from typing import Any
 
@@ -11,6 +11,7 @@ from unfold.widgets import UnfoldAdminSelectWidget
 from events.event_types import EVENT_TYPES
 from featurehub.admin.permissions import may
 from features.admin.weights.studio import DEFAULT_THRESHOLD, preview_context
+from features.lifecycle.steps import WeightSetState
 from features.models import WeightSet
 from features.registry.weight_sets import as_weights, live_set
 from features.tuning import sample
@@ -18,18 +19,18 @@ from features.tuning.score_preview import preview_scores
 
 
 class WeightComparisonForm(forms.Form):
-    """Which two sets. Without a choice: the active one and the newest other."""
+    """The choice of two sets; at first the active one and the newest other."""
 
     left = forms.ModelChoiceField(WeightSet.objects.all(), empty_label=None, widget=UnfoldAdminSelectWidget())
     right = forms.ModelChoiceField(WeightSet.objects.all(), empty_label=None, widget=UnfoldAdminSelectWidget())
 
 
 def weight_comparison_page(request: HttpRequest, *, context: dict[str, Any]) -> HttpResponse:
-    """GET ?left=1&right=2: two sets that the reader chooses."""
-    if not may(request, "view_weightset"):
+    """Show two sets, chosen by ?left=1&right=2."""
+    if not may(request, "features.view_weightset"):
         raise PermissionDenied
     active = live_set()
-    other = WeightSet.objects.exclude(state=WeightSet.State.ACTIVE).first() or active
+    other = WeightSet.objects.exclude(state=WeightSetState.ACTIVE).first() or active
     form = WeightComparisonForm({"left": active, "right": other} | request.GET.dict())
     values: dict[str, Any] = {"title": "Compare weight sets", "form": form}
     if form.is_valid():
@@ -38,7 +39,7 @@ def weight_comparison_page(request: HttpRequest, *, context: dict[str, Any]) -> 
 
 
 def weight_figures(left: WeightSet, right: WeightSet) -> dict[str, Any]:
-    """The rows of the table of numbers, and the preview's figures from the left to the right set."""
+    """Return the rows of the table of numbers, and the preview's figures from the left to the right set."""
     first, second = as_weights(left), as_weights(right)
     rows = [
         {

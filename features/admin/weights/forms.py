@@ -1,4 +1,4 @@
-"""The forms of weight sets: the numbers in one form, and why a step is taken."""
+"""The forms of weight sets: the numbers, and the moment of a scheduled activation."""
 
 from datetime import UTC
 from typing import Any
@@ -9,6 +9,7 @@ from django.forms.models import BaseInlineFormSet
 from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from events.event_types import EVENT_TYPES
+from features.admin.step_pages import StepForm
 from features.models import Weight, WeightSet
 
 MOST_DECIMALS = {"step": "any", "inputmode": "decimal"}
@@ -22,7 +23,7 @@ class WeightSetForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class WeightForm(forms.ModelForm):  # type: ignore[type-arg]
-    """One event type's row. The event type is the row's name, whatever a browser sends."""
+    """One event type's row. The event type is not editable: what a browser sends for it is ignored."""
 
     event_type = forms.CharField(disabled=True, widget=UnfoldAdminTextInputWidget())
     weight = forms.FloatField(
@@ -39,13 +40,13 @@ class WeightForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ("event_type", "weight", "norm")
 
     def has_changed(self) -> bool:
-        """A new set's rows are saved although they are as the form proposed them."""
+        """Return True for a new set, so that its rows are saved even where nobody edited the proposed numbers."""
         return self.instance.pk is None or super().has_changed()
 
 
 class WeightFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
     def clean(self) -> None:
-        """Raises ValidationError unless there is a row for each event type, one of them with a weight above 0."""
+        """Raise ValidationError unless there is a row for each event type, one of them with a weight above 0."""
         super().clean()
         if any(self.errors):
             return
@@ -56,20 +57,8 @@ class WeightFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
             raise ValidationError("All weights are zero, so every customer would score 0: give one a weight above 0.")
 
 
-class ReasonForm(forms.Form):
-    """Why a step is taken."""
-
-    reason = forms.CharField(
-        label="Why?",
-        max_length=2000,
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3, "autofocus": True}),
-        error_messages={"required": "Say why: it is kept with the set, for whoever asks later."},
-        help_text="It is kept in the timeline with your name and the time.",
-    )
-
-
-class ScheduleForm(ReasonForm):
-    """When to activate, in UTC."""
+class ScheduleForm(StepForm):
+    """The reason, and the moment of activation in UTC."""
 
     at = forms.DateTimeField(
         label="When (UTC)",

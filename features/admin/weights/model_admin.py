@@ -1,4 +1,4 @@
-"""Weight sets in the admin: the numbers in one form, the set's life around it."""
+"""Weight sets in the admin: the numbers in one form, and the pages of the set's steps around it."""
 
 from typing import Any
 
@@ -18,9 +18,10 @@ from features.admin.weights.backtests import result_page, start_page
 from features.admin.weights.charts import shadow_plot
 from features.admin.weights.comparison import weight_comparison_page
 from features.admin.weights.forms import WeightForm, WeightFormSet, WeightSetForm
-from features.admin.weights.steps import possible_steps, step_page
+from features.admin.weights.steps import possible_weight_set_steps, weight_set_step_page
 from features.admin.weights.studio import studio_page, studio_preview
 from features.lifecycle import weight_set_steps
+from features.lifecycle.steps import WeightSetState, record
 from features.models import FeatureType, Fitting, Run, Weight, WeightSet, WeightSetStep
 from features.registry.snapshot import registry_snapshot
 from features.registry.weight_sets import active_set
@@ -36,7 +37,7 @@ WEIGHT_SET_STATE_COLOURS = {
 
 
 class WeightInline(TabularInline):
-    """All event types, no more and no fewer."""
+    """One row for each event type, no more and no fewer."""
 
     model = Weight
     form = WeightForm
@@ -53,7 +54,7 @@ class WeightInline(TabularInline):
 
 
 def active_numbers() -> list[dict[str, Any]]:
-    """The active set's rows: what a new set starts from."""
+    """Return the active set's rows, which a new set starts from."""
     rows = active_set(registry_snapshot.get().live[FeatureType.BEHAVIORAL]).weights.all()
     return [{"event_type": row.event_type, "weight": row.weight, "norm": row.norm} for row in rows]
 
@@ -98,8 +99,8 @@ class WeightSetAdmin(ModelAdmin):
         return super().has_change_permission(request, obj) and (obj is None or obj.activated_at is None)
 
     def has_delete_permission(self, request: HttpRequest, obj: WeightSet | None = None) -> bool:
-        """Drafts one by one. No action on a list: it would meet the sets that stay."""
-        return super().has_delete_permission(request, obj) and obj is not None and obj.state == WeightSet.State.DRAFT
+        """Return True for a draft on its page only: the action of the list would include sets that are not drafts."""
+        return super().has_delete_permission(request, obj) and obj is not None and obj.state == WeightSetState.DRAFT
 
     # --- The form -------------------------------------------------------------------------------------------------
 
@@ -117,7 +118,7 @@ class WeightSetAdmin(ModelAdmin):
         return answer
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """The form; somebody who activated the set while it was open is news, not an error page."""
+        """Show or save the form; a set that somebody has activated meanwhile leads to a message, not an error page."""
         try:
             answer: HttpResponse = super().changeform_view(request, *args, **kwargs)
         except ConflictError as error:
@@ -126,7 +127,7 @@ class WeightSetAdmin(ModelAdmin):
         return answer
 
     def save_model(self, request: HttpRequest, obj: WeightSet, form: WeightSetForm, change: bool) -> None:
-        """In the transaction of `changeform_view`: first the set becomes a draft again, then its numbers change."""
+        """Make the set a draft again, then save its numbers, in the transaction of `changeform_view`."""
         if change:
             weight_set_steps.reopen(obj.pk, by=person(request), reason="Its numbers were changed.")
             obj.save(update_fields=form.changed_data)
@@ -138,7 +139,7 @@ class WeightSetAdmin(ModelAdmin):
     def save_related(self, request: HttpRequest, form: WeightSetForm, formsets: list[Any], change: bool) -> None:
         super().save_related(request, form, formsets, change)
         action = WeightSetStep.Action.EDITED if change else WeightSetStep.Action.CREATED
-        weight_set_steps.record(form.instance, action=action, by=person(request), reason=form.instance.reason)
+        record(form.instance, action=action, by=person(request), reason=form.instance.reason)
 
     # --- The pages around it --------------------------------------------------------------------------------------
 
@@ -161,7 +162,7 @@ class WeightSetAdmin(ModelAdmin):
         if obj is not None:
             steps = [
                 {"step": step, "url": reverse("admin:features_weightset_step", args=[obj.pk, name])}
-                for name, step in possible_steps(obj, request=request)
+                for name, step in possible_weight_set_steps(obj, request=request)
             ]
             shadow_days = list(obj.shadow_days.all())
             context = {
@@ -176,7 +177,7 @@ class WeightSetAdmin(ModelAdmin):
         return answer
 
     def step(self, request: HttpRequest, pk: int, name: str) -> HttpResponse:
-        return step_page(request, pk=pk, name=name, context=self.page_context(request))
+        return weight_set_step_page(request, pk=pk, name=name, context=self.page_context(request))
 
     def compare(self, request: HttpRequest) -> HttpResponse:
         return weight_comparison_page(request, context=self.page_context(request))
@@ -194,7 +195,7 @@ class WeightSetAdmin(ModelAdmin):
         return result_page(request, pk=pk, context=self.page_context(request))
 
     def progress(self, request: HttpRequest, run_id: int) -> HttpResponse:
-        """How far the re-scoring is. htmx asks again and again for the part of the page that moves."""
+        """Show the progress of a re-scoring. htmx polls for the part of the page that changes."""
         run = get_object_or_404(Run.objects.select_related("weight_set"), pk=run_id, kind=Run.Kind.RESCORE)
         template = "progress_bar" if request.headers.get("HX-Request") else "progress"
         context = {**self.page_context(request), "title": f"Re-scoring under {run.weight_set}", "run": run}

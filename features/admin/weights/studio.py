@@ -1,4 +1,4 @@
-"""The studio: sliders and numbers on one side, what they would do to the scores on the other."""
+"""The studio: sliders for the numbers on one side, a preview of the scores on the other."""
 
 from typing import Any
 
@@ -17,14 +17,15 @@ from featurehub.lib.errors import FeatureHubError
 from features.admin.weights.charts import score_histogram
 from features.formulas.behavioral import Weights
 from features.lifecycle import weight_set_steps
-from features.models import FeatureVersion, WeightSet
+from features.lifecycle.steps import SAY_WHY, VersionState
+from features.models import WeightSet
 from features.registry.weight_sets import active_set, as_weights
 from features.tuning import sample
 from features.tuning.score_preview import QUANTILES, ScorePreview, preview_scores
 
 DEFAULT_THRESHOLD = 0.5
 LARGEST_WEIGHT = 1.0
-# How much each event type weighs, relative to the others; a preset keeps the active set's sum and norms.
+# The weight of each event type relative to the others; a preset keeps the active set's sum and norms.
 PRESETS = {
     "Equal weights": dict.fromkeys(EVENT_TYPES, 1.0),
     "Purchases first": {name: 5.0 if name == PURCHASE else 1.0 for name in EVENT_TYPES},
@@ -61,7 +62,7 @@ class NumbersForm(forms.Form):
         return cleaned
 
     def numbers(self) -> Weights:
-        """Of a valid form."""
+        """Return the numbers of a valid form."""
         return Weights(
             weight={name: self.cleaned_data[f"weight_{name}"] for name in EVENT_TYPES},
             norm={name: self.cleaned_data[f"norm_{name}"] for name in EVENT_TYPES},
@@ -75,14 +76,14 @@ class SaveForm(NumbersForm):
         label="Why?",
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 2}),
         help_text="What should get better with these weights? It is kept with the set.",
-        error_messages={"required": "Say why: it is kept with the set, for whoever asks later."},
+        error_messages={"required": SAY_WHY.format(kept_with="set")},
     )
 
 
 def studio_page(request: HttpRequest, *, pk: int, context: dict[str, Any]) -> HttpResponse:
-    """GET shows the sliders at the set's numbers; POST keeps them in the draft, or in a new one."""
+    """Show the sliders at the set's numbers on GET; save them in the draft, or in a new one, on POST."""
     weight_set = get_object_or_404(WeightSet.objects.select_related("version").prefetch_related("weights"), pk=pk)
-    if not may(request, "view_weightset"):
+    if not may(request, "features.view_weightset"):
         raise PermissionDenied
     is_new = weight_set.activated_at is not None or "copy" in request.POST
     form = SaveForm(request.POST or None, initial=initial_of(weight_set))
@@ -91,7 +92,7 @@ def studio_page(request: HttpRequest, *, pk: int, context: dict[str, Any]) -> Ht
         if answer is not None:
             return answer
     active = active_set(weight_set.version.number)
-    is_retired = weight_set.version.state == FeatureVersion.State.RETIRED
+    is_retired = weight_set.version.state == VersionState.RETIRED
     numbers = as_weights(active)
     values = {
         "title": f"Studio: {weight_set.name}",
@@ -99,8 +100,8 @@ def studio_page(request: HttpRequest, *, pk: int, context: dict[str, Any]) -> Ht
         "active": active,
         "rows": slider_rows(form, active=numbers),
         "form": form,
-        "may_save": not is_retired and may(request, "add_weightset" if weight_set.activated_at else "change_weightset"),
-        "may_copy": not is_retired and may(request, "add_weightset"),
+        "may_save": not is_retired and may(request, permission_to_save(is_new=weight_set.activated_at is not None)),
+        "may_copy": not is_retired and may(request, "features.add_weightset"),
         "is_retired": is_retired,
         "presets": {"Active weights": presets(numbers), "This set as saved": presets(as_weights(weight_set))}
         | {name: presets(scaled(shares, active=numbers)) for name, shares in PRESETS.items()},
@@ -109,14 +110,19 @@ def studio_page(request: HttpRequest, *, pk: int, context: dict[str, Any]) -> Ht
     return TemplateResponse(request, "features/weights/studio.html", {**context, **values})
 
 
+def permission_to_save(*, is_new: bool) -> str:
+    """Return the permission that saving the numbers takes, in a new set or in the open one."""
+    return "features.add_weightset" if is_new else "features.change_weightset"
+
+
 def initial_of(weight_set: WeightSet) -> dict[str, Any]:
-    """The fields' values for a set. A copy of an activated one needs a name and a reason of its own."""
+    """Return the fields' initial values. A copy of an activated set needs a name and a reason of its own."""
     numbers = {**presets(as_weights(weight_set)), "threshold": DEFAULT_THRESHOLD}
     return numbers if weight_set.activated_at else {**numbers, "name": weight_set.name, "reason": weight_set.reason}
 
 
 def presets(weights: Weights) -> dict[str, float]:
-    """Numbers by field name."""
+    """Return the numbers by field name."""
     return {
         **{f"weight_{name}": value for name, value in weights.weight.items()},
         **{f"norm_{name}": value for name, value in weights.norm.items()},
@@ -125,7 +131,7 @@ def presets(weights: Weights) -> dict[str, float]:
 
 
 def scaled(shares: dict[str, float], *, active: Weights) -> Weights:
-    """Weights in these proportions with the active set's sum, so that scores stay of the same size."""
+    """Return weights in these proportions with the active set's sum, so that the scores keep their magnitude."""
     unit = sum(active.weight.values()) / sum(shares.values())
     return Weights(
         weight={name: round(unit * share, 3) for name, share in shares.items()},
@@ -135,7 +141,7 @@ def scaled(shares: dict[str, float], *, active: Weights) -> Weights:
 
 
 def slider_rows(form: SaveForm, *, active: Weights) -> list[dict[str, Any]]:
-    """What the template shows of each event type: its two fields, their active values and the sliders' ends."""
+    """Return for each event type its two fields, their active values and the sliders' upper ends."""
     return [
         {
             "event_type": name,
@@ -151,8 +157,8 @@ def slider_rows(form: SaveForm, *, active: Weights) -> list[dict[str, Any]]:
 
 
 def save_numbers(form: SaveForm, *, request: HttpRequest, weight_set: WeightSet, is_new: bool) -> HttpResponse | None:
-    """Keeps the numbers and shows the studio of the set they are in; None where it was refused, said in the form."""
-    if not may(request, "add_weightset" if is_new else "change_weightset"):
+    """Save the numbers and redirect to the set that has them. Return None, with the error in the form, on refusal."""
+    if not may(request, permission_to_save(is_new=is_new)):
         raise PermissionDenied
     by, name, reason = person(request), form.cleaned_data["name"], form.cleaned_data["reason"]
     try:
@@ -167,13 +173,13 @@ def save_numbers(form: SaveForm, *, request: HttpRequest, weight_set: WeightSet,
         form.add_error(None, error.detail)
         return None
     messages.success(request, f"{kept} is saved as a draft. Nobody is scored with it yet.")
-    # The browser forgets what it had kept unsaved of the set that was open.
+    # `saved` tells the browser to drop the unsaved numbers that it stored for the set that was open.
     return HttpResponseRedirect(f"{reverse('admin:features_weightset_studio', args=[kept.pk])}?saved={weight_set.pk}")
 
 
 def studio_preview(request: HttpRequest, *, pk: int) -> HttpResponse:
-    """The part of the page that follows the sliders; 400 with the errors by field where a number can't be used."""
-    if not may(request, "view_weightset"):
+    """Return the preview of the sliders' numbers; status 400 and the errors by field for a number that is invalid."""
+    if not may(request, "features.view_weightset"):
         raise PermissionDenied
     weight_set = get_object_or_404(WeightSet.objects.select_related("version"), pk=pk)
     form = NumbersForm(request.POST)
@@ -191,7 +197,7 @@ def studio_preview(request: HttpRequest, *, pk: int) -> HttpResponse:
 
 
 def preview_context(figures: ScorePreview | None, *, before: str, after: str) -> dict[str, Any]:
-    """What the preview's template takes; `before` and `after` are the names of the two sides."""
+    """Return the preview's template context; `before` and `after` are the names of the two sides."""
     if figures is None:
         return {"preview": None}
     return {

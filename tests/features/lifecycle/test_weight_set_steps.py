@@ -11,10 +11,11 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, connections, transaction
 from pytest_django import Settings
 
+from featurehub.access.models import Scope, create_api_key
 from featurehub.lib.errors import ConflictError, FeatureHubError, InvalidError
 from features.formulas.behavioral import Weights
 from features.lifecycle import weight_set_steps
-from features.models import Run, Weight, WeightSet
+from features.models import Run, VersionUse, Weight, WeightSet
 from features.registry.weight_sets import active_set, as_weights
 from tests.factories import make_weight_set
 
@@ -319,3 +320,21 @@ def test_an_edit_and_an_activation_at_once_never_change_an_active_set(threads: T
     held = as_weights(active_set("1.0")).weight
     assert held == activated_with
     assert (set(held.values()) == {0.9}) == (edited == "edited")
+
+
+def test_the_note_that_a_version_is_read_does_not_wait_for_a_step(threads: ThreadPoolExecutor) -> None:
+    weight_set = make_weight_set()
+    key, _ = create_api_key("reader", scopes=[str(Scope.READ)])
+
+    def note() -> str:
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                cursor.execute("set local lock_timeout = '2s'")
+                VersionUse.objects.create(api_key=key, version=weight_set.version, kind="read", used_at=NOW)
+            return "noted"
+        finally:
+            connections.close_all()
+
+    with transaction.atomic():
+        weight_set_steps.activate(weight_set.pk, by=None, reason="Go")
+        assert threads.submit(note).result() == "noted"
