@@ -1,5 +1,6 @@
 """The studio: sliders and numbers on one side, what they would do to the scores on the other."""
 
+import math
 from typing import Any
 
 from django import forms
@@ -126,7 +127,7 @@ def presets(weights: Weights) -> dict[str, float]:
 
 def scaled(shares: dict[str, float], *, active: Weights) -> Weights:
     """Weights in these proportions with the active set's sum, so that scores stay of the same size."""
-    unit = sum(active.weight.values()) / sum(shares.values())
+    unit = math.fsum(active.weight.values()) / math.fsum(shares.values())
     return Weights(
         weight={name: round(unit * share, 3) for name, share in shares.items()},
         norm=active.norm,
