@@ -1,29 +1,49 @@
 # Every target makes what it needs, from an empty environment on. Settings come from the environment: see README.md.
+# The sentence behind ## is what `make help` prints.
 .DEFAULT_GOAL := run
-.PHONY: run test test-spark check bench bench-serving bench-batch
+.PHONY: help run test test-quick test-spark check fix bench bench-serving bench-batch
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
-BIN := .venv/bin
-READY := .venv/requirements.installed
-SPARK := .venv/spark.installed
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/requirements.installed
+SPARK := $(VENV)/spark.installed
 FEAST := benchmarks/.venv-feast/requirements.installed
 REQUIREMENTS := requirements.txt requirements-dev.txt constraints.txt
 # PATH: what is started by name (granian, celery) is the .venv's.
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 # The type checker reads the settings module and connects to nothing.
 UNUSED := DATABASE_URL=postgresql://unused/unused REDIS_URL=redis://unused SECRET_KEY=unused ALLOWED_HOSTS=unused
+# What can differ from one Python to another: parsing, error messages, floats. One server start, less than a minute.
+QUICK := tests/features/formulas tests/features/engines/test_in_process.py tests/features/api/test_explanation.py \
+	tests/features/tuning/test_score_preview.py tests/featurehub/lib tests/events/test_copy_text.py \
+	tests/events/test_imports.py tests/test_exports.py
 
-run: $(READY)
+help: ## List the targets.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(READY) ## Start everything on embedded servers: the web, a worker and beat (the default).
 	@$(RUN) exec $(BIN)/python -m featurehub.devserver.run
 
-test: $(READY)
+# Coverage has a floor for the whole suite only: with ARGS a part of the tests runs, without coverage.
+test: $(READY) ## Run the tests and print the coverage; ARGS="tests/events -x" runs those only.
+ifdef ARGS
 	@$(RUN) $(BIN)/python -m pytest $(ARGS)
+else
+	@$(RUN) $(BIN)/python -m coverage run -m pytest
+	@$(BIN)/python -m coverage report
+endif
 
-test-spark: $(SPARK)
+# A virtual environment for each version: .venv-3.12.1
+test-quick: ## Run the tests that can differ from one Python to another; PYTHON=python3.13 names the Python.
+	@$(MAKE) test ARGS="-q $(QUICK)" \
+		VENV=.venv-$$($(PYTHON) -c 'import platform; print(platform.python_version())')
+
+test-spark: $(SPARK) ## Run the tests of the Spark engine; the first time it installs Spark.
 	@$(RUN) $(BIN)/python -m pytest tests/spark $(ARGS)
 
-check: $(READY)
+check: $(READY) ## Check format, lint, types, import contracts, migrations and the budgets of the endpoints.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(UNUSED) $(BIN)/mypy
@@ -31,17 +51,21 @@ check: $(READY)
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	@$(RUN) $(BIN)/python -m pytest -q tests/features/serving/test_budgets.py
 
-bench: $(READY) $(FEAST)
+fix: $(READY) ## Format the code and apply the safe fixes of the linter.
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+bench: $(READY) $(FEAST) ## Run all benchmarks and print them beside their floors and peers.
 	@$(RUN) $(BIN)/python -m benchmarks $(ARGS)
 
-bench-serving: $(READY) $(FEAST)
+bench-serving: $(READY) $(FEAST) ## Run the benchmarks of the read path.
 	@$(RUN) $(BIN)/python -m benchmarks serving in_process growth feast_workload $(ARGS)
 
-bench-batch: $(SPARK)
+bench-batch: $(SPARK) ## Run the benchmarks of the batch engines, Spark among them.
 	@$(RUN) $(BIN)/python -m benchmarks batch engines $(ARGS)
 
 $(SPARK): $(READY) requirements-spark.txt
-	@echo "Installing Spark into .venv (once, about a minute)"
+	@echo "Installing Spark into $(VENV) (once, about a minute)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-spark.txt -c constraints.txt
 	@touch $@
 
@@ -53,10 +77,10 @@ $(FEAST): benchmarks/requirements.txt benchmarks/constraints.txt
 	@touch $@
 
 $(READY): $(REQUIREMENTS)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
-		{ echo "FeatureHub needs Python 3.11 or newer as $(PYTHON): install it, or name it with make PYTHON=/path/to/python3." >&2; exit 1; }
-	@echo "Making .venv and installing the requirements (once, about a minute)"
-	@$(PYTHON) -m venv .venv || \
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null || \
+		{ echo "FeatureHub needs Python 3.11 to 3.14 as $(PYTHON): install one, or name it with make PYTHON=/path/to/python3." >&2; exit 1; }
+	@echo "Making $(VENV) and installing the requirements (once, about a minute)"
+	@$(PYTHON) -m venv $(VENV) || \
 		{ echo "$(PYTHON) cannot make a virtual environment: on Debian, install python3-venv." >&2; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
 	@touch $@

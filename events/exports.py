@@ -50,11 +50,14 @@ def export_events(
 
 def complete_until(exported: Path) -> datetime:
     """The moment up to which an export holds all events. Raises InvalidError where the folder is no export."""
+    path = exported / MANIFEST
     try:
-        manifest = json.loads((exported / MANIFEST).read_text())
-        return datetime.fromisoformat(manifest["complete_until"])
-    except (OSError, ValueError, KeyError) as error:
-        raise InvalidError(f"{exported} is not what export_events writes: {error}", attr="events") from None
+        return datetime.fromisoformat(json.loads(path.read_text())["complete_until"])
+    except OSError as error:
+        reason = f"{path} can't be read ({error.strerror})"
+    except (ValueError, KeyError):
+        reason = f"{path} does not say until when the events are complete"
+    raise InvalidError(f"{exported} is not what export_events writes: {reason}.", attr="events")
 
 
 def count_events() -> int:

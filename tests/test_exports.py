@@ -7,7 +7,7 @@ import pyarrow.dataset as ds
 import pytest
 from django.core.management import CommandError, call_command
 
-from events.exports import complete_until, export_events
+from events.exports import MANIFEST, complete_until, export_events
 from featurehub.lib.errors import InvalidError
 from features.offline.exports import export_history
 from tests.factories import ago, make_customer, make_event, make_purchase, store_events
@@ -55,7 +55,14 @@ def test_an_export_says_up_to_when_it_is_complete(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_no_export_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InvalidError, match="is not what export_events writes"):
+    with pytest.raises(InvalidError, match=r"is not what export_events writes: .* can't be read"):
+        complete_until(tmp_path)
+
+
+@pytest.mark.parametrize("manifest", [b"{", b"{}", b'{"complete_until": "today"}', b"\xff"])
+def test_a_manifest_without_a_moment_is_named(tmp_path: Path, manifest: bytes) -> None:
+    (tmp_path / MANIFEST).write_bytes(manifest)
+    with pytest.raises(InvalidError, match="does not say until when the events are complete"):
         complete_until(tmp_path)
 
 

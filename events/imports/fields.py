@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from events.validation import NewEvent
-from featurehub.lib.errors import InvalidError, wrong_shape
+from featurehub.lib.errors import InvalidError, json_problem, wrong_shape
 
 REQUIRED = ("customer_id", "event_type", "timestamp")
 # The event's own fields. What stands in others goes to the metadata: amount and category are understood there.
@@ -59,8 +59,8 @@ class EventColumns:
             columns = {name: msgspec.convert(self._values(name, cells), KINDS[name]) for name in FIELDS}
             for name, _ in self._further:
                 add_further(columns["metadata"], name=name, values=self._values(name, cells))
-        except (TypeError, ValueError, RecursionError, msgspec.ValidationError) as error:
-            raise InvalidError(f"One of the rows can't be read: {error}.") from None
+        except (TypeError, ValueError, RecursionError):
+            raise InvalidError("One of the rows can't be read.") from None
         return [
             NewEvent(customer_id=a, event_type=b, timestamp=c, event_id=d, session_id=e, metadata=f)  # as in FIELDS
             for a, b, c, d, e, f in zip(*columns.values(), strict=True)
@@ -90,8 +90,10 @@ def as_event(fields: dict[str, Any], *, further: Mapping[str, Any]) -> NewEvent:
         return msgspec.convert(fields, NewEvent)
     except msgspec.ValidationError as error:
         raise wrong_shape(error) from None
-    except (ValueError, RecursionError) as error:
-        raise InvalidError(f"It can't be read: {error}.") from None
+    except RecursionError:
+        raise InvalidError("It is nested too deeply.") from None
+    except ValueError:
+        raise InvalidError("It holds a value that can't be read.") from None
 
 
 def as_object(value: object) -> object:
@@ -100,7 +102,7 @@ def as_object(value: object) -> object:
         try:
             return decode_json(value)
         except (ValueError, RecursionError) as error:
-            raise InvalidError(f"The metadata is not JSON: {error}.", attr="metadata") from None
+            raise InvalidError(f"The metadata is not JSON: {json_problem(error)}.", attr="metadata") from None
     if isinstance(value, Mapping):
         return {name: part for name, part in value.items() if part is not None}
     if isinstance(value, list) and all(isinstance(pair, tuple) for pair in value):

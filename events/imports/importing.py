@@ -18,7 +18,7 @@ from events.bulk_load import load_bulk
 from events.imports.batches import Batch, EventFile, NumberedRow, batches, next_batch, numbered_rows
 from events.imports.parquet_files import ParquetFile
 from events.imports.rejections import RejectedFile
-from events.imports.text_files import CsvFile, JsonLinesFile
+from events.imports.text_files import NOT_CSV, CsvFile, JsonLinesFile
 from events.ingest import Ingested
 from events.tombstones import ErasedError
 from featurehub.lib.errors import InvalidError
@@ -47,7 +47,9 @@ def open_events(path: Path) -> EventFile:
         raise InvalidError(f"{path} is {'a folder' if path.is_dir() else 'not there'}: name a file of events.")
     try:
         return open_format(path)
-    except (OSError, pa.ArrowException, csv.Error) as error:
+    except csv.Error:
+        raise InvalidError(f"{path} {NOT_CSV}") from None
+    except (OSError, pa.ArrowException) as error:
         raise InvalidError(f"{path} can't be read: {error}") from None
 
 

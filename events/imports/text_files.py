@@ -10,12 +10,14 @@ import msgspec
 
 from events.imports.fields import FIELDS, EventColumns, as_event, decode_json
 from events.validation import NewEvent
-from featurehub.lib.errors import InvalidError
+from featurehub.lib.errors import InvalidError, json_problem
 
 # Far beyond any event: what is behind it in a line is skipped, so that no line fills the memory.
 LINE_LIMIT = 1024 * 1024
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 BLOCK = 1024 * 1024
+# In place of the words of Python's csv module. The usual error is a field of more than 131,072 characters.
+NOT_CSV = "can't be read as CSV: is there a quote that is never closed?"
 NOT_UTF8 = re.compile("[\udc80-\udcff]")
 
 
@@ -43,7 +45,7 @@ class CsvFile:
 
     def event(self, row: list[str] | csv.Error) -> NewEvent:
         if isinstance(row, csv.Error):
-            raise InvalidError(f"It can't be read ({row}): is there a quote that is never closed?")
+            raise InvalidError(f"It {NOT_CSV}")
         text = "".join(row)
         if not text.isascii() and NOT_UTF8.search(text):
             raise InvalidError("It is not UTF-8.")
@@ -96,7 +98,7 @@ class JsonLinesFile:
         try:
             values = decode_json(row)
         except (ValueError, RecursionError) as error:
-            raise InvalidError(f"It is not JSON: {error}.") from None
+            raise InvalidError(f"It is not JSON: {json_problem(error)}.") from None
         if not isinstance(values, dict):
             raise InvalidError("It is not a JSON object.")
         return as_event({name: values.pop(name) for name in FIELDS if name in values}, further=values)

@@ -150,7 +150,7 @@ class Readiness:
             answer = connection.getresponse()
             return f"{answer.status} {answer.read(500).decode(errors='replace')}"
         except (OSError, http.client.HTTPException) as error:
-            return f"no answer on port {self._port} ({error})"
+            return f"no answer on port {self._port} ({type(error).__name__})"
         finally:
             connection.close()
 

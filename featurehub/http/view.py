@@ -19,7 +19,7 @@ from rest_framework.views import APIView
 from featurehub.access.authentication import ApiKeyAuthentication, Client, client_of
 from featurehub.http.errors import as_api_exception
 from featurehub.http.responses import json_response
-from featurehub.lib.errors import wrong_shape
+from featurehub.lib.errors import json_problem, wrong_shape
 
 T = TypeVar("T")
 
@@ -92,6 +92,6 @@ def body_as(decoder: "msgspec.json.Decoder[T]", request: HttpRequest) -> T:
     except msgspec.ValidationError as error:
         raise as_api_exception(wrong_shape(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ParseError(f"The body is not JSON: {error}") from None
+        raise ParseError(f"The body is not JSON: {json_problem(error)}") from None
     except RecursionError:
         raise ParseError("The body is nested too deeply.") from None

@@ -45,6 +45,15 @@ class UnavailableError(FeatureHubError):
     code = "unavailable"
 
 
+def json_problem(error: Exception) -> str:
+    """Return what keeps a text from being JSON: in msgspec's words, or in our own where Python's differ by version."""
+    if isinstance(error, msgspec.DecodeError):
+        return str(error)
+    if isinstance(error, UnicodeError):
+        return "it is not UTF-8"
+    return "it is nested too deeply" if isinstance(error, RecursionError) else "it can't be read"
+
+
 def wrong_shape(error: msgspec.ValidationError) -> InvalidError:
     """msgspec's "… - at `$.events[3].timestamp`" with attr `events.3.timestamp`.
 

@@ -132,12 +132,23 @@ def parse(text: str) -> Expression:
     try:
         tree = ast.parse(source, mode="eval").body
     except SyntaxError as error:
-        # What Python adds after the first sentence is a guess at a program.
-        place = f" at character {error.offset}" if error.offset else ""
-        raise invalid_expression(f"This is no expression: {error.msg.partition('.')[0]}{place}.") from None
+        raise invalid_expression(f"This is no expression: {syntax_problem(error, source=source)}.") from None
     except (ValueError, MemoryError, RecursionError):
         raise invalid_expression("This is no expression: it can't be read.") from None
     return Expression(text, names_in(tree, source=source), tree)
+
+
+def syntax_problem(error: SyntaxError, *, source: str) -> str:
+    """Return what is wrong with a source that Python can't parse, in words that are the same on every Python."""
+    opened, closed = source.count("("), source.count(")")
+    if opened != closed:
+        return f"it opens {opened} and closes {closed} parentheses"
+    if error.lineno is None or error.offset is None:  # a NUL, which Python 3.11.2 refuses with a ValueError
+        return "it can't be read"
+    if error.offset < 1:
+        return "it ends too early"
+    line = f" of line {error.lineno}" if error.lineno > 1 else ""
+    return f"it can't be read from character {error.offset}{line} on"
 
 
 def names_in(tree: ast.expr, *, source: str) -> frozenset[str]:

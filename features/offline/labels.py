@@ -7,6 +7,7 @@ from typing import IO
 
 import pyarrow as pa
 
+from events.imports.text_files import NOT_CSV
 from events.validation import check_customer_id
 from featurehub.lib.clock import in_utc, parse_moment
 from featurehub.lib.errors import InvalidError
@@ -61,8 +62,8 @@ class Labels:
             yield from filter(None, self._reader)
         except UnicodeDecodeError:
             raise InvalidError("The file is not UTF-8.") from None
-        except csv.Error as error:
-            raise InvalidError(f"It can't be read ({error}): is there a quote that is never closed?") from None
+        except csv.Error:
+            raise InvalidError(f"It {NOT_CSV}") from None
 
     def _batch(self, rows: Sequence[Sequence[str]], *, moments: Sequence[datetime]) -> pa.RecordBatch:
         columns = dict(zip(self._header, zip(*rows, strict=True), strict=True))

@@ -5,6 +5,7 @@ active set's sum, so that the scores keep their magnitude. They are judged on he
 purchase that training could see.
 """
 
+import math
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -173,7 +174,7 @@ def fitted_weights(columns: PastDay, *, active: Weights) -> Weights:
     found = answer.x[: len(EVENT_TYPES)]
     if not answer.success or not found.any():
         raise TooLittleDataError("No event type told buyers from others on the training days.")
-    scaled = np.round(found * sum(active.weight.values()) / found.sum(), DECIMALS)
+    scaled = np.round(found * math.fsum(active.weight.values()) / found.sum(), DECIMALS)
     return Weights(
         weight=dict(zip(EVENT_TYPES, scaled.tolist(), strict=True)),
         norm=active.norm,

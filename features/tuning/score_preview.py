@@ -1,5 +1,6 @@
 """What other weights would do to the scores of a sample: the figures of the studio. Arrays in, plain numbers out."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -150,7 +151,7 @@ def biggest_movers(sample: Sample, *, active: Weights, tried: Weights, old: Floa
                 ),
                 key=lambda reason: -abs(reason.change),
             ),
-            clamp_hides=abs(sum(float(changes[name][place]) for name in EVENT_TYPES)) - float(size[row]) > NOTHING,
+            clamp_hides=abs(math.fsum(changes[name][place] for name in EVENT_TYPES)) - float(size[row]) > NOTHING,
         )
         for place, row in enumerate(chosen.tolist())
     ]

@@ -1,5 +1,6 @@
 """The studio: sliders for the numbers on one side, a preview of the scores on the other."""
 
+import math
 from typing import Any
 
 from django import forms
@@ -132,7 +133,7 @@ def presets(weights: Weights) -> dict[str, float]:
 
 def scaled(shares: dict[str, float], *, active: Weights) -> Weights:
     """Return weights in these proportions with the active set's sum, so that the scores keep their magnitude."""
-    unit = sum(active.weight.values()) / sum(shares.values())
+    unit = math.fsum(active.weight.values()) / math.fsum(shares.values())
     return Weights(
         weight={name: round(unit * share, 3) for name, share in shares.items()},
         norm=active.norm,

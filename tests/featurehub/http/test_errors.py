@@ -130,6 +130,13 @@ def test_a_path_that_leads_nowhere_says_so_in_the_same_form(api: ApiClient, path
     assert error_of(api.get(path)) == (404, None)
 
 
+def test_a_body_that_is_not_utf_8_is_refused_in_our_own_words(api: ApiClient) -> None:
+    body = b'{"events": [{"customer_id": "\xff"}]}'
+    response = api.generic("POST", "/api/v1/events/", data=body, content_type="application/json")
+    assert error_of(response) == (400, None)
+    assert response.json()["errors"][0]["detail"] == "The body is not JSON: it is not UTF-8"
+
+
 @each_endpoint
 @pytest.mark.parametrize(
     ("sent", "detail"),
