@@ -80,7 +80,7 @@ def test_commands_say_how_much_they_wrote(tmp_path: Path, capsys: pytest.Capture
     call_command("export_history", to=tmp_path / "history")
     said = capsys.readouterr().out
     assert "1 events are in" in said
-    assert "2 rows are in" in said
+    assert "2 rows were written to" in said
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:

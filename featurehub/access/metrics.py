@@ -1,4 +1,7 @@
-"""What Prometheus is told of the limits. Each web worker tells the same: the counts are in Redis."""
+"""Prometheus metrics of the rate limits.
+
+All web workers report the same numbers, because the counts are in Redis.
+"""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -13,14 +16,14 @@ logger = logging.getLogger(__name__)
 
 
 class LimitsCollector(Collector):
-    """How many requests were answered with 429, by reason; nothing while Redis is away."""
+    """A counter of the requests that were answered with 429, by reason; absent while Redis is unavailable."""
 
     def describe(self) -> Iterable[CounterMetricFamily]:
-        """Nothing is read when this is registered."""
+        """Return nothing, so that registering the collector reads nothing."""
         return []
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        text = "Requests answered with 429: beyond the limit of their API key, or guesses of keys from one address"
+        text = "Requests answered with 429: over the limit of their API key, or too many wrong keys from one address"
         family = CounterMetricFamily("featurehub_rejected_requests", text, labels=["reason"])
         try:
             for reason, number in rejections().items():

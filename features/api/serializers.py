@@ -1,4 +1,4 @@
-"""The shapes of the feature endpoints: request bodies as msgspec structs, answers for the OpenAPI schema."""
+"""Schemas of the feature endpoints: request bodies as msgspec structs, answers as serializers for OpenAPI."""
 
 from collections.abc import Container
 from typing import Annotated, Any, Literal
@@ -130,7 +130,7 @@ class ExplanationSerializer(serializers.Serializer[Any]):
 
 
 class WindowSerializer(serializers.Serializer[Any]):
-    """What a windowed feature is computed from; None: all event types, all categories, no key, no decay."""
+    """The definition of a windowed feature; null: all event types, all categories, no key, no half-life."""
 
     kind = serializers.ChoiceField(choices=FeatureDefinition.Kind.choices)
     event_type = serializers.CharField(allow_null=True)
@@ -141,8 +141,9 @@ class WindowSerializer(serializers.Serializer[Any]):
 
 
 class DefinitionSerializer(serializers.ModelSerializer[FeatureDefinition]):
-    """Takes the measured `coverages` in its context. `versions` are those that can be read."""
+    """A registered feature; `versions` are those that can be read."""
 
+    # The context has the measured `coverages`.
     versions = serializers.SerializerMethodField()
     since_version = serializers.SerializerMethodField()
     window = serializers.SerializerMethodField()

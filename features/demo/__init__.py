@@ -1,1 +1,1 @@
-"""Demo data: real purchases of the CDNOW log, and what their customers may have done around them. See README.md."""
+"""Demo data: real purchases from the CDNOW log, and generated behaviour around them. See README.md."""

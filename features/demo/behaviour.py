@@ -1,4 +1,7 @@
-"""What a customer may have done around real purchases. Generated from a fixed seed: the same for everybody."""
+"""Generated behaviour of customers around their real purchases.
+
+The seed is fixed, so that every load generates the same events.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -18,13 +21,16 @@ FORMS = ("review", "wish-list", "newsletter", "question")
 DAY = 86_400.0
 PERIOD = 30 * DAY
 PERIODS = 3
-# Of the customers who bought nothing in a period, this share comes to look around.
+# The share of the customers without a purchase in a period who visit in it.
 BROWSING_SHARE = 1 / 7
 
 
 @dataclass(slots=True)
 class Shopper:
-    """One customer with habits of their own. Times are seconds before `now`, so nothing is ever ahead of it."""
+    """A customer with habits of their own.
+
+    Times are seconds before `now`, so that no event is in the future.
+    """
 
     customer_id: str
     now: datetime
@@ -35,14 +41,14 @@ class Shopper:
     form_chance: float = field(init=False)
 
     def __post_init__(self) -> None:
-        self.random = Random(f"{SEED} {self.customer_id}")  # noqa: S311 - it must be the same every time
+        self.random = Random(f"{SEED} {self.customer_id}")  # noqa: S311 - the data must be the same every time
         self.serial = count(1)
         self.favourite = self.random.choice(MUSIC_CATEGORIES)
         self.pages_per_visit = self.random.uniform(2.0, 6.0)
         self.form_chance = self.random.uniform(0.1, 0.9)
 
     def event(self, event_type: str, ago: float, *, session: str | None = None, **metadata: Any) -> NewEvent:
-        """An event `ago` seconds before now, with the customer's next event_id."""
+        """Return an event `ago` seconds before now, with the customer's next event_id."""
         return NewEvent(
             event_id=f"{EVENT_ID_PREFIX}{self.customer_id}-{next(self.serial):05d}",
             customer_id=self.customer_id,
@@ -56,7 +62,7 @@ class Shopper:
         return self.favourite if self.random.random() < 0.6 else self.random.choice(MUSIC_CATEGORIES)
 
     def visit(self, end: float, *, purchase: Purchase | None = None) -> Iterator[NewEvent]:
-        """A session that ends `end` seconds before now, with a purchase or without."""
+        """Yield the events of a session that ends `end` seconds before now, with a purchase or without."""
         session = f"{self.customer_id}-{round(end)}"
         category = self.category()
         ago = end
@@ -75,28 +81,31 @@ class Shopper:
             yield self.event(LOGIN, ago, session=session)
 
     def read_email(self, ago: float, *, click_chance: float) -> Iterator[NewEvent]:
-        """An e-mail opened `ago` seconds before now, and perhaps a link clicked in it half a minute later."""
+        """Yield an e-mail open `ago` seconds before now, and perhaps a click half a minute later."""
         campaign = f"week-{round(ago / (7 * DAY))}"
         yield self.event(EMAIL_OPEN, ago, campaign=campaign)
         if self.random.random() < click_chance:
             yield self.event(EMAIL_CLICK, max(ago - 30, 0), campaign=campaign)
 
     def buy(self, purchase: Purchase) -> Iterator[NewEvent]:
-        """The session of a purchase, at a time of its day, and perhaps the e-mail that led to it."""
+        """Yield the session of a purchase, at a random time of its day, and perhaps the e-mail that led to it."""
         end = (purchase.days_ago + self.random.random()) * DAY
         if self.random.random() < 0.4:
             yield from self.read_email(end + self.random.uniform(0.05, 2) * DAY, click_chance=0.7)
         yield from self.visit(end, purchase=purchase)
 
     def zeal(self, bought: int) -> float:
-        """How busy the customer is in a period: 0 (away) to a little over 1 (beyond every norm)."""
+        """Return how active the customer is in a period, from 0 (no visit) to 1.2 (beyond every norm).
+
+        `bought` is the number of purchases in the period.
+        """
         if not bought and self.random.random() > BROWSING_SHARE:
             return 0.0
         eagerness: float = self.random.random() ** 1.7
         return min(1.2, eagerness + 0.1 * bought)
 
     def look_around(self, period: int, *, zeal: float) -> Iterator[NewEvent]:
-        """Visits without a purchase and e-mails of a period; period 0 is the last 30 days."""
+        """Yield visits without a purchase and e-mails of a period; period 0 is the last 30 days."""
         start = period * PERIOD
         for _ in range(round(32 * zeal)):
             yield from self.visit(start + self.random.random() * PERIOD)
@@ -106,7 +115,7 @@ class Shopper:
 
 
 def events_of(purchases: Sequence[Purchase], *, now: datetime) -> Iterator[NewEvent]:
-    """All events of one customer: real purchases with what surrounds them, and visits of the last 90 days."""
+    """Yield all events of one customer: purchases with the events around them, and visits of the last 90 days."""
     shopper = Shopper(purchases[0].customer_id, now)
     for purchase in purchases:
         yield from shopper.buy(purchase)

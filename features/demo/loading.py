@@ -1,4 +1,4 @@
-"""From the log to a running feature store: ingest, a few weeks of history, and everything computed and published."""
+"""Loading of the demo data: ingest it, compute a few weeks of history, then compute and publish today's values."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +31,10 @@ EXAMPLE_BELOW = 0.95
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loaded:
-    """What is there of the demo data. Active customers have an event in the window; the example is a busy one."""
+    """A summary of the stored demo data.
+
+    Active customers have an event in the window; the example is a customer with a high score.
+    """
 
     customers: int
     events: int
@@ -42,7 +45,10 @@ class Loaded:
 
 
 def generate(*, now: datetime, progress: Progress = lambda done: None) -> list[NewEvent]:
-    """All demo events that are young enough to be kept, counted back from `now`. `progress` is told of customers."""
+    """Return all demo events that are within the retention, counted back from `now`.
+
+    `progress` is called with the number of customers since its last call.
+    """
     events: list[NewEvent] = []
     oldest = oldest_kept(now)
     for purchases in purchases_by_customer().values():
@@ -52,7 +58,7 @@ def generate(*, now: datetime, progress: Progress = lambda done: None) -> list[N
 
 
 def store_demo_events(events: Sequence[NewEvent], *, progress: Progress = lambda done: None) -> None:
-    """Ingests the demo events in one transaction: they are there all at once or not at all."""
+    """Ingest the demo events in one transaction, so that either all are stored or none."""
     with transaction.atomic():
         for start in range(0, len(events), EVENTS_PER_BATCH):
             batch = events[start : start + EVENTS_PER_BATCH]
@@ -62,16 +68,16 @@ def store_demo_events(events: Sequence[NewEvent], *, progress: Progress = lambda
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Customers, and a moment that they are to be computed as of: one transaction's work."""
+    """Customers and the moment for which they are computed in one transaction."""
 
     as_of: datetime
     customer_ids: Sequence[str]
 
 
 def history_left() -> list[Part]:
-    """What of the last weeks' history is not computed yet, the oldest week first: nothing after a complete load.
+    """Return the parts of the last weeks' history that are still to be computed, the oldest week first.
 
-    A part is computed in one transaction, so it is there where any row of its moment is.
+    A part is computed in one transaction, so it is complete where any row of its moment exists.
     """
     end = end_of_history()
     if end is None:
@@ -88,7 +94,10 @@ def is_computed(part: Part) -> bool:
 
 
 def compute_history(parts: Sequence[Part], *, progress: Progress = lambda done: None) -> None:
-    """Computes what `history_left` has found. `progress` is told of customers × weeks."""
+    """Compute the parts that `history_left` returned.
+
+    `progress` is called with the number of customers of each part.
+    """
     for part in parts:
         recompute.recompute_customers(customer_ids=part.customer_ids, as_of=part.as_of, progress=progress)
 
@@ -98,7 +107,10 @@ def due_marks() -> int:
 
 
 def compute_now(*, progress: Progress = lambda done: None) -> None:
-    """Computes and publishes what has a mark, as a worker does: ingestion left one of each customer. Settles them."""
+    """Compute and publish the customers with marks, as a worker does, and settle the marks.
+
+    Ingestion wrote a mark for each customer.
+    """
     while settled := refresh.refresh_dirty():
         progress(settled)
 
@@ -112,26 +124,28 @@ def demo_events() -> QuerySet[Event]:
 
 
 def customer_ids() -> list[str]:
-    """The customers of the stored demo events: one that was erased is not among them."""
+    """Return the customers of the stored demo events, without those that were erased."""
     return list(demo_events().values_list("customer_id", flat=True).distinct().order_by("customer_id"))
 
 
 def end_of_history() -> datetime | None:
-    """The beginning of the last day of the log, from which the weeks are counted back: the same in every call, so
-    that a load which was interrupted goes on. None where nothing is stored."""
+    """Return the start of the last day of the log, None where nothing is stored.
+
+    Weeks are counted back from it. It is the same in every call, so that an interrupted load can continue.
+    """
     last: datetime | None = demo_events().aggregate(last=Max("timestamp"))["last"]
     return None if last is None else last.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 def recent_customer_ids(*, until: datetime) -> list[str]:
-    """Those of them whose values differed from zero in one of the weeks before `until`."""
+    """Return the demo customers whose values differed from zero in one of the weeks before `until`."""
     since = until - timedelta(weeks=WEEKS_OF_HISTORY, days=settings.WINDOW_DAYS)
     recent = demo_events().filter(timestamp__gte=since)
     return list(recent.values_list("customer_id", flat=True).distinct().order_by("customer_id"))
 
 
 def summarise() -> Loaded | None:
-    """What is there of the demo data; None where nothing is, or nothing of it is computed yet."""
+    """Return a summary of the demo data; None where nothing is stored, or nothing is computed yet."""
     ids = customer_ids()
     version = registry_snapshot.get().live[FeatureType.BEHAVIORAL]
     rows = history.latest(ids, versions=[(FeatureType.BEHAVIORAL, version)])
@@ -149,6 +163,6 @@ def summarise() -> Loaded | None:
 
 
 def fitness(row: Latest) -> tuple[bool, float]:
-    """How good an example a customer is: one who bought and has a high score that is not clamped."""
+    """Return the sort key of an example: a customer with a purchase and a high score that is not clamped."""
     score = row.features["engagement_score"]
     return row.features["purchases_30d"] > 0 and score < EXAMPLE_BELOW, score

@@ -1,4 +1,4 @@
-"""The CDNOW log, as far as it is in this folder."""
+"""The part of the CDNOW log that is in this folder."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +11,10 @@ LOG = Path(__file__).with_name("cdnow_tenth.txt")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purchase:
-    """One line of the log. `days_ago` counts from its last day; `amount` is in US dollars."""
+    """One line of the log.
+
+    `days_ago` counts from the last day of the log; `amount` is in US dollars.
+    """
 
     customer_id: str
     days_ago: int
@@ -20,7 +23,7 @@ class Purchase:
 
 
 def purchases_by_customer(log: Path = LOG) -> dict[str, list[Purchase]]:
-    """customer_id → the customer's purchases, in the log's order: the oldest first, identical lines included."""
+    """Return customer_id → purchases in the order of the log: oldest first, identical lines included."""
     lines = [line.split() for line in log.read_text().splitlines()[1:]]
     days = [datetime.strptime(line[1], "%Y%m%d").replace(tzinfo=UTC) for line in lines]
     last_day = max(days)

@@ -1,8 +1,8 @@
-"""The one statement that turns events into activity, for every database that speaks SQL.
+"""The SQL statement that turns events into activity, for PostgreSQL and Spark.
 
-Moments leave as whole microseconds and sums of amounts as the nearest double, so that every engine hands the formulas
-the same numbers. It is written for PostgreSQL and Spark (with `doubleQuotedIdentifiers`); where their words differ, a
-dialect fills them in.
+It returns moments as whole microseconds and sums of amounts as the nearest double, so that every engine gives the
+formulas the same numbers. A dialect fills in what the two databases write differently; Spark runs with
+`doubleQuotedIdentifiers`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ ACTIVITY_COLUMNS = (
     *Activity.COLUMNS,
 )
 
-# `{wanted}` selects the customers, `{events}` what to read of them: both are SQL, as is what a dialect has.
+# Every placeholder stands for SQL: `{wanted}` for a query for the customers, `{events}` for a table.
 ACTIVITY_SQL = """
 with recent as {materialized} (
     select customer_id, event_type, "timestamp", session_id, amount, category{metadata}
@@ -40,7 +40,7 @@ totals as (
         count(*) filter (where event_type = 'form_submit') as form_submit,
         count(*) filter (where event_type = 'purchase') as purchase,
         count(*) filter (where event_type = 'login') as login,
-        -- `least` passes over nulls: without the zero, a customer who bought nothing would have the largest double.
+        -- `least` ignores nulls: without the zero, a customer without a purchase would get the largest double.
         cast(least(coalesce(sum(amount) filter (where event_type = 'purchase'), 0), 1.7976931348623157e308) as {double})
             as purchase_amount,
         max("timestamp") filter (where event_type = 'purchase') as last_purchase,
@@ -85,7 +85,7 @@ left join sessions using (customer_id)
 left join categories using (customer_id)
 {join_windowed}
 """
-# The windowed features, of the same events.
+# The windowed features, from the same events.
 WINDOWED = """,
 windowed as (
     select customer_id, {aggregates} as windowed
@@ -93,7 +93,7 @@ windowed as (
         select customer_id, "timestamp"{values}
         from recent
         where {matching}
-        offset 0  -- keeps PostgreSQL from taking a value out of an event anew for each aggregate
+        offset 0  -- stops PostgreSQL from extracting a value from an event again for each aggregate
     ) event
     group by customer_id
 )"""
@@ -107,9 +107,11 @@ def activity_sql(
     features: Sequence[WindowedFeature] = (),
     bind: Bind,
 ) -> str:
-    """The statement in a dialect; its columns are customer_id, COLUMNS and `windowed`, null without features.
+    """Return the statement in a dialect.
 
-    It reads the events from `earliest` on, the base activity those from `oldest` on.
+    Its columns are customer_id, ACTIVITY_COLUMNS and `windowed`, which is null without features. The base activity
+    counts the events from `oldest` on; windowed features may read them from `earliest` on. `wanted` is a query for the
+    customers, `of_wanted` a further condition on the events, `bind` returns the placeholder of a parameter.
     """
     parts = {
         "in_window": "true",
@@ -130,10 +132,10 @@ def activity_sql(
             "join_windowed": "left join windowed using (customer_id)",
             "windowed_or_nothing": f"coalesce(windowed, {bind('nothing')})",
         }
-    # The smallest bigint can't be written as a literal: its digits are read before the sign.
+    # NEVER, the smallest bigint, can't be a literal: SQL reads the digits before the sign, and they overflow.
     return ACTIVITY_SQL.format(wanted=wanted, of_wanted=of_wanted, never=f"({NEVER + 1} - 1)", **parts, **dialect)
 
 
 def earliest(as_of: datetime, *, window_days: int, features: Sequence[WindowedFeature]) -> datetime:
-    """From when on events are read: the widest window."""
+    """Return the moment from which events are read: `as_of` minus the widest window."""
     return as_of - timedelta(days=max(window_days, *(feature.window_days for feature in features), 0))

@@ -1,4 +1,7 @@
-"""The readable reference: the activity of one customer from a list of events, in plain Python."""
+"""The reference engine: the activity of one customer from a list of events, in plain Python.
+
+Written to be read; tests compare the other engines with it.
+"""
 
 import math
 from collections import Counter, defaultdict
@@ -28,7 +31,7 @@ from features.formulas.windowed import (
 )
 
 LARGEST_DOUBLE = Decimal(repr(1.7976931348623157e308))
-# Holds the sum of any doubles exactly: 309 digits before the point, and 324 + 17 behind it.
+# Enough to add doubles exactly: 309 digits before the decimal point, and 324 + 17 after it.
 EXACT_DIGITS = 700
 
 
@@ -40,9 +43,9 @@ def aggregate(
     window_days: int,
     features: Sequence[WindowedFeature] = (),
 ) -> Activity:
-    """The activity of one customer: those of `events` with as_of − window ≤ timestamp ≤ as_of, each counted once.
+    """Return the activity of one customer from events with as_of − window ≤ timestamp ≤ as_of.
 
-    Duplicates are events with the same event_id and timestamp; an event without an id is no duplicate.
+    Of events with the same event_id and timestamp only the first is counted. An event without an id is no duplicate.
     """
     counted = distinct(events)
     oldest = as_of - timedelta(days=window_days)
@@ -66,7 +69,7 @@ def aggregate(
 
 
 def distinct(events: Iterable[NewEvent]) -> list[NewEvent]:
-    """The first of each event_id and timestamp."""
+    """Return the events without duplicates: the first of each event_id and timestamp."""
     anonymous = count()
     first: dict[object, NewEvent] = {}
     for event in events:
@@ -76,7 +79,7 @@ def distinct(events: Iterable[NewEvent]) -> list[NewEvent]:
 
 
 def session_lengths(window: Iterable[NewEvent]) -> list[int]:
-    """Last − first event of each session, in microseconds."""
+    """Return last − first event of each session, in microseconds."""
     sessions: dict[str, list[int]] = defaultdict(list)
     for event in window:
         if event.session_id is not None:
@@ -85,7 +88,10 @@ def session_lengths(window: Iterable[NewEvent]) -> list[int]:
 
 
 def exact_sum(amounts: Iterable[float], *, divided_by: int = 1) -> float:
-    """The sum of the amounts' shortest decimals, rounded once, and at most the largest double."""
+    """Return the sum of the amounts, divided by `divided_by`, rounded once.
+
+    The shortest decimals of the amounts are added. The result is cut to the largest double.
+    """
     with localcontext(prec=EXACT_DIGITS):
         total = sum((Decimal(repr(amount)) for amount in amounts), Decimal(0)) / divided_by
         return float(max(min(total, LARGEST_DOUBLE), -LARGEST_DOUBLE))
@@ -93,7 +99,7 @@ def exact_sum(amounts: Iterable[float], *, divided_by: int = 1) -> float:
 
 # --- Windowed features ------------------------------------------------------------------------------------------------
 def windowed_of_customer(feature: WindowedFeature, events: Iterable[NewEvent], *, as_of: datetime) -> Windowed:
-    """A windowed feature of one customer."""
+    """Return a windowed feature of one customer, as columns of length 1."""
     oldest = as_of - timedelta(days=feature.window_days)
     usable = [
         (event.timestamp, value)
@@ -112,7 +118,10 @@ def windowed_of_customer(feature: WindowedFeature, events: Iterable[NewEvent], *
 
 
 def value_of(event: NewEvent, *, feature: WindowedFeature) -> Any:
-    """What the event brings: a 1 to a count, a number, or to a distinct count a string or number; None: nothing."""
+    """Return the value that an event contributes to a feature, None where it has no usable one.
+
+    That is 1 without a metadata key, a number, or for a distinct count a string or number.
+    """
     key = feature.metadata_key
     if key is None:
         return 1
@@ -124,7 +133,10 @@ def value_of(event: NewEvent, *, feature: WindowedFeature) -> Any:
 
 
 def aggregated(feature: WindowedFeature, usable: Sequence[tuple[datetime, Any]], *, as_of: datetime) -> float:
-    """What becomes of the values, of which there is at least one."""
+    """Return the aggregate of usable values, pairs (timestamp, value), of which there is at least one.
+
+    `as_of` is the moment at which a half-life measures their ages.
+    """
     values = [value for _, value in usable]
     if feature.kind == DISTINCT:
         return float(len({value if isinstance(value, str) else Decimal(repr(value)) for value in values}))
@@ -138,6 +150,7 @@ def aggregated(feature: WindowedFeature, usable: Sequence[tuple[datetime, Any]],
 
 
 def decayed_aggregate(feature: WindowedFeature, usable: Sequence[tuple[datetime, Any]], *, as_of: datetime) -> float:
+    """Return a count, sum or mean in which an event of age a has the weight 0.5 ** (a / half_life)."""
     assert feature.half_life_days is not None
     ages = [(as_of - moment) / timedelta(days=1) / feature.half_life_days for moment, _ in usable]
     weights = [0.5 ** min(age, MOST_HALF_LIVES) for age in ages]
@@ -148,10 +161,16 @@ def decayed_aggregate(feature: WindowedFeature, usable: Sequence[tuple[datetime,
 
 
 def decaying(value: float) -> float:
-    """The number, within the bounds in which weighing it neither overflows nor underflows."""
+    """Return the number within the bounds in which weighting neither overflows nor underflows.
+
+    A number too close to zero becomes 0.
+    """
     return 0.0 if abs(value) < SMALLEST_DECAYING else float(max(min(value, LARGEST_DECAYING), -LARGEST_DECAYING))
 
 
 def clamped(value: float) -> float:
-    """A number as a double; whole numbers may be larger than any."""
+    """Return the number as a double, cut to the largest one.
+
+    Whole numbers may exceed every double.
+    """
     return float(max(min(value, int(LARGEST_DOUBLE)), -int(LARGEST_DOUBLE)))

@@ -1,4 +1,4 @@
-"""The set-based engine: the activity of many customers in one statement."""
+"""The PostgreSQL engine: the activity of many customers in one statement."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -25,9 +25,9 @@ POSTGRES_DIALECT = {
     "sum_of_lengths": "(extract(epoch from sum(length)) * 1000000)::bigint",
     "last_purchase_us": "(extract(epoch from last_purchase) * 1000000)::bigint",
     "first_event_us": "(extract(epoch from first_event) * 1000000)::bigint",
-    # Of windowed features.
+    # For windowed features.
     "json": "metadata",
-    # Sums of numerics are exact; nearer to zero than this, PostgreSQL finds no double.
+    # Sums of numerics are exact. PostgreSQL refuses to cast one to a double that is closer to zero than this.
     "nearest": """cast(case when abs({number}) > 2.5e-324
         then least(greatest({number}, -1.7976931348623157e308), 1.7976931348623157e308) else 0 end as float8)""",
     "sum": "sum({value})",
@@ -44,12 +44,16 @@ POSTGRES_DIALECT = {
 
 
 def bind(name: str) -> str:
-    """A parameter: of users' text, or of a moment, which says its type itself."""
+    """Return the placeholder of a parameter.
+
+    Texts are cast, because PostgreSQL can't infer their type everywhere; moments have a type of their own.
+    """
     return f"%({name})s" if name.endswith("oldest") else f"%({name})s::text"
 
 
 @lru_cache(maxsize=16)
 def activity_of_some(features: tuple[WindowedFeature, ...]) -> str:
+    """Return the statement for the customers in the parameter `customer_ids`."""
     return activity_sql(
         {**POSTGRES_DIALECT, "materialized": "materialized"},
         wanted="select unnest(%(customer_ids)s::text[]) as customer_id",
@@ -61,7 +65,10 @@ def activity_of_some(features: tuple[WindowedFeature, ...]) -> str:
 
 @lru_cache(maxsize=16)
 def activity_of_all(features: tuple[WindowedFeature, ...] = ()) -> str:
-    """Its events are read several times rather than written aside once: so the scans are parallel."""
+    """Return the statement for every customer.
+
+    It reads the events several times instead of materializing them once, so that PostgreSQL scans them in parallel.
+    """
     return activity_sql(
         {**POSTGRES_DIALECT, "materialized": "not materialized"},
         wanted="select customer_id from features_customer",
@@ -73,7 +80,7 @@ def activity_of_all(features: tuple[WindowedFeature, ...] = ()) -> str:
 def aggregate(
     customer_ids: Sequence[str], *, as_of: datetime, window_days: int, features: Sequence[WindowedFeature] = ()
 ) -> Activity:
-    """The activity of these customers at `as_of`, in no particular order."""
+    """Return the activity of these customers at `as_of`, in no particular order."""
     asked = window(as_of, window_days=window_days, features=features)
     with connection.cursor() as cursor:
         cursor.execute(activity_of_some(tuple(features)), {**asked, "customer_ids": list(customer_ids)})
@@ -81,14 +88,20 @@ def aggregate(
 
 
 def aggregate_into(table: str, *, as_of: datetime, window_days: int, features: Sequence[WindowedFeature] = ()) -> None:
-    """The activity of every customer as a new table. A table, because PostgreSQL runs no cursor in parallel."""
+    """Create a table with the activity of every customer.
+
+    A table, because PostgreSQL does not run the query of a cursor in parallel.
+    """
     with connection.cursor() as cursor:
         into = f"create table {connection.ops.quote_name(table)} as {activity_of_all(tuple(features))}"
         cursor.execute(into, window(as_of, window_days=window_days, features=features))
 
 
 def window(as_of: datetime, *, window_days: int, features: Sequence[WindowedFeature] = ()) -> dict[str, Any]:
-    """The parameters both statements share. 30 days are 30 × 24 h, whatever a session's time zone says."""
+    """Return the parameters that both statements share.
+
+    30 days are 30 × 24 h, whatever the time zone of the session.
+    """
     return {
         "as_of": as_of,
         "oldest": as_of - timedelta(days=window_days),
@@ -98,7 +111,7 @@ def window(as_of: datetime, *, window_days: int, features: Sequence[WindowedFeat
 
 
 def columns(rows: Sequence[tuple[Any, ...]]) -> Activity:
-    """Rows of (customer_id, *COLUMNS, windowed) as columns."""
+    """Return rows of (customer_id, *ACTIVITY_COLUMNS, windowed) as columns."""
     customer_ids, *values, windowed = (
         zip(*rows, strict=True) if rows else [() for _ in range(len(ACTIVITY_COLUMNS) + 2)]
     )
@@ -107,7 +120,7 @@ def columns(rows: Sequence[tuple[Any, ...]]) -> Activity:
 
 
 def windowed_columns(texts: Sequence[str | None]) -> dict[str, Windowed]:
-    """The column `windowed`: each of its texts has the same names."""
+    """Return the column `windowed`, JSON texts that all have the same names, as columns by name."""
     rows = [orjson.loads(text) for text in texts if text is not None]
     return {
         name: Windowed(

@@ -1,6 +1,6 @@
-"""The engine for more events than one PostgreSQL can aggregate: the same statement, on Apache Spark.
+"""The Spark engine: the same statement on Apache Spark, for more events than one PostgreSQL can aggregate.
 
-Its package is not among the requirements of those who do not use it: `pip install -r requirements-spark.txt`.
+Its packages are optional: `pip install -r requirements-spark.txt`.
 """
 
 import logging
@@ -27,16 +27,16 @@ from features.engines.activity_sql import ACTIVITY_COLUMNS, activity_sql, earlie
 from features.engines.java import java_home
 from features.formulas.windowed import WindowedFeature
 
-# It would report each connection that it closes, up to the end of the process.
+# At INFO, py4j reports each connection that it closes, until the process ends.
 logging.getLogger("py4j").setLevel(logging.WARNING)
 
 LOCAL = "local[*]"
 JDBC_PARTITIONS = 8
-# Of a key in the events' metadata.
+# SQL about a key in the events' metadata.
 VARIANT_VALUE = "variant_get(metadata, {key},"
 IS_NUMBER = f"regexp_like(schema_of_variant({VARIANT_VALUE} 'variant')), '^(BIGINT|DECIMAL|DOUBLE)')"
 IS_STRING = f"schema_of_variant({VARIANT_VALUE} 'variant')) = 'STRING'"
-# Of an aggregate of doubles that may have overflowed on its way.
+# An aggregate of doubles. Where an intermediate result overflows, it is taken of values divided by 2 ** 64.
 SCALED = """case when abs({aggregate}({{value}})) < double('Infinity') then {aggregate}({{value}})
     else {aggregate}({{value}} / double(18446744073709551616)) * double(18446744073709551616) end"""
 SPARK_DIALECT = {
@@ -48,7 +48,7 @@ SPARK_DIALECT = {
     "sum_of_lengths": "sum(length)",
     "last_purchase_us": "unix_micros(last_purchase)",
     "first_event_us": "unix_micros(first_event)",
-    # Of windowed features. An event's JSON is a text there, and parsed once.
+    # For windowed features. An event's JSON is a text in Spark, and is parsed once.
     "json": "parse_json(metadata) as metadata",
     "nearest": "least(greatest(double(coalesce({number}, 0)), -1.7976931348623157e308), 1.7976931348623157e308)",
     "sum": SCALED.format(aggregate="sum"),
@@ -56,12 +56,12 @@ SPARK_DIALECT = {
     "last": 'max_by({value}, struct("timestamp", {value})) filter (where {value} is not null)',
     "no_number": "cast(null as double)",
     "number": f"case when {IS_NUMBER} then {VARIANT_VALUE} 'double') end",
-    # A number's text is the same for 1 and 1.0 there.
+    # In Spark, 1 and 1.0 have the same text.
     "identity": f"case when {IS_STRING} then 's' || {VARIANT_VALUE} 'string') "
     f"when {IS_NUMBER} then 'n' || {VARIANT_VALUE} 'string') end",
     "age_days": '(cast(unix_micros({as_of}) - unix_micros("timestamp") as double) / cast(86400000000 as double))',
     "micros": "unix_micros({moment})",
-    # An array has one type: as doubles, moments are exact to the microsecond for three centuries around 1970.
+    # An array has one type. As doubles, moments are exact to the microsecond for three centuries around 1970.
     "item": "{name}, array({value}, cast({first} as double), cast({last} as double))",
     "pack": "to_json(named_struct({items}))",
 }
@@ -73,11 +73,12 @@ JDBC_EVENTS = """(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spark:
-    """An engine for `recomputation.begin`.
+    """The settings of Spark; `aggregate_into` is an engine for `recompute.begin_recompute`.
 
-    `events` is a folder that `export_events` wrote, None to export the window first; with `jdbc`, its driver's jar,
-    the executors read PostgreSQL themselves. `folder` is for what Spark writes; a cluster must reach it, and `events`,
-    under that path.
+    `folder` is for the files that Spark writes; a cluster must reach it, and `events`, under the same path. `events` is
+    a folder that `export_events` wrote; None: the events of the window are exported first. With `jdbc`, the jar of
+    PostgreSQL's driver, the executors read PostgreSQL themselves. `master` is the address of a cluster, `remote` that
+    of a Spark Connect server.
     """
 
     folder: Path
@@ -89,7 +90,7 @@ class Spark:
     def aggregate_into(
         self, table: str, *, as_of: datetime, window_days: int, features: Sequence[WindowedFeature] = ()
     ) -> None:
-        """The activity of every customer as a new table, by way of Parquet."""
+        """Create a table with the activity of every customer, by way of Parquet."""
         since = earliest(as_of, window_days=window_days, features=features)
         values = self.folder / "activity"
         exported = self.events
@@ -108,7 +109,7 @@ class Spark:
 
     @contextmanager
     def session(self) -> Iterator[SparkSession]:
-        """A session until the end of the block."""
+        """Yield a session that ends with the block."""
         if self.remote is not None:
             builder = SparkSession.builder.remote(self.remote)
         else:
@@ -123,7 +124,11 @@ class Spark:
             spark.stop()
 
     def configuration(self) -> dict[str, str]:
-        """Double quotes are for names, as in PostgreSQL; moments are UTC. On this machine nothing listens outside."""
+        """Return Spark's settings.
+
+        Double quotes enclose names, as in PostgreSQL, and moments are UTC. On this machine, Spark listens on 127.0.0.1
+        only.
+        """
         shared = {
             "spark.sql.session.timeZone": "UTC",
             "spark.sql.ansi.enabled": "true",
@@ -148,7 +153,7 @@ class Spark:
         }
 
     def read_jdbc(self, spark: SparkSession, *, oldest: datetime, as_of: datetime) -> DataFrame:
-        """The window from PostgreSQL, by several executors at once, each some days of it."""
+        """Return the events of the window from PostgreSQL, read by several executors, each some days of it."""
         database = connection.settings_dict
         options = {
             "url": f"jdbc:postgresql://{database['HOST']}:{database['PORT'] or 5432}/{database['NAME']}",
@@ -166,8 +171,10 @@ class Spark:
 
 
 def statement(as_of: datetime, *, window_days: int, features: Sequence[WindowedFeature]) -> tuple[str, dict[str, Any]]:
-    """The statement and its parameters. Moments are written into it, exact to the microsecond; what users typed is
-    not."""
+    """Return the statement and its parameters.
+
+    Moments are written into the statement, exact to the microsecond; texts of users are parameters.
+    """
     bound = windowed_sql.parameters(features, as_of=as_of)
     bound |= {name: f'$["{value}"]' for name, value in bound.items() if name.endswith("_key")}
     moments = {name: timestamp_sql(value) for name, value in bound.items() if isinstance(value, datetime)}
@@ -188,7 +195,10 @@ def statement(as_of: datetime, *, window_days: int, features: Sequence[WindowedF
 
 
 def read_export(spark: SparkSession, exported: Path) -> DataFrame:
-    """An export; without any event in it, no file says what the columns are."""
+    """Return the events of an export.
+
+    The schema is given, because an export without events has no file that contains it.
+    """
     return spark.read.schema(SCHEMA).parquet(str(exported))
 
 
@@ -197,12 +207,12 @@ SCHEMA = """customer_id string, event_type string, timestamp timestamp, session_
 
 
 def timestamp_sql(value: datetime) -> str:
-    """A moment in Spark's SQL, exact to the microsecond."""
+    """Return a moment as Spark's SQL, exact to the microsecond."""
     return f"timestamp_micros({microseconds(value)})"
 
 
 def blocks(values: Path) -> Iterator[bytes]:
-    """The rows that Spark wrote, as CSV for COPY: (customer_id, *COLUMNS, windowed)."""
+    """Yield the rows that Spark wrote as CSV for COPY: (customer_id, *ACTIVITY_COLUMNS, windowed)."""
     options = csv.WriteOptions(include_header=False)
     for batch in ds.dataset(values, format="parquet").to_batches(
         columns=["customer_id", *ACTIVITY_COLUMNS, "windowed"]

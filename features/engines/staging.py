@@ -1,4 +1,4 @@
-"""The table that an engine leaves everybody's activity in, for engines that can't make it in one statement."""
+"""The table of every customer's activity, for engines that can't create it with one statement."""
 
 from collections.abc import Iterable, Sequence
 
@@ -16,7 +16,7 @@ create table {table} (
     session_us bigint, categorised_events bigint, top_category_events bigint, windowed text
 )
 """
-# Customers without an event in the window: zeros, and no moments.
+# Adds the customers without an event in the window, with zeros and without moments.
 COMPLETE = """
 insert into {table} (customer_id, {columns}, windowed)
 select customer_id, {nothing}, %s from features_customer
@@ -26,7 +26,10 @@ COPY_ACTIVITY = "copy {table} (customer_id, {columns}, windowed) from stdin (for
 
 
 def fill(table: str, blocks: Iterable[bytes], *, features: Sequence[WindowedFeature] = ()) -> None:
-    """Makes the table of CSV (customer_id, *COLUMNS, windowed), and of zeros for the customers that are not in it."""
+    """Create the table from blocks of CSV: (customer_id, *ACTIVITY_COLUMNS, windowed).
+
+    Customers that are in no block get zeros.
+    """
     names = {"table": connection.ops.quote_name(table), "columns": ", ".join(ACTIVITY_COLUMNS)}
     nothing = ", ".join(
         f"{NEVER}" if name in ("last_purchase_us", "first_event_us") else "0" for name in ACTIVITY_COLUMNS

@@ -1,7 +1,7 @@
-"""What the one statement has of windowed features: the value that each event brings, and what becomes of the values.
+"""The windowed features in the activity statement: the value of each event, and the aggregates of the values.
 
-An event that does not match brings null, so that aggregates pass over it; for a count every matching one brings a 1.
-What operators typed stands in the statement's parameters, never in its text.
+An event contributes to a feature's column `wN` its value, which is 1 for a count. It contributes null where it does not
+match, because aggregates ignore nulls. Texts of operators are parameters of the statement, never part of it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,14 +23,14 @@ from features.formulas.windowed import (
     WindowedFeature,
 )
 
-# How a dialect writes the parameter of a name.
+# Returns the placeholder of a parameter in a dialect.
 Bind = Callable[[str], str]
 WEIGHT = "power(cast(0.5 as {double}), least({age_days} * {rate}, {most_half_lives}))"
-# Half-lives a day, within bounds in which no age overflows or underflows.
+# Bounds of the half-lives per day, within which no age overflows or underflows.
 SLOWEST, FASTEST = 1e-200, 1e200
 DECAYING_VALUE = """cast(case when {value} is null then null when abs({value}) < {smallest} then 0
     else least(greatest({value}, -{largest_decaying}), {largest_decaying}) end as {double})"""
-# Of these a dialect knows the nearest double.
+# A dialect converts the results of these to the nearest double.
 AGGREGATES = {
     COUNT: "count({value})",
     SUM: "{sum}",
@@ -47,7 +47,7 @@ DECAYED = {
 
 
 def parameters(features: Sequence[WindowedFeature], *, as_of: datetime) -> dict[str, Any]:
-    """What the statement's parameters stand for: `wN_…` of the Nth feature, and `nothing`."""
+    """Return the parameters of the statement: `wN_…` of the Nth feature, and `nothing`."""
     bound: dict[str, Any] = {"nothing": nothing(features)} if features else {}
     for number, feature in enumerate(features):
         bound |= {f"w{number}_name": feature.name, f"w{number}_oldest": as_of - timedelta(days=feature.window_days)}
@@ -61,17 +61,20 @@ def parameters(features: Sequence[WindowedFeature], *, as_of: datetime) -> dict[
 
 
 def nothing(features: Sequence[WindowedFeature]) -> str:
-    """The column `windowed` of a customer without an event."""
+    """Return the column `windowed` of a customer without a matching event."""
     return orjson.dumps({feature.name: [0.0, None, None] for feature in features}).decode()
 
 
 def reads_metadata(feature: WindowedFeature) -> bool:
-    """Whether the key is in the JSON only: `amount` and `category` are columns of their own."""
+    """Return whether the feature's key is in the events' JSON.
+
+    `amount` and `category` are columns of their own.
+    """
     return feature.metadata_key not in (None, "amount", "category")
 
 
 def values(features: Sequence[WindowedFeature], *, words: Mapping[str, str], bind: Bind) -> str:
-    """A column for each feature: what an event brings to it."""
+    """Return SQL with a column `wN` for each feature: the value that an event contributes to it."""
     columns = [
         (matches(number, feature, bind=bind), value(number, feature, words=words, bind=bind))
         for number, feature in enumerate(features)
@@ -80,12 +83,12 @@ def values(features: Sequence[WindowedFeature], *, words: Mapping[str, str], bin
 
 
 def matching(features: Sequence[WindowedFeature], *, bind: Bind) -> str:
-    """Whether an event matches any of them."""
+    """Return the SQL condition that an event matches any of the features."""
     return " or ".join(f"({matches(number, feature, bind=bind)})" for number, feature in enumerate(features))
 
 
 def matches(number: int, feature: WindowedFeature, *, bind: Bind) -> str:
-    """Whether an event is in the window, and of the type and category."""
+    """Return the SQL condition that an event is in the window, of the event type and of the category."""
     conditions = [f'"timestamp" >= {bind(f"w{number}_oldest")}']
     if feature.event_type is not None:
         conditions.append(f"event_type = {bind(f'w{number}_event_type')}")
@@ -95,7 +98,10 @@ def matches(number: int, feature: WindowedFeature, *, bind: Bind) -> str:
 
 
 def value(number: int, feature: WindowedFeature, *, words: Mapping[str, str], bind: Bind) -> str:
-    """What a matching event brings: a 1, a number, or for a distinct count what tells values apart."""
+    """Return SQL for the value of a matching event.
+
+    That is 1 without a metadata key, a number, or for a distinct count an expression that differs where values differ.
+    """
     if feature.metadata_key is None:
         return "1"
     is_distinct = feature.kind == DISTINCT
@@ -105,7 +111,7 @@ def value(number: int, feature: WindowedFeature, *, words: Mapping[str, str], bi
 
 
 def aggregates(features: Sequence[WindowedFeature], *, words: Mapping[str, str], bind: Bind) -> str:
-    """The column `windowed`: JSON with [value, first_us, last_us] by name."""
+    """Return SQL for the column `windowed`: JSON with name → [value, first_us, last_us]."""
     items = ", ".join(
         words["item"].format(
             name=bind(f"w{number}_name"),
@@ -119,7 +125,7 @@ def aggregates(features: Sequence[WindowedFeature], *, words: Mapping[str, str],
 
 
 def aggregate_sql(column: str, feature: WindowedFeature, *, words: Mapping[str, str]) -> str:
-    """What becomes of the values in a feature's column: a double, null where there are none."""
+    """Return SQL for the aggregate of a feature's column: a double, null where there are no values."""
     if feature.half_life_days is None:
         shared = {name: words[name].format(value=column) for name in ("sum", "mean", "last")}
         return words["nearest"].format(number=AGGREGATES[feature.kind].format(value=column, **shared))

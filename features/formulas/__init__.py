@@ -1,1 +1,1 @@
-"""Pure formulas: columns in, columns out. No Django, no Redis."""
+"""Formulas: pure functions from columns to columns, without Django and Redis."""

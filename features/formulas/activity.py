@@ -1,4 +1,4 @@
-"""Activity: what customers did in a window, as columns."""
+"""Activity columns: what each customer did in a window, the input of the formulas."""
 
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
@@ -21,9 +21,10 @@ MICROSECONDS_PER_DAY = 86_400 * MICROSECONDS_PER_SECOND
 
 @dataclass(frozen=True, slots=True)
 class Windowed:
-    """A windowed feature's columns: its value, and the moments of the first and last event that matched; NEVER: none.
+    """Columns of one windowed feature: its value, and the moments of the first and last matching event.
 
-    See `features.formulas.windowed`.
+    Moments are microseconds since 1970 UTC, NEVER where no event matches. `features.formulas.windowed` defines which
+    events match.
     """
 
     value: Floats
@@ -33,11 +34,12 @@ class Windowed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Activity:
-    """What n customers did in the window: columns of length n, in the order of `customer_ids`.
+    """Columns of length n: what n customers did in the window, in the order of `customer_ids`.
 
-    Moments and durations are microseconds (moments since 1970 UTC, NEVER where there is none); `session_us` sums
-    last − first event over `sessions`; `top_category_events` counts the largest category's events among the
-    `categorised_events`. `first_event_us` is the oldest counted event; `windowed` has what operators defined, by name.
+    Moments and durations are in microseconds, moments since 1970 UTC, NEVER where there is none. `counts` is by event
+    type. `first_event_us` is the moment of the oldest counted event. `session_us` is the sum of last − first event over
+    the `sessions`. `top_category_events` is the number of events in the customer's largest category, out of the
+    `categorised_events` that have one. `windowed` holds the windowed features that operators defined, by name.
     """
 
     customer_ids: list[str]
@@ -62,7 +64,7 @@ class Activity:
 
     @classmethod
     def from_records(cls, customer_ids: list[str], records: list[Mapping[str, Any]]) -> Self:
-        """Columns from a mapping a customer, such as `to_records` gives."""
+        """Return columns from one mapping per customer, as `to_records` writes them."""
 
         names = (*EVENT_TYPES, "purchase_amount", *cls.COLUMNS)
         return cls.from_columns(customer_ids, {name: [record[name] for record in records] for name in names})
@@ -75,7 +77,7 @@ class Activity:
         *,
         windowed: Mapping[str, Windowed] | None = None,
     ) -> Self:
-        """Columns from sequences by name, such as rows of a database, transposed."""
+        """Return columns from sequences by column name, such as the transposed rows of a query."""
         others: dict[str, Any] = {name: np.array(columns[name], dtype=np.int64) for name in cls.COLUMNS}
         return cls(
             customer_ids=customer_ids,
@@ -86,7 +88,7 @@ class Activity:
         )
 
     def of(self, customer_ids: Collection[str]) -> Self:
-        """The activity of those of its customers that are among `customer_ids`."""
+        """Return the activity of those of its customers that are among `customer_ids`."""
         if len(self.customer_ids) == len(customer_ids):
             return self
         rows = [row for row, customer_id in enumerate(self.customer_ids) if customer_id in customer_ids]
@@ -103,7 +105,7 @@ class Activity:
         )
 
     def to_records(self) -> list[dict[str, int | float]]:
-        """A mapping a customer: JSON types only, so that it can be kept beside the values."""
+        """Return one mapping per customer, of JSON types only, to be stored in the metadata of a history row."""
         columns: dict[str, list[Any]] = {name: self.counts[name].tolist() for name in EVENT_TYPES}
         columns["purchase_amount"] = self.purchase_amount.tolist()
         columns |= {name: getattr(self, name).tolist() for name in self.COLUMNS}

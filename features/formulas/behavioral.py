@@ -1,4 +1,4 @@
-"""The behavioral 1.0 formulas: activity × weights → values."""
+"""The behavioral 1.0 formulas: from activity and weights to values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from features.formulas.activity import (
     Ints,
 )
 
-# Values that change with time alone, without an event coming or leaving.
+# Features that decay: their values change with time, without an event that arrives or leaves.
 TIME_DEPENDENT = ("recency_score",)
 BEHAVIORAL_FEATURES = (
     "engagement_score",
@@ -38,7 +38,10 @@ BEHAVIORAL_FEATURES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weights:
-    """Per event type a weight ≥ 0 and a norm > 0 (events per window); `monetary_norm` in units of amount."""
+    """The numbers of a weight set: for each event type a weight ≥ 0 and a norm > 0.
+
+    A norm is a number of events in the window. `monetary_norm` is an amount, in the unit of the purchases' amounts.
+    """
 
     weight: Mapping[str, float]
     norm: Mapping[str, float]
@@ -46,14 +49,15 @@ class Weights:
 
 
 def normalised(counts: Mapping[str, Ints], *, weights: Weights) -> dict[str, Floats]:
-    """min(n / norm, 1) for each event type: columns in [0, 1]."""
+    """Return min(count / norm, 1) for each event type: columns in [0, 1]."""
     return {name: capped_share(counts[name], norm=weights.norm[name]) for name in EVENT_TYPES}
 
 
 def unclamped_score(counts: Mapping[str, Ints], *, weights: Weights) -> Floats:
-    """Σ weight · min(n / norm, 1), added in the order of EVENT_TYPES so that it is the same bits everywhere.
+    """Return Σ weight × min(count / norm, 1), the engagement score before the cut at 1.
 
-    Finite, whatever the weights: at most the largest double.
+    The terms are added in the order of EVENT_TYPES, so that the result is the same to the last bit everywhere. It is
+    finite for all weights: at most the largest double.
     """
     parts = normalised(counts, weights=weights)
     total: Floats = np.zeros(len(counts[PAGE_VIEW]))
@@ -64,7 +68,10 @@ def unclamped_score(counts: Mapping[str, Ints], *, weights: Weights) -> Floats:
 
 
 def recency_score(last_purchase_us: Ints, *, as_of_us: int | Ints, window_days: int) -> Floats:
-    """1 − (as_of − last purchase) / window; 0 without a purchase in the window."""
+    """Return 1 − (as_of − last purchase) / window; 0 without a purchase in the window.
+
+    Moments are microseconds since 1970 UTC; `last_purchase_us` is NEVER where there is no purchase.
+    """
     bought = last_purchase_us != NEVER
     age = np.where(bought, as_of_us - np.where(bought, last_purchase_us, 0), 0)
     score = 1.0 - age / (window_days * MICROSECONDS_PER_DAY)
@@ -72,7 +79,10 @@ def recency_score(last_purchase_us: Ints, *, as_of_us: int | Ints, window_days: 
 
 
 def behavioral_features(activity: Activity, *, weights: Weights, as_of_us: int, window_days: int) -> dict[str, Floats]:
-    """The behavioral 1.0 values: a column of finite doubles for each name in BEHAVIORAL."""
+    """Return the behavioral 1.0 values: a column of finite doubles for each name in BEHAVIORAL_FEATURES.
+
+    `as_of_us` is in microseconds since 1970 UTC.
+    """
     counts = activity.counts
     purchases = normalised(counts, weights=weights)[PURCHASE]
     return {
@@ -94,11 +104,14 @@ def behavioral_features(activity: Activity, *, weights: Weights, as_of_us: int, 
 
 
 def capped_share(value: Ints | Floats, *, norm: float) -> Floats:
-    """min(value / norm, 1); the smaller is taken first, because a tiny norm would overflow the division."""
+    """Return min(value / norm, 1).
+
+    The minimum is taken before the division, which overflows for a tiny norm.
+    """
     capped: Floats = np.minimum(value, norm) / norm
     return capped
 
 
 def ratio(part: Ints, whole: Ints) -> Floats:
-    """part / whole; 0 where the whole is 0."""
+    """Return part / whole; 0 where the whole is 0."""
     return np.divide(part, whole, out=np.zeros(len(whole)), where=whole != 0)

@@ -16,11 +16,11 @@ RECENCY = "recency_score"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecaySnapshot:
-    """The numbers that a behavioral version's time-dependent values are computed from, for n history rows.
+    """The numbers from which a behavioral version's time-dependent values are computed, for n history rows.
 
-    Moments are microseconds since 1970 UTC: `since_us` of the row, `last_purchase_us` (NEVER: none). `decaying` are the
-    values of decaying features at `since_us`; `inputs` are values that do not depend on time, for derived features.
-    A column has NaN where a row has no value.
+    Moments are microseconds since 1970 UTC: `since_us` is the timestamp of the row, `last_purchase_us` is NEVER where
+    there is none. `decaying` holds the values of decaying features at `since_us`; `inputs` holds values that do not
+    depend on time and that derived features read. A column has NaN where a row has no value.
     """
 
     row_ids: Ints
@@ -31,7 +31,7 @@ class DecaySnapshot:
 
     @property
     def names_checksum(self) -> int:
-        """Return a number that stands for the names of the columns, in their order."""
+        """Return the CRC-32 of the names of the columns, in their order."""
         return crc32(" ".join((*self.decaying, *self.inputs)).encode())
 
     def can_decay(self) -> Bools:
@@ -45,7 +45,10 @@ class DecaySnapshot:
 def decayed_values(
     snapshot: DecaySnapshot, *, view: FeatureView, until_us: int | Ints, window_days: int
 ) -> dict[str, Floats]:
-    """Return the time-dependent values of a behavioral version at one moment, or at one moment for each row."""
+    """Return the time-dependent values of a behavioral version at one moment, or at one moment for each row.
+
+    `until_us` is in microseconds since 1970 UTC; `window_days` is the window of `recency_score`.
+    """
     values = {
         feature.name: decayed(feature, snapshot.decaying[feature.name], elapsed_us=until_us - snapshot.since_us)
         for feature in view.decaying

@@ -1,8 +1,8 @@
-"""Derived features: safe expressions over other features. Pure: columns in, a column out.
+"""Derived features: safe expressions over other features, evaluated on whole columns.
 
-simpleeval walks the tree with the operators and functions of this module and no others; before that, `parse` refuses
-whatever is not one of theirs, with a sentence. A missing value is NaN and passes through; so does what has no finite
-value, such as a division by zero.
+`parse` refuses every construct that is not listed here, with a message for the author. simpleeval then evaluates the
+tree, with the operators and functions of this module only. A missing value is NaN and propagates. A result that is not
+finite, such as a division by zero, is missing too.
 """
 
 import ast
@@ -22,36 +22,45 @@ from featurehub.lib.errors import InvalidError
 from features.formulas.activity import Floats
 
 MAX_CHARACTERS = 1_000
-# The evaluator descends two or three Python frames a level.
+# The evaluator recurses through two or three Python frames per level.
 MAX_DEPTH = 100
 MAX_QUOTED = 40
 
 
 def finite(values: Floats) -> Floats:
-    """What overflowed or was divided by zero has no value, at once: 1 / (x / 0) must not be 0."""
+    """Return the values with NaN in place of infinities.
+
+    Applied after each operation, because 1 / (x / 0) must be missing, not 0.
+    """
     return np.where(np.isfinite(values), values, np.nan)
 
 
 def arithmetic(operation: Callable[..., Any]) -> Callable[..., Floats]:
+    """Return the operation, with NaN in place of results that are not finite."""
     return lambda *values: finite(operation(*values))
 
 
 def comparison(operation: Callable[..., Any]) -> Callable[[Floats, Floats], Floats]:
-    """1.0 or 0.0; a missing value is neither less than another nor not."""
+    """Return the comparison as 1.0 or 0.0; NaN where either side is missing."""
     return lambda left, right: np.where(np.isnan(left) | np.isnan(right), np.nan, operation(left, right))
 
 
 def clamp(value: Floats, low: Floats, high: Floats) -> Floats:
+    """Return the value cut to [low, high]."""
     clamped: Floats = np.minimum(np.maximum(value, low), high)
     return clamped
 
 
 def coalesce(value: Floats, default: Floats) -> Floats:
+    """Return the value, or `default` where it is missing."""
     return np.where(np.isnan(value), default, value)
 
 
 def where(condition: Floats, then: Floats, otherwise: Floats) -> Floats:
-    """What the branch that is not taken lacks does not matter."""
+    """Return `then` where the condition is not 0, else `otherwise`; NaN where the condition is missing.
+
+    A missing value in the branch that is not taken has no effect.
+    """
     return np.where(np.isnan(condition), np.nan, np.where(condition != 0, then, otherwise))
 
 
@@ -80,7 +89,7 @@ FUNCTIONS = {
     "sqrt": np.sqrt,
     "where": where,
 }
-# How many values each takes; None: two or more.
+# The number of values that each function takes; None: two or more.
 TAKES = {
     **dict.fromkeys(("abs", "exp", "log", "round", "sqrt"), 1),
     "coalesce": 2,
@@ -89,7 +98,7 @@ TAKES = {
 }
 NODES = (ast.BinOp, ast.UnaryOp, ast.Compare, ast.Call, ast.Name)
 ALLOWED = f"numbers, features, + - * /, comparisons, parentheses and {', '.join(FUNCTIONS)}"
-# What to write instead of something that is not allowed.
+# Suggestions for constructs that are not allowed.
 INSTEAD: dict[type[ast.AST], str] = {
     ast.And: "multiply comparisons: (a > 1) * (b > 1)",
     ast.Or: "use max(a > 1, b > 1)",
@@ -101,7 +110,7 @@ INSTEAD: dict[type[ast.AST], str] = {
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A checked expression; `names` are the features it uses."""
+    """A parsed and checked expression; `names` are the features that it reads."""
 
     text: str
     names: frozenset[str]
@@ -109,12 +118,12 @@ class Expression:
 
 
 class Evaluator(threading.local):
-    """simpleeval's evaluator holds the columns it works on, so each thread has its own."""
+    """A simpleeval evaluator per thread, because an evaluator holds the columns that it works on."""
 
     def __init__(self) -> None:
         self.simple = SimpleEval(operators=OPERATORS, functions=FUNCTIONS, names={}, allowed_attrs={})
         self.simple.nodes = {kind: self.simple.nodes[kind] for kind in NODES}
-        # A double of numpy's: with Python's own, a division by zero would be an exception.
+        # numpy's double, because a division of Python's own by zero raises an exception.
         self.simple.nodes[ast.Constant] = lambda node: np.float64(node.value)
 
 
@@ -123,7 +132,10 @@ evaluator = Evaluator()
 
 @lru_cache(maxsize=1_000)
 def parse(text: str) -> Expression:
-    """The expression, checked. Raises InvalidError that quotes what is wrong."""
+    """Return the parsed and checked expression.
+
+    Raises InvalidError, which quotes the wrong part, where the text is not a valid expression.
+    """
     if len(text) > MAX_CHARACTERS:
         raise invalid_expression(f"An expression has at most {MAX_CHARACTERS:,} characters, not {len(text):,}.")
     source = text.strip()
@@ -132,9 +144,9 @@ def parse(text: str) -> Expression:
     try:
         tree = ast.parse(source, mode="eval").body
     except SyntaxError as error:
-        raise invalid_expression(f"This is no expression: {syntax_problem(error, source=source)}.") from None
+        raise invalid_expression(f"This is not a valid expression: {syntax_problem(error, source=source)}.") from None
     except (ValueError, MemoryError, RecursionError):
-        raise invalid_expression("This is no expression: it can't be read.") from None
+        raise invalid_expression("This is not a valid expression: it can't be parsed.") from None
     return Expression(text, names_in(tree, source=source), tree)
 
 
@@ -144,15 +156,18 @@ def syntax_problem(error: SyntaxError, *, source: str) -> str:
     if opened != closed:
         return f"it opens {opened} and closes {closed} parentheses"
     if error.lineno is None or error.offset is None:  # a NUL, which Python 3.11.2 refuses with a ValueError
-        return "it can't be read"
+        return "it can't be parsed"
     if error.offset < 1:
         return "it ends too early"
     line = f" of line {error.lineno}" if error.lineno > 1 else ""
-    return f"it can't be read from character {error.offset}{line} on"
+    return f"it can't be parsed from character {error.offset}{line} on"
 
 
 def names_in(tree: ast.expr, *, source: str) -> frozenset[str]:
-    """The features that the tree uses. Raises InvalidError where it holds what is not allowed."""
+    """Return the features that the tree reads.
+
+    Raises InvalidError where a construct is not allowed or is nested too deeply.
+    """
     names: set[str] = set()
     ahead = [(tree, 1)]
     for node, depth in ahead:
@@ -165,7 +180,10 @@ def names_in(tree: ast.expr, *, source: str) -> frozenset[str]:
 
 
 def operands(node: ast.expr, *, source: str) -> list[ast.expr]:
-    """What the node computes with. Raises InvalidError where it is not allowed."""
+    """Return the operands of a node.
+
+    Raises InvalidError where the node is not allowed.
+    """
     match node:
         case ast.Constant():
             check_constant(node, source=source)
@@ -183,12 +201,13 @@ def operands(node: ast.expr, *, source: str) -> list[ast.expr]:
             return [part for part in ast.iter_child_nodes(node) if isinstance(part, ast.expr)]
         case ast.Compare(ops=[_, _, *_]):
             raise invalid_expression(
-                f"{quoted(node, source=source)} compares more than two things: compare two at a time."
+                f"{quoted(node, source=source)} compares more than two values: compare two at a time."
             )
     raise not_allowed(node, source=source)
 
 
 def check_constant(node: ast.Constant, *, source: str) -> None:
+    """Raise InvalidError for a constant that is not a finite number."""
     if type(node.value) not in (int, float):
         raise not_allowed(node, source=source)
     try:
@@ -200,13 +219,14 @@ def check_constant(node: ast.Constant, *, source: str) -> None:
 
 
 def check_call(node: ast.Call, *, source: str) -> None:
+    """Raise InvalidError for a call of an unknown function, or with the wrong arguments."""
     if not isinstance(node.func, ast.Name):
         raise not_allowed(node, source=source)
     name = node.func.id
     if name not in FUNCTIONS:
         raise invalid_expression(f"There is no function {name}.{nearest(name, FUNCTIONS)}")
     if node.keywords:
-        raise invalid_expression(f"{quoted(node, source=source)}: a function's values are not named.")
+        raise invalid_expression(f"{quoted(node, source=source)}: a function takes no named values.")
     takes, given = TAKES[name], len(node.args)
     if (given < 2) if takes is None else (given != takes):
         wanted = "two or more values" if takes is None else f"{takes} value{'s' if takes > 1 else ''}"
@@ -214,13 +234,14 @@ def check_call(node: ast.Call, *, source: str) -> None:
 
 
 def not_allowed(node: ast.AST, *, source: str) -> InvalidError:
+    """Return the error for a node that is not allowed, with a suggestion."""
     used: ast.AST = getattr(node, "op", node)
     instead = INSTEAD.get(type(used), f"an expression holds {ALLOWED}")
     return invalid_expression(f"{quoted(node, source=source)} is not allowed: {instead}.")
 
 
 def quoted(node: ast.AST, *, source: str) -> str:
-    """The part of the source that the node stands for, as the author wrote it."""
+    """Return the source text of a node, cut to MAX_QUOTED characters."""
     segment = ast.get_source_segment(source, node) or type(node).__name__
     return segment if len(segment) <= MAX_QUOTED else f"{segment[:MAX_QUOTED]}…"
 
@@ -230,10 +251,10 @@ def invalid_expression(sentence: str) -> InvalidError:
 
 
 def evaluate(expression: Expression, columns: Mapping[str, Floats], rows: int) -> Floats:
-    """The expression's value for each of n customers: float64 of length `rows`, NaN where it has none.
+    """Evaluate the expression for n customers.
 
-    `columns` holds one of length `rows` for each of the expression's names, of finite values and NaN; a KeyError
-    otherwise. The result is an array of its own.
+    `columns` holds an array of length `rows`, of finite values and NaN, for each of the expression's names; KeyError
+    where one is absent. Returns a new float64 array of length `rows`, NaN where the expression has no value.
     """
     simple = evaluator.simple
     simple.names = {name: columns[name] for name in expression.names}
@@ -243,19 +264,20 @@ def evaluate(expression: Expression, columns: Mapping[str, Floats], rows: int) -
 
 
 def in_order(expressions: Mapping[str, Expression], *, known: Collection[str]) -> tuple[str, ...]:
-    """The derived features so that each comes after those it uses; `known` are the features that are not derived.
+    """Return the derived features in an order in which each follows those that it reads.
 
-    Raises InvalidError for a name that nobody knows, and for a feature that uses itself, however indirectly.
+    `known` are the features that are not derived. Raises InvalidError for a name that is not a feature, and for a
+    feature that reads itself, directly or through others.
     """
     everything = {*known, *expressions}
     for name, expression in expressions.items():
         for unknown in sorted(expression.names - everything):
-            raise invalid_expression(f"{name} uses {unknown}, which is no feature.{nearest(unknown, everything)}")
+            raise invalid_expression(f"{name} uses {unknown}, which is not a feature.{nearest(unknown, everything)}")
     return tuple(name for name in sorted_by_use(expressions) if name in expressions)
 
 
 def depending_on(expressions: Mapping[str, Expression], names: Collection[str]) -> frozenset[str]:
-    """Return the derived features that use one of `names`, directly or by way of others.
+    """Return the derived features that read one of `names`, directly or through others.
 
     Raises InvalidError for a cycle.
     """
@@ -267,7 +289,10 @@ def depending_on(expressions: Mapping[str, Expression], names: Collection[str]) 
 
 
 def sorted_by_use(expressions: Mapping[str, Expression]) -> tuple[str, ...]:
-    """Every feature after those it uses, in the same order in every process."""
+    """Return all features so that each follows those that it reads, in the same order in every process.
+
+    Raises InvalidError for a cycle.
+    """
     uses = {name: sorted(expression.names) for name, expression in expressions.items()}
     try:
         return tuple(TopologicalSorter(uses).static_order())
@@ -277,6 +302,6 @@ def sorted_by_use(expressions: Mapping[str, Expression]) -> tuple[str, ...]:
 
 
 def nearest(name: str, names: Collection[str]) -> str:
-    """A suggestion, or nothing."""
+    """Return a suggestion of the closest name, or an empty text."""
     close = get_close_matches(name, sorted(names), n=1)
     return f" Did you mean {close[0]}?" if close else ""

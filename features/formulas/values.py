@@ -16,13 +16,13 @@ from features.formulas.windowed import WindowedFeature
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """A column of values a name, in the order of `customer_ids`; NaN where a customer has no value of it."""
+    """A column of values for each name, in the order of `customer_ids`; NaN where a customer has no value."""
 
     customer_ids: Sequence[str]
     by_name: Mapping[str, Floats]
 
     def rows(self) -> list[dict[str, float]]:
-        """The values that each customer has."""
+        """Return for each customer a mapping with the values that are not missing."""
         columns = [column.tolist() for column in self.by_name.values()]
         return [
             {name: value for name, value in zip(self.by_name, row, strict=True) if value == value}
@@ -33,19 +33,19 @@ class Columns:
 def behavioral_values(
     view: FeatureView, activity: Activity, *, weights: Weights, as_of: datetime, window_days: int
 ) -> Columns:
-    """A behavioral version's values of this activity under its weights."""
+    """Compute the values of a behavioral version from activity and its weights."""
     computed = behavioral_features(activity, weights=weights, as_of_us=microseconds(as_of), window_days=window_days)
     by_name = {name: computed[name] for name in view.formulas}
     return Columns(activity.customer_ids, by_name | {name: activity.windowed[name].value for name in view.windowed})
 
 
 def column(rows: Sequence[Mapping[str, float]], name: str) -> Floats:
-    """A name's values in rows of values; NaN where a row has none."""
+    """Return the values of one name in rows of values; NaN where a row has none."""
     return np.array([features.get(name, np.nan) for features in rows], dtype=np.float64)
 
 
 def derived_values(view: FeatureView, inputs: Sequence[Columns]) -> Columns:
-    """A derived version's values, of every customer that is in one of the inputs."""
+    """Compute the values of a derived version for every customer that is in one of the inputs."""
     customer_ids = list(dict.fromkeys(customer_id for columns in inputs for customer_id in columns.customer_ids))
     place = {customer_id: number for number, customer_id in enumerate(customer_ids)}
     known: dict[str, Floats] = {}
@@ -60,7 +60,10 @@ def derived_values(view: FeatureView, inputs: Sequence[Columns]) -> Columns:
 
 
 def evaluated(view: FeatureView, known: Mapping[str, Floats], *, rows: int) -> dict[str, Floats]:
-    """A derived version's values, of columns of length `rows` for all names that it reads."""
+    """Evaluate the expressions of a derived version.
+
+    `known` has a column of length `rows` for each name that the version reads.
+    """
     values = dict(known)
     for name, expression in view.expressions.items():
         values[name] = evaluate(expression, values, rows=rows)
@@ -68,7 +71,10 @@ def evaluated(view: FeatureView, known: Mapping[str, Floats], *, rows: int) -> d
 
 
 def leaves_us(activity: Activity, *, features: Iterable[WindowedFeature], window_days: int) -> Ints:
-    """When the first of each customer's counted events leaves its window, in microseconds; NEVER: none will."""
+    """Return the moment at which the first counted event of each customer leaves its window.
+
+    In microseconds since 1970 UTC; NEVER where no event is counted.
+    """
     leaving = [(activity.first_event_us, window_days)]
     computed = (feature for feature in features if feature.name in activity.windowed)
     leaving += [(activity.windowed[feature.name].first_us, feature.window_days) for feature in computed]

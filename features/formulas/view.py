@@ -1,4 +1,4 @@
-"""A feature view: the names of one version and how each is computed."""
+"""Feature views: the names of one version, and how each is computed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,10 +11,12 @@ from features.formulas.windowed import WindowedFeature
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FeatureView:
-    """A version that can be read: the names it has, in an order in which each can be computed after those before it.
+    """A version as code sees it: the names it has, and how each is computed.
 
-    `formulas`, `windowed` and `expressions` are the three ways a name is computed; `inputs` (type → number) says of
-    which versions the expressions' names are.
+    `formulas`, `windowed` and `expressions` hold the names by the way in which they are computed; names that clients
+    write are in none of them. `expressions` is in an order in which each follows those that it reads. `inputs` maps
+    feature type → number of the version that the expressions read. `time_to_live` is in seconds, None where values do
+    not expire.
     """
 
     feature_type: str
@@ -32,21 +34,24 @@ class FeatureView:
 
     @cached_property
     def reads(self) -> frozenset[str]:
-        """The names that the expressions take from other versions."""
+        """Return the names that the expressions read from other versions."""
         return frozenset(names_from_elsewhere(self.expressions))
 
     @cached_property
     def decaying(self) -> tuple[WindowedFeature, ...]:
-        """The windowed features whose values fall with time alone."""
+        """Return the windowed features whose values decay."""
         return tuple(feature for feature in self.windowed.values() if feature.decays)
 
     @cached_property
     def time_dependent(self) -> tuple[str, ...]:
-        """The behavioral names whose values change with time alone."""
+        """Return the behavioral names whose values change with time alone."""
         decaying = {feature.name for feature in self.decaying}
         return tuple(name for name in self.names if name in TIME_DEPENDENT or name in decaying)
 
 
 def names_from_elsewhere(expressions: Mapping[str, Expression]) -> set[str]:
-    """The names that the expressions take from elsewhere. They were checked when the version left its draft."""
+    """Return the names that the expressions read and that none of them defines.
+
+    That these are features was checked when the version left its draft state.
+    """
     return {name for expression in expressions.values() for name in expression.names} - set(expressions)

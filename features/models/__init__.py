@@ -1,4 +1,4 @@
-"""Definitions, versions, weight sets, customers, their append-only feature history, and runs of long work."""
+"""Models: definitions, versions, weight sets, customers, their append-only feature history, and runs."""
 
 from features.models.customers import BUCKETS, Customer, CustomerFeature, Publication, Renewal
 from features.models.definitions import WRITTEN_BY_CLIENTS, FeatureDefinition, FeatureType

@@ -1,4 +1,4 @@
-"""Customers, when they were last computed and renewed, their append-only feature history, and what to publish."""
+"""Customers, their renewals, their append-only feature history, and publications."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -8,21 +8,21 @@ from django.db.models.functions import Now
 from features.models.definitions import FeatureType
 from features.models.weights import WeightSet
 
-BUCKETS = 256  # a power of two
+BUCKETS = 256  # a power of two, because it is used as a bit mask
 
 
 class Customer(models.Model):
-    """The entity. One row a customer: what the last computation was based on, and when it stops being right."""
+    """A customer, with the inputs of the last computation and the moment from which its result is outdated."""
 
     customer_id = models.CharField(max_length=128, primary_key=True)
     first_seen_at = models.DateTimeField(db_default=Now())
-    # The as_of of the newest behavioral computation, whether or not it changed a value; renewals need none.
+    # The as_of of the newest behavioral computation, also if it changed no value. Renewals do not change it.
     computed_at = models.DateTimeField(null=True)
-    # When the oldest counted event leaves the window; none counted: none leaves.
+    # When the first counted event leaves its window; null: no event is counted.
     recompute_at = models.DateTimeField(null=True)
-    # The weight set that computation used.
+    # The weight set that had been activated last, of any version, at that computation.
     weight_set = models.ForeignKey(WeightSet, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
-    # The part of all customers that this one is renewed with: 0 to BUCKETS - 1, the same for an id forever.
+    # The part of all customers with which this one is renewed: 0 to BUCKETS - 1, fixed by the id.
     bucket = models.GeneratedField(
         expression=Func(
             F("customer_id"), Value(0), function="hashtextextended", output_field=models.BigIntegerField()
@@ -33,11 +33,11 @@ class Customer(models.Model):
 
     class Meta:
         indexes = [
-            # The refresh of values that an event leaving the window changed: `recompute_at < now`.
+            # Finds departed customers: `recompute_at < now`.
             models.Index(fields=["recompute_at"], name="customer_recompute", condition=Q(recompute_at__isnull=False)),
-            # Work that takes all customers in parts: renewals, thinning the history.
+            # For work on all customers in parts: renewals, thinning of the history.
             models.Index(fields=["bucket"], name="customer_bucket"),
-            # Who is still to be re-scored: `weight_set = (an earlier one) order by customer_id`.
+            # Finds customers to be re-scored: `weight_set = (an earlier one) order by customer_id`.
             models.Index(fields=["weight_set", "customer_id"], name="customer_rescore"),
         ]
 
@@ -46,16 +46,17 @@ class Customer(models.Model):
 
 
 class Renewal(models.Model):
-    """One bucket of customers, renewed together before their TTL ends: BUCKETS rows, made by a migration.
+    """A bucket of customers that are renewed together, before their TTL ends.
 
-    What a customer's last computation found holds until an event leaves the window (`recompute_at`), so that one
-    moment says for a whole bucket up to when it is known to hold, and no customer's row is written to renew it.
+    A migration creates all BUCKETS rows. The result of a customer's last computation holds until an event leaves the
+    window (`recompute_at`). One moment therefore tells for a whole bucket until when results are known to hold, and a
+    renewal writes no customer's row.
     """
 
     bucket = models.SmallIntegerField(primary_key=True)
-    # The values of the bucket's active customers hold at this moment, unless one has lost an event before it.
+    # The values of the bucket's active customers hold at this moment, except where `recompute_at` is before it.
     renewed_at = models.DateTimeField(null=True)
-    # When it is renewed next. Claimed: when somebody else may assume that the claimer has died.
+    # When the next renewal is due; during a claim, the end of the lease: then the claiming worker is presumed dead.
     due_at = models.DateTimeField(db_default=Now())
 
     def __str__(self) -> str:
@@ -63,7 +64,10 @@ class Renewal(models.Model):
 
 
 class CustomerFeature(models.Model):
-    """One row of the history: these values held from `timestamp` on. Only ever appended (a trigger holds it)."""
+    """A row of the history: these values hold from `timestamp` on.
+
+    Append-only: a trigger enforces it.
+    """
 
     customer_id = models.CharField(max_length=128)
     feature_type = models.CharField(max_length=16, choices=FeatureType.choices)
@@ -80,7 +84,7 @@ class CustomerFeature(models.Model):
             ),
         ]
         indexes = [
-            # The row that holds at a moment: `… and timestamp <= ? order by timestamp desc, id desc limit 1`.
+            # Finds the row that holds at a moment: `… and timestamp <= ? order by timestamp desc, id desc limit 1`.
             models.Index(
                 fields=["customer_id", "feature_type", "version", "-timestamp", "-id"], name="customer_feature_as_of"
             ),
@@ -91,10 +95,13 @@ class CustomerFeature(models.Model):
 
 
 class Publication(models.Model):
-    """Customers who were changed by a transaction and are to be published after it: see `features.online.outbox`."""
+    """A row of the outbox: customers that a transaction has changed and that are to be published after it.
+
+    See `features.online.outbox`.
+    """
 
     customer_ids = ArrayField(models.CharField(max_length=128))
-    # From then on whoever has written it may have died.
+    # From this moment on its writer is presumed dead, and the sweep publishes it.
     due_at = models.DateTimeField()
 
     def __str__(self) -> str:

@@ -19,11 +19,11 @@ WRITTEN_BY_CLIENTS = (FeatureType.CUSTOMER, FeatureType.CONTEXTUAL)
 
 
 class FeatureDefinition(models.Model):
-    """A name, what it means and what values it may take. A name belongs to one feature type.
+    """A feature: its name, its meaning and the values that it may take. A name belongs to one feature type.
 
-    Behavioral features are computed by `formulas`, or where `kind` says so from the events of a window; derived ones
-    by their `expression`; clients write the others. What a name means does not change once a version computes it
-    (a trigger holds it).
+    Behavioral features are computed by the formulas or, where they have a `kind`, as windowed features; derived ones by
+    their `expression`; clients write the others. Once a version computes a name, its meaning can't change: a trigger
+    enforces it.
     """
 
     class Kind(models.TextChoices):
@@ -43,17 +43,17 @@ class FeatureDefinition(models.Model):
     description = models.TextField(blank=True)
     owner = models.CharField(max_length=128, blank=True)
     unit = models.CharField(max_length=32, blank=True)
-    # What a read gives where there is no value; it says so in `missing` either way.
+    # The answer of a read where there is no value; `missing` then has the name.
     default = models.FloatField(default=0.0)
     minimum = models.FloatField(null=True, blank=True)
     maximum = models.FloatField(null=True, blank=True)
     tags = models.JSONField(default=list, blank=True)
     kind = models.CharField(max_length=16, choices=Kind.choices, blank=True)
-    # Which events count; none: all of them.
+    # The events that count; empty: all.
     event_type = models.CharField(
         max_length=16, choices=[(name, name.replace("_", " ")) for name in EVENT_TYPES], blank=True
     )
-    category = models.TextField(null=True, blank=True)  # noqa: DJ001 - an empty category is a category
+    category = models.TextField(null=True, blank=True)  # noqa: DJ001 - an empty category is not the absence of one
     metadata_key = models.CharField(
         max_length=64,
         blank=True,

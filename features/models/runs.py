@@ -1,4 +1,4 @@
-"""Long work, how far it is, and the chunks it is done in."""
+"""Runs: long work, its progress, and the chunks in which it is done."""
 
 from django.db import models
 from django.db.models import Q
@@ -9,7 +9,10 @@ from features.models.weights import WeightSet
 
 
 class Run(models.Model):
-    """Long work and how far it is. What is left to do is read from the data, so any worker can go on with it."""
+    """A run of long work, with its progress.
+
+    The work that is left is read from the data, so that any worker can continue it.
+    """
 
     class Kind(models.TextChoices):
         RESCORE = "rescore", "Re-score under new weights"
@@ -27,19 +30,19 @@ class Run(models.Model):
     kind = models.CharField(max_length=16, choices=Kind.choices)
     state = models.CharField(max_length=16, choices=State.choices, default=State.RUNNING)
     weight_set = models.ForeignKey(WeightSet, on_delete=models.CASCADE, null=True, blank=True, related_name="runs")
-    # The version that went into shadow and has no values before this run: it computes everybody's.
+    # A version in shadow that has no values yet: the run computes them for every customer.
     version = models.ForeignKey(FeatureVersion, on_delete=models.CASCADE, null=True, blank=True, related_name="runs")
     total = models.PositiveBigIntegerField(default=0)
     done = models.PositiveBigIntegerField(default=0)
     error = models.TextField(blank=True)
     started_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
-    # A recomputation's moment, None until the events are aggregated; or where a thinning ends.
+    # The moment of a recomputation, null until the events are aggregated; the end of a thinning.
     as_of = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         constraints = [
-            # The others may run side by side.
+            # Runs of the other kinds may run at the same time.
             models.UniqueConstraint(
                 fields=["kind"],
                 condition=Q(state="running", kind__in=["refresh", "retention", "thinning"]),
@@ -56,7 +59,10 @@ class Run(models.Model):
 
 
 class RunChunk(models.Model):
-    """A part of a run that is still to be done. Deleted when it is done; a claim moves `due_at` ahead."""
+    """A part of a run that is still to be done.
+
+    It is deleted when it is done; a claim moves `due_at` ahead.
+    """
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="chunks", db_index=False)
     number = models.PositiveIntegerField()
@@ -64,7 +70,7 @@ class RunChunk(models.Model):
 
     class Meta:
         constraints = [
-            # Its index finds the next chunk of a run, too.
+            # Its index also finds the next chunk of a run.
             models.UniqueConstraint(fields=["run", "number"], name="run_chunk_is_unique"),
         ]
 

@@ -1,4 +1,4 @@
-"""What is known of weights before they are active: backtests, shadows, and fits to later purchases."""
+"""Evaluations of weights before they are active: backtests, shadow days, fittings."""
 
 from django.conf import settings
 from django.db import models
@@ -9,7 +9,7 @@ from features.models.weights import WeightSet
 
 
 class Backtest(models.Model):
-    """How well a set's numbers would have told on past days who purchases next, beside the set active at the time."""
+    """A measure of how well a set's scores predict later purchases on past days, compared with the active set."""
 
     class State(models.TextChoices):
         RUNNING = "running"
@@ -48,7 +48,10 @@ class Backtest(models.Model):
 
 
 class BacktestDay(models.Model):
-    """The columns of a scored day, until the backtest is done: what another worker need not compute again."""
+    """The columns of a scored day.
+
+    Kept until the backtest is done, so that another worker need not compute them again.
+    """
 
     backtest = models.ForeignKey(Backtest, on_delete=models.CASCADE, related_name="days")
     day = models.DateField()
@@ -62,7 +65,7 @@ class BacktestDay(models.Model):
 
 
 class ShadowDay(models.Model):
-    """What a set in shadow would have given on a day, beside what the active set gave to the same customers."""
+    """A day's scores under a set in shadow, compared with those of the active set for the same customers."""
 
     weight_set = models.ForeignKey(WeightSet, on_delete=models.CASCADE, related_name="shadow_days")
     against = models.ForeignKey(WeightSet, on_delete=models.CASCADE, related_name="+")
@@ -83,7 +86,7 @@ class ShadowDay(models.Model):
 
 
 class Fitting(models.Model):
-    """What came of an attempt to fit weights to later purchases, in words, with its proposal where there is one."""
+    """The outcome of an attempt to fit weights to later purchases, in words, with the proposed set if there is one."""
 
     at = models.DateTimeField(db_default=Now())
     outcome = models.TextField()

@@ -1,4 +1,4 @@
-"""Versions of feature views, the steps of their life, and the API keys that use them."""
+"""Versions of feature views, the recorded steps of their life, and the API keys that use them."""
 
 from django.conf import settings
 from django.core.validators import MinValueValidator, RegexValidator
@@ -13,8 +13,8 @@ from features.models.definitions import FeatureDefinition, FeatureType
 class FeatureVersion(models.Model):
     """A feature view: definitions of one type that are computed, published and read together.
 
-    draft → shadow → live → deprecated → retired, and from deprecated back to live. Its definitions change in a draft
-    only (triggers hold both); what clients write may be added to.
+    States: draft → shadow → live → deprecated → retired, and deprecated → live. Definitions change in a draft only, but
+    features that clients write may be added later. Triggers enforce both.
     """
 
     class State(models.TextChoices):
@@ -30,9 +30,9 @@ class FeatureVersion(models.Model):
     definitions = models.ManyToManyField(FeatureDefinition, related_name="versions", blank=True)
     # Of a derived version: feature type → the number of the version whose values it is computed from.
     inputs = models.JSONField(default=dict, blank=True)
-    # Seconds; older values are read as expired. None: never.
+    # In seconds; older values are read as expired. Null: values do not expire.
     time_to_live = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
-    # From when readers get it without asking for it: a moment ahead, so that every process switches at once.
+    # The moment from which readers get it by default. Set ahead, so that all processes switch at once.
     live_from = models.DateTimeField(null=True, editable=False)
 
     class Meta:
@@ -62,11 +62,14 @@ READABLE_STATES = (FeatureVersion.State.SHADOW, FeatureVersion.State.LIVE, Featu
 
 
 class FeatureVersionStep(models.Model):
-    """One step in the life of a version: who did what, when, and why. Only ever appended (a trigger holds it)."""
+    """A recorded step in the life of a version: who, when and why.
+
+    Append-only: a trigger enforces it.
+    """
 
     version = models.ForeignKey(FeatureVersion, on_delete=models.CASCADE, related_name="steps")
     state = models.CharField(max_length=16, choices=FeatureVersion.State.choices)
-    # None: FeatureHub itself.
+    # Null: FeatureHub itself.
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
     at = models.DateTimeField(db_default=Now())
     reason = models.TextField(blank=True)
@@ -79,7 +82,10 @@ class FeatureVersionStep(models.Model):
 
 
 class VersionUse(models.Model):
-    """When an API key last read a version, or wrote values of it, to the hour: who would miss it."""
+    """The last time, to the hour, at which an API key read a version or wrote values of it.
+
+    It tells which programs would miss the version.
+    """
 
     class Kind(models.TextChoices):
         READ = "read"
@@ -92,7 +98,7 @@ class VersionUse(models.Model):
 
     class Meta:
         constraints = [
-            # Its index finds the readers and writers of a version, too.
+            # Its index also finds the readers and writers of a version.
             models.UniqueConstraint(fields=["version", "api_key", "kind"], name="version_use_is_unique"),
             models.CheckConstraint(condition=Q(kind__in=["read", "write"]), name="version_use_kind_is_known"),
         ]

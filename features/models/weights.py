@@ -1,4 +1,4 @@
-"""Weight sets: their numbers, and every step of their life."""
+"""Weight sets: their numbers, and the recorded steps of their life."""
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -14,13 +14,19 @@ INFINITY = float("inf")  # NaN sorts above infinity in PostgreSQL, so `< Infinit
 
 
 def above_zero(number: float) -> None:
-    """A norm divides: raises ValidationError for 0 and less."""
+    """Raise ValidationError for a norm that is not greater than 0.
+
+    Counts are divided by it.
+    """
     if not number > 0:
         raise ValidationError("A norm is greater than 0.", code="min_value")
 
 
 class WeightSet(models.Model):
-    """How much each event type counts in `engagement_score`. Its numbers change in a draft only (triggers hold it)."""
+    """The weight and norm of each event type in `engagement_score`, and the monetary norm.
+
+    The numbers change in a draft only: a trigger enforces it.
+    """
 
     class State(models.TextChoices):
         DRAFT = "draft"
@@ -53,9 +59,9 @@ class WeightSet(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", editable=False
     )
     approved_at = models.DateTimeField(null=True, blank=True, editable=False)
-    # When a scheduled set is to be activated.
+    # The moment at which a scheduled set is activated.
     activate_at = models.DateTimeField(null=True, blank=True, editable=False)
-    # Since when it is scored beside the active set, for nobody to read.
+    # The moment since which it is scored beside the active set. No API shows these scores.
     shadow_since = models.DateTimeField(null=True, blank=True, editable=False)
     activated_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+", editable=False
@@ -73,14 +79,14 @@ class WeightSet(models.Model):
                 condition=Q(monetary_norm__gt=0, monetary_norm__lt=INFINITY),
                 name="weight_set_monetary_norm_is_positive",
             ),
-            # A set that goes back to a draft has lost its approval; no other state than these is known.
+            # A set that goes back to draft loses its approval. The condition also refuses unknown states.
             models.CheckConstraint(
                 condition=Q(state__in=["draft", "proposed"], approved_at__isnull=True)
                 | Q(state__in=["approved", "scheduled"], approved_at__isnull=False)
                 | Q(state__in=["active", "superseded"]),
                 name="weight_set_approval_is_dated",
             ),
-            # The days of a shadow are compared with one another: its numbers must not change under it.
+            # The days of a shadow are compared with one another, so its numbers must not change meanwhile.
             models.CheckConstraint(
                 condition=Q(shadow_since__isnull=True) | Q(state__in=["proposed", "approved", "scheduled"]),
                 name="weight_set_in_shadow_does_not_change",
@@ -103,7 +109,10 @@ class WeightSet(models.Model):
 
 
 class WeightSetStep(models.Model):
-    """One step in the life of a set: who did what, when, and why. Only ever appended (a trigger holds it)."""
+    """A recorded step in the life of a weight set: who, when and why.
+
+    Append-only: a trigger enforces it.
+    """
 
     class Action(models.TextChoices):
         CREATED = "created", "Drafted"
@@ -120,7 +129,7 @@ class WeightSetStep(models.Model):
 
     weight_set = models.ForeignKey(WeightSet, on_delete=models.CASCADE, related_name="steps")
     action = models.CharField(max_length=16, choices=Action.choices)
-    # None: FeatureHub itself.
+    # Null: FeatureHub itself.
     by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
     at = models.DateTimeField(db_default=Now())
     reason = models.TextField(blank=True)
@@ -144,7 +153,7 @@ class WeightSetStep(models.Model):
 
 
 class Weight(models.Model):
-    """weight × min(count / norm, 1) is what one event type contributes."""
+    """The numbers of one event type, which contributes weight × min(count / norm, 1) to the unclamped score."""
 
     weight_set = models.ForeignKey(WeightSet, on_delete=models.CASCADE, related_name="weights")
     event_type = models.CharField(max_length=16, choices=[(name, name.replace("_", " ")) for name in EVENT_TYPES])

@@ -1,1 +1,1 @@
-"""How the store is doing: backlog, freshness, coverage, metrics."""
+"""Monitoring of the store: backlog, freshness, coverage, metrics."""

@@ -1,4 +1,4 @@
-"""How many customers have a value of each feature, and how old it is: from a sample, at a cost that does not grow."""
+"""Coverage and age of each feature, measured on a sample of customers at a cost that does not grow."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -15,17 +15,17 @@ from features.online.publish import values_of_views
 from features.registry.snapshot import registry_snapshot
 
 SAMPLE = 1_000
-# Blocks of the table at random that hold about twice the rows wanted; all of a small table. A tablesample takes no
-# subquery, so its share is asked for first.
+# Random blocks of the table with about twice the rows wanted; all blocks of a small table. The percentage is queried
+# first, because `tablesample` accepts no subquery.
 SHARE = "select least(100, 200.0 * %s / greatest(reltuples, 1)) from pg_class where oid = 'features_customer'::regclass"
 SAMPLED = "select customer_id from features_customer tablesample system (%s) limit %s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
-    """`share` of the sampled customers that have a value of a feature, 0 to 1; `median_age_seconds` of those values.
+    """The share of the sampled customers with a value of a feature, 0 to 1, and the median age of these values.
 
-    Both None where nothing could be sampled or nobody has one.
+    `share` is None where no customer was sampled, `median_age_seconds` where none has a value.
     """
 
     share: float | None
@@ -34,18 +34,18 @@ class Coverage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverages:
-    """Coverage by feature name, in a sample of this many customers."""
+    """Coverage by feature name, in a sample of `customers` customers."""
 
     customers: int
     by_name: Mapping[str, Coverage]
 
     def of(self, name: str) -> Coverage:
-        """The coverage of a feature, also of one that nobody has."""
+        """Return the coverage of a feature, also of one of which no customer has a value."""
         return self.by_name.get(name, Coverage(share=0.0 if self.customers else None, median_age_seconds=None))
 
 
 def measure_coverage() -> Coverages:
-    """Coverage and age in a random sample of at most SAMPLE customers. Three queries."""
+    """Measure coverage and age in a random sample of at most SAMPLE customers, with three queries."""
     customer_ids = sample_customers()
     now_us = microseconds(datetime.now(UTC))
     counts: Counter[str] = Counter()
@@ -53,7 +53,7 @@ def measure_coverage() -> Coverages:
     known = registry_snapshot.get()
     measured = values_of_views(customer_ids)
     for view in sorted(measured, key=known.is_live, reverse=True):
-        names = set(view.names).difference(counts)  # of a name in several versions the live one counts
+        names = set(view.names).difference(counts)  # the live version counts where several have the name
         for published in measured[view].values():
             counts.update(names.intersection(published.features))
             for name in names.intersection(published.features):
@@ -69,7 +69,10 @@ def measure_coverage() -> Coverages:
 
 
 def sample_customers(size: int = SAMPLE) -> list[str]:
-    """At most so many customers, in blocks as they lie in the table: cheap, and random enough for a share."""
+    """Return at most `size` customers from random blocks of the table.
+
+    Customers of one block are not independent of one another, but they are cheap to read and random enough for a share.
+    """
     with connection.cursor() as cursor:
         cursor.execute(SHARE, [size])
         (share,) = cursor.fetchone()
@@ -77,5 +80,5 @@ def sample_customers(size: int = SAMPLE) -> list[str]:
         return [customer_id for (customer_id,) in cursor.fetchall()]
 
 
-# Measured at most this often, whoever asks.
+# Measured at most this often, however many callers there are.
 coverages = Snapshot(measure_coverage, seconds=30.0)

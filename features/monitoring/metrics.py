@@ -1,4 +1,7 @@
-"""What Prometheus is told of the feature store, read from PostgreSQL at each scrape: cheap, see overview."""
+"""Prometheus metrics of the feature store, read from PostgreSQL at each scrape.
+
+`overview` keeps the reads cheap.
+"""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -21,20 +24,20 @@ PING_SECONDS = 2
 
 
 class FeatureStoreCollector(Collector):
-    """Gauges of the backlog, the customers and the runs; with PostgreSQL away only that it is."""
+    """Gauges of the backlog, the customers and the runs; `database_up` alone where PostgreSQL does not answer."""
 
     def describe(self) -> Iterable[GaugeMetricFamily]:
-        """Nothing is read when this is registered."""
+        """Return nothing, so that registering the collector reads nothing."""
         return []
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         gauges = read_gauges()
-        yield gauge("database_up", "1 where PostgreSQL answers", float(bool(gauges)))
+        yield gauge("database_up", "1 if PostgreSQL accepts connections, else 0", float(bool(gauges)))
         yield from gauges
 
 
 def read_gauges() -> list[GaugeMetricFamily]:
-    """None of them where PostgreSQL does not answer."""
+    """Return the gauges that are read from PostgreSQL; none where it does not answer."""
     now = timezone.now()
     try:
         return [*backlog_gauges(now), *customer_gauges(now), last_run_gauge()] if answers() else []
@@ -44,7 +47,10 @@ def read_gauges() -> list[GaugeMetricFamily]:
 
 
 def answers() -> bool:
-    """Whether PostgreSQL takes connections. A query would wait for it as long as a request does: a scrape does not."""
+    """Return whether PostgreSQL accepts connections.
+
+    A ping with a short timeout, because a query would wait for PostgreSQL as long as a request does.
+    """
     known = connection.settings_dict
     conninfo = make_conninfo(host=known["HOST"], port=known["PORT"] or None, connect_timeout=PING_SECONDS)
     return PGconn.ping(conninfo.encode()) == Ping.OK
@@ -58,25 +64,33 @@ def backlog_gauges(now: datetime) -> list[GaugeMetricFamily]:
     waiting = overview.backlog(now=now)
     return [
         gauge(
-            "due_marks", "Marks of customers that wait for a computation (beyond 10,000 estimated)", waiting.due.number
+            "due_marks", "Due marks of customers that wait to be computed (estimated above 10,000)", waiting.due.number
         ),
-        gauge("oldest_due_mark_age_seconds", "How long the oldest of them has been due", waiting.oldest_seconds),
-        gauge("overdue_publications", "Changes that were committed and not published since", outbox.overdue().count()),
+        gauge("oldest_due_mark_age_seconds", "Age of the oldest due mark, 0 if none is due", waiting.oldest_seconds),
+        gauge(
+            "overdue_publications",
+            "Committed changes that were not published to Redis in time",
+            outbox.overdue().count(),
+        ),
     ]
 
 
 def customer_gauges(now: datetime) -> list[GaugeMetricFamily]:
     fresh = overview.freshness(now=now)
     return [
-        gauge("customers", "Customers (beyond 10,000 estimated)", overview.customers().number),
-        gauge("customers_active", "Customers with events in the window (beyond 10,000 estimated)", fresh.active.number),
-        gauge("customers_behind", "Active customers last renewed more than a TTL ago", fresh.behind.number),
+        gauge("customers", "Customers (estimated above 10,000)", overview.customers().number),
+        gauge("customers_active", "Customers with events in the window (estimated above 10,000)", fresh.active.number),
+        gauge("customers_behind", "Active customers that were not renewed within a TTL", fresh.behind.number),
     ]
 
 
 def last_run_gauge() -> GaugeMetricFamily:
-    """1 for the state that the newest run of each kind is in, 0 for the others."""
-    states = GaugeMetricFamily("featurehub_last_run", "The state of the newest run of a kind", labels=["kind", "state"])
+    """Return a gauge that is 1 for the state of the newest run of each kind, and 0 for the other states."""
+    states = GaugeMetricFamily(
+        "featurehub_last_run",
+        "State of the newest run of each kind: 1 for its state, 0 for the others",
+        labels=["kind", "state"],
+    )
     for run in overview.last_runs():
         for state in Run.State.values:
             states.add_metric([run.kind, state], float(run.state == state))

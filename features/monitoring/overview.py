@@ -1,4 +1,4 @@
-"""How the whole store is doing, at a cost that does not grow with it: for the dashboard and for Prometheus."""
+"""The state of the whole store for the dashboard and for Prometheus, at a cost that does not grow with it."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -19,7 +19,10 @@ RENEWAL_AGE_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backlog:
-    """The marks that are due; `oldest_seconds` is how long the oldest has been, 0 where none is."""
+    """The marks that are due.
+
+    `oldest_seconds` is the time for which the oldest has been due, 0 where none is.
+    """
 
     due: RowCount
     oldest_seconds: float
@@ -27,8 +30,11 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Freshness:
-    """`active` customers have events in the window. Those of them that are `behind` were last renewed more than a
-    TTL ago: Redis has lost them. `oldest` is the oldest renewal that one lives on, None where none is active."""
+    """The active customers, and those of them that are behind.
+
+    `active` customers have events in the window. Those that are `behind` were last renewed more than a TTL ago, so that
+    Redis has lost them. `oldest` is the oldest renewal that an active customer depends on, None where none is active.
+    """
 
     active: RowCount
     behind: RowCount
@@ -36,25 +42,27 @@ class Freshness:
 
 
 def backlog(*, now: datetime) -> Backlog:
-    """Events that were accepted and are not readable as features yet."""
+    """Return the backlog: accepted events that are not readable as features yet."""
     due = DirtyCustomer.objects.filter(due_at__lte=now)
     oldest = due.order_by("due_at").values_list("due_at", flat=True).first()
     return Backlog(due=estimate_rows(due), oldest_seconds=(now - oldest).total_seconds() if oldest else 0.0)
 
 
-# For a word on every page of the admin, which should cost none of them a query.
+# Cached, because every page of the admin shows it, and none of them should need a query for it.
 renewal_age = Snapshot(lambda: seconds_since_renewal(now=timezone.now()), seconds=RENEWAL_AGE_SECONDS)
 
 
 def seconds_behind() -> float | None:
-    """The age of the oldest renewal where that is beyond the TTL, so that Redis has lost customers that it should hold;
-    None where the refresh keeps up. At most RENEWAL_AGE_SECONDS old."""
+    """Return the age of the oldest renewal where it exceeds the TTL; None where the refresh keeps up.
+
+    Beyond the TTL, Redis has lost customers that it should hold. The result is at most RENEWAL_AGE_SECONDS old.
+    """
     seconds = renewal_age.get()
     return seconds if seconds > settings.FEATURE_TTL else None
 
 
 def freshness(*, now: datetime) -> Freshness:
-    """Whether the renewal of active customers keeps up."""
+    """Return the active customers, those that are behind, and the oldest renewal."""
     active = Customer.objects.filter(recompute_at__isnull=False)
     seconds = seconds_since_renewal(now=now)
     oldest = now - timedelta(seconds=seconds) if seconds else None
@@ -62,7 +70,7 @@ def freshness(*, now: datetime) -> Freshness:
 
 
 def behind(active: QuerySet[Customer], *, now: datetime) -> QuerySet[Customer]:
-    """Those of the active customers that were neither computed nor renewed within a TTL."""
+    """Return the active customers that were neither computed nor renewed within a TTL."""
     lost_since = now - timedelta(seconds=settings.FEATURE_TTL)
     held_since = Renewal.objects.annotate(held_since=Coalesce(F("renewed_at"), F("due_at")))
     buckets = list(held_since.filter(held_since__lt=lost_since).values_list("bucket", flat=True))
@@ -75,7 +83,10 @@ def customers() -> RowCount:
 
 
 def events_since(moment: datetime, *, until: datetime) -> RowCount:
-    """Events that happened between the two moments. By the index on `timestamp`, in the months that it touches."""
+    """Return the number of events after `moment`, until `until`.
+
+    By the index on `timestamp`, in the months between the two.
+    """
     return estimate_rows(Event.objects.filter(timestamp__gt=moment, timestamp__lte=until))
 
 
@@ -84,5 +95,5 @@ def running_runs() -> QuerySet[Run]:
 
 
 def last_runs() -> QuerySet[Run]:
-    """The newest run of each kind."""
+    """Return the newest run of each kind."""
     return Run.objects.order_by("kind", "-id").distinct("kind")

@@ -1,1 +1,1 @@
-"""The offline store: versioned values in PostgreSQL, only ever appended."""
+"""The offline store: versioned values in PostgreSQL, append-only."""

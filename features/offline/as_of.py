@@ -1,4 +1,4 @@
-"""Point-in-time reads of the history: what was known of a customer at a moment, and nothing later."""
+"""Point-in-time reads of the history: the values of a customer at a moment, and nothing later."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -14,8 +14,8 @@ from features.formulas.view import FeatureView
 from features.models import WRITTEN_BY_CLIENTS
 
 # The row of one version that holds at an entity's moment, found by the index customer_feature_as_of. It has expired
-# where its values are older than they live. `|| '{{}}'` unpacks a compressed document once,
-# and not for each name taken from it.
+# where it is older than `lifetime`. `|| '{{}}'` decompresses the document once instead of once for each name that is
+# taken from it.
 HELD = sql.SQL(
     """
 select features || '{{}}' as features, coalesce("timestamp" < entity.moment - {lifetime}, false) as has_expired
@@ -55,14 +55,20 @@ class Entity:
 
 @dataclass(frozen=True, slots=True)
 class HeldRow:
-    """The values of one version that held at a moment; `has_expired`: they were older than they live."""
+    """The values of one version that held at a moment.
+
+    `has_expired`: they were older than the version's time to live.
+    """
 
     features: Mapping[str, float]
     has_expired: bool
 
 
 def written_lifetime(view: FeatureView) -> timedelta | None:
-    """Return how long a value that a client wrote holds; None: until the next write, and for computed values."""
+    """Return how long a value that a client wrote holds.
+
+    None where it holds until the next write, and for computed values.
+    """
     if view.time_to_live is None or view.feature_type not in WRITTEN_BY_CLIENTS:
         return None
     return timedelta(seconds=view.time_to_live)
@@ -71,9 +77,9 @@ def written_lifetime(view: FeatureView) -> timedelta | None:
 def rows_holding_at(
     entities: Sequence[Entity], *, versions: Mapping[str, FeatureView], known_at: datetime | None
 ) -> dict[int, dict[str, HeldRow]]:
-    """Return position (from 1) → feature type → the row that held then. One query.
+    """Return position (from 1) → feature type → the row that held at the entity's moment, in one query.
 
-    With `known_at`, only rows that had been recorded by then: a later correction does not show.
+    With `known_at`, only rows that had been recorded by then are read, so that a later correction does not show.
     """
     parameters: dict[str, Any] = {
         "customer_ids": [entity.customer_id for entity in entities],

@@ -1,4 +1,4 @@
-"""Columns of history rows."""
+"""History rows as columns."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -15,6 +15,7 @@ from features.offline.history import Latest
 
 
 def decay_snapshot_of(rows: Sequence[Latest], *, view: FeatureView, inputs: Iterable[str] = ()) -> DecaySnapshot:
+    """Return the decay snapshot of a behavioral version's rows, with the values of `inputs`."""
     values = [row.features for row in rows]
     return DecaySnapshot(
         row_ids=np.array([row.id for row in rows], dtype=np.int64),
@@ -26,13 +27,13 @@ def decay_snapshot_of(rows: Sequence[Latest], *, view: FeatureView, inputs: Iter
 
 
 def decayed_to(until: datetime, rows: Sequence[Latest], *, view: FeatureView) -> dict[str, Floats]:
-    """What time alone has made of a behavioral version's rows: name → column."""
+    """Return the time-dependent values of a behavioral version's rows, decayed to `until`: name → column."""
     return decayed_values(
         decay_snapshot_of(rows, view=view), view=view, until_us=microseconds(until), window_days=settings.WINDOW_DAYS
     )
 
 
 def stored_columns(rows: Sequence[Latest], *, names: Iterable[str]) -> Columns:
-    """The named values of rows of one version, as they are stored."""
+    """Return the named values of one version's rows as they are stored."""
     values = [row.features for row in rows]
     return Columns([row.customer_id for row in rows], {name: column(values, name) for name in names})

@@ -1,4 +1,4 @@
-"""The feature history as Parquet."""
+"""Export of the feature history as Parquet."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +22,10 @@ from features_customerfeature
 
 
 def export_history(to: Path, *, progress: Callable[[int], object] = lambda rows: None) -> int:
-    """Writes the history to `to`/date=YYYY-MM-DD/, features and metadata as JSON. Returns how many rows."""
+    """Write the history to `to`/date=YYYY-MM-DD/ and return the number of rows.
+
+    Features and metadata are JSON texts. `progress` is called with the number of rows since its last call.
+    """
     to.mkdir(parents=True, exist_ok=True)
     return export(SELECT_HISTORY, columns=HISTORY_COLUMNS, to=to, progress=progress)
 

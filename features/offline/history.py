@@ -1,4 +1,4 @@
-"""The offline store: versioned values in PostgreSQL, only ever appended."""
+"""The append-only history: rows are appended where values change, and the newest ones are read."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +13,14 @@ from featurehub.lib.errors import UnknownError
 from features.models import CustomerFeature
 from features.registry.snapshot import registry_snapshot
 
-# A row is appended where no row holds at its moment, where a value differs from the row that holds, and, for values
-# that time moves, at most once a day where nothing but time has moved them. A purchase that comes as another leaves is
-# news even if all else is equal.
-# A computation of an earlier moment, which comes after one of a later moment that found no news, must not become what
-# holds now: the row that held is appended again, at the later moment.
+# A row is appended (`news`)
+#   - where no row holds at `as_of`,
+#   - where a value that does not depend on time differs from the row that holds (`held`),
+#   - where a time-dependent value differs by more than decay explains, or after another last purchase: a purchase may
+#     arrive as another leaves, with all other values equal,
+#   - where a time-dependent value differs by decay alone, if the row that holds is at least one day old.
+# A row of a late computation must not become the newest one where a later computation confirmed the row that holds.
+# That row is then appended again, at the moment of the later computation (`confirmed_later`).
 APPEND_CHANGED = """
 with news as (
     select new.customer_id, new.features, new.metadata, held.id, held.features as held_features,
@@ -60,6 +63,8 @@ order by customer_id
 returning customer_id, id
 """
 
+# The newest row of each customer and version, with the moment until which it is confirmed: the latest of its timestamp,
+# of the customer's last computation, and of the bucket's last renewal unless an event left the window before that.
 LATEST = """
 select wanted.customer_id, read.feature_type, read.version, row.id,
     (extract(epoch from row."timestamp") * 1000000)::bigint, row.features, row.metadata,
@@ -88,10 +93,10 @@ left join features_renewal renewal on renewal.bucket = customer.bucket
 class Latest:
     """The newest row of a customer, type and version, and what the last computation or renewal confirmed of it.
 
-    Moments are microseconds since 1970 UTC: datetimes would cost more than the rest of the row. Until `confirmed_us` ≥
-    `since_us`, the row's timestamp, the values are known to hold, and only time has moved them. `weight_set_id` is the
-    set that had been activated last at the customer's last computation, of whichever version, which was at
-    `computation_us`; since then, `is_newer_than_computation`, a client may have written this row.
+    Moments are microseconds since 1970 UTC, because datetimes would cost more than the rest of the row. From
+    `since_us`, the row's timestamp, until `confirmed_us` the values are known to hold, changed by decay only. The
+    customer's last computation was at `computation_us`; `weight_set_id` is the set that had been activated last by
+    then, of any version. `is_newer_than_computation`: the row was recorded later, as a client's write may be.
     """
 
     customer_id: str
@@ -119,11 +124,12 @@ def append_changed(
     changed_beyond_decay: Collection[str] = (),
     is_late: bool = False,
 ) -> dict[str, int]:
-    """Appends a row for each customer whose values at `as_of` are news. Returns customer → the row's id.
+    """Append a row for each customer whose values at `as_of` changed, and return customer → id of the new row.
 
-    `changed_beyond_decay` are customers whose time-dependent values more than time has moved. `is_late` says that the
-    customers may have been computed later than `as_of` already: up to then the newest row holds. The caller holds the
-    customers' locks: two writers of one customer would each find the other's row missing.
+    `features` and `metadata` are in the order of `customer_ids`. `changed_beyond_decay` are customers whose
+    time-dependent values changed by more than decay explains. `is_late` says that customers may have been computed for
+    a later moment already; the row that holds then stays the newest one. The caller holds the customers' locks: two
+    writers of one customer would not see each other's rows.
     """
     columns = zip(customer_ids, features, metadata, strict=True)
     rows = [
@@ -139,7 +145,7 @@ def append_changed(
         cursor.execute(
             APPEND_CHANGED,
             {
-                # One document: to quote an array of them costs more than all the rest.
+                # One document, because quoting an array of documents costs more than everything else.
                 "rows": orjson.dumps(rows).decode(),
                 "feature_type": feature_type,
                 "version": version,
@@ -154,7 +160,7 @@ def append_changed(
 def latest(
     customer_ids: Sequence[str], *, versions: Iterable[tuple[str, str]], as_of: datetime | None = None
 ) -> list[Latest]:
-    """The newest rows (until `as_of`) of the customers, of each (feature type, version). One query."""
+    """Return the newest row of each customer and (feature type, version), up to `as_of` if given; one query."""
     versions = list(versions)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -187,7 +193,7 @@ def latest(
 def rows_holding(
     customer_id: str, *, name: str, feature_type: str, version: str, since: datetime | None, until: datetime | None
 ) -> QuerySet[CustomerFeature]:
-    """The customer's rows that hold a value of the feature, newest first; `since` ≤ timestamp ≤ `until`."""
+    """Return the customer's rows with a value of the feature, since ≤ timestamp ≤ until, newest first."""
     rows = CustomerFeature.objects.filter(
         customer_id=customer_id, feature_type=feature_type, version=version, features__has_key=name
     )
@@ -201,7 +207,7 @@ def rows_holding(
 def history_of(
     customer_id: str, *, name: str, version: str | None, since: datetime | None, until: datetime | None
 ) -> QuerySet[CustomerFeature]:
-    """`rows_holding` for the live version of the feature's type, or the one named (`1.0` or `behavioral:1.0`).
+    """Return `rows_holding` of the live version, or of the one that `version` names (`1.0` or `behavioral:1.0`).
 
     Raises UnknownError for a name that is not registered or a version that can't be read.
     """

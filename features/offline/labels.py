@@ -1,4 +1,4 @@
-"""A file of labels: customers at moments, and what is to be learned of them. Checked as it is read."""
+"""Label files: customers at moments, and what is to be learned of them, checked while they are read."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -18,26 +18,27 @@ KEYS = {"customer_id": TEXT, "timestamp": MOMENT}
 
 
 class Labels:
-    """The labels of a CSV with a header. `schema`: customer_id and timestamp first, the other columns as text.
+    """The labels of a CSV with a header.
 
-    Raises InvalidError with the line that is wrong: the header's at once, another's when `batches` comes to it.
+    `schema` has customer_id and timestamp first, then the other columns as text. Raises InvalidError with the number of
+    the invalid line: for the header at once, for another line when `batches` reaches it.
     """
 
     def __init__(self, file: IO[str]) -> None:
-        """`file` is open in ENCODING, with newline=""."""
+        """Read the header of a file that is open in ENCODING, with newline=""."""
         self._reader = csv.reader(file)
         self._header = next(self._rows(), [])
         missing = [name for name in KEYS if name not in self._header]
         if missing:
-            raise InvalidError(f"The first line names no column {' and no column '.join(missing)}.")
+            raise InvalidError(f"The header has no column {' and no column '.join(missing)}.")
         twice = next((name for name in self._header if self._header.count(name) > 1), None)
         if twice is not None:
-            raise InvalidError(f"The first line names the column {twice} twice.")
+            raise InvalidError(f"The header has the column {twice} twice.")
         others = [(name, TEXT) for name in self._header if name not in KEYS]
         self.schema = pa.schema([*KEYS.items(), *others])
 
     def batches(self, *, rows: int) -> Iterator[pa.RecordBatch]:
-        """The labels in their order, so many at a time."""
+        """Yield the labels in their order, `rows` at a time."""
         customer, timestamp = (self._header.index(name) for name in KEYS)
         read: list[list[str]] = []
         moments: list[datetime] = []
@@ -57,7 +58,10 @@ class Labels:
             yield self._batch(read, moments=moments)
 
     def _rows(self) -> Iterator[list[str]]:
-        """The lines that are not empty."""
+        """Yield the lines that are not empty.
+
+        Raises InvalidError where the file is not UTF-8 or not CSV.
+        """
         try:
             yield from filter(None, self._reader)
         except UnicodeDecodeError:

@@ -1,4 +1,7 @@
-"""Pages of a history, newest first. A cursor names the row a page lies beside, so pages hold still under appends."""
+"""Pages of a history, newest first.
+
+A cursor names the row next to a page, so that pages stay the same while rows are appended.
+"""
 
 import re
 from collections.abc import Iterable
@@ -18,7 +21,7 @@ MOST_ROWS_PER_PAGE = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """A row, and whether the page holds the rows next newer than it or next older."""
+    """A row, and the side of it on which the page lies: the next newer rows, or the next older ones."""
 
     timestamp: datetime
     row_id: int
@@ -26,10 +29,13 @@ class Cursor:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Raises InvalidError for a text that `__str__` has not made."""
+        """Return the cursor that `__str__` wrote.
+
+        Raises InvalidError for any other text.
+        """
         match = re.fullmatch(r"(newer|older)-([0-9]{1,16})-([0-9]{1,18})", text)
         if match is None:
-            raise InvalidError("Take cursors from `next` and `previous` as they are.", attr="cursor")
+            raise InvalidError("The cursor is not valid: use those in `next` and `previous` unchanged.", attr="cursor")
         moment = EPOCH + timedelta(microseconds=int(match[2]))
         return cls(timestamp=moment, row_id=int(match[3]), is_newer=match[1] == "newer")
 
@@ -39,7 +45,10 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """Rows, newest first, and the cursors of the pages that follow: None where there is nothing older, or newer."""
+    """Rows, newest first, and the cursors of the pages beside them.
+
+    A cursor is None where there is nothing older, or newer.
+    """
 
     rows: list[CustomerFeature]
     older: Cursor | None
@@ -47,7 +56,10 @@ class Page:
 
 
 def parse_limit(text: str | None) -> int:
-    """How many rows a page has. Raises InvalidError for anything but a number from 1 to 1,000."""
+    """Return the number of rows of a page, ROWS_PER_PAGE by default.
+
+    Raises InvalidError for anything but a whole number from 1 to 1,000.
+    """
     if text is None:
         return ROWS_PER_PAGE
     if not (re.fullmatch("[0-9]{1,4}", text) and 1 <= int(text) <= MOST_ROWS_PER_PAGE):
@@ -56,7 +68,10 @@ def parse_limit(text: str | None) -> int:
 
 
 def read_page(history: QuerySet[CustomerFeature], *, limit: int, cursor: Cursor | None) -> Page:
-    """The page at the cursor, or the first one. One query, which reads one row more than it gives."""
+    """Return the page at the cursor, or the first one.
+
+    One query, which reads one row more to see whether a further page follows.
+    """
     if cursor is None:
         rows = list(history.order_by("-timestamp", "-id")[: limit + 1])
         return make_page(rows[:limit], has_older=len(rows) > limit, has_newer=False)
@@ -71,7 +86,7 @@ def read_page(history: QuerySet[CustomerFeature], *, limit: int, cursor: Cursor 
 
 
 def make_page(rows: Iterable[CustomerFeature], *, has_older: bool, has_newer: bool) -> Page:
-    """The page with its cursors; one without rows leads nowhere."""
+    """Return the page with its cursors; a page without rows has none."""
     rows = list(rows)
     return Page(
         rows=rows,

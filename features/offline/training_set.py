@@ -1,8 +1,11 @@
-"""A training set from labels: the values that held of each customer at each label's moment, as Parquet.
+"""Training sets: the values that held for each customer at each label's moment, as Parquet.
 
-The labels are staged by COPY and joined by one statement, which sees one state of the history from end to end. It goes
-through them customer by customer: so the index and the rows of a customer are read once, and need not fit into memory.
-What it streams back is put into the order of the labels on disk, part by part.
+1. `stage` copies the labels to disk, and their keys to a temporary table.
+2. `values_held` joins the keys with the history in one statement, which sees one state of the history throughout.
+   It goes through them customer by customer, so that the index and the rows of a customer are read once and need
+   not fit into memory.
+3. `split` divides the result on disk into parts of consecutive labels.
+4. `write` sorts each part and writes it beside its labels.
 """
 
 import io
@@ -33,7 +36,7 @@ from features.registry.contents import views_of
 from features.registry.snapshot import registry_snapshot
 
 LABELS_PER_BATCH = 50_000
-# A part is a batch, or more where there are very many: a file is open for each part while the labels are joined.
+# A part is one batch, or several of a very large file: a file per part is open while the labels are joined.
 MAX_PARTS = 500
 POSITION = ("position", pa.int64())
 STAGE = "create temporary table staged_label (position bigint, customer_id text, moment timestamptz)"
@@ -50,11 +53,12 @@ JOIN_HELD = sql.SQL("left join lateral ({row}) {held} on not {held}.has_expired"
 LIFETIME = sql.SQL("{lifetime}::interval")
 VALUE_COLUMN = sql.SQL("{held}.features ->> {name}")
 
-# Shows the progress of a step, as featurehub.progress.progress_bar does.
+# Returns the progress bar of a step, as featurehub.lib.progress.progress_bar does.
 BarFactory = Callable[..., "tqdm[Any]"]
 
 
 def no_bar(**described: object) -> "tqdm[Any]":
+    """Return a progress bar that shows nothing."""
     return tqdm(disable=True)
 
 
@@ -67,12 +71,12 @@ def build_training_set(
     known_at: datetime | None = None,
     bar: BarFactory = no_bar,
 ) -> int:
-    """Joins a CSV with the columns customer_id and timestamp to the features that held then. Returns the rows.
+    """Join a CSV of labels to the features that held at their moments, and return the number of rows.
 
-    They are in the order of the file, its other columns as text. `names` left out are all that the versions hold. A
-    feature without a value is null: a model should know missing from zero. Memory is bounded by LABELS_PER_BATCH; `out`
-    appears when it is complete. Raises InvalidError with the line that is wrong, UnknownError for a name or version
-    that can't be read.
+    The CSV has the columns customer_id and timestamp; `out` has its rows in their order, its other columns as text.
+    `names` None stands for all names of the versions. A feature without a value is null, because a model should
+    distinguish missing from zero. Memory is bounded by LABELS_PER_BATCH; `out` appears when it is complete. Raises
+    InvalidError with the number of an invalid line, UnknownError for a name or version that can't be read.
     """
     views = views_by_name(names, versions=versions)
     with TemporaryDirectory(dir=out.parent, prefix=f"{out.name}.partial-") as partial, transaction.atomic():
@@ -92,7 +96,10 @@ def build_training_set(
 
 
 def views_by_name(names: Sequence[str] | None, *, versions: Sequence[str]) -> dict[str, FeatureView]:
-    """The version that each name is read from. Raises UnknownError for a name that is in none of them."""
+    """Return name → version that it is read from.
+
+    Raises UnknownError for a name that is in none of them.
+    """
     views = views_of(versions, known=registry_snapshot.get())
     known = {name: view for view in views.values() for name in view.names}
     wanted = sorted(known) if names is None else names
@@ -105,14 +112,14 @@ def views_by_name(names: Sequence[str] | None, *, versions: Sequence[str]) -> di
 
 
 def check_columns(schema: pa.Schema, *, names: Iterable[str]) -> None:
-    """Raises InvalidError where a column of the labels would stand beside a feature of the same name."""
+    """Raise InvalidError where a column of the labels has the name of a feature."""
     for name in names:
         if name in schema.names:
-            raise InvalidError(f"The labels have a column {name}, and that is the name of a feature too.")
+            raise InvalidError(f"The labels have a column {name}, which is also the name of a feature.")
 
 
 def stage(labels: Labels, *, folder: Path, bar: "tqdm[Any]") -> int:
-    """Puts the labels on disk as they are, and what is joined of them into a table. Returns how many."""
+    """Copy the labels to disk and their keys to a temporary table, and return the number of labels."""
     rows = 0
     options = csv.WriteOptions(include_header=False)
     with ipc.new_file(folder / "labels", labels.schema) as file, connection.cursor() as cursor:
@@ -131,7 +138,7 @@ def stage(labels: Labels, *, folder: Path, bar: "tqdm[Any]") -> int:
 
 
 def values_held(views: Mapping[str, FeatureView], *, known_at: datetime | None) -> Iterator[pa.RecordBatch]:
-    """For each staged label its position and the values that held, in an order of PostgreSQL's own. One statement."""
+    """Yield the position and the values that held of each staged label, in any order; one statement."""
     schema = pa.schema([POSITION, *((name, pa.float64()) for name in views)])
     with connection.cursor() as cursor:
         with cursor.copy(join(views, known_at=known_at)) as copy, CopyStream(copy) as raw:
@@ -140,7 +147,7 @@ def values_held(views: Mapping[str, FeatureView], *, known_at: datetime | None) 
 
 
 def join(views: Mapping[str, FeatureView], *, known_at: datetime | None) -> sql.Composed:
-    """The statement of `values_held`: a lateral join for each version, a column for each name."""
+    """Return the statement of `values_held`: a lateral join for each version, a column for each name."""
     joins = [
         JOIN_HELD.format(
             held=sql.Identifier(view.feature_type),
@@ -161,7 +168,7 @@ def join(views: Mapping[str, FeatureView], *, known_at: datetime | None) -> sql.
 
 
 def split(batches: Iterable[pa.RecordBatch], *, folder: Path, rows_per_part: int, bar: "tqdm[Any]") -> None:
-    """Puts each row into the file of the part that its position is in."""
+    """Write each row to the file of the part that its position is in."""
     files: dict[int, ipc.RecordBatchFileWriter] = {}
     with ExitStack() as opened:
         for batch in batches:
@@ -174,7 +181,7 @@ def split(batches: Iterable[pa.RecordBatch], *, folder: Path, rows_per_part: int
 
 
 def write(folder: Path, *, names: Sequence[str], rows_per_part: int, bar: "tqdm[Any]") -> Path:
-    """The labels with their values beside them, in the order of the labels."""
+    """Write the labels with their values beside them, in the order of the labels, and return the file."""
     complete = folder / "complete.parquet"
     with ipc.open_file(str(folder / "labels")) as labels:
         schema = pa.schema([*labels.schema, *((name, pa.float64()) for name in names)])

@@ -1,1 +1,1 @@
-"""What is registered, held in memory: definitions, feature views, active weights."""
+"""The registry in memory: definitions, feature views, weight sets."""

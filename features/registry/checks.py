@@ -1,4 +1,4 @@
-"""A system check: what is registered as computed is what formulas, windows and expressions compute."""
+"""A system check: each feature that is registered as computed has a formula, a window or an expression."""
 
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
@@ -11,7 +11,10 @@ from features.formulas.behavioral import BEHAVIORAL_FEATURES
 
 
 def check_behavioral_definitions(*, databases: Sequence[str] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Errors where the registry and the code differ. Run by `migrate` and `check --database`."""
+    """Return an error for each difference between the registry and the code.
+
+    Run by `migrate` and `check --database`.
+    """
     messages: list[CheckMessage] = []
     for alias in databases or ():
         if is_migrated(alias):
@@ -20,7 +23,10 @@ def check_behavioral_definitions(*, databases: Sequence[str] | None, **kwargs: A
 
 
 def is_migrated(alias: str) -> bool:
-    """Whether definitions have the columns that are looked at: `migrate` checks before it migrates."""
+    """Return whether the table of definitions has the columns that the check reads.
+
+    It may not, because `migrate` checks before it migrates.
+    """
     definitions = apps.get_model("features", "FeatureDefinition")  # models can't be imported before the apps are ready
     connection, table = connections[alias], definitions._meta.db_table
     with connection.cursor() as cursor:
@@ -31,7 +37,10 @@ def is_migrated(alias: str) -> bool:
 
 
 def drift(alias: str) -> Iterator[CheckMessage]:
-    """An error for each way in which they differ. What is in drafts only is checked when they leave for the shadow."""
+    """Yield an error for each difference between the registry and the code.
+
+    Definitions that are in drafts only are checked when a version goes into shadow.
+    """
     definitions = apps.get_model("features", "FeatureDefinition").objects.using(alias)
     started = apps.get_model("features", "FeatureVersion").objects.using(alias).exclude(state="draft")
     in_use = definitions.filter(versions__in=started).distinct()
@@ -47,4 +56,6 @@ def drift(alias: str) -> Iterator[CheckMessage]:
 
 
 def error(what: str, names: Collection[str], *, number: str) -> Error:
-    return Error(f"{what}: {', '.join(names)}.", hint="Mend the registry in a data migration.", id=f"features.{number}")
+    return Error(
+        f"{what}: {', '.join(names)}.", hint="Correct the registry in a data migration.", id=f"features.{number}"
+    )

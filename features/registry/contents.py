@@ -1,4 +1,4 @@
-"""What is registered: definitions, feature views and which of them are live."""
+"""The contents of the registry: definitions, feature views, and which of them are live."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,10 @@ from features.models import FeatureType
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Definition:
-    """What is known of a name: its type, what a read gives without a value, and which values may be written."""
+    """A registered name: its feature type, its default, and the bounds of values that clients write.
+
+    `bounds` are (minimum, maximum), None where there is none.
+    """
 
     feature_type: str
     default: float
@@ -22,12 +25,14 @@ class Definition:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Registry:
-    """`definitions`: name → what is known of it. `views`: (type, number) → every version that can be read. `live`:
-    feature type → number. `switched`: the types whose live version changed within the last FEATURE_TTL. `started`:
-    (type, number) of every version past its draft, also of those that were retired.
+    """One load of the registry.
 
-    Each load is one of its own, equal to no other, so that what was derived from it can be kept by it. It holds until
-    a version goes live in `seconds_to_switch`.
+    `definitions`: name → definition. `views`: (type, number) → readable version. `live`: feature type → number of the
+    live version. `switched`: the types whose live version changed within the last FEATURE_TTL. `started`: (type,
+    number) of every version past its draft state, retired ones included. `seconds_to_switch`: seconds from the load
+    until a version goes live, which ends the load; None where none is to go live.
+
+    Loads are compared by identity, so that caches of derived results can use a load as their key.
     """
 
     definitions: Mapping[str, Definition]
@@ -38,7 +43,10 @@ class Registry:
     seconds_to_switch: float | None
 
     def view(self, feature_type: str, number: str) -> FeatureView:
-        """Raises UnknownError for a version that can't be read."""
+        """Return a readable version.
+
+        Raises UnknownError for a version that can't be read.
+        """
         try:
             return self.views[feature_type, number]
         except KeyError:
@@ -51,7 +59,7 @@ class Registry:
         return self.live.get(view.feature_type) == view.number
 
     def of_type(self, feature_type: str) -> tuple[FeatureView, ...]:
-        """The readable versions of a type, the live one first."""
+        """Return the readable versions of a type, the live one first."""
         views = [view for view in self.views.values() if view.feature_type == feature_type]
         return tuple(sorted(views, key=self.is_live, reverse=True))
 
@@ -65,27 +73,30 @@ class Registry:
 
     @cached_property
     def derived_from_behavioral(self) -> tuple[FeatureView, ...]:
-        """The derived versions whose values hold at the moment of behavioral ones; the others are as old as what
-        clients wrote."""
+        """Return the derived versions that read behavioral ones.
+
+        Their values hold at the moment of the behavioral values; those of other derived versions are as old as what
+        clients wrote.
+        """
         return tuple(view for view in self.derived if not set(self.behavioral).isdisjoint(self.inputs(view)))
 
     @cached_property
     def windowed(self) -> tuple[WindowedFeature, ...]:
-        """The windowed features of all versions: engines compute them in one pass."""
+        """Return the windowed features of all versions, which engines compute in one pass."""
         return tuple({name: feature for view in self.behavioral for name, feature in view.windowed.items()}.values())
 
     def left_out(self, view: FeatureView) -> tuple[str, ...]:
-        """The names of the version's type that it does not have."""
+        """Return the names of the version's feature type that the version does not have."""
         of_type = (name for name, row in self.definitions.items() if row.feature_type == view.feature_type)
         return tuple(name for name in of_type if name not in view.names)
 
     def inputs(self, view: FeatureView) -> list[FeatureView]:
-        """The versions that a derived version takes names from."""
+        """Return the versions that a derived version reads."""
         inputs = (self.views[key] for key in view.inputs.items() if key in self.views)
         return [row for row in inputs if view.reads.intersection(row.names)]
 
     def read_by_derived(self, view: FeatureView) -> tuple[str, ...]:
-        """The names of a behavioral version that derived ones are computed from, but for those that time moves."""
+        """Return the names of a behavioral version that derived ones read, without the time-dependent names."""
         reading = [derived.reads for derived in self.derived_from_behavioral if view in self.inputs(derived)]
         names = set(view.names).intersection(*[set().union(*reading)]).difference(view.time_dependent)
         return tuple(sorted(names))
@@ -100,9 +111,10 @@ class Registry:
 
 
 def views_of(pins: Sequence[str], *, known: Registry) -> dict[str, FeatureView]:
-    """Feature type → the version to read: the live one, or the one pinned (`behavioral:1.0`, or just `1.0` for it).
+    """Return feature type → version to read: the pinned one, or else the live one.
 
-    Raises UnknownError for a version that can't be read, InvalidError for two versions of one type.
+    A pin is `behavioral:1.0`, or `1.0` for the same. Raises UnknownError for a version that can't be read, InvalidError
+    for two versions of one type.
     """
     pinned: dict[str, FeatureView] = {}
     for text in pins:
@@ -113,5 +125,5 @@ def views_of(pins: Sequence[str], *, known: Registry) -> dict[str, FeatureView]:
         if view is None:
             raise UnknownError(f"There is no readable version {text}.", attr="version")
         if pinned.setdefault(feature_type, view) is not view:
-            raise InvalidError(f"Two versions of {feature_type} are asked for.", attr="version")
+            raise InvalidError(f"Two versions of {feature_type} are requested.", attr="version")
     return {name: known.live_view(name) for name in known.live} | pinned

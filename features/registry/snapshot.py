@@ -1,4 +1,7 @@
-"""The registry in memory, loaded from PostgreSQL and kept for SNAPSHOT_SECONDS: reads need no query for it."""
+"""The registry in memory, loaded from PostgreSQL and kept for SNAPSHOT_SECONDS.
+
+Reads need no query for it.
+"""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -18,9 +21,9 @@ from features.formulas.windowed import WindowedFeature
 from features.models import READABLE_STATES, WRITTEN_BY_CLIENTS, FeatureDefinition, FeatureVersion
 from features.registry.contents import Definition, Registry
 
-# A version that goes live is switched to so much later, at one moment everywhere: by then every process knows of it.
+# A version goes live this long after the operator's step, at one moment in all processes: by then each has loaded it.
 SWITCH_AFTER = timedelta(seconds=2 * settings.SNAPSHOT_SECONDS)
-# The tables are small: 19 definitions at first, and some hundred where there are many.
+# Whole tables are read, as they are small: 19 definitions at first, some hundred in a large installation.
 FINGERPRINT = """
 select concat(
     (select md5(string_agg(version::text, ',' order by id)) from features_featureversion version),
@@ -31,13 +34,13 @@ select concat(
 
 
 def load_registry() -> Registry:
-    """The registry as PostgreSQL has it now: three queries."""
+    """Load the registry from PostgreSQL, with three queries."""
     versions = FeatureVersion.objects.exclude(state=FeatureVersion.State.DRAFT).annotate(now=Now())
     started = list(versions.prefetch_related("definitions"))
     rows = [row for row in started if row.state in READABLE_STATES]
     definitions = list(FeatureDefinition.objects.prefetch_related("versions"))
     live = {row.feature_type: row for row in sorted(filter(has_gone_live, rows), key=went_live)}
-    # What clients write is in the live version where no version names it: a client may write what is registered.
+    # Clients may write every registered name, so one that is in no version belongs to the live version.
     unnamed = [row for row in definitions if row.feature_type in WRITTEN_BY_CLIENTS and not row.versions.all()]
     return Registry(
         definitions={
@@ -65,22 +68,27 @@ def load_registry() -> Registry:
 
 
 def has_gone_live(row: Any) -> bool:
-    """Of the versions whose moment has come the latest is the live one, whatever their states say meanwhile."""
+    """Return whether the version's `live_from` has passed.
+
+    Of these versions the one with the latest `live_from` is live. The states do not tell: they change SWITCH_AFTER
+    earlier.
+    """
     return row.live_from is not None and row.live_from <= row.now
 
 
 def went_live(row: FeatureVersion) -> datetime:
+    """Return the moment at which the version went live."""
     assert row.live_from is not None
     return row.live_from
 
 
 def has_just_switched(row: Any) -> bool:
-    """Whether Redis may still hold the values of the version before it as the live ones."""
+    """Return whether Redis may still hold the values of the previous live version as the live ones."""
     return bool(row.now - row.live_from < timedelta(seconds=settings.FEATURE_TTL))
 
 
 def as_view(row: FeatureVersion, *, definitions: Iterable[FeatureDefinition]) -> FeatureView:
-    """A version and its definitions as reads and computations take them."""
+    """Return a version with its definitions as a view."""
     by_name = {definition.name: definition for definition in sorted(definitions, key=lambda known: known.name)}
     expressions = {name: parse(known.expression) for name, known in by_name.items() if known.expression}
     return FeatureView(
@@ -98,7 +106,7 @@ def as_view(row: FeatureVersion, *, definitions: Iterable[FeatureDefinition]) ->
 
 
 def as_windowed(definition: FeatureDefinition) -> WindowedFeature:
-    """A definition as the engines take it."""
+    """Return a definition with a window as the engines take it."""
     assert definition.window_days is not None
     return WindowedFeature(
         name=definition.name,
@@ -112,7 +120,7 @@ def as_windowed(definition: FeatureDefinition) -> WindowedFeature:
 
 
 def fingerprint() -> str:
-    """Of everything that `load` reads: a twentieth of its cost."""
+    """Return a digest of the tables that `load_registry` reads, at a twentieth of its cost."""
     with connection.cursor() as cursor:
         cursor.execute(FINGERPRINT)
         text: str = cursor.fetchone()[0]
@@ -125,5 +133,5 @@ registry_snapshot = Snapshot(
 
 
 def definitions() -> QuerySet[FeatureDefinition]:
-    """Every definition with the versions it is in."""
+    """Return every definition, with the versions that it is in."""
     return FeatureDefinition.objects.prefetch_related("versions")

@@ -1,4 +1,4 @@
-"""The numbers of weight sets, as the formulas and the API take them."""
+"""Weight sets and their numbers, as the formulas and the API take them."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -12,10 +12,10 @@ from features.models import FeatureVersion, WeightSet
 
 
 def active_sets() -> dict[str, WeightSet]:
-    """Behavioral version → its active set, with its weights; of a retired version the last one. Two queries.
+    """Return behavioral version → its active set, with its weights, in two queries.
 
-    With those of retired versions, because what was activated last stands for all (`last_activated`), and because a
-    computation may be under way that still knows the version.
+    A retired version has the set that was active last. It is included because `last_activated` looks at the sets of all
+    versions, and because a computation that is under way may still use the version.
     """
     activated = WeightSet.objects.filter(activated_at__isnull=False).order_by("version_id", "-activated_at", "-pk")
     active = activated.distinct("version_id").select_related("version").prefetch_related("weights")
@@ -23,7 +23,10 @@ def active_sets() -> dict[str, WeightSet]:
 
 
 def of_version(number: str, *, active: Mapping[str, WeightSet]) -> WeightSet:
-    """The version's set among `active_sets`. Raises UnknownError where it has none."""
+    """Return the version's set among `active_sets`.
+
+    Raises UnknownError where the version has none.
+    """
     try:
         return active[number]
     except KeyError:
@@ -31,26 +34,31 @@ def of_version(number: str, *, active: Mapping[str, WeightSet]) -> WeightSet:
 
 
 def active_set(number: str) -> WeightSet:
-    """The active set of a behavioral version, of a retired one the last, with its weights. Raises UnknownError where
-    it has none."""
+    """Return the active set of a behavioral version, with its weights; of a retired version the last one.
+
+    Raises UnknownError where the version has none.
+    """
     return of_version(number, active=active_sets())
 
 
 def live_set() -> WeightSet | None:
-    """The active set of the live behavioral version; None where there is none. One query."""
+    """Return the active set of the live behavioral version, None where there is none; one query."""
     return WeightSet.objects.filter(state=WeightSet.State.ACTIVE, version__state=FeatureVersion.State.LIVE).first()
 
 
 def last_activated(active: Mapping[str, WeightSet]) -> WeightSet:
-    """The set that stands for all of `active_sets`: none was activated after it."""
+    """Return the set that was activated last, of any version.
+
+    Its id stands for all of `active_sets`: `in_force` finds each version's set by it.
+    """
     return max(active.values(), key=lambda row: (row.activated_at, row.pk))
 
 
 @lru_cache(maxsize=1024)
 def in_force(number: str, *, at: int) -> int | None:
-    """The id of the version's set that was active when the set `at` was activated, of whichever version; None: none.
+    """Return the id of the version's set that was active when the set `at` was activated; None where there was none.
 
-    Activated sets do not change, so what is found holds.
+    `at` is the id of a set of any version. Activated sets do not change, so the result is cached.
     """
     moment = WeightSet.objects.filter(pk=at).values("activated_at")
     earlier = WeightSet.objects.filter(version__number=number, activated_at__lte=Subquery(moment))
@@ -58,7 +66,7 @@ def in_force(number: str, *, at: int) -> int | None:
 
 
 def as_weights(weight_set: WeightSet) -> Weights:
-    """The numbers of a set, as the formulas take them."""
+    """Return the numbers of a set as the formulas take them."""
     rows = list(weight_set.weights.all())
     return Weights(
         weight={row.event_type: row.weight for row in rows},
@@ -69,13 +77,19 @@ def as_weights(weight_set: WeightSet) -> Weights:
 
 @lru_cache(maxsize=1024)
 def activated_weights(weight_set_id: int) -> Weights:
-    """The numbers of a set that is or was active. They never change, so they are read once a process."""
+    """Return the numbers of a set that is or was active.
+
+    They never change, so they are read once per process.
+    """
     activated = WeightSet.objects.filter(activated_at__isnull=False)
     return as_weights(activated.prefetch_related("weights").get(pk=weight_set_id))
 
 
 def weights_of(weight_set_id: int) -> Weights:
-    """The numbers of a set as they are now, also of a draft. Raises UnknownError."""
+    """Return the present numbers of a set, which may be a draft.
+
+    Raises UnknownError where there is no such set.
+    """
     try:
         return as_weights(WeightSet.objects.prefetch_related("weights").get(pk=weight_set_id))
     except WeightSet.DoesNotExist:
@@ -83,7 +97,7 @@ def weights_of(weight_set_id: int) -> Weights:
 
 
 def describe_weight_set(weight_set: WeightSet) -> dict[str, Any]:
-    """A set as the API shows it."""
+    """Return a set as the API shows it."""
     return {
         "id": weight_set.pk,
         "name": weight_set.name,
@@ -99,13 +113,16 @@ def describe_weight_set(weight_set: WeightSet) -> dict[str, Any]:
 
 
 def activated_sets() -> list[dict[str, Any]]:
-    """The active and the earlier sets, newest first."""
+    """Return the active and the superseded sets as the API shows them, newest first."""
     activated = WeightSet.objects.filter(activated_at__isnull=False)
     return [describe_weight_set(row) for row in activated.select_related("version").prefetch_related("weights")]
 
 
 def merged(weights: Weights, *, changes: Mapping[str, Any], monetary_norm: float | None) -> Weights:
-    """`weights` with some of its numbers replaced: `changes` is event type → {"weight", "norm"}, each optional."""
+    """Return `weights` with some numbers replaced.
+
+    `changes` is event type → {"weight", "norm"}, each optional. `monetary_norm` is kept where it is None.
+    """
     return Weights(
         weight={name: changes.get(name, {}).get("weight", value) for name, value in weights.weight.items()},
         norm={name: changes.get(name, {}).get("norm", value) for name, value in weights.norm.items()},

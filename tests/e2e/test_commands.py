@@ -38,5 +38,5 @@ def test_an_import_ends_with_its_status_and_its_customers_can_be_read(stack: Sta
 
 
 def test_the_first_start_has_demo_data_to_try(stack: Stack) -> None:
-    assert "The demo data is loaded already" in stack.manage("load_demo")
+    assert "The demo data is already loaded" in stack.manage("load_demo")
     assert "Api-Key fh_" in stack.log.read_text()

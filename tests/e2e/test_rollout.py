@@ -24,20 +24,20 @@ SECONDS_AT_MOST = 120.0
 MOVING = ("recency_score", "rfm_score")
 DRAFT = f"""
 from features.models import FeatureDefinition
-from features.versions import drafts, lifecycle
+from features.lifecycle import drafts, version_steps
 shoes = FeatureDefinition.objects.create(
     name={NEW!r}, feature_type="behavioral", kind="sum", metadata_key="pairs", event_type="purchase",
     category="shoes", window_days=7,
 )
-version = drafts.draft("behavioral", "2.0", by=None, reason="Shoes sell again")
+version = drafts.draft_version("behavioral", "2.0", by=None, reason="Shoes sell again")
 drafts.add_definitions(version.pk, [shoes], by=None)
-lifecycle.put_into_shadow(version.pk, by=None, reason="To compare")
+version_steps.put_into_shadow(version.pk, by=None, reason="To compare")
 """
 STEP = """
 from features.models import FeatureVersion
-from features.versions import lifecycle
+from features.lifecycle import version_steps
 version = FeatureVersion.objects.get(feature_type="behavioral", number={number!r})
-lifecycle.{step}(version.pk, by=None, reason="The roll-out", **{options!r})
+version_steps.{step}(version.pk, by=None, reason="The roll-out", **{options!r})
 """
 BACKFILL = """
 from features.models import FeatureVersion

@@ -1,1 +1,1 @@
-"""The feature endpoints: each parses, calls one function and serialises."""
+"""Views of the feature endpoints: each parses, calls one function and serialises."""

@@ -1,4 +1,4 @@
-"""/api/v1/features/…, /api/v1/definitions/ and /api/v1/weights/."""
+"""Endpoints of many customers and of the registry: /api/v1/features/…, /api/v1/definitions/, /api/v1/weights/."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -34,7 +34,7 @@ compute_decoder = msgspec.json.Decoder(ComputeQuestion)
 
 
 class BatchView(ApiView):
-    """The named values of many customers, in the order asked."""
+    """The named values of many customers, in the order of the request."""
 
     scopes = {"POST": Scope.READ}
 
@@ -48,7 +48,7 @@ class BatchView(ApiView):
 
 
 class ComputeView(ApiView):
-    """The formulas on the events given; stores nothing."""
+    """The values that the formulas give for the events in the request; nothing is stored."""
 
     scopes = {"POST": Scope.READ}
 
@@ -65,7 +65,7 @@ class ComputeView(ApiView):
 
 
 class DefinitionsView(ApiView):
-    """The registry, with coverage and age from a sample of customers."""
+    """The registered features, with coverage and age measured on a sample of customers."""
 
     scopes = {"GET": Scope.READ}
 
@@ -77,7 +77,7 @@ class DefinitionsView(ApiView):
 
 
 class WeightsView(ApiView):
-    """The active weight set of the live version, and all that are or were active, newest first."""
+    """The active weight set of the live version, and all sets that are or were active, newest first."""
 
     scopes = {"GET": Scope.READ}
 

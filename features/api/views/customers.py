@@ -1,4 +1,4 @@
-"""/api/v1/customers/{id}/…"""
+"""Endpoints of one customer: /api/v1/customers/{id}/…."""
 
 from datetime import UTC, datetime
 from typing import ClassVar
@@ -34,21 +34,24 @@ patch_decoder = msgspec.json.Decoder(FeaturesPatch)
 # A number with fewer digits fits PostgreSQL's bigint.
 DIGITS_OF_AN_ID = 19
 VERSION = OpenApiParameter(
-    "version", str, many=True, description="behavioral:1.0, one a type; a bare 1.0 is behavioral"
+    "version", str, many=True, description="behavioral:1.0, one per feature type; 1.0 means behavioral:1.0"
 )
 
 
 def names_of(request: HttpRequest) -> list[str] | None:
-    """`?names=a,b`; None where it is not given. Raises InvalidError where it names nothing."""
+    """Return the names in `?names=a,b`; None where the parameter is absent.
+
+    Raises InvalidError where it is empty.
+    """
     text = request.GET.get("names")
     names = None if text is None else [name for name in text.split(",") if name]
     if names == []:
-        raise InvalidError("Name at least one feature, or leave it out for all of them.", attr="names")
+        raise InvalidError("Name at least one feature, or omit `names` to read all of them.", attr="names")
     return names
 
 
 class CustomerView(ApiView):
-    """Base of the endpoints under one customer: the id in the path must be one."""
+    """The base of the endpoints of one customer, which checks the id in the path."""
 
     def admit(self, request: HttpRequest, *, method: str) -> None:
         super().admit(request, method=method)
@@ -56,7 +59,7 @@ class CustomerView(ApiView):
 
 
 class FeaturesView(CustomerView):
-    """The values of one customer, and writing those that clients own."""
+    """The values of one customer; PATCH writes those that clients own."""
 
     scopes = {"GET": Scope.READ, "PATCH": Scope.WRITE}
 
@@ -98,7 +101,7 @@ class VectorView(CustomerView):
 
 
 class ExplanationView(CustomerView):
-    """Each event type's part in the engagement score, or in what it would be under another weight set."""
+    """The contribution of each event type to the engagement score, under the active or another weight set."""
 
     scopes = {"GET": Scope.READ}
 
@@ -111,7 +114,10 @@ class ExplanationView(CustomerView):
 
 
 def weight_set_of(request: HttpRequest) -> int | None:
-    """`?weights=`; None where it is not given. Raises InvalidError for anything but the id of a set."""
+    """Return the id in `?weights=`; None where the parameter is absent.
+
+    Raises InvalidError for anything but an id.
+    """
     text = request.GET.get("weights")
     if text is None:
         return None
@@ -121,7 +127,7 @@ def weight_set_of(request: HttpRequest) -> int | None:
 
 
 class HistoryView(CustomerView):
-    """The rows that hold a feature, newest first."""
+    """The history rows with a value of the feature, newest first."""
 
     scopes: ClassVar = {"GET": Scope.READ}
 
@@ -154,11 +160,14 @@ class HistoryView(CustomerView):
 
 
 def link(request: HttpRequest, cursor: Cursor | None) -> str | None:
-    """The request's URL with another cursor."""
+    """Return the request's URL with another cursor, None without a cursor."""
     return None if cursor is None else replace_query_param(request.build_absolute_uri(), "cursor", cursor)
 
 
 def moment_parameter(request: HttpRequest, name: str) -> datetime | None:
-    """Return a query parameter as a moment in UTC, None where it is absent. Raise InvalidError for any other text."""
+    """Return a query parameter as a moment in UTC; None where it is absent.
+
+    Raises InvalidError where it is not a moment.
+    """
     text = request.GET.get(name)
     return None if text is None else parse_moment(text, attr=name)

@@ -1,4 +1,4 @@
-"""DELETE /api/v1/customers/{id}/."""
+"""Erasure of a customer: DELETE /api/v1/customers/{id}/."""
 
 from dataclasses import asdict
 from typing import Any
@@ -23,7 +23,7 @@ class ReceiptSerializer(serializers.Serializer[Any]):
 
 
 class ErasureView(ApiView):
-    """Erases the customer everywhere; events that arrive later are refused."""
+    """Erasure of a customer from all stores; events that arrive later are refused."""
 
     scopes = {"DELETE": Scope.WRITE}
 

@@ -1,4 +1,4 @@
-"""/api/v1/features/as-of/."""
+"""Point-in-time reads for training: /api/v1/features/as-of/."""
 
 from typing import Annotated, Any
 
@@ -59,7 +59,7 @@ as_of_decoder = msgspec.json.Decoder(AsOfQuestion)
 
 
 class AsOfView(ApiView):
-    """Point-in-time rows for training: no value later than the entity's timestamp."""
+    """Point-in-time rows for training: no value is later than the entity's timestamp."""
 
     scopes = {"POST": Scope.READ}
 

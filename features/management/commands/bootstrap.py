@@ -1,4 +1,4 @@
-"""manage.py bootstrap"""
+"""The command `manage.py bootstrap`."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ NAMES = "engagement_score,purchases_30d,recency_score"
 
 
 class Command(BaseCommand):
-    help = "What `make run` needs beside migrations: the admin user, a demo API key, and once the demo data."
+    help = "Prepares `make run`: creates the admin user and a demo API key, and loads the demo data once."
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.load_demo_once()
@@ -24,7 +24,10 @@ class Command(BaseCommand):
         self.describe(password=password, key=key)
 
     def load_demo_once(self) -> None:
-        """On the first start, or on the one after it was interrupted; never among events of somebody's own."""
+        """Load the demo data on the first start, or on the next one if that was interrupted.
+
+        Never among events that do not belong to the demo.
+        """
         marker = settings.LOCAL_DIR / DEMO_LOADED
         if marker.exists():
             return

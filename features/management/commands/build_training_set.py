@@ -1,4 +1,4 @@
-"""manage.py build_training_set LABELS.csv --out FILE.parquet"""
+"""The command `manage.py build_training_set LABELS.csv --out FILE.parquet`."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -13,14 +13,14 @@ from features.offline.training_set import build_training_set, no_bar
 
 
 class Command(BaseCommand):
-    help = "Joins labels (CSV: customer_id, timestamp, …) to the values that held then; nothing from the future."
+    help = "Joins labels (CSV: customer_id, timestamp, …) to the values at each label's timestamp, never later ones."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("labels", type=Path)
         parser.add_argument("--out", type=Path, required=True, help="the Parquet file to write")
-        parser.add_argument("--names", help="features, separated by commas; all of the versions if left out")
+        parser.add_argument("--names", help="features, separated by commas; by default all features of the versions")
         parser.add_argument("--feature-version", dest="versions", action="append", default=[], help="behavioral:1.0")
-        parser.add_argument("--known-at", help="only what had been recorded by then")
+        parser.add_argument("--known-at", help="use only values that had been recorded by this moment")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
@@ -37,4 +37,4 @@ class Command(BaseCommand):
             raise CommandError(error.detail) from None
         except OSError as error:
             raise CommandError(f"{error.filename}: {error.strerror}.") from None
-        self.stdout.write(f"{rows:,} rows are in {options['out']}")
+        self.stdout.write(f"{rows:,} rows were written to {options['out']}")

@@ -1,4 +1,4 @@
-"""manage.py erase_customer ID"""
+"""The command `manage.py erase_customer ID`."""
 
 from argparse import ArgumentParser
 from dataclasses import asdict
@@ -12,7 +12,7 @@ from features.materialization.erasure import erase_customer
 
 
 class Command(BaseCommand):
-    help = "Deletes one customer everywhere and prints a receipt. It can be run again."
+    help = "Deletes all data of one customer and prints a receipt. It is safe to run it again."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("customer_id")

@@ -1,4 +1,4 @@
-"""manage.py export_history --to DIR"""
+"""The command `manage.py export_history --to DIR`."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -11,7 +11,7 @@ from features.offline.exports import count_history_rows, export_history
 
 
 class Command(BaseCommand):
-    help = "Writes the whole feature history as Parquet, in a folder for each date; run again, it writes them anew."
+    help = "Writes the whole feature history as Parquet, one folder per date. A later run overwrites these folders."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--to", type=Path, required=True, metavar="DIR")
@@ -22,4 +22,4 @@ class Command(BaseCommand):
                 rows = export_history(options["to"], progress=bar.update)
         except OSError as error:
             raise CommandError(f"{options['to']} can't be written: {error}") from None
-        self.stdout.write(f"{rows:,} rows are in {options['to']}.")
+        self.stdout.write(f"{rows:,} rows were written to {options['to']}.")

@@ -1,4 +1,4 @@
-"""manage.py load_demo"""
+"""The command `manage.py load_demo`."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -12,17 +12,19 @@ from features.demo.purchases import purchases_by_customer
 
 
 class Command(BaseCommand):
-    help = "Loads the demo data: real purchases of the CDNOW log with generated visits around them. Twice is once."
+    help = "Loads the demo data: real purchases from the CDNOW log and generated visits. A second run adds nothing."
 
     def handle(self, *args: Any, **options: Any) -> None:
         if loading.is_loaded():
-            self.stdout.write("The demo data is loaded already: no event is added.")
+            self.stdout.write("The demo data is already loaded. No events were added.")
         else:
             self.store_events(datetime.now(UTC))
         try:
             self.compute()
         except REDIS_AWAY as error:
-            raise CommandError(f"Redis is away ({error}). Workers go on with the rest when it is back.") from None
+            raise CommandError(
+                f"Redis is unavailable ({error}). Workers will complete the load when it is back."
+            ) from None
         self.describe()
 
     def store_events(self, now: datetime) -> None:
@@ -37,7 +39,7 @@ class Command(BaseCommand):
             loading.store_demo_events(events, progress=bar.update)
 
     def compute(self) -> None:
-        """What is not computed yet: all of it, or what an earlier call had left when it was interrupted."""
+        """Compute what is not computed yet: everything, or what an interrupted call left."""
         if parts := loading.history_left():
             total = sum(len(part.customer_ids) for part in parts)
             with progress_bar(total=total, unit="customers", description="Computing the last weeks") as bar:
@@ -48,7 +50,7 @@ class Command(BaseCommand):
     def describe(self) -> None:
         loaded = loading.summarise()
         if loaded is None:
-            self.stdout.write("Nothing of it is computed yet: a worker does it.")
+            self.stdout.write("The features of the demo data are not computed yet. A worker will compute them.")
             return
         self.stdout.write(
             f"Demo data: {loaded.customers:,} customers, {loaded.events:,} events, {loaded.purchases:,} purchases, "

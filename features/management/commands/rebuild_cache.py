@@ -1,4 +1,4 @@
-"""manage.py rebuild_cache"""
+"""The command `manage.py rebuild_cache`."""
 
 from typing import Any
 
@@ -11,12 +11,12 @@ from features.online.publish import publish_everybody
 
 
 class Command(BaseCommand):
-    help = "Fills Redis with the live values of every customer, from PostgreSQL. What is newer in Redis stays."
+    help = "Publishes the values of every customer from PostgreSQL to Redis. Newer values in Redis are kept."
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             with progress_bar(total=Customer.objects.count(), unit="customers", description="Publishing") as bar:
                 published = publish_everybody(progress=bar.update)
         except REDIS_AWAY as error:
-            raise CommandError(f"Redis is away ({error}): start it and run the same command again.") from None
+            raise CommandError(f"Redis is unavailable ({error}). Start it and run this command again.") from None
         self.stdout.write(f"{published:,} customers were published.")

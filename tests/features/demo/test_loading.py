@@ -125,7 +125,7 @@ def test_the_first_start_ends_with_a_store_that_has_something_to_show(
 
     events, rows, again = Event.objects.count(), CustomerFeature.objects.count(), StringIO()
     call_command("load_demo", stdout=again)
-    assert "loaded already" in again.getvalue()
+    assert "already loaded" in again.getvalue()
     assert (Event.objects.count(), CustomerFeature.objects.count()) == (events, rows)
 
 

@@ -175,13 +175,13 @@ def test_moments_keep_their_microseconds(moment: datetime, offset: int) -> None:
         (["c1,2026-03-10T00:00:00Z", "c1"], "customer_id,timestamp", "Line 3: It has 1 values for 2 columns."),
         (["c1,2026-03-10T00:00:00Z,1"], "customer_id,timestamp", "Line 2: It has 3 values for 2 columns."),
         ([f'c1,"{"x" * 200_000}'], "customer_id,timestamp", "Line 2: It can't be read as CSV: is there"),
-        ([], "customer,timestamp", "The first line names no column customer_id."),
-        ([], "", "The first line names no column customer_id and no column timestamp."),
-        ([], "customer_id,timestamp,a,a", "The first line names the column a twice."),
+        ([], "customer,timestamp", "The header has no column customer_id."),
+        ([], "", "The header has no column customer_id and no column timestamp."),
+        ([], "customer_id,timestamp,a,a", "The header has the column a twice."),
         (
             [],
             "customer_id,timestamp,rfm_score",
-            "The labels have a column rfm_score, and that is the name of a feature",
+            "The labels have a column rfm_score, which is also the name of a feature",
         ),
     ],
 )
@@ -228,7 +228,7 @@ def test_the_steps_show_their_progress(a_purchase: None, tmp_path: Path, capsys:
     call_command("build_training_set", labels, out=tmp_path / "set.parquet")
     shown = capsys.readouterr()
     assert all(f"{step}: " in shown.err for step in ("Reading", "Joining", "Writing"))
-    assert shown.out == f"1 rows are in {tmp_path / 'set.parquet'}\n"
+    assert shown.out == f"1 rows were written to {tmp_path / 'set.parquet'}\n"
 
 
 def test_what_had_expired_at_the_labels_moment_is_null(db: None, tmp_path: Path) -> None:

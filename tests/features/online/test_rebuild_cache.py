@@ -39,6 +39,6 @@ def test_nobody_to_publish_is_no_failure() -> None:
 def test_redis_away_ends_with_one_sentence() -> None:
     make_customer("c1", page_view=1)
     caches = {"default": {"BACKEND": "django_redis.cache.RedisCache", "LOCATION": "redis://127.0.0.1:1/0"}}
-    with override_settings(CACHES=caches), pytest.raises(CommandError, match="Redis is away"):
+    with override_settings(CACHES=caches), pytest.raises(CommandError, match="Redis is unavailable"):
         rebuild()
     assert get_redis_connection("default").ping()

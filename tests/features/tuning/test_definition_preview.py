@@ -63,7 +63,7 @@ def test_an_expression_may_use_the_others_of_its_version() -> None:
     make_customer("a", events=[make_purchase(amount=10.0)])
     others = [derived("purchase_amount_30d / 2", name="half")]
     assert figures_of(derived("half + 1"), others=others, inputs=INPUTS).largest == 6.0
-    with pytest.raises(InvalidError, match="half, which is no feature"):
+    with pytest.raises(InvalidError, match="half, which is not a feature"):
         preview_definition(derived("half + 1"), inputs=INPUTS)
 
 

@@ -142,7 +142,7 @@ def test_a_count_has_no_metadata_key_and_a_maximum_no_half_life(operator: Client
         (WINDOW | {"half_life_days": "nan"}, "Enter a number"),
         (WINDOW | {"version_behavioral": "999"}, "Select a valid choice"),
         (MOOD | {"expression": ""}, "Say how it is computed from other features."),
-        (MOOD | {"expression": "recency_score *"}, "This is no expression"),
+        (MOOD | {"expression": "recency_score *"}, "This is not a valid expression"),
         (MOOD | {"expression": "recency_scor"}, "Did you mean recency_score?"),
         (MOOD | {"expression": "mood + 1"}, "A feature can&#x27;t use itself"),
         (MOOD | {"expression": "__import__('os')"}, "There is no function __import__"),
@@ -205,7 +205,7 @@ def test_an_expression_is_tried_beside_what_the_draft_has(operator: Client) -> N
     shoppers()
     data = MOOD | {"expression": "half * 2", "version_derived": version.pk}
     assert ">c3</a></th><td>30</td>" in preview(operator, data)
-    assert "half, which is no feature" in preview(operator, data | {"version_derived": "new"})
+    assert "half, which is not a feature" in preview(operator, data | {"version_derived": "new"})
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_an_expression_is_tried_beside_what_the_draft_has(operator: Client) -> N
     [
         (WINDOW | {"window_days": "200"}, "Days of the window: Ensure this value is less than or equal to 90."),
         (WINDOW | {"name": ""}, "Name: This field is required."),
-        (MOOD | {"expression": "nonsense"}, "nonsense, which is no feature"),
+        (MOOD | {"expression": "nonsense"}, "nonsense, which is not a feature"),
         (PETS, "Clients write this one"),
         (WINDOW, "No customer is known yet"),
     ],
