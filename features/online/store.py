@@ -155,12 +155,6 @@ def row_of(text: bytes | None) -> int:
     return int(text[ROW]) if text else 0
 
 
-def parse_stamp(text: bytes) -> tuple[datetime, str]:
-    """(as_of, version) of a stamp that is not empty."""
-    moment, _, version = text.split(b" ")
-    return moment_of(moment), version.decode()
-
-
 def stamp_ending(version: str) -> bytes:
     """What the stamps of a version end in, and no other's."""
     return f" {version}".encode()

@@ -23,9 +23,8 @@ from features.engines import in_process
 from features.formulas.behavioral import behavioral_features
 from features.materialization import recompute, refresh, runs
 from features.models import Customer, CustomerFeature, Publication, Renewal, Run, RunChunk
-from features.online import store
 from tests.factories import ago, cached, first_weights, make_event, make_purchase, store_events
-from tests.reference import rfm_score
+from tests.reference import parse_stamp, rfm_score
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -34,8 +33,9 @@ CUSTOMERS = [f"c{number}" for number in range(120)]
 WORKER = """
 import django
 django.setup()
-from features import outbox, recomputation, refresh, renewal
+from features.materialization import recompute, refresh, renewal
 from features.models import Run
+from features.online import outbox
 {setup}
 print("at work", flush=True)
 while {step}:
@@ -46,8 +46,8 @@ REFRESH_DIRTY = {"setup": "", "step": "refresh.refresh_dirty(limit=7)"}
 REFRESH_ACTIVE = {"setup": "renewal.CUSTOMERS_PER_CHUNK = 3", "step": "refresh.refresh_active(limit=7)"}
 OUTBOX = {"setup": "", "step": "outbox.publish_overdue()"}
 RECOMPUTE = {
-    "setup": "run = Run.objects.get(); recomputation.PAGES_PER_CHUNK = 1",
-    "step": "recomputation.load_chunk(run)",
+    "setup": "run = Run.objects.get(); recompute.PAGES_PER_CHUNK = 1",
+    "step": "recompute.load_chunk(run)",
 }
 
 
@@ -111,7 +111,7 @@ def assert_all_is_as_without_a_kill() -> None:
     assert not Publication.objects.exists()
     for customer_id in CUSTOMERS:
         held = cached(customer_id)
-        as_of, _ = store.parse_stamp(held["_behavioral"].encode())
+        as_of, _ = parse_stamp(held["_behavioral"].encode())
         log = [
             NewEvent(
                 customer_id=customer_id,

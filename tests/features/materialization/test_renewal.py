@@ -16,6 +16,7 @@ from features.online import store
 from features.online.publish import current_values, publish
 from features.online.store import Hash
 from tests.factories import ago, cached, make_customer, make_event, make_purchase, rows_of, store_events
+from tests.reference import parse_stamp
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -38,7 +39,7 @@ def shorten(customer_id: str) -> None:
 
 
 def moment(customer_id: str) -> datetime:
-    return store.parse_stamp(cached(customer_id)["_behavioral"].encode())[0]
+    return parse_stamp(cached(customer_id)["_behavioral"].encode())[0]
 
 
 def test_every_bucket_is_renewed_once_and_is_then_not_due() -> None:

