@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tests.reference import RFM_SCORE
 
 from featurehub.lib.clock import microseconds
 from features.formulas.behavioral import BEHAVIORAL_FEATURES
 from features.models import FeatureDefinition, FeatureType, FeatureVersion
 from features.online import store
 from features.online.store import Hash, Published
+from tests.reference import RFM_SCORE
 
 CUSTOMERS = 10_000
 FIVE = ("engagement_score", "page_views_30d", "purchases_30d", "conversion_rate", "recency_score")
