@@ -10,19 +10,19 @@ from django.db import connection
 
 from events.models import Event
 from featurehub.lib.errors import InvalidError
-from featurehub.lib.parquet import MOMENT, TEXT, export
+from featurehub.lib.parquet import MOMENT_TYPE, TEXT_TYPE, export
 
 MANIFEST = "_exported.json"
 EVENT_COLUMNS = {
-    "event_id": TEXT,
-    "customer_id": TEXT,
-    "event_type": TEXT,
-    "timestamp": MOMENT,
-    "session_id": TEXT,
+    "event_id": TEXT_TYPE,
+    "customer_id": TEXT_TYPE,
+    "event_type": TEXT_TYPE,
+    "timestamp": MOMENT_TYPE,
+    "session_id": TEXT_TYPE,
     "amount": pa.float64(),
-    "category": TEXT,
-    "metadata": TEXT,
-    "received_at": MOMENT,
+    "category": TEXT_TYPE,
+    "metadata": TEXT_TYPE,
+    "received_at": MOMENT_TYPE,
 }
 SELECT_EVENTS = """
 select event_id, customer_id, event_type, "timestamp", session_id, amount::float8, category, metadata, received_at,

@@ -60,7 +60,7 @@ def numbered_rows(file: EventFile) -> Iterator[NumberedRow]:
         raise InvalidError(f"The rest of the file can't be read, what came before it is stored: {error}") from None
 
 
-def batches(file: EventFile) -> Iterator[Batch]:
+def read_batches(file: EventFile) -> Iterator[Batch]:
     """The rows of the file, checked."""
     rows = numbered_rows(file)
     while (batch := next_batch(rows, file=file)).size:
@@ -92,7 +92,7 @@ def add_checked(
         numbers, events = [], []
         for number, row in rows:
             try:
-                events.append(judged(row, file=file, now=now, erased=erased))
+                events.append(checked_event(row, file=file, now=now, erased=erased))
                 numbers.append(number)
             except InvalidError as error:
                 batch.rejections.append(Rejection(number=number, error=error, data=file.described(row)))
@@ -102,7 +102,7 @@ def add_checked(
     batch.bulk.add(events)
 
 
-def judged(row: Any, *, file: EventFile, now: datetime, erased: frozenset[str]) -> NewEvent:
+def checked_event(row: Any, *, file: EventFile, now: datetime, erased: frozenset[str]) -> NewEvent:
     """The event of a row. Raises InvalidError."""
     event = file.event(row)
     check_event(event, now=now, oldest=oldest_kept(now))

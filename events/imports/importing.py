@@ -15,7 +15,7 @@ import pyarrow as pa
 from django.db import connection
 
 from events.bulk_load import load_bulk
-from events.imports.batches import Batch, EventFile, NumberedRow, batches, next_batch, numbered_rows
+from events.imports.batches import Batch, EventFile, NumberedRow, next_batch, numbered_rows, read_batches
 from events.imports.parquet_files import ParquetFile
 from events.imports.rejections import RejectedFile
 from events.imports.text_files import CsvFile, JsonLinesFile
@@ -60,7 +60,7 @@ def import_events(file: EventFile, *, rejected: RejectedFile, progress: Progress
     imported = Imported()
     rows_again = numbered_rows(file)
     with flushed_at_the_end(), uncollected(), short_turns():
-        for batch in prefetched(batches(file)):
+        for batch in prefetched(read_batches(file)):
             stored, ingested = store_batch(batch, file=file, rows_again=rows_again)
             for rejection in stored.rejections:
                 rejected.add(rejection)

@@ -2,20 +2,20 @@
 
 from datetime import datetime
 
-MINUTE, HOUR, DAY = 60, 3_600, 86_400
+MINUTE_SECONDS, HOUR_SECONDS, DAY_SECONDS = 60, 3_600, 86_400
 TINY, HUGE = 1e-6, 1e15
 
 
 def duration(seconds: float) -> str:
     """In its one or two largest units."""
     whole = round(seconds)
-    if whole < MINUTE:
+    if whole < MINUTE_SECONDS:
         return f"{whole} s"
-    if whole < HOUR:
-        return f"{whole // MINUTE} min {whole % MINUTE} s"
-    if whole < DAY:
-        return f"{whole // HOUR} h {whole % HOUR // MINUTE} min"
-    return f"{whole // DAY} d {whole % DAY // HOUR} h"
+    if whole < HOUR_SECONDS:
+        return f"{whole // MINUTE_SECONDS} min {whole % MINUTE_SECONDS} s"
+    if whole < DAY_SECONDS:
+        return f"{whole // HOUR_SECONDS} h {whole % HOUR_SECONDS // MINUTE_SECONDS} min"
+    return f"{whole // DAY_SECONDS} d {whole % DAY_SECONDS // HOUR_SECONDS} h"
 
 
 def ago(moment: datetime, now: datetime) -> str:

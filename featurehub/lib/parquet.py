@@ -14,8 +14,8 @@ from pyarrow import csv
 COPY_OUT = "copy ({query}) to stdout (format csv)"
 BLOCK_BYTES = 4 * 1024 * 1024
 ROWS_PER_GROUP = 250_000
-MOMENT = pa.timestamp("us", tz="UTC")
-TEXT = pa.string()
+MOMENT_TYPE = pa.timestamp("us", tz="UTC")
+TEXT_TYPE = pa.string()
 
 
 def export(
@@ -25,7 +25,7 @@ def export(
 
     `columns` are the query's in their order, behind them a column `date` of type text. Returns how many rows.
     """
-    schema = pa.schema([*columns.items(), ("date", TEXT)])
+    schema = pa.schema([*columns.items(), ("date", TEXT_TYPE)])
     rows = 0
 
     def batches(stream: io.BufferedReader) -> Iterator[pa.RecordBatch]:
@@ -42,7 +42,7 @@ def export(
                 pa.RecordBatchReader.from_batches(schema, batches(io.BufferedReader(raw, BLOCK_BYTES))),
                 to,
                 format="parquet",
-                partitioning=ds.partitioning(pa.schema([("date", TEXT)]), flavor="hive"),
+                partitioning=ds.partitioning(pa.schema([("date", TEXT_TYPE)]), flavor="hive"),
                 existing_data_behavior="delete_matching",
                 max_rows_per_group=ROWS_PER_GROUP,
                 use_threads=False,
