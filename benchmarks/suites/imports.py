@@ -21,6 +21,7 @@ from events.imports.batches import read_batches
 from events.imports.importing import import_events, open_events
 from events.imports.rejections import RejectedFile
 from events.partitions import make_partitions
+from featurehub.lib.gc_tuning import gc_disabled, short_switch_interval
 
 EVENTS = 300_000
 CUSTOMERS = 10_000
@@ -116,7 +117,7 @@ def bare_copy(blocks: list[bytes]) -> None:
 
 def imported(path: Path) -> Callable[[], object]:
     def work() -> None:
-        with RejectedFile(path) as rejected:
+        with gc_disabled(), short_switch_interval(), RejectedFile(path) as rejected:  # as the command does
             done = import_events(open_events(path), rejected=rejected)
         assert done.rejected == done.duplicates == 0
 

@@ -1,8 +1,6 @@
 """The import itself: the rows of a file in batches, the good ones loaded, the bad ones listed beside the file."""
 
 import csv
-import gc
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -59,7 +57,7 @@ def import_events(file: EventFile, *, rejected: RejectedFile, progress: Progress
     """
     imported = Imported()
     rows_again = numbered_rows(file)
-    with flushed_at_the_end(), uncollected(), short_turns():
+    with flushed_at_the_end():
         for batch in prefetched(read_batches(file)):
             stored, ingested = store_batch(batch, file=file, rows_again=rows_again)
             for rejection in stored.rejections:
@@ -81,30 +79,6 @@ def flushed_at_the_end() -> Iterator[None]:
         finally:
             cursor.execute("reset synchronous_commit")
             cursor.execute("select pg_current_xact_id()")
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """No garbage collection in the block: rows make no cycles, and looking for some takes as long as reading rows."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
-@contextmanager
-def short_turns() -> Iterator[None]:
-    """Threads give way ten times as often in the block: PostgreSQL is idle while the one that feeds it waits its turn.
-
-    It takes some ten turns a batch; with Python's 5 ms each, an import takes a quarter longer.
-    """
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(usual / 10)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(usual)
 
 
 def store_batch(batch: Batch, *, file: EventFile, rows_again: Iterator[NumberedRow]) -> tuple[Batch, Ingested]:
