@@ -132,7 +132,7 @@ def test_of_two_who_take_it_away_the_second_is_told(operator: Client, monkeypatc
         assert remove_tombstone(tombstone_id)
         return remove_tombstone(tombstone_id)
 
-    monkeypatch.setattr(events_admin, "take_away", somebody_is_faster)
+    monkeypatch.setattr(events_admin, "remove_tombstone", somebody_is_faster)
     assert "Somebody else was faster" in operator.post(page_of(tombstone), WHY, follow=True).content.decode()
     assert "Taken away" not in operator.get(LIST).content.decode()
     assert operator.post(page_of(tombstone), WHY).status_code == 404
