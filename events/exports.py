@@ -1,4 +1,4 @@
-"""Events as Parquet: for Spark, for training, for whoever takes their data along."""
+"""Export events as Parquet: for Spark, for training, and for use outside FeatureHub."""
 
 import json
 from collections.abc import Callable
@@ -34,9 +34,9 @@ from events_event
 def export_events(
     to: Path, *, since: datetime | None = None, progress: Callable[[int], object] = lambda rows: None
 ) -> int:
-    """Writes the events (from `since` on) to `to`/date=YYYY-MM-DD/. Returns how many.
+    """Write the events from `since` on to `to`/date=YYYY-MM-DD/, and return how many.
 
-    A manifest says up to which moment they are complete: later ones may be among them, but not all.
+    The manifest says up to which moment the export is complete. It may hold later events, but not all of them.
     """
     with connection.cursor() as cursor:
         cursor.execute("select clock_timestamp()")
@@ -49,7 +49,10 @@ def export_events(
 
 
 def complete_until(exported: Path) -> datetime:
-    """The moment up to which an export holds all events. Raises InvalidError where the folder is no export."""
+    """Return the moment up to which an export holds all events.
+
+    Raise InvalidError if the folder is not an export.
+    """
     try:
         manifest = json.loads((exported / MANIFEST).read_text())
         return datetime.fromisoformat(manifest["complete_until"])
@@ -58,4 +61,5 @@ def complete_until(exported: Path) -> datetime:
 
 
 def count_events() -> int:
+    """Return the number of stored events, exactly."""
     return Event.objects.count()

@@ -1,4 +1,4 @@
-"""The import itself: the rows of a file in batches, the good ones loaded, the bad ones listed beside the file."""
+"""Import a file of events: load the valid rows in batches, list the others beside the file."""
 
 import csv
 from collections.abc import Callable, Iterator
@@ -29,7 +29,7 @@ FORMATS: dict[str, Callable[[Path], EventFile]] = {".csv": CsvFile, ".jsonl": Js
 
 @dataclass(slots=True, kw_only=True)
 class Imported:
-    """How many rows were stored, were there already, and could not be taken."""
+    """Number of rows that were stored, that had been stored before, and that were rejected."""
 
     accepted: int = 0
     duplicates: int = 0
@@ -37,7 +37,7 @@ class Imported:
 
 
 def open_events(path: Path) -> EventFile:
-    """Raises InvalidError with a sentence for a file that can't be read as events at all."""
+    """Return the file in its format. Raise InvalidError if it can't be read as events at all."""
     open_format = FORMATS.get(path.suffix.lower())
     if open_format is None:
         raise InvalidError(f"{path} ends with none of {', '.join(FORMATS)}: the ending says how a file is read.")
@@ -50,10 +50,11 @@ def open_events(path: Path) -> EventFile:
 
 
 def import_events(file: EventFile, *, rejected: RejectedFile, progress: Progress = lambda rows: None) -> Imported:
-    """Ingests the good rows of the file, a transaction a batch, and lists the bad ones. `progress` is told of rows.
+    """Load the valid rows of the file, one transaction per batch, and list the others in `rejected`.
 
-    Safe to run again, also after it was interrupted: an event counts once, and a row without an event_id gets one
-    that depends on its number and content only. Raises InvalidError where the file breaks off being readable.
+    `progress` is called with the number of rows of each batch. An interrupted import can be run again: an event counts
+    once, and a row without an event_id gets one that depends on its number and content only. Raise InvalidError if the
+    file can't be read further.
     """
     imported = Imported()
     rows_again = numbered_rows(file)
@@ -71,7 +72,10 @@ def import_events(file: EventFile, *, rejected: RejectedFile, progress: Progress
 
 @contextmanager
 def flushed_at_the_end() -> Iterator[None]:
-    """The commits in the block do not wait for the disk; the one after them does, and so for all of them."""
+    """Let commits in the block return before they are on disk, and flush all of them at its end.
+
+    The last statement commits with a flush of the write-ahead log, which includes all earlier commits.
+    """
     with connection.cursor() as cursor:
         cursor.execute("set synchronous_commit = off")
         try:
@@ -82,9 +86,10 @@ def flushed_at_the_end() -> Iterator[None]:
 
 
 def store_batch(batch: Batch, *, file: EventFile, rows_again: Iterator[NumberedRow]) -> tuple[Batch, Ingested]:
-    """Loads the batch; where there are events of erased customers in it, the one that has them with its rejections.
+    """Load a batch and return it; if it has events of erased customers, return one that rejects their rows.
 
-    Its rows are read a second time for that, and `rows_again` are those of the file, read once for all batches.
+    The rows of such a batch are read a second time, from `rows_again`: numbered rows of the file, which are read once
+    for all batches.
     """
     try:
         return batch, load_bulk(batch.bulk)
@@ -92,7 +97,7 @@ def store_batch(batch: Batch, *, file: EventFile, rows_again: Iterator[NumberedR
         erased = error.customer_ids
     first = batch.last - batch.size + 1
     rows = list(islice(dropwhile(lambda numbered: numbered[0] < first, rows_again), batch.size))
-    while True:  # others may be erased meanwhile
+    while True:  # further customers may be erased meanwhile
         batch = next_batch(iter(rows), file=file, erased=erased)
         try:
             return batch, load_bulk(batch.bulk)
@@ -101,7 +106,10 @@ def store_batch(batch: Batch, *, file: EventFile, rows_again: Iterator[NumberedR
 
 
 def prefetched(items: Iterator[T]) -> Iterator[T]:
-    """The items, the next one made by another thread while one is in use: PostgreSQL and we work at the same time."""
+    """Yield the items, and let another thread make the next one meanwhile.
+
+    So the file is read while PostgreSQL stores the previous batch.
+    """
     with ThreadPoolExecutor(max_workers=1) as thread:
         coming = thread.submit(next, items, None)
         while (item := coming.result()) is not None:

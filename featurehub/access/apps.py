@@ -9,5 +9,5 @@ class AccessConfig(AppConfig):
     verbose_name = "Access"
 
     def ready(self) -> None:
-        # Here and not in a migration: Django makes the permissions themselves after migrating.
+        # Not in a migration: Django creates the permissions after all migrations ran.
         post_migrate.connect(grant, dispatch_uid="featurehub.access.roles")

@@ -1,4 +1,7 @@
-"""What Prometheus is told of the limits. Each web worker tells the same: the counts are in Redis."""
+"""Metrics of refused requests, for Prometheus.
+
+The counts are in Redis, so that every web worker reports the same.
+"""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -13,10 +16,10 @@ logger = logging.getLogger(__name__)
 
 
 class LimitsCollector(Collector):
-    """How many requests were answered with 429, by reason; nothing while Redis is away."""
+    """Collect the number of requests answered with 429, by reason; nothing while Redis is down."""
 
     def describe(self) -> Iterable[CounterMetricFamily]:
-        """Nothing is read when this is registered."""
+        """Return nothing, so that registering the collector does not read Redis."""
         return []
 
     def collect(self) -> Iterator[CounterMetricFamily]:

@@ -1,8 +1,8 @@
-"""What the OpenAPI schema says of refusals: the same for every call, so it stands in one place."""
+"""Add error responses to the OpenAPI schema, the same for every operation."""
 
 from typing import Any
 
-# Status → when, and whether the answer says when to come back.
+# Status → (reason, whether the answer has a Retry-After header).
 REFUSALS = {
     "400": ("The input is wrong; `attr` names the part of it.", False),
     "401": ("There is no API key, or one that is unknown.", False),
@@ -34,7 +34,7 @@ RETRY_AFTER = {"Retry-After": {"description": "Seconds.", "schema": {"type": "in
 
 
 def add_refusals(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """A hook of drf-spectacular: gives every operation the refusals that the contract knows."""
+    """Add every error response to every operation; a postprocessing hook of drf-spectacular."""
     result["components"]["schemas"]["Error"] = ERROR
     for path in result["paths"].values():
         for operation in path.values():

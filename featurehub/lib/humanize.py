@@ -1,4 +1,4 @@
-"""Numbers and moments as people read them."""
+"""Format numbers and moments for people."""
 
 from datetime import datetime
 
@@ -7,7 +7,7 @@ TINY, HUGE = 1e-6, 1e15
 
 
 def duration(seconds: float) -> str:
-    """In its one or two largest units."""
+    """Return the seconds in one or two units, the largest that fit."""
     whole = round(seconds)
     if whole < MINUTE_SECONDS:
         return f"{whole} s"
@@ -19,12 +19,18 @@ def duration(seconds: float) -> str:
 
 
 def ago(moment: datetime, now: datetime) -> str:
-    """How long ago, never in the future: two machines' clocks differ."""
+    """Return the time since `moment`, as in "5 min 0 s ago".
+
+    A moment after `now` counts as now: clocks of two machines differ.
+    """
     return f"{duration(max((now - moment).total_seconds(), 0.0))} ago"
 
 
 def brief(number: float) -> str:
-    """Whole numbers as they are, others with four significant digits, or two decimals where they are larger."""
+    """Return a short text of the number.
+
+    Whole numbers are shown exactly, others with four significant digits, or with two decimals from 1,000 on.
+    """
     if abs(number) >= HUGE or 0 < abs(number) < TINY:
         return f"{number:.4g}"
     if number == int(number):

@@ -1,4 +1,4 @@
-"""manage.py export_events --to DIR"""
+"""Export all events as Parquet: `manage.py export_events --to DIR`."""
 
 from argparse import ArgumentParser
 from pathlib import Path

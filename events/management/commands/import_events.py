@@ -1,4 +1,4 @@
-"""manage.py import_events FILE"""
+"""Import events from a file: `manage.py import_events FILE`."""
 
 import gc
 from argparse import ArgumentParser
@@ -52,7 +52,10 @@ class Command(BaseCommand):
             raise CommandError(f"{rejected} lists the rejected rows with their number and the reason.", returncode=1)
 
     def run_import(self, file: EventFile, *, path: Path) -> tuple[Imported, Path]:
-        """Imports under a bar. Returns what came of it and where rejected rows are listed."""
+        """Import the file with a progress bar.
+
+        Return the counts, and the path of the file that lists rejected rows.
+        """
         with (
             RejectedFile(path) as rejected,
             progress_bar(total=file.total, unit="rows", description=path.name) as bar,

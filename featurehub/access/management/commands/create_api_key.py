@@ -1,4 +1,7 @@
-"""manage.py create_api_key NAME --scope read [--scope write] [--scope ingest] [--requests-per-minute N]"""
+"""Create an API key.
+
+`manage.py create_api_key NAME --scope read [--scope write] [--scope ingest] [--requests-per-minute N]`
+"""
 
 from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
@@ -29,7 +32,7 @@ class Command(BaseCommand):
 
 
 def limit(text: str) -> int:
-    """Raises ArgumentTypeError for what is no limit."""
+    """Return the limit as a number. Raise ArgumentTypeError for other texts."""
     try:
         return whole_number(least=1, most=LARGEST_LIMIT)(text)
     except ValueError:
