@@ -57,7 +57,7 @@ def complete_until(exported: Path) -> datetime:
         manifest = json.loads((exported / MANIFEST).read_text())
         return datetime.fromisoformat(manifest["complete_until"])
     except (OSError, ValueError, KeyError) as error:
-        raise InvalidError(f"{exported} is not what export_events writes: {error}", attr="events") from None
+        raise InvalidError(f"{exported} is not an export of export_events: {error}", attr="events") from None
 
 
 def count_events() -> int:

@@ -29,9 +29,9 @@ create temporary table if not exists incoming_event (
     event_id text, customer_id text, event_type text, "timestamp" timestamptz,
     session_id text, amount numeric, category text, metadata jsonb
 ) on commit delete rows;
-delete from incoming_event;  -- what an earlier call left, where both are in one transaction
+delete from incoming_event;  -- rows of an earlier call in the same transaction
 {HOLD_OFF_ERASURE}
-"""  # noqa: S608 - a constant of ours
+"""  # noqa: S608 - a constant
 COPY_INCOMING = """
 copy incoming_event (event_id, customer_id, event_type, "timestamp", session_id, amount, category, metadata) from stdin
 """
@@ -51,7 +51,7 @@ with inserted as (
     insert into events_event (event_id, customer_id, event_type, "timestamp", session_id, amount, category, metadata)
     select event_id, customer_id, event_type, "timestamp", session_id, amount, category, metadata
     from incoming_event
-    order by event_id, "timestamp", ctid  -- of two with one key, the first that was sent
+    order by event_id, "timestamp", ctid  -- the first of several events with the same key
     {on_conflict}
     returning customer_id, "timestamp"
 ), marked as (
@@ -135,7 +135,7 @@ def nudge() -> None:
         if cache.add(NUDGE, 1, timeout=NUDGE_SECONDS):
             enqueue(REFRESH_TASK, queue="realtime")
     except RedisError as error:
-        logger.warning("No worker was nudged, the sweep will find the marks: %s", error)
+        logger.warning("No worker was notified; the next sweep will find the marks: %s", error)
 
 
 def forget_nudge() -> None:
@@ -146,4 +146,4 @@ def forget_nudge() -> None:
     try:
         cache.delete(NUDGE)
     except RedisError as error:
-        logger.warning("The nudge was not forgotten, it ends by itself: %s", error)
+        logger.warning("The nudge was not deleted; it will expire: %s", error)

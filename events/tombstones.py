@@ -17,7 +17,7 @@ LAST_MARK = """
 select max(due_at) from events_dirtycustomer
 where sha256(convert_to(customer_id, 'UTF8')) = (select customer_hash from events_erasedcustomer where id = %s)
 """
-ERASED = "This customer was erased: nothing of them is taken in while the tombstone stands."
+ERASED = "This customer was erased: no data of this customer is accepted while the tombstone exists."
 
 
 class ErasedError(InvalidError):
@@ -52,7 +52,9 @@ def remove_tombstone(tombstone_id: int) -> bool:
         (due_at,) = cursor.fetchone()
     if due_at is not None:
         moment = f"{due_at:%H:%M:%S} UTC"
-        raise ConflictError(f"The erasure is not finished: a worker deletes what was published late, from {moment} on.")
+        raise ConflictError(
+            f"The erasure is not finished: after {moment}, a worker deletes values that were published late."
+        )
     deleted, _ = ErasedCustomer.objects.filter(pk=tombstone_id).delete()
     return bool(deleted)
 

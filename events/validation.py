@@ -111,7 +111,7 @@ def check_event(event: NewEvent, *, now: datetime, oldest: datetime = EARLIEST) 
 def check_timestamp(timestamp: datetime, *, now: datetime, oldest: datetime = EARLIEST) -> None:
     """Raise InvalidError for a timestamp before `oldest` or more than CLOCK_SKEW after `now`."""
     if timestamp < oldest:
-        raise InvalidError(f"The timestamp is before {oldest:%Y-%m-%d}: nothing older is kept.", attr="timestamp")
+        raise InvalidError(f"The timestamp is before {oldest:%Y-%m-%d}: older events are not kept.", attr="timestamp")
     if timestamp > now + CLOCK_SKEW:
         raise InvalidError("The timestamp is more than 5 minutes ahead of the server.", attr="timestamp")
 
@@ -122,7 +122,7 @@ def check_text(text: str | None, *, attr: str) -> None:
     Printable texts can be stored, and `isprintable` is fast.
     """
     if text is not None and not text.isprintable() and UNSTORABLE.search(text):
-        raise InvalidError("It holds a character that can't be stored.", attr=attr)
+        raise InvalidError("The text contains a character that can't be stored.", attr=attr)
 
 
 def check_customer_id(customer_id: str, *, attr: str = "customer_id") -> None:
@@ -130,7 +130,7 @@ def check_customer_id(customer_id: str, *, attr: str = "customer_id") -> None:
     if not (0 < len(customer_id) <= LONGEST_ID and customer_id.isprintable() and " " not in customer_id):
         raise InvalidError("A customer_id is 1 to 128 printable characters without blanks.", attr=attr)
     if "/" in customer_id:
-        raise InvalidError("A customer_id holds no slash.", attr=attr)
+        raise InvalidError("A customer_id must not contain a slash.", attr=attr)
 
 
 def check_customer_ids(customer_ids: Sequence[str], *, attr: str) -> None:
@@ -165,7 +165,7 @@ def check_metadata(metadata: dict[str, Any]) -> None:
     # A lone surrogate has no JSON form: orjson refused it. A NUL has one, which PostgreSQL refuses. The search for its
     # escape is fast, but finds a few other texts, too: only then is every string examined.
     if NUL_IN_JSON in encoded and any("\x00" in text for text in strings_in(metadata)):
-        raise InvalidError("It holds a character that can't be stored.", attr="metadata")
+        raise InvalidError("The text contains a character that can't be stored.", attr="metadata")
 
 
 def encode_metadata(metadata: dict[str, Any]) -> bytes:
@@ -177,7 +177,7 @@ def encode_metadata(metadata: dict[str, Any]) -> bytes:
     try:
         return orjson.dumps(metadata)
     except TypeError as error:
-        raise InvalidError(f"The metadata is not JSON that can be kept: {error}.", attr="metadata") from None
+        raise InvalidError(f"The metadata is not JSON that can be stored: {error}.", attr="metadata") from None
 
 
 def strings_in(value: object) -> Iterable[str]:

@@ -66,7 +66,7 @@ def numbered_rows(file: EventFile) -> Iterator[NumberedRow]:
     try:
         yield from enumerate(file.rows(), start=1)
     except (OSError, pa.ArrowException) as error:
-        raise InvalidError(f"The rest of the file can't be read, what came before it is stored: {error}") from None
+        raise InvalidError(f"The rest of the file can't be read; the events before it are stored: {error}") from None
 
 
 def read_batches(file: EventFile) -> Iterator[Batch]:

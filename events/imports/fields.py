@@ -43,7 +43,7 @@ class EventColumns:
     def event(self, values: Sequence[Any]) -> NewEvent:
         """Return the event of a row. Raise InvalidError if it can't be read."""
         if len(values) != len(self.names):
-            raise InvalidError(f"It has {len(values)} values where there are {len(self.names)} columns.")
+            raise InvalidError(f"The row has {len(values)} values for {len(self.names)} columns.")
         absent = self.absent
         fields = {name: values[position] for name, position in self._fields if values[position] != absent}
         further = {name: values[position] for name, position in self._further if values[position] != absent}
@@ -103,7 +103,7 @@ def as_event(fields: dict[str, Any], *, further: Mapping[str, Any]) -> NewEvent:
     except msgspec.ValidationError as error:
         raise wrong_shape(error) from None
     except (ValueError, RecursionError) as error:
-        raise InvalidError(f"It can't be read: {error}.") from None
+        raise InvalidError(f"The row can't be read: {error}.") from None
 
 
 def as_object(value: object) -> object:

@@ -40,9 +40,9 @@ def open_events(path: Path) -> EventFile:
     """Return the file in its format. Raise InvalidError if it can't be read as events at all."""
     open_format = FORMATS.get(path.suffix.lower())
     if open_format is None:
-        raise InvalidError(f"{path} ends with none of {', '.join(FORMATS)}: the ending says how a file is read.")
+        raise InvalidError(f"{path} has none of the endings {', '.join(FORMATS)}, which name the format of the file.")
     if not path.is_file():
-        raise InvalidError(f"{path} is {'a folder' if path.is_dir() else 'not there'}: name a file of events.")
+        raise InvalidError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}: name a file of events.")
     try:
         return open_format(path)
     except (OSError, pa.ArrowException, csv.Error) as error:

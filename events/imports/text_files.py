@@ -49,10 +49,10 @@ class CsvFile:
 
     def event(self, row: list[str] | csv.Error) -> NewEvent:
         if isinstance(row, csv.Error):
-            raise InvalidError(f"It can't be read ({row}): is there a quote that is never closed?")
+            raise InvalidError(f"The row can't be read ({row}): is there a quote that is never closed?")
         text = "".join(row)
         if not text.isascii() and NOT_UTF8.search(text):
-            raise InvalidError("It is not UTF-8.")
+            raise InvalidError("The row is not UTF-8.")
         return self.columns.event(row)
 
     def events(self, rows: list[Any]) -> list[NewEvent]:
@@ -108,9 +108,9 @@ class JsonLinesFile:
         try:
             values = decode_json(row)
         except (ValueError, RecursionError) as error:
-            raise InvalidError(f"It is not JSON: {error}.") from None
+            raise InvalidError(f"The line is not JSON: {error}.") from None
         if not isinstance(values, dict):
-            raise InvalidError("It is not a JSON object.")
+            raise InvalidError("The line is not a JSON object.")
         return as_event({name: values.pop(name) for name in FIELDS if name in values}, further=values)
 
     def described(self, row: bytes) -> Any:

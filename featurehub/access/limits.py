@@ -33,7 +33,7 @@ def count_request(key_id: int, *, per_minute: int) -> None:
     number, seconds = count(f"key:{key_id}")
     if number > per_minute:
         count_rejection(KEY_LIMIT)
-        raise Throttled(wait=seconds, detail=f"This API key may make {per_minute} requests a minute.")
+        raise Throttled(wait=seconds, detail=f"This API key is limited to {per_minute} requests per minute.")
 
 
 def count_failure(address: str) -> None:

@@ -23,12 +23,12 @@ class LimitsCollector(Collector):
         return []
 
     def collect(self) -> Iterator[CounterMetricFamily]:
-        text = "Requests answered with 429: beyond the limit of their API key, or guesses of keys from one address"
+        text = "Requests answered with 429: over the limit of their API key, or with unknown keys from one address"
         family = CounterMetricFamily("featurehub_rejected_requests", text, labels=["reason"])
         try:
             for reason, number in rejections().items():
                 family.add_metric([reason], number)
         except REDIS_AWAY as error:
-            logger.warning("Redis does not answer, its metrics are left out: %s", error)
+            logger.warning("Redis can't be reached; its metrics are left out: %s", error)
             return
         yield family

@@ -159,8 +159,8 @@ class Postgres(Server):
         unshare = shutil.which("unshare")
         if unshare is None:
             raise EmbeddedServerError(
-                f"PostgreSQL does not run as root, and user nobody cannot get to {self.home}: "
-                "move the project to a folder others can enter, or set DATABASE_URL."
+                f"PostgreSQL does not run as root, and user nobody can't access {self.home}: "
+                "move the project to a folder that other users can enter, or set DATABASE_URL."
             )
         nobody = pwd.getpwnam("nobody")
         return [unshare, "--user", f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}", "--"]

@@ -59,7 +59,7 @@ class Supervisor:
             self.pause()
         del self._processes[name]
         if process.returncode:
-            raise ProcessEnded(f"{name} failed ({_describe(process.returncode)}); it says above why.")
+            raise ProcessEnded(f"{name} failed ({_describe(process.returncode)}); see its output above.")
 
     def start(self, commands: Mapping[str, str], *, environment: Mapping[str, str]) -> None:
         """Start programs given as shell commands by name."""

@@ -30,7 +30,7 @@ class PayloadTooLarge(APIException):
 
 class Unavailable(APIException):
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    default_detail = "A part that is needed is down; ask again later."
+    default_detail = "A required service is unavailable; try again later."
     default_code = "unavailable"
     wait = RETRY_AFTER_SECONDS
 
@@ -78,7 +78,9 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """Return 500: in the API's form under /api/, else Django's page."""
     if not request.path.startswith("/api/"):
         return defaults.server_error(request)
-    return error_response("server_error", code="error", detail="Something failed here; it is logged.", status_code=500)
+    return error_response(
+        "server_error", code="error", detail="An internal error occurred; it is logged.", status_code=500
+    )
 
 
 def error_response(kind: str, *, code: str, detail: str, status_code: int) -> HttpResponse:

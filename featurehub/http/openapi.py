@@ -5,11 +5,11 @@ from typing import Any
 # Status → (reason, whether the answer has a Retry-After header).
 REFUSALS = {
     "400": ("The input is wrong; `attr` names the part of it.", False),
-    "401": ("There is no API key, or one that is unknown.", False),
+    "401": ("The API key is missing or unknown.", False),
     "403": ("The API key lacks the scope.", False),
-    "404": ("What was named does not exist.", False),
-    "429": ("The API key has made as many requests in this minute as it may.", True),
-    "503": ("A part that is needed is down.", True),
+    "404": ("The requested object does not exist.", False),
+    "429": ("The API key has reached its limit of requests per minute.", True),
+    "503": ("A required service is unavailable.", True),
 }
 ERROR = {
     "type": "object",

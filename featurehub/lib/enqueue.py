@@ -16,4 +16,4 @@ def enqueue(task: str, *arguments: int, queue: str = "batch") -> None:
     try:
         current_app.send_task(task, args=arguments, queue=queue)
     except OperationalError as error:
-        logger.warning("No worker was woken for %s, a sweep will find the work: %s", task, error)
+        logger.warning("Task %s was not sent; a sweep will find its work: %s", task, error)

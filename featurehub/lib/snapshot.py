@@ -90,5 +90,5 @@ class Snapshot(Generic[T]):
         except DATABASE_AWAY:
             if self._held is None:
                 raise
-            logger.warning("PostgreSQL is away: serving from the copy in memory.")
+            logger.warning("PostgreSQL can't be reached: using the copy in memory.")
             return self._held

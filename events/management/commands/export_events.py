@@ -11,7 +11,7 @@ from featurehub.lib.progress import progress_bar
 
 
 class Command(BaseCommand):
-    help = "Writes all events as Parquet, in a folder for each date; run again, it writes them anew."
+    help = "Export all events as Parquet, in a folder per date. A later run replaces the files."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--to", type=Path, required=True, metavar="DIR")
@@ -22,4 +22,4 @@ class Command(BaseCommand):
                 rows = export_events(options["to"], progress=bar.update)
         except OSError as error:
             raise CommandError(f"{options['to']} can't be written: {error}") from None
-        self.stdout.write(f"{rows:,} events are in {options['to']}.")
+        self.stdout.write(f"Exported {rows:,} events to {options['to']}.")

@@ -15,14 +15,14 @@ from featurehub.lib.errors import FeatureHubError
 from featurehub.lib.gc_tuning import gc_disabled, short_switch_interval
 from featurehub.lib.progress import progress_bar
 
-AGAIN = "What is stored stays; run the same command again to go on: no event counts twice."
+AGAIN = "Stored events are kept. Run the same command again to continue: no event counts twice."
 
 
 class Command(BaseCommand):
     help = (
-        "Imports events from a .csv, .jsonl or .parquet file. Bad rows are listed in FILE.rejected.jsonl with their "
-        "number and the reason, and the exit status is then 1; it is 2 where the file can't be imported. Running it "
-        "again counts nothing twice."
+        "Import events from a .csv, .jsonl or .parquet file. Rejected rows are listed in FILE.rejected.jsonl with "
+        "their number and the reason. The exit status is 1 if rows were rejected, and 2 if the file can't be imported. "
+        "No event counts twice if the command is run again."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -41,9 +41,9 @@ class Command(BaseCommand):
         except FeatureHubError as error:
             raise CommandError(error.detail, returncode=2) from None
         except OSError as error:
-            raise CommandError(f"The rejected rows can't be listed: {error}. {AGAIN}", returncode=2) from None
+            raise CommandError(f"The list of rejected rows can't be written: {error}. {AGAIN}", returncode=2) from None
         except (OperationalError, InterfaceError) as error:
-            raise CommandError(f"PostgreSQL is away: {error}. {AGAIN}", returncode=2) from None
+            raise CommandError(f"PostgreSQL can't be reached: {error}. {AGAIN}", returncode=2) from None
         self.stdout.write(
             f"{path}: {imported.accepted:,} accepted, {imported.duplicates:,} duplicates, "
             f"{imported.rejected:,} rejected"
