@@ -1,0 +1,1 @@
+"""Events: ingestion, imports, exports, partitions, dirty marks and tombstones. Never imports `features`."""

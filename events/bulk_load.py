@@ -1,4 +1,4 @@
-"""Bulk loads of past events: copied straight into their table, without the detour that `ingest` makes."""
+"""Load past events in bulk: copy them into their table directly, without the temporary table of `ingest`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ from events.validation import CLOCK_SKEW, EARLIEST, NewEvent
 COPY_EVENTS = """
 copy events_event (event_id, customer_id, event_type, "timestamp", session_id, amount, category, metadata) from stdin
 """
-# Customers by lines: an id has no line's end in it, and a list of ids would take longer to send.
+# The ids are sent as one text, an id a line: no id contains a line break, and an array takes longer to send.
 ERASED_AMONG = """
 select customer_id from string_to_table(%s, E'\\n') customer_id
 join events_erasedcustomer on customer_hash = sha256(convert_to(customer_id, 'UTF8'))
@@ -27,9 +27,10 @@ select customer_id, now() from string_to_table(%s, E'\\n') customer_id
 
 @dataclass(slots=True)
 class Bulk:
-    """What is to be loaded of checked events: `blocks` are those of `copy_blocks`, and `latest` is the last moment.
+    """Checked events to load, as COPY lines.
 
-    The events themselves are not kept: added a few at a time, they never leave the processor's cache.
+    `blocks` are those of `copy_blocks`, and `latest` is the latest timestamp. The events themselves are not kept: added
+    in small groups, they stay in the processor's cache until they are encoded.
     """
 
     number: int = 0
@@ -38,6 +39,7 @@ class Bulk:
     latest: datetime = EARLIEST
 
     def add(self, events: Sequence[NewEvent]) -> None:
+        """Encode the events and add them to the load."""
         self.number += len(events)
         self.blocks += copy_blocks(events)
         self.customer_ids.update([event.customer_id for event in events])
@@ -45,9 +47,10 @@ class Bulk:
 
 
 def load_bulk(bulk: Bulk) -> Ingested:
-    """What `ingest` does, in half the time where every event is new, past, and of a month that has its partition.
+    """Store the events and mark their customers, as `ingest` does.
 
-    Raises ErasedError.
+    Takes half the time of `ingest` if every event is new and past, and its month has a partition. Otherwise it falls
+    back to `ingest_lines`. Raise ErasedError if one of the customers was erased.
     """
     if not bulk.number or bulk.latest > datetime.now(UTC) - CLOCK_SKEW:
         return ingest_lines(bulk.blocks, number=bulk.number)
@@ -55,13 +58,17 @@ def load_bulk(bulk: Bulk) -> Ingested:
         with transaction.atomic():
             copy_in(bulk)
             transaction.on_commit(nudge)
-    except (IntegrityError, OperationalError):  # a duplicate, a month without partition, a deadlock
+    except (IntegrityError, OperationalError):  # a duplicate, a month without a partition, a deadlock
         return ingest_lines(bulk.blocks, number=bulk.number)
     return Ingested(accepted=bulk.number, duplicates=0)
 
 
 def copy_in(bulk: Bulk) -> None:
-    """Raises IntegrityError where there is a duplicate among or of the events, or no partition for one of them."""
+    """Copy the events into their table and mark their customers, in the current transaction.
+
+    Raise ErasedError if one of the customers was erased, and IntegrityError if an event is a duplicate or its month has
+    no partition.
+    """
     customers = "\n".join(bulk.customer_ids)
     with connection.cursor() as cursor:
         cursor.execute(HOLD_OFF_ERASURE)

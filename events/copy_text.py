@@ -1,4 +1,7 @@
-"""Events as lines of PostgreSQL's COPY text format: four times as fast as psycopg's `write_row` and its adapters."""
+"""Encode events as lines of PostgreSQL's COPY text format.
+
+This is four times as fast as psycopg's `write_row` with its adapters.
+"""
 
 import uuid
 from collections.abc import Iterator, Sequence
@@ -15,15 +18,16 @@ encode_json = msgspec.json.Encoder().encode
 
 
 def copy_blocks(events: Sequence[NewEvent]) -> Iterator[bytes]:
-    """The events as blocks of lines, ready for `copy.write`, in the order given."""
+    """Yield the events as blocks of up to LINES_PER_BLOCK lines for `copy.write`, in the order given."""
     for start in range(0, len(events), LINES_PER_BLOCK):
         yield copy_lines(events[start : start + LINES_PER_BLOCK])
 
 
 def copy_lines(events: Sequence[NewEvent]) -> bytes:
-    """A line an event: event_id, customer_id, event_type, timestamp, session_id, amount, category, metadata.
+    """Return one line per event, with the columns of `COPY_EVENTS` in their order.
 
-    An event without an id gets one, and counts again when it is sent again.
+    The columns are event_id, customer_id, event_type, timestamp, session_id, amount, category and metadata. An event
+    without an id gets a random one, so that it is stored again when it is sent again.
     """
     columns = (
         escaped([uuid.uuid4().hex if event.event_id is None else event.event_id for event in events]),
@@ -33,18 +37,24 @@ def copy_lines(events: Sequence[NewEvent]) -> bytes:
         escaped([event.session_id for event in events]),
         [NULL if amount is None else repr(amount) for amount in [event.amount for event in events]],
         escaped([event.category for event in events]),
-        [encode_metadata(event.metadata).decode().replace("\\", r"\\") for event in events],  # no other escape in JSON
+        [encode_metadata(event.metadata).decode().replace("\\", r"\\") for event in events],  # JSON has no other escape
     )
     return ("\n".join(map("\t".join, zip(*columns, strict=True))) + "\n").encode()
 
 
 def iso_timestamps(events: Sequence[NewEvent]) -> list[str]:
-    """The timestamps in ISO 8601; isoformat() takes twenty times as long."""
+    """Return the timestamps in ISO 8601.
+
+    msgspec encodes them twenty times as fast as `datetime.isoformat`.
+    """
     return encode_json([event.timestamp for event in events])[2:-2].decode().split('","')
 
 
 def escaped(texts: Sequence[str | None]) -> list[str]:
-    """The texts as COPY reads them. Few hold what it gives a meaning to, and that is quick to see of all together."""
+    """Return the texts with COPY's escapes, and \\N for None.
+
+    Few texts need an escape, so that all of them are searched at once first.
+    """
     together = "".join(filter(None, texts))
     if any(map(together.__contains__, "\\\t\n\r")):
         return [NULL if text is None else text.translate(ESCAPES) for text in texts]

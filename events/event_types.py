@@ -1,4 +1,4 @@
-"""The kinds of event, in the order in which their contributions are added up."""
+"""Event types, in the order in which their contributions to a score are added."""
 
 PAGE_VIEW = "page_view"
 EMAIL_OPEN = "email_open"

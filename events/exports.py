@@ -1,4 +1,4 @@
-"""Events as Parquet: for Spark, for training, for whoever takes their data along."""
+"""Export events as Parquet: for Spark, for training, and for use outside FeatureHub."""
 
 import json
 from collections.abc import Callable
@@ -10,19 +10,19 @@ from django.db import connection
 
 from events.models import Event
 from featurehub.lib.errors import InvalidError
-from featurehub.lib.parquet import MOMENT, TEXT, export
+from featurehub.lib.parquet import MOMENT_TYPE, TEXT_TYPE, export
 
 MANIFEST = "_exported.json"
 EVENT_COLUMNS = {
-    "event_id": TEXT,
-    "customer_id": TEXT,
-    "event_type": TEXT,
-    "timestamp": MOMENT,
-    "session_id": TEXT,
+    "event_id": TEXT_TYPE,
+    "customer_id": TEXT_TYPE,
+    "event_type": TEXT_TYPE,
+    "timestamp": MOMENT_TYPE,
+    "session_id": TEXT_TYPE,
     "amount": pa.float64(),
-    "category": TEXT,
-    "metadata": TEXT,
-    "received_at": MOMENT,
+    "category": TEXT_TYPE,
+    "metadata": TEXT_TYPE,
+    "received_at": MOMENT_TYPE,
 }
 SELECT_EVENTS = """
 select event_id, customer_id, event_type, "timestamp", session_id, amount::float8, category, metadata, received_at,
@@ -34,9 +34,9 @@ from events_event
 def export_events(
     to: Path, *, since: datetime | None = None, progress: Callable[[int], object] = lambda rows: None
 ) -> int:
-    """Writes the events (from `since` on) to `to`/date=YYYY-MM-DD/. Returns how many.
+    """Write the events from `since` on to `to`/date=YYYY-MM-DD/, and return how many.
 
-    A manifest says up to which moment they are complete: later ones may be among them, but not all.
+    The manifest says up to which moment the export is complete. It may hold later events, but not all of them.
     """
     with connection.cursor() as cursor:
         cursor.execute("select clock_timestamp()")
@@ -49,7 +49,10 @@ def export_events(
 
 
 def complete_until(exported: Path) -> datetime:
-    """The moment up to which an export holds all events. Raises InvalidError where the folder is no export."""
+    """Return the moment up to which an export holds all events.
+
+    Raises InvalidError if the folder is not an export.
+    """
     path = exported / MANIFEST
     try:
         return datetime.fromisoformat(json.loads(path.read_text())["complete_until"])
@@ -57,8 +60,9 @@ def complete_until(exported: Path) -> datetime:
         reason = f"{path} can't be read ({error.strerror})"
     except (ValueError, KeyError):
         reason = f"{path} does not say until when the events are complete"
-    raise InvalidError(f"{exported} is not what export_events writes: {reason}.", attr="events")
+    raise InvalidError(f"{exported} is not an export of export_events: {reason}.", attr="events")
 
 
 def count_events() -> int:
+    """Return the number of stored events, exactly."""
     return Event.objects.count()

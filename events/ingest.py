@@ -1,4 +1,7 @@
-"""Takes events into PostgreSQL: what this acknowledged is kept, however the processes after it fare."""
+"""Store events in PostgreSQL and mark their customers as dirty.
+
+Acknowledged events are durable, even if the processes that compute features from them fail.
+"""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -16,7 +19,7 @@ from featurehub.lib.redis_away import ANY_REDIS_ERROR
 
 logger = logging.getLogger(__name__)
 
-# By name, because `events` knows nothing of `features`.
+# A task of `features`, by name: `events` never imports `features`.
 REFRESH_TASK = "features.refresh_dirty"
 NUDGE = "events.nudge"
 NUDGE_SECONDS = 1
@@ -26,9 +29,9 @@ create temporary table if not exists incoming_event (
     event_id text, customer_id text, event_type text, "timestamp" timestamptz,
     session_id text, amount numeric, category text, metadata jsonb
 ) on commit delete rows;
-delete from incoming_event;  -- what an earlier call left, where both are in one transaction
+delete from incoming_event;  -- rows of an earlier call in the same transaction
 {HOLD_OFF_ERASURE}
-"""  # noqa: S608 - a constant of ours
+"""  # noqa: S608 - a constant
 COPY_INCOMING = """
 copy incoming_event (event_id, customer_id, event_type, "timestamp", session_id, amount, category, metadata) from stdin
 """
@@ -36,19 +39,19 @@ ERASED_AMONG_INCOMING = """
 select distinct customer_id from incoming_event
 join events_erasedcustomer on customer_hash = sha256(convert_to(customer_id, 'UTF8'))
 """
-# The months that no partition is there for yet: none but in a bulk load of old events, see events/partitions.py.
+# Months that have no partition yet. Only loads of old events contain any: see events/partitions.py.
 MAKE_PARTITIONS = """
 with months as materialized (select distinct date_trunc('month', "timestamp", 'UTC') as month from incoming_event)
 select events_make_partition(month) from months where to_regclass(events_partition_name(month)) is null
 """
-# Ordered, so that two transactions with the same events wait for each other in one direction only.
-# A mark is due when its event counts: an event dated ahead of the server counts from that moment on.
+# The rows are ordered, so that two transactions with the same events wait for each other and never deadlock.
+# A mark is due when its event begins to count: an event with a future timestamp counts from its timestamp on.
 INSERT_EVENTS_AND_MARKS = """
 with inserted as (
     insert into events_event (event_id, customer_id, event_type, "timestamp", session_id, amount, category, metadata)
     select event_id, customer_id, event_type, "timestamp", session_id, amount, category, metadata
     from incoming_event
-    order by event_id, "timestamp", ctid  -- of two with one key, the first that was sent
+    order by event_id, "timestamp", ctid  -- the first of several events with the same key
     {on_conflict}
     returning customer_id, "timestamp"
 ), marked as (
@@ -59,21 +62,23 @@ select count(*) from inserted
 """
 INSERT_ALL = INSERT_EVENTS_AND_MARKS.format(on_conflict="")
 INSERT_NEW = INSERT_EVENTS_AND_MARKS.format(on_conflict="on conflict do nothing")
-# From so many events on, the try is worth its savepoint.
+# From this number of events on, the attempt without conflict checks is worth its savepoint.
 MANY_EVENTS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
+    """Number of events that were stored, and of those that had been stored before."""
+
     accepted: int
     duplicates: int
 
 
 def ingest(events: Sequence[NewEvent]) -> Ingested:
-    """Stores checked events and marks their customers, all or nothing, in six statements whatever their number.
+    """Store checked events and mark their customers, all or none, in six statements for any number of events.
 
-    Duplicates of stored events or among `events` (same event_id and timestamp) are counted and change nothing.
-    Raises ErasedError with `attr` `events.N.customer_id` at the first event of an erased customer.
+    Duplicates of stored events, and duplicates among `events` (same event_id and timestamp), are counted and change
+    nothing. Raise ErasedError with `attr` `events.N.customer_id` at the first event of an erased customer.
     """
     try:
         return ingest_lines(copy_blocks(events), number=len(events))
@@ -84,7 +89,10 @@ def ingest(events: Sequence[NewEvent]) -> Ingested:
 
 
 def ingest_lines(blocks: Iterable[bytes], *, number: int) -> Ingested:
-    """`ingest` of a number of events as `copy_blocks` writes them. Raises ErasedError."""
+    """Store `number` events that are encoded by `copy_blocks`, as `ingest` does.
+
+    Raise ErasedError if one of the customers was erased.
+    """
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(CREATE_INCOMING)
@@ -101,9 +109,10 @@ def ingest_lines(blocks: Iterable[bytes], *, number: int) -> Ingested:
 
 
 def insert(cursor: CursorWrapper, *, expected: int) -> int:
-    """Inserts what has come in and marks its customers. Returns how many events were new.
+    """Insert the events of the temporary table, mark their customers and return how many events were new.
 
-    Looking for conflicts makes an insertion a third slower, and of many events commonly all are new: so that is tried.
+    A check for conflicts makes an insertion a third slower, and usually all of many events are new. From MANY_EVENTS
+    on, the first attempt therefore inserts without the check.
     """
     if expected >= MANY_EVENTS:
         try:
@@ -118,17 +127,23 @@ def insert(cursor: CursorWrapper, *, expected: int) -> int:
 
 
 def nudge() -> None:
-    """Wakes a worker, at most once a second: a lost nudge costs latency only, since beat sweeps the marks."""
+    """Wake a worker, at most once a second.
+
+    A lost nudge costs latency only: beat starts a worker that finds the marks.
+    """
     try:
         if cache.add(NUDGE, 1, timeout=NUDGE_SECONDS):
             enqueue(REFRESH_TASK, queue="realtime")
     except ANY_REDIS_ERROR as error:
-        logger.warning("No worker was nudged, the sweep will find the marks: %s", error)
+        logger.warning("No worker was notified; the next sweep will find the marks: %s", error)
 
 
 def forget_nudge() -> None:
-    """Called by the worker that woke: what is committed from now on needs a nudge of its own."""
+    """Let the next commit nudge again.
+
+    A worker calls this before it claims marks, since events that are committed later need a nudge of their own.
+    """
     try:
         cache.delete(NUDGE)
     except ANY_REDIS_ERROR as error:
-        logger.warning("The nudge was not forgotten, it ends by itself: %s", error)
+        logger.warning("The nudge was not deleted; it will expire: %s", error)

@@ -1,4 +1,4 @@
-"""What customers did, and which customers have news that no computation has seen yet."""
+"""Models of events, dirty marks and tombstones."""
 
 from decimal import Decimal
 
@@ -12,7 +12,10 @@ from events.event_types import EVENT_TYPES
 
 
 class NumericField(models.FloatField):  # type: ignore[type-arg]
-    """Doubles kept as PostgreSQL's unbounded `numeric`: their sums are exact, whatever the order of the rows."""
+    """A double that PostgreSQL stores as unbounded `numeric`.
+
+    Sums of numerics are exact, whatever the order of the rows.
+    """
 
     def db_type(self, connection: BaseDatabaseWrapper) -> str:
         return "numeric"
@@ -22,7 +25,10 @@ class NumericField(models.FloatField):  # type: ignore[type-arg]
 
 
 class Event(models.Model):
-    """One thing a customer did. `amount` and `category` are taken out of `metadata` once, when it is ingested."""
+    """An action of a customer.
+
+    `amount` and `category` are copied from `metadata` once, at ingestion.
+    """
 
     event_id = models.CharField(max_length=64)
     customer_id = models.CharField(max_length=128)
@@ -36,20 +42,20 @@ class Event(models.Model):
 
     class Meta:
         constraints = [
-            # However often an event is sent, it counts once.
+            # An event counts once, however often it is sent.
             models.UniqueConstraint(fields=["event_id", "timestamp"], name="event_counts_once"),
             models.CheckConstraint(condition=models.Q(event_type__in=EVENT_TYPES), name="event_type_is_known"),
             models.CheckConstraint(condition=models.Q(amount__gte=0), name="event_amount_is_not_negative"),
         ]
         indexes = [
-            # The window of a customer: engines read `customer_id = … and timestamp between …`, and of the events what
-            # is included. From the table that would be a page for nearly every event.
+            # The events of a customer's window: engines read `customer_id = … and timestamp between …`. The included
+            # columns allow index-only scans; the table would take a page read for nearly every event.
             models.Index(
                 fields=["customer_id", "timestamp"],
                 include=["event_type", "session_id", "amount", "category"],
                 name="event_customer_window",
             ),
-            # Everybody's events of a day or an hour, for the admin: next to nothing to keep, where events come in time.
+            # The events of a day or an hour, for the admin. BRIN is tiny, and precise if events arrive in time order.
             BrinIndex(fields=["timestamp"], name="event_moments", autosummarize=True),
         ]
 
@@ -58,10 +64,11 @@ class Event(models.Model):
 
 
 class DirtyCustomer(models.Model):
-    """A mark: from `due_at` on, what is computed and published of this customer may be out of date.
+    """A dirty mark: from `due_at` on, the computed features of this customer may be out of date.
 
-    Written in the transaction that causes it, only ever appended, and deleted after the customer was
-    computed and published. That makes it the outbox: no nudge, worker or cache that dies loses anything.
+    A mark is written in the transaction that causes it. It is never updated, and it is deleted after the customer's
+    features were computed and published. The table is thus an outbox: no work is lost with a nudge, a worker or a
+    cache.
     """
 
     customer_id = models.CharField(max_length=128)
@@ -79,7 +86,10 @@ class DirtyCustomer(models.Model):
 
 
 class ErasedCustomer(models.Model):
-    """A tombstone: while it stands, nothing of this customer is taken in. It holds the id's hash, not the id."""
+    """A tombstone: while it exists, no events or values of this customer are accepted.
+
+    It stores the hash of the customer_id, not the id.
+    """
 
     customer_hash = models.BinaryField(max_length=32, unique=True, editable=False)
     erased_at = models.DateTimeField(db_default=Now(), editable=False)
@@ -92,5 +102,5 @@ class ErasedCustomer(models.Model):
 
     @property
     def hash_prefix(self) -> str:
-        """Enough to tell one tombstone from another."""
+        """Return the first 12 hexadecimal digits of the hash, enough to distinguish tombstones."""
         return bytes(self.customer_hash).hex()[:12]

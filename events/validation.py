@@ -1,6 +1,6 @@
-"""What an event must look like: one definition for HTTP, for imports and for `features/compute/`.
+"""Validate events: one definition for HTTP, imports and `POST features/compute/`.
 
-A compiled validator (msgspec): a DRF serializer costs more per event than writing it to PostgreSQL does.
+The validator is compiled (msgspec): a DRF serializer costs more per event than writing it to PostgreSQL.
 """
 
 import re
@@ -20,9 +20,9 @@ LONGEST_ID = 128
 EVENTS_PER_REQUEST = 10_000
 CLOCK_SKEW = timedelta(minutes=5)
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
-# Whole numbers of a JSON text can be beyond any double.
+# A whole number in JSON may exceed every double.
 LARGEST_AMOUNT = sys.float_info.max
-# PostgreSQL's text has no NUL, and its JSON no lone surrogate either.
+# PostgreSQL's text type refuses NUL, and its jsonb type lone surrogates as well.
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 NUL_IN_JSON = rb"\u0000"
 
@@ -32,7 +32,10 @@ Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class NewEvent(msgspec.Struct, kw_only=True, gc=False):
-    """An event as a client sends it. gc=False: it refers to nothing that could refer back, so nobody need look."""
+    """An event as a client sends it.
+
+    gc=False: an event can't be part of a reference cycle, so the garbage collector need not track it.
+    """
 
     customer_id: Text128
     event_type: Literal["page_view", "email_open", "email_click", "form_submit", "purchase", "login"]
@@ -59,7 +62,7 @@ class EventBatch(msgspec.Struct):
 
 
 def check_all(events: Sequence[NewEvent], *, now: datetime, oldest: datetime = EARLIEST) -> None:
-    """Raises InvalidError with `attr` `events.N.…` at the first event that can't be taken."""
+    """Raise InvalidError with `attr` `events.N.…` at the first event that is not acceptable."""
     try:
         check_together(events, now=now, oldest=oldest)
     except InvalidError:
@@ -67,7 +70,10 @@ def check_all(events: Sequence[NewEvent], *, now: datetime, oldest: datetime = E
 
 
 def check_together(events: Sequence[NewEvent], *, now: datetime, oldest: datetime = EARLIEST) -> None:
-    """`check` of every event in a third of the time. Raises InvalidError where one of them can't be taken."""
+    """Check all events at once, in a third of the time of `check_event` for each.
+
+    Raise InvalidError if one of them is not acceptable. Call `check_each` to find out which.
+    """
     if not events:
         return
     check_customer_ids([event.customer_id for event in events], attr="customer_id")
@@ -81,7 +87,7 @@ def check_together(events: Sequence[NewEvent], *, now: datetime, oldest: datetim
 
 
 def check_each(events: Iterable[NewEvent], *, now: datetime, oldest: datetime) -> None:
-    """Raises InvalidError with `attr` `events.N.…` at the first event that can't be taken."""
+    """Raise InvalidError with `attr` `events.N.…` at the first event that is not acceptable."""
     for position, event in enumerate(events):
         try:
             check_event(event, now=now, oldest=oldest)
@@ -91,9 +97,9 @@ def check_each(events: Iterable[NewEvent], *, now: datetime, oldest: datetime) -
 
 
 def check_event(event: NewEvent, *, now: datetime, oldest: datetime = EARLIEST) -> None:
-    """Raises InvalidError with `attr` where an event of the right types has a value that can't be taken.
+    """Raise InvalidError with `attr` if a value of the event is not acceptable; the types are right already.
 
-    `oldest` is `partitions.oldest_kept` for events that are to be stored.
+    `oldest` is the oldest accepted timestamp: `partitions.oldest_kept` for events that are to be stored.
     """
     check_customer_id(event.customer_id)
     check_text(event.event_id, attr="event_id")
@@ -103,30 +109,35 @@ def check_event(event: NewEvent, *, now: datetime, oldest: datetime = EARLIEST) 
 
 
 def check_timestamp(timestamp: datetime, *, now: datetime, oldest: datetime = EARLIEST) -> None:
-    """Raises InvalidError for a moment that is too long ago to be kept, or further ahead than clocks differ."""
+    """Raise InvalidError for a timestamp before `oldest` or more than CLOCK_SKEW after `now`."""
     if timestamp < oldest:
-        raise InvalidError(f"The timestamp is before {oldest:%Y-%m-%d}: nothing older is kept.", attr="timestamp")
+        raise InvalidError(f"The timestamp is before {oldest:%Y-%m-%d}: older events are not kept.", attr="timestamp")
     if timestamp > now + CLOCK_SKEW:
         raise InvalidError("The timestamp is more than 5 minutes ahead of the server.", attr="timestamp")
 
 
 def check_text(text: str | None, *, attr: str) -> None:
-    """Raises InvalidError for a text that PostgreSQL can't hold. What is printable it can, and that is quick to see."""
+    """Raise InvalidError for a text that PostgreSQL can't store.
+
+    Printable texts can be stored, and `isprintable` is fast.
+    """
     if text is not None and not text.isprintable() and UNSTORABLE.search(text):
-        raise InvalidError("It holds a character that can't be stored.", attr=attr)
+        raise InvalidError("The text contains a character that can't be stored.", attr=attr)
 
 
 def check_customer_id(customer_id: str, *, attr: str = "customer_id") -> None:
-    """1 to 128 printable characters, no blanks, no slash. Raises InvalidError with `attr`."""
+    """Raise InvalidError with `attr` unless the id is 1 to 128 printable characters without blanks or slashes."""
     if not (0 < len(customer_id) <= LONGEST_ID and customer_id.isprintable() and " " not in customer_id):
         raise InvalidError("A customer_id is 1 to 128 printable characters without blanks.", attr=attr)
     if "/" in customer_id:
-        raise InvalidError("A customer_id holds no slash.", attr=attr)
+        raise InvalidError("A customer_id must not contain a slash.", attr=attr)
 
 
 def check_customer_ids(customer_ids: Sequence[str], *, attr: str) -> None:
-    """Raises InvalidError with `attr` `ATTR.N` at the first that is none. What is wrong with all of them together is
-    wrong with one, so that they are looked at singly only then."""
+    """Raise InvalidError with `attr` `ATTR.N` at the first id that is not valid.
+
+    The ids are checked as one text first, and singly only if that fails.
+    """
     together, lengths = "".join(customer_ids), set(map(len, customer_ids))
     is_right = together.isprintable() and " " not in together and "/" not in together
     if not is_right or 0 in lengths or max(lengths, default=0) > LONGEST_ID:
@@ -135,7 +146,10 @@ def check_customer_ids(customer_ids: Sequence[str], *, attr: str) -> None:
 
 
 def check_metadata(metadata: dict[str, Any]) -> None:
-    """An object of at most 8 KB of JSON that PostgreSQL can hold; `amount` ≥ 0 and `category` understood."""
+    """Raise InvalidError unless the metadata is at most 8 KB of JSON that PostgreSQL can store.
+
+    `amount` must be a finite number ≥ 0 and `category` a string, if present.
+    """
     if not metadata:
         return
     amount, category = metadata.get("amount"), metadata.get("category")
@@ -148,24 +162,26 @@ def check_metadata(metadata: dict[str, Any]) -> None:
     encoded = encode_metadata(metadata)
     if len(encoded) > METADATA_BYTES:
         raise InvalidError("The metadata is larger than 8 KB.", attr="metadata")
-    # A lone surrogate has no JSON form; a NUL has one that PostgreSQL refuses, and few other texts look like it.
+    # A lone surrogate has no JSON form: orjson refused it. A NUL has one, which PostgreSQL refuses. The search for its
+    # escape is fast, but finds a few other texts, too: only then is every string examined.
     if NUL_IN_JSON in encoded and any("\x00" in text for text in strings_in(metadata)):
-        raise InvalidError("It holds a character that can't be stored.", attr="metadata")
+        raise InvalidError("The text contains a character that can't be stored.", attr="metadata")
 
 
 def encode_metadata(metadata: dict[str, Any]) -> bytes:
-    """JSON as it is stored. Raises InvalidError where a value has no JSON form that every reader of it can take.
+    """Return the metadata as the JSON that is stored.
 
-    By orjson, which refuses what would break those: whole numbers beyond 64 bits, and more than 254 levels.
+    Raise InvalidError for values without a JSON form that every reader accepts. orjson refuses those: whole numbers
+    beyond 64 bits, and more than 254 levels of nesting.
     """
     try:
         return orjson.dumps(metadata)
     except TypeError as error:
-        raise InvalidError(f"The metadata is not JSON that can be kept: {error}.", attr="metadata") from None
+        raise InvalidError(f"The metadata is not JSON that can be stored: {error}.", attr="metadata") from None
 
 
 def strings_in(value: object) -> Iterable[str]:
-    """Every string in a JSON value, keys included."""
+    """Yield every string in a JSON value, keys included."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The Django project: settings, URLs, errors, health, API keys and the embedded servers."""
+"""The Django project: settings, URLs, health, API keys, HTTP, and the development server."""
 
 from featurehub.celery import app as celery_app
 

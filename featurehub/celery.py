@@ -1,4 +1,7 @@
-"""The Celery application. Messages are nudges: what is to be done stands in PostgreSQL."""
+"""Define the Celery application.
+
+Messages are nudges: PostgreSQL holds the work that is to be done.
+"""
 
 import os
 
@@ -16,5 +19,5 @@ app.autodiscover_tasks()
 
 @worker_process_init.connect
 def prepare_worker_process(**_: object) -> None:
-    """Keep what is loaded by now out of garbage collection, before the first task."""
+    """Exclude the loaded objects from garbage collection before the first task."""
     freeze_loaded_objects()

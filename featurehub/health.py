@@ -1,4 +1,4 @@
-"""Is it alive, is it ready, and how is it doing: for load balancers and Prometheus."""
+"""Answer health checks of load balancers and scrapes of Prometheus."""
 
 from collections.abc import Callable
 
@@ -18,13 +18,13 @@ REGISTRY.register(LimitsCollector())
 
 
 def alive(request: HttpRequest) -> JsonResponse:
-    """200 while the process answers at all."""
+    """Return 200 while the process can answer."""
     return JsonResponse({"status": "ok"})
 
 
 def ready(request: HttpRequest) -> JsonResponse:
-    """200 where every part is in order, else 503 and what is wrong with which."""
-    checks = {name: outcome(check) for name, check in CHECKS.items()}
+    """Return 200 if every part works, else 503 and the failed checks."""
+    checks = {name: run_check(check) for name, check in CHECKS.items()}
     in_order = all(text == "ok" for text in checks.values())
     response = JsonResponse({"status": "ok" if in_order else "unavailable", "checks": checks})
     if not in_order:
@@ -34,15 +34,18 @@ def ready(request: HttpRequest) -> JsonResponse:
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
-    """What Prometheus scrapes."""
+    """Return the metrics in Prometheus' format."""
     return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)
 
 
-def outcome(check: Callable[[], str]) -> str:
-    """The check's word; its exception's kind where it failed, and no more: this page is public."""
+def run_check(check: Callable[[], str]) -> str:
+    """Return the result of the check, or the class of its exception.
+
+    The page is public, so that it shows no more than that.
+    """
     try:
         return check()
-    except Exception as error:  # any failure of a part is the answer here
+    except Exception as error:  # the answer is about failures of any kind
         return f"failed: {type(error).__name__}"
 
 

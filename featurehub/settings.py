@@ -1,4 +1,7 @@
-"""The only settings module. Every value that differs between machines comes from the environment."""
+"""Django settings, the only module of them.
+
+Every value that differs between machines comes from the environment.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -24,7 +27,7 @@ WINDOW_DAYS = read_setting(
     expected="a whole number of days from 1 to 3650",
     default="30",
 )
-# Zero keeps forever. Events go by whole months; of older history the last row of each day stays.
+# 0 keeps everything. Events are deleted by whole months. Of older history, the last row of each day is kept.
 EVENT_RETENTION_DAYS = read_setting(
     "FEATUREHUB_EVENT_RETENTION_DAYS",
     parse=whole_number_or_zero(least=WINDOW_DAYS, most=36_500),
@@ -37,10 +40,10 @@ HISTORY_RETENTION_DAYS = read_setting(
     expected="a whole number of days from 1 on, or 0 to keep all of the history",
     default="0",
 )
-# Whether a weight set must be approved by somebody who did not write it before it can be activated.
+# If on, a weight set can be activated only after the approval of somebody who did not write it.
 TWO_PERSON_APPROVAL = read_setting("FEATUREHUB_TWO_PERSON_APPROVAL", parse=switch, expected="1 or 0", default="0")
-# Whether FeatureHub may activate weights that it fitted itself, and the guardrails it must stay inside: the largest
-# change of a weight, the least gain in AUC on held-out days, the least number of customers behind that.
+# If on, FeatureHub may activate weights that it fitted itself, within these limits: the largest change of a weight, the
+# least gain in AUC on held-out days, and the least number of customers in the evaluation.
 AUTO_ACTIVATION = read_setting("FEATUREHUB_AUTO_ACTIVATION", parse=switch, expected="1 or 0", default="0")
 AUTO_ACTIVATION_LARGEST_CHANGE = read_setting(
     "FEATUREHUB_AUTO_ACTIVATION_LARGEST_CHANGE",
@@ -61,7 +64,7 @@ AUTO_ACTIVATION_LEAST_CUSTOMERS = read_setting(
     default="1000",
 )
 ADMIN_PASSWORD = read_setting("FEATUREHUB_ADMIN_PASSWORD", parse=str, expected="a password", default="") or None
-# How old the in-memory copy of API keys, feature definitions and versions may be, in seconds.
+# Largest age of the in-memory copies of API keys, feature definitions and versions, in seconds.
 SNAPSHOT_SECONDS = 5.0
 
 # --- Django -----------------------------------------------------------------------------------------------------------
@@ -79,7 +82,7 @@ FORMAT_MODULE_PATH = ["featurehub.formats"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 APPEND_SLASH = False
-# 10,000 events with 8 KB of metadata each are a valid request.
+# The largest valid request has 10,000 events with 8 KB of metadata each.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 100 * 1024 * 1024
 
 INSTALLED_APPS = [
@@ -102,7 +105,7 @@ INSTALLED_APPS = [
     "features",
 ]
 MIDDLEWARE = [
-    "featurehub.http.middleware.ApiMiddleware",  # the others are for pages
+    "featurehub.http.middleware.ApiMiddleware",  # answers the API; the others are for pages
     "django.middleware.security.SecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -144,7 +147,7 @@ DATABASE_URL = read_setting(
 REDIS_URL = read_setting(
     "REDIS_URL", parse=url("redis", "rediss", "unix"), expected="redis://[:password@]host:port/number"
 )
-# A session that PostgreSQL has ended is noticed before it is used; where it is away, 3 seconds are enough to see it.
+# Health checks replace sessions that PostgreSQL has ended. If PostgreSQL is down, a request fails after 3 seconds.
 DATABASES: dict[str, Any] = {"default": {**dj_database_url.parse(DATABASE_URL, conn_health_checks=True)}}
 DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 16, "timeout": 3}
 CACHES = {
@@ -160,13 +163,13 @@ CACHES = {
 }
 CELERY_BROKER_URL = read_setting("CELERY_BROKER_URL", parse=str, expected="a broker URL", default=REDIS_URL)
 CELERY_TASK_IGNORE_RESULT = True
-# A task is confirmed after it ran, and comes back where its worker died: every task here can run twice.
+# A task is acknowledged after it ran, and runs again if its worker dies: every task here can run twice.
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_DEFAULT_QUEUE = "realtime"
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-# A message is a nudge: sending it must not hold up a request for longer than this when the broker is away.
+# A message is a nudge: if the broker is down, sending one must not delay a request for longer than this.
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 1, "socket_timeout": 30}
 

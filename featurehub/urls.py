@@ -9,7 +9,7 @@ from events.api.urls import urlpatterns as events
 from featurehub import health
 from features.api.urls import urlpatterns as features
 
-api = [*features, *events]  # the reads first: each pattern before theirs is one more to try
+api = [*features, *events]  # reads first, since patterns are tried in order
 urlpatterns = [
     path("api/v1/", include(api)),
     path("", RedirectView.as_view(pattern_name="admin:index")),

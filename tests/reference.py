@@ -1,9 +1,8 @@
 """Reference implementations that tests compare results with."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from features.formulas.activity import Floats
-from features.online.layout import moment_of
 
 RFM_SCORE = "rfm_score"
 
@@ -14,6 +13,6 @@ def rfm_score(recency: Floats, *, frequency: Floats, monetary: Floats) -> Floats
 
 
 def parse_stamp(text: bytes) -> tuple[datetime, str]:
-    """Return (as_of, version) of a stamp that is not empty."""
-    moment, _, version = text.split(b" ")
-    return moment_of(moment), version.decode()
+    """Return (as_of, version) of a stamp `MICROSECONDS ROW VERSION` as Redis holds it."""
+    as_of_us, _, version = text.decode().split(" ")
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=int(as_of_us)), version

@@ -55,7 +55,7 @@ def test_an_export_says_up_to_when_it_is_complete(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_no_export_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InvalidError, match=r"is not what export_events writes: .* can't be read"):
+    with pytest.raises(InvalidError, match=r"is not an export of export_events: .* can't be read"):
         complete_until(tmp_path)
 
 
@@ -79,7 +79,7 @@ def test_commands_say_how_much_they_wrote(tmp_path: Path, capsys: pytest.Capture
     call_command("export_events", to=tmp_path / "events")
     call_command("export_history", to=tmp_path / "history")
     said = capsys.readouterr().out
-    assert "1 events are in" in said
+    assert "1 events were written to" in said
     assert "2 rows were written to" in said
 
 

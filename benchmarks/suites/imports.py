@@ -17,10 +17,11 @@ from django.db import connection, transaction
 
 from benchmarks.rows import Row
 from events.event_types import EVENT_TYPES
-from events.imports.batches import batches
+from events.imports.batches import read_batches
 from events.imports.importing import import_events, open_events
 from events.imports.rejections import RejectedFile
 from events.partitions import make_partitions
+from featurehub.lib.gc_tuning import gc_disabled, short_switch_interval
 
 EVENTS = 300_000
 CUSTOMERS = 10_000
@@ -37,7 +38,7 @@ def run() -> list[Row]:
     make_partitions(datetime.now(UTC) - timedelta(days=DAYS), until=datetime.now(UTC))
     with TemporaryDirectory() as folder:
         files = write_files(Path(folder), events=events)
-        blocks = [block for batch in batches(open_events(files[0])) for block in batch.bulk.blocks]
+        blocks = [block for batch in read_batches(open_events(files[0])) for block in batch.bulk.blocks]
         pieces: dict[str, Callable[[], object]] = {"COPY": lambda: bare_copy(blocks)}
         pieces |= {path.suffix: imported(path) for path in files}
         rates = {name: events / seconds for name, seconds in timed(pieces).items()}
@@ -116,7 +117,7 @@ def bare_copy(blocks: list[bytes]) -> None:
 
 def imported(path: Path) -> Callable[[], object]:
     def work() -> None:
-        with RejectedFile(path) as rejected:
+        with gc_disabled(), short_switch_interval(), RejectedFile(path) as rejected:  # as the command does
             done = import_events(open_events(path), rejected=rejected)
         assert done.rejected == done.duplicates == 0
 

@@ -1,1 +1,1 @@
-"""The events endpoint."""
+"""Endpoint that takes events: POST /api/v1/events/."""

@@ -1,4 +1,7 @@
-"""The shapes of the events endpoint, for the OpenAPI schema. Validation is `events.validation`'s."""
+"""Request and response of the events endpoint, for the OpenAPI schema only.
+
+Requests are validated by `events.validation`.
+"""
 
 from typing import Any
 

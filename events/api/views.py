@@ -1,4 +1,4 @@
-"""POST /api/v1/events/."""
+"""View of POST /api/v1/events/."""
 
 from datetime import UTC, datetime
 
@@ -18,7 +18,7 @@ events_decoder = msgspec.json.Decoder(EventBatch)
 
 
 class EventsView(ApiView):
-    """Takes 1 to 10,000 events, all or nothing."""
+    """Store 1 to 10,000 events, all of them or none."""
 
     scopes = {"POST": Scope.INGEST}
 

@@ -1,1 +1,1 @@
-"""Bulk loads from files: streamed, checked like events over HTTP, safe to run again."""
+"""Import events from files: streamed, validated as over HTTP, safe to run again."""

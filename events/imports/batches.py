@@ -1,4 +1,4 @@
-"""From the rows of a file to batches of what is to be loaded, and of what is wrong with the others."""
+"""Read the rows of a file in batches: valid events to load, and rejections of the other rows."""
 
 import hashlib
 from collections.abc import Iterator
@@ -18,33 +18,39 @@ from events.validation import NewEvent, check_event, check_together
 from featurehub.lib.errors import InvalidError
 
 ROWS_PER_BATCH = 30_000
-# So few that they stay in the processor's cache until they are lines for COPY: a row takes two thirds of the time then.
+# Few enough to stay in the processor's cache until they are encoded, which takes a third off the time of a row.
 ROWS_AT_ONCE = 1_000
 
 NumberedRow = tuple[int, Any]
 
 
 class EventFile(Protocol):
-    """A row is what the format reads: cells, a line, values. One that is empty is a blank line."""
+    """A file of events in one of the formats.
 
-    total: int  # about how many rows there are
+    A row is what the format reads: cells, a line, or values. An empty row is a blank line.
+    """
+
+    total: int  # approximate number of rows
 
     def rows(self) -> Iterator[Any]:
-        """From the first on, whenever and in whatever thread it is called."""
+        """Yield the rows from the first one on, at every call and in any thread."""
 
     def event(self, row: Any) -> NewEvent:
-        """The row as an event of the right types. Raises InvalidError."""
+        """Return the event of a row, with the right types. Raise InvalidError if it can't be read."""
 
     def events(self, rows: list[Any]) -> list[NewEvent]:
-        """The same of many rows. Raises InvalidError where one of them is none."""
+        """Return the events of many rows. Raise InvalidError if one of them can't be read."""
 
     def described(self, row: Any) -> Any:
-        """The row as it is listed where it is rejected."""
+        """Return the row as the list of rejected rows shows it."""
 
 
 @dataclass(slots=True, kw_only=True)
 class Batch:
-    """Rows on end, of which `last` is the number of the last. They are not kept: memory that is used again is fast."""
+    """The events and rejections of `size` consecutive rows, the last of which has the number `last`.
+
+    The rows themselves are not kept, so that their memory is reused.
+    """
 
     size: int = 0
     last: int = 0
@@ -53,22 +59,25 @@ class Batch:
 
 
 def numbered_rows(file: EventFile) -> Iterator[NumberedRow]:
-    """The rows and their numbers, from 1. Raises InvalidError where the file breaks off being readable."""
+    """Yield (number, row), counted from 1.
+
+    Raise InvalidError if the file can't be read further.
+    """
     try:
         yield from enumerate(file.rows(), start=1)
     except (OSError, pa.ArrowException) as error:
-        raise InvalidError(f"The rest of the file can't be read, what came before it is stored: {error}") from None
+        raise InvalidError(f"The rest of the file can't be read; the events before it are stored: {error}") from None
 
 
-def batches(file: EventFile) -> Iterator[Batch]:
-    """The rows of the file, checked."""
+def read_batches(file: EventFile) -> Iterator[Batch]:
+    """Yield the rows of the file as batches of checked events."""
     rows = numbered_rows(file)
     while (batch := next_batch(rows, file=file)).size:
         yield batch
 
 
 def next_batch(rows: Iterator[NumberedRow], *, file: EventFile, erased: frozenset[str] = frozenset()) -> Batch:
-    """The next ROWS_PER_BATCH of the rows, checked; those of the erased customers are rejected."""
+    """Return the next ROWS_PER_BATCH rows as a batch; rows of `erased` customers are rejected."""
     batch = Batch()
     now = datetime.now(UTC)
     while some := list(islice(rows, min(ROWS_AT_ONCE, ROWS_PER_BATCH - batch.size))):
@@ -81,7 +90,10 @@ def next_batch(rows: Iterator[NumberedRow], *, file: EventFile, erased: frozense
 def add_checked(
     rows: list[NumberedRow], *, batch: Batch, file: EventFile, now: datetime, erased: frozenset[str]
 ) -> None:
-    """Adds the rows to the batch. What is wrong with each is looked for only where something is with one of them."""
+    """Check the rows and add their events and rejections to the batch.
+
+    The rows are checked together first, and singly only if one of them is not acceptable.
+    """
     rows = [(number, row) for number, row in rows if row]
     try:
         events = file.events([row for _, row in rows])
@@ -92,7 +104,7 @@ def add_checked(
         numbers, events = [], []
         for number, row in rows:
             try:
-                events.append(judged(row, file=file, now=now, erased=erased))
+                events.append(checked_event(row, file=file, now=now, erased=erased))
                 numbers.append(number)
             except InvalidError as error:
                 batch.rejections.append(Rejection(number=number, error=error, data=file.described(row)))
@@ -102,8 +114,8 @@ def add_checked(
     batch.bulk.add(events)
 
 
-def judged(row: Any, *, file: EventFile, now: datetime, erased: frozenset[str]) -> NewEvent:
-    """The event of a row. Raises InvalidError."""
+def checked_event(row: Any, *, file: EventFile, now: datetime, erased: frozenset[str]) -> NewEvent:
+    """Return the event of a row. Raise InvalidError if it is not acceptable."""
     event = file.event(row)
     check_event(event, now=now, oldest=oldest_kept(now))
     refuse_erased(erased & {event.customer_id})
@@ -111,5 +123,8 @@ def judged(row: Any, *, file: EventFile, now: datetime, erased: frozenset[str]) 
 
 
 def row_id(number: int, *, event: NewEvent) -> str:
-    """An event_id that is the same whenever the row is imported, and another for the same event in another row."""
+    """Return an event_id that depends on the number and the content of the row.
+
+    It is the same at every import of the row, and differs for the same event in another row.
+    """
     return f"row-{number}-{hashlib.sha256(encode_json(event)).hexdigest()[:32]}"

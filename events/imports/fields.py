@@ -1,4 +1,4 @@
-"""From the named values of a row to an event, whatever the file's format."""
+"""Convert the named values of a row to an event, for all file formats."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,20 +10,24 @@ from events.validation import NewEvent
 from featurehub.lib.errors import InvalidError, json_problem, wrong_shape
 
 REQUIRED = ("customer_id", "event_type", "timestamp")
-# The event's own fields. What stands in others goes to the metadata: amount and category are understood there.
+# Columns that are fields of the event. Values of other columns are added to its metadata, which is where events have
+# their amount and category.
 FIELDS = (*REQUIRED, "event_id", "session_id", "metadata")
 AMOUNT = "amount"
-# Columns of the event's fields as they must be.
+# Types of whole columns, by field.
 KINDS = {field.name: list[field.type] for field in msgspec.structs.fields(NewEvent)}  # type: ignore[name-defined]
 
 decode_json = msgspec.json.Decoder().decode
 
 
 class EventColumns:
-    """The columns of a file, and how an event is made from a row of them."""
+    """The columns of a file, and the conversion of its rows to events."""
 
     def __init__(self, names: Sequence[str], *, path: Path, absent: str | None) -> None:
-        """`absent` is what stands where there is no value. Raises InvalidError for names that are not an event's."""
+        """Take the names of the columns in their order; a cell that equals `absent` has no value.
+
+        Raise InvalidError if a required column is missing or a name is repeated.
+        """
         self.names = list(names)
         self.absent = absent
         missing = [name for name in REQUIRED if name not in self.names]
@@ -37,9 +41,9 @@ class EventColumns:
         self._further = [(name, position) for position, name in enumerate(names) if name not in FIELDS]
 
     def event(self, values: Sequence[Any]) -> NewEvent:
-        """The event of a row. Raises InvalidError."""
+        """Return the event of a row. Raise InvalidError if it can't be read."""
         if len(values) != len(self.names):
-            raise InvalidError(f"It has {len(values)} values where there are {len(self.names)} columns.")
+            raise InvalidError(f"The row has {len(values)} values for {len(self.names)} columns.")
         absent = self.absent
         fields = {name: values[position] for name, position in self._fields if values[position] != absent}
         further = {name: values[position] for name, position in self._further if values[position] != absent}
@@ -50,9 +54,9 @@ class EventColumns:
         return as_event(fields, further=further)
 
     def events(self, rows: Sequence[Sequence[Any]]) -> list[NewEvent]:
-        """The events of many rows, a column at a time, which takes a third of what they take one by one.
+        """Return the events of many rows, converted by column in a third of the time.
 
-        Raises InvalidError where one of the rows must be looked at by itself.
+        Raise InvalidError if one of the rows can't be read this way: call `event` for each row then.
         """
         try:
             cells = dict(zip(self.names, zip(*rows, strict=True), strict=True))
@@ -62,12 +66,16 @@ class EventColumns:
         except (TypeError, ValueError, RecursionError):
             raise InvalidError("One of the rows can't be read.") from None
         return [
-            NewEvent(customer_id=a, event_type=b, timestamp=c, event_id=d, session_id=e, metadata=f)  # as in FIELDS
+            # In the order of FIELDS.
+            NewEvent(customer_id=a, event_type=b, timestamp=c, event_id=d, session_id=e, metadata=f)
             for a, b, c, d, e, f in zip(*columns.values(), strict=True)
         ]
 
     def _values(self, name: str, cells: Mapping[str, Sequence[Any]]) -> Sequence[Any]:
-        """What is known of a column, in every row: None where nothing is, and of the metadata then an object."""
+        """Return a column's value in every row, or None if it has none.
+
+        Metadata is returned as an object, {} if it has no value.
+        """
         values = cells.get(name) or [None] * len(cells[REQUIRED[0]])
         if self.absent is not None:
             values = [None if cell == self.absent else cell for cell in values]
@@ -75,13 +83,17 @@ class EventColumns:
 
 
 def add_further(metadata: Sequence[dict[str, Any]], *, name: str, values: Sequence[Any]) -> None:
+    """Add a further column's values to the metadata of each row."""
     for known, value in zip(metadata, values, strict=True):
         if value is not None:
             known[name] = as_number(value) if name == AMOUNT else value
 
 
 def as_event(fields: dict[str, Any], *, further: Mapping[str, Any]) -> NewEvent:
-    """The event with these FIELDS, the further ones added to its metadata. Raises InvalidError."""
+    """Return the event with these FIELDS and with the further values added to its metadata.
+
+    Raise InvalidError if a field is missing or has the wrong type.
+    """
     if further:
         metadata = fields.get("metadata", {})
         if isinstance(metadata, dict):
@@ -97,7 +109,7 @@ def as_event(fields: dict[str, Any], *, further: Mapping[str, Any]) -> NewEvent:
 
 
 def as_object(value: object) -> object:
-    """A metadata cell: JSON text, a struct (its absent members left out), or a map (a list of pairs)."""
+    """Return the object of a metadata cell: JSON text, a struct without its absent members, or a list of pairs."""
     if isinstance(value, str):
         try:
             return decode_json(value)
@@ -111,7 +123,7 @@ def as_object(value: object) -> object:
 
 
 def as_number(value: object) -> object:
-    """An amount cell: a number, also as text or a decimal."""
+    """Return the number of an amount cell, which may be a number, a text or a decimal."""
     try:
         return msgspec.convert(str(value), float, strict=False)
     except (msgspec.ValidationError, ValueError):

@@ -1,8 +1,6 @@
-"""The import itself: the rows of a file in batches, the good ones loaded, the bad ones listed beside the file."""
+"""Import a file of events: load the valid rows in batches, list the others beside the file."""
 
 import csv
-import gc
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,7 +13,7 @@ import pyarrow as pa
 from django.db import connection
 
 from events.bulk_load import load_bulk
-from events.imports.batches import Batch, EventFile, NumberedRow, batches, next_batch, numbered_rows
+from events.imports.batches import Batch, EventFile, NumberedRow, next_batch, numbered_rows, read_batches
 from events.imports.parquet_files import ParquetFile
 from events.imports.rejections import RejectedFile
 from events.imports.text_files import NOT_CSV, CsvFile, JsonLinesFile
@@ -31,7 +29,7 @@ FORMATS: dict[str, Callable[[Path], EventFile]] = {".csv": CsvFile, ".jsonl": Js
 
 @dataclass(slots=True, kw_only=True)
 class Imported:
-    """How many rows were stored, were there already, and could not be taken."""
+    """Number of rows that were stored, that had been stored before, and that were rejected."""
 
     accepted: int = 0
     duplicates: int = 0
@@ -39,12 +37,12 @@ class Imported:
 
 
 def open_events(path: Path) -> EventFile:
-    """Raises InvalidError with a sentence for a file that can't be read as events at all."""
+    """Return the file in its format. Raise InvalidError if it can't be read as events at all."""
     open_format = FORMATS.get(path.suffix.lower())
     if open_format is None:
-        raise InvalidError(f"{path} ends with none of {', '.join(FORMATS)}: the ending says how a file is read.")
+        raise InvalidError(f"{path} has none of the endings {', '.join(FORMATS)}, which name the format of the file.")
     if not path.is_file():
-        raise InvalidError(f"{path} is {'a folder' if path.is_dir() else 'not there'}: name a file of events.")
+        raise InvalidError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}: name a file of events.")
     try:
         return open_format(path)
     except csv.Error:
@@ -54,15 +52,16 @@ def open_events(path: Path) -> EventFile:
 
 
 def import_events(file: EventFile, *, rejected: RejectedFile, progress: Progress = lambda rows: None) -> Imported:
-    """Ingests the good rows of the file, a transaction a batch, and lists the bad ones. `progress` is told of rows.
+    """Load the valid rows of the file, one transaction per batch, and list the others in `rejected`.
 
-    Safe to run again, also after it was interrupted: an event counts once, and a row without an event_id gets one
-    that depends on its number and content only. Raises InvalidError where the file breaks off being readable.
+    `progress` is called with the number of rows of each batch. An interrupted import can be run again: an event counts
+    once, and a row without an event_id gets one that depends on its number and content only. Raise InvalidError if the
+    file can't be read further.
     """
     imported = Imported()
     rows_again = numbered_rows(file)
-    with flushed_at_the_end(), uncollected(), short_turns():
-        for batch in prefetched(batches(file)):
+    with flushed_at_the_end():
+        for batch in prefetched(read_batches(file)):
             stored, ingested = store_batch(batch, file=file, rows_again=rows_again)
             for rejection in stored.rejections:
                 rejected.add(rejection)
@@ -75,7 +74,10 @@ def import_events(file: EventFile, *, rejected: RejectedFile, progress: Progress
 
 @contextmanager
 def flushed_at_the_end() -> Iterator[None]:
-    """The commits in the block do not wait for the disk; the one after them does, and so for all of them."""
+    """Let commits in the block return before they are on disk, and flush all of them at its end.
+
+    The last statement commits with a flush of the write-ahead log, which includes all earlier commits.
+    """
     with connection.cursor() as cursor:
         cursor.execute("set synchronous_commit = off")
         try:
@@ -85,34 +87,11 @@ def flushed_at_the_end() -> Iterator[None]:
             cursor.execute("select pg_current_xact_id()")
 
 
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """No garbage collection in the block: rows make no cycles, and looking for some takes as long as reading rows."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
-@contextmanager
-def short_turns() -> Iterator[None]:
-    """Threads give way ten times as often in the block: PostgreSQL is idle while the one that feeds it waits its turn.
-
-    It takes some ten turns a batch; with Python's 5 ms each, an import takes a quarter longer.
-    """
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(usual / 10)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(usual)
-
-
 def store_batch(batch: Batch, *, file: EventFile, rows_again: Iterator[NumberedRow]) -> tuple[Batch, Ingested]:
-    """Loads the batch; where there are events of erased customers in it, the one that has them with its rejections.
+    """Load a batch and return it; if it has events of erased customers, return one that rejects their rows.
 
-    Its rows are read a second time for that, and `rows_again` are those of the file, read once for all batches.
+    The rows of such a batch are read a second time, from `rows_again`: numbered rows of the file, which are read once
+    for all batches.
     """
     try:
         return batch, load_bulk(batch.bulk)
@@ -120,7 +99,7 @@ def store_batch(batch: Batch, *, file: EventFile, rows_again: Iterator[NumberedR
         erased = error.customer_ids
     first = batch.last - batch.size + 1
     rows = list(islice(dropwhile(lambda numbered: numbered[0] < first, rows_again), batch.size))
-    while True:  # others may be erased meanwhile
+    while True:  # further customers may be erased meanwhile
         batch = next_batch(iter(rows), file=file, erased=erased)
         try:
             return batch, load_bulk(batch.bulk)
@@ -129,7 +108,10 @@ def store_batch(batch: Batch, *, file: EventFile, rows_again: Iterator[NumberedR
 
 
 def prefetched(items: Iterator[T]) -> Iterator[T]:
-    """The items, the next one made by another thread while one is in use: PostgreSQL and we work at the same time."""
+    """Yield the items, and let another thread make the next one meanwhile.
+
+    So the file is read while PostgreSQL stores the previous batch.
+    """
     with ThreadPoolExecutor(max_workers=1) as thread:
         coming = thread.submit(next, items, None)
         while (item := coming.result()) is not None:

@@ -1,4 +1,7 @@
-"""Parquet, read as a stream: a row group may be larger than the memory."""
+"""Read events from Parquet files as a stream.
+
+A row group may be larger than the memory, so that it is read in batches of rows.
+"""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -19,7 +22,10 @@ ID_COLUMNS = ("event_id", "customer_id", "session_id")
 
 
 class ParquetFile:
-    """Typed columns: `timestamp` with a time zone or as ISO text, `metadata` as JSON text, a struct or a map."""
+    """A Parquet file with typed columns.
+
+    `timestamp` has a time zone or is ISO 8601 text; `metadata` is JSON text, a struct or a map.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -47,7 +53,10 @@ class ParquetFile:
 
 
 def python_values(name: str, column: pa.Array) -> list[Any]:
-    """The values of a column; None where there is none. Whole numbers are ids, too."""
+    """Return the values of a column, None for null.
+
+    Whole numbers in ID_COLUMNS are converted to text.
+    """
     if pa.types.is_timestamp(column.type) and column.type.tz is not None:
         return timestamps(column)
     if pa.types.is_integer(column.type) and name in ID_COLUMNS:
@@ -57,12 +66,16 @@ def python_values(name: str, column: pa.Array) -> list[Any]:
 
 
 def timestamps(column: pa.Array) -> list[Any]:
-    """Moments in UTC, to the microsecond; one beyond the calendar stays the number it is, and is refused as such."""
+    """Return timestamps in UTC, truncated to microseconds.
+
+    A value outside of Python's calendar stays a whole number, which validation rejects.
+    """
     counted = column.cast(pa.timestamp("us", "UTC"), safe=False).cast(pa.int64()).to_pylist()
     return [None if number is None else timestamp_of(number) for number in counted]
 
 
 def timestamp_of(microseconds: int) -> datetime | int:
+    """Return the timestamp of microseconds since 1970, or the number itself if it is out of range."""
     try:
         return EPOCH + microseconds * MICROSECOND
     except OverflowError:

@@ -1,4 +1,4 @@
-"""The rows that were not imported, listed beside the file they came from."""
+"""List the rejected rows of an import in a file beside the imported one."""
 
 import json
 from dataclasses import dataclass
@@ -10,7 +10,10 @@ from featurehub.lib.errors import InvalidError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejection:
-    """`number` counts the data rows from 1; `data` is the row, as far as its format could be read."""
+    """A rejected row.
+
+    `number` counts the data rows from 1. `data` is the row, as far as its format could be read.
+    """
 
     number: int
     error: InvalidError
@@ -18,7 +21,10 @@ class Rejection:
 
 
 class RejectedFile:
-    """`FILE.rejected.jsonl`: there is one only where there is a rejected row; that of an earlier run goes."""
+    """The file `FILE.rejected.jsonl`, which exists only if a row was rejected.
+
+    The file of an earlier run is deleted.
+    """
 
     def __init__(self, imported: Path) -> None:
         self.path = imported.with_name(f"{imported.name}.rejected.jsonl")
@@ -33,9 +39,12 @@ class RejectedFile:
             self._file.close()
 
     def add(self, rejection: Rejection) -> None:
-        """Appends a line: {"row", "attr", "reason", "data"}; `attr` is null where it is the row as a whole."""
+        """Append a line {"row", "attr", "reason", "data"}.
+
+        `attr` is null if the row as a whole is wrong.
+        """
         if self._file is None:
-            # A lone surrogate, which UTF-8 lacks, is written as the escape that JSON has for it.
+            # A lone surrogate has no UTF-8 form: it is written as its JSON escape.
             self._file = self.path.open("w", encoding="utf-8", errors="backslashreplace")
         line = {
             "row": rejection.number,

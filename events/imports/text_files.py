@@ -1,4 +1,7 @@
-"""CSV and JSON Lines, in UTF-8. A line that is broken, endless or no UTF-8 costs its row and not the file."""
+"""Read events from CSV and JSON Lines files in UTF-8.
+
+A line that is broken, too long or not UTF-8 is rejected, and the rest of the file is read.
+"""
 
 import csv
 import re
@@ -12,7 +15,7 @@ from events.imports.fields import FIELDS, EventColumns, as_event, decode_json
 from events.validation import NewEvent
 from featurehub.lib.errors import InvalidError, json_problem
 
-# Far beyond any event: what is behind it in a line is skipped, so that no line fills the memory.
+# In bytes or characters, far more than any event has. The rest of a longer line is skipped, to bound the memory.
 LINE_LIMIT = 1024 * 1024
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 BLOCK = 1024 * 1024
@@ -22,7 +25,10 @@ NOT_UTF8 = re.compile("[\udc80-\udcff]")
 
 
 class CsvFile:
-    """A header line, cells separated by commas. An empty cell says that there is no value."""
+    """A CSV file with a header line and cells separated by commas.
+
+    An empty cell means that there is no value.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -48,7 +54,7 @@ class CsvFile:
             raise InvalidError(f"It {NOT_CSV}")
         text = "".join(row)
         if not text.isascii() and NOT_UTF8.search(text):
-            raise InvalidError("It is not UTF-8.")
+            raise InvalidError("The row is not UTF-8.")
         return self.columns.event(row)
 
     def events(self, rows: list[Any]) -> list[NewEvent]:
@@ -61,19 +67,22 @@ class CsvFile:
         return dict(zip(names, row, strict=True)) if len(row) == len(names) else row
 
     def _open(self) -> IO[str]:
-        # Bytes that are no UTF-8 become lone surrogates, and so cost their row: NOT_UTF8.
+        # Bytes that are not UTF-8 become lone surrogates. NOT_UTF8 finds them, and the row is rejected.
         return self.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
 class EventLine(NewEvent, forbid_unknown_fields=True):
-    """The usual line: an event and nothing else."""
+    """A line with the fields of an event and no others, which is the usual case."""
 
 
 decode_line = msgspec.json.Decoder(EventLine).decode
 
 
 class JsonLinesFile:
-    """A JSON object a line, as in `POST events/`. Further keys are kept in the metadata, as in the other formats."""
+    """A file with one JSON object per line, as in `POST events/`.
+
+    Values of further keys are added to the metadata, as in the other formats.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -94,13 +103,16 @@ class JsonLinesFile:
         return [self.event(row) for row in rows]
 
     def _other_event(self, row: bytes) -> NewEvent:
-        """The event of a line that has further keys; for the others a sentence that says what is wrong."""
+        """Return the event of a line with further keys.
+
+        Raise InvalidError if the line is not an event.
+        """
         try:
             values = decode_json(row)
         except (ValueError, RecursionError) as error:
-            raise InvalidError(f"It is not JSON: {json_problem(error)}.") from None
+            raise InvalidError(f"The line is not JSON: {json_problem(error)}.") from None
         if not isinstance(values, dict):
-            raise InvalidError("It is not a JSON object.")
+            raise InvalidError("The line is not a JSON object.")
         return as_event({name: values.pop(name) for name in FIELDS if name in values}, further=values)
 
     def described(self, row: bytes) -> Any:
@@ -108,7 +120,7 @@ class JsonLinesFile:
 
 
 def bounded_lines(file: IO[AnyStr]) -> Iterator[AnyStr]:
-    """The lines, each cut off at LINE_LIMIT."""
+    """Yield the lines, each truncated to LINE_LIMIT."""
     while line := file.readline(LINE_LIMIT):
         yield line
         rest = line
@@ -117,7 +129,7 @@ def bounded_lines(file: IO[AnyStr]) -> Iterator[AnyStr]:
 
 
 def count_lines(path: Path) -> int:
-    """How many lines there are, the last one also without an end."""
+    """Return the number of lines; the last one need not have a line break."""
     lines, last = 0, b"\n"
     with path.open("rb") as file:
         while block := file.read(BLOCK):

@@ -12,5 +12,5 @@ class AccessConfig(AppConfig):
     def ready(self) -> None:
         # A system check would not do: call_command("migrate") skips them. One sender: once per `migrate`.
         pre_migrate.connect(refuse_unreleased, sender=self, dispatch_uid="featurehub.lib.old_database")
-        # Here and not in a migration: Django makes the permissions themselves after migrating.
+        # Not in a migration: Django creates the permissions after all migrations ran.
         post_migrate.connect(grant, dispatch_uid="featurehub.access.roles")

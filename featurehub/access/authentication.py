@@ -1,4 +1,7 @@
-"""`Authorization: Api-Key KEY`, checked against a copy in memory: no query per request."""
+"""Authenticate requests by `Authorization: Api-Key KEY`.
+
+Keys are checked against an in-memory copy, without a query per request.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,13 +17,16 @@ from featurehub.access.models import ApiKey, hash_key
 from featurehub.lib.snapshot import Snapshot
 
 SCHEME = "Api-Key "
-# An unknown key may have been made just now; asking again at most this often keeps guesses from becoming queries.
+# An unknown key may be a new one, so that the copy is reloaded. This limits how often guessed keys cause a query.
 LOOK_AGAIN_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who is asking: an API key's id, name, scopes and limit; None: no limit."""
+    """The API key of a request: id, name, scopes and limit.
+
+    `requests_per_minute` is None for a key without a limit.
+    """
 
     key_id: int
     name: str
@@ -30,7 +36,7 @@ class Client:
 
 
 def load_clients() -> Mapping[bytes, Client]:
-    """The keys that are not revoked, by hash: one query."""
+    """Return the clients of all keys that are not revoked, by hash, with one query."""
     keys = ApiKey.objects.filter(revoked_at__isnull=True)
     return {bytes(key.hashed_key): as_client(key) for key in keys}
 
@@ -45,11 +51,11 @@ clients = Snapshot(load_clients, seconds=settings.SNAPSHOT_SECONDS)
 
 
 def client_of(request: HttpRequest) -> Client:
-    """The client of the request's key, which has one request more behind it. A revoked key is refused, and a new limit
-    holds, within SNAPSHOT_SECONDS.
+    """Return the client of the request's API key, and count the request against its limit.
 
-    Raises NotAuthenticated without a key, AuthenticationFailed for one that is unknown, Throttled for too many of
-    those from one address and for a key beyond its limit.
+    A revoked key is refused, and a new limit holds, within SNAPSHOT_SECONDS. Raise NotAuthenticated without a key,
+    AuthenticationFailed for an unknown key, and Throttled for a key over its limit or too many unknown keys from one
+    address.
     """
     header: str = request.META.get("HTTP_AUTHORIZATION", "")
     if not header.startswith(SCHEME):
@@ -65,7 +71,7 @@ def client_of(request: HttpRequest) -> Client:
 
 
 class ApiKeyAuthentication(BaseAuthentication):
-    """What DRF and the OpenAPI schema know of the keys; `ApiView.admit` checks them."""
+    """The authentication as DRF and the OpenAPI schema see it; `ApiView.admit` checks the keys."""
 
     def authenticate(self, request: Request) -> tuple[Client, None]:
         return client_of(request._request), None

@@ -29,6 +29,6 @@ class LimitsCollector(Collector):
             for reason, number in rejections().items():
                 family.add_metric([reason], number)
         except REDIS_AWAY as error:
-            logger.warning("Redis does not answer, its metrics are left out: %s", error)
+            logger.warning("Redis can't be reached; its metrics are left out: %s", error)
             return
         yield family

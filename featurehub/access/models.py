@@ -17,18 +17,24 @@ class Scope(models.TextChoices):
 
 
 def hash_key(key: str) -> bytes:
-    """SHA-256 of the key. A key holds 256 random bits, so a slow hash would add nothing but time."""
+    """Return the SHA-256 of the key.
+
+    A key has 256 random bits, so that a slow hash would add no security.
+    """
     return hashlib.sha256(key.encode()).digest()
 
 
 class ApiKey(models.Model):
-    """What a client may do. Revoked keys stay, so that the list tells who had access."""
+    """An API key and its permissions.
+
+    Revoked keys are kept: the list shows who had access.
+    """
 
     name = models.CharField(max_length=128)
     prefix = models.CharField(max_length=12, editable=False)
     hashed_key = models.BinaryField(max_length=32, unique=True, editable=False)
     scopes = ArrayField(models.CharField(max_length=16, choices=Scope.choices))
-    # None: as many as it likes.
+    # None: no limit.
     requests_per_minute = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     revoked_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -52,7 +58,7 @@ class ApiKey(models.Model):
 
 
 def create_api_key(name: str, *, scopes: list[str], requests_per_minute: int | None = None) -> tuple[ApiKey, str]:
-    """A new key and its text, which can't be shown again."""
+    """Create a key and return it with its text, which can't be shown again."""
     key = f"fh_{secrets.token_urlsafe(32)}"
     made = ApiKey.objects.create(
         name=name,
@@ -65,5 +71,5 @@ def create_api_key(name: str, *, scopes: list[str], requests_per_minute: int | N
 
 
 def revoke_api_keys(ids: Sequence[int]) -> int:
-    """Revokes the keys that are not revoked yet, for good. Returns how many."""
+    """Revoke the keys for good, and return how many were not revoked before."""
     return ApiKey.objects.filter(pk__in=ids, revoked_at__isnull=True).update(revoked_at=Now())

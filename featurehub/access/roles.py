@@ -1,4 +1,7 @@
-"""The three roles: groups that are kept as they are described here. For other mixtures an administrator adds groups."""
+"""The three roles: groups with fixed permissions.
+
+Administrators add groups of their own for other combinations.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,10 +10,10 @@ from django.apps import AppConfig
 from django.apps.registry import Apps
 from django.db.models import Q
 
-# What every role sees: everything but sessions.
+# Apps that every role can view: all except sessions.
 VISIBLE_APPS = ("events", "features", "access", "auth", "django_celery_beat")
-# Role → the models it manages, `app.*` for all of an app. Managing is every permission there is on a model,
-# among them those that it defines itself; what its admin page refuses, such as deleting an API key, stays refused.
+# Role → the models it manages, `app.*` for all of an app. A role has every permission on a model that it manages,
+# including custom ones. Its admin page may still refuse an action, such as deleting an API key.
 MANAGED: Mapping[str, Sequence[str]] = {
     "viewer": (),
     "marketer": ("features.weightset", "features.weight"),
@@ -26,9 +29,9 @@ MANAGED: Mapping[str, Sequence[str]] = {
 
 
 def grant(app_config: AppConfig, *, apps: Apps, using: str, **_: Any) -> None:
-    """Gives each role its permissions on the models of an app that was just migrated: a receiver of post_migrate.
+    """Give each role its permissions on the models of the app that was just migrated; a receiver of post_migrate.
 
-    Permissions are made by a receiver that was connected before this one. Nothing is ever taken away here.
+    Django creates the permissions in a receiver that is connected before this one. No permission is ever removed here.
     """
     if app_config.label not in VISIBLE_APPS:
         return
@@ -41,7 +44,7 @@ def grant(app_config: AppConfig, *, apps: Apps, using: str, **_: Any) -> None:
 
 
 def on_models(names: Sequence[str]) -> Q:
-    """The permissions on these models (`app.model`, or `app.*`)."""
+    """Return a filter of the permissions on these models (`app.model`, or `app.*`)."""
     wanted = Q(pk__in=[])
     for name in names:
         app_label, model = name.split(".")

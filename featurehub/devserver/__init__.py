@@ -1,4 +1,4 @@
-"""PostgreSQL and Valkey from packages on PyPI, as processes of this machine's user, for local use and tests.
+"""Run PostgreSQL and Valkey from PyPI packages as processes of the current user, for local use and tests.
 
-Nothing here needs Django or its settings: this is what makes `DATABASE_URL` and `REDIS_URL` before they are read.
+This package does not use Django or its settings, since it provides DATABASE_URL and REDIS_URL before they are read.
 """

@@ -1,4 +1,7 @@
-"""The admin user and the demo key of a first start. Their secrets stay in the local folder, to be shown again."""
+"""Create the admin user and the demo API key at the first start.
+
+Their secrets are kept in the local folder, to be shown again.
+"""
 
 from pathlib import Path
 from secrets import token_urlsafe
@@ -10,16 +13,16 @@ from featurehub.access.models import ApiKey, Scope, create_api_key, hash_key
 from featurehub.devserver.secret_files import write_private
 
 ADMIN = "admin"
-ADMIN_PASSWORD_FILE = "admin-password"  # noqa: S105 - a file's name
+ADMIN_PASSWORD_FILE = "admin-password"  # noqa: S105 - name of a file
 DEMO_KEY = "Demo"
 DEMO_KEY_FILE = "demo-api-key"
 
 
 def ensure_admin(folder: Path, *, password: str | None) -> str | None:
-    """Makes the superuser `admin` where there is none. Returns its password, None where it was changed since.
+    """Create the superuser `admin` if there is none, and return its password, or None if it was changed since.
 
-    Without `password` a random one is made. One that differs from the last that was set here is set anew; one that
-    the admin has chosen meanwhile stays as long as `password` does.
+    Without `password`, a random one is made. With `password`, it is set whenever it differs from the last one that was
+    set here; a password chosen by the admin meanwhile is kept as long as `password` stays the same.
     """
     file = folder / ADMIN_PASSWORD_FILE
     held = file.read_text() if file.exists() else None
@@ -39,7 +42,10 @@ def ensure_admin(folder: Path, *, password: str | None) -> str | None:
 
 
 def ensure_demo_key(folder: Path) -> str:
-    """The text of a key with every scope: the one in the local folder as long as it is valid, else a new one."""
+    """Return the text of an API key with every scope.
+
+    It is the one in the local folder if that is still valid, else a new one.
+    """
     file = folder / DEMO_KEY_FILE
     held = file.read_text() if file.exists() else ""
     scopes = list(Scope.values)

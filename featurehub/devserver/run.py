@@ -1,4 +1,4 @@
-"""`make run`: everything from an empty folder to a running FeatureHub, and back to nothing at Ctrl-C."""
+"""Run FeatureHub on this machine, from an empty folder on, and stop everything at Ctrl-C: `make run`."""
 
 import argparse
 import http.client
@@ -23,18 +23,18 @@ _SET_UP = {
     "collectstatic": ("Collecting static files", ["--noinput", "--verbosity=0"]),
     "bootstrap": ("Setting up the admin user, the API key and, on the first start, the demo data", []),
 }
-# The web server of a run that was killed just now needs a moment to notice.
+# After a run was killed, its web server takes a moment to release the port.
 _SECONDS_FOR_A_PORT = 2.0
 _SECONDS_BETWEEN_REQUESTS = 0.3
 _SECONDS_UNTIL_A_WORD = 60.0
 
 
 class StartRefused(Exception):
-    """FeatureHub cannot start; the message is a sentence that says what to do."""
+    """FeatureHub can't start; the message is a sentence that says how to solve that."""
 
 
 def main() -> int:
-    """The exit status: 0 after SIGINT or SIGTERM, 1 where something failed, 2 where a setting is wrong."""
+    """Return the exit status: 0 after SIGINT or SIGTERM, 1 after a failure, 2 for a wrong setting."""
     options = _parse_arguments()
     if "MAKELEVEL" in os.environ:
         die_with_parent()
@@ -55,14 +55,14 @@ def main() -> int:
 
 
 def run(procfile: Path, *, set_up: bool) -> NoReturn:
-    """Runs until an exception says why it ends; the programs end before the servers they use."""
+    """Run until an exception says why it ends; programs end before the servers that they use."""
     port = _free_port()
     programs = _read_procfile(procfile)
     supervisor = Supervisor()
     if not all(os.environ.get(name) for name in servers.SERVERS):
         say("Starting the embedded servers")
     with local_environment():
-        # Reads every setting once, so that a wrong one is one sentence here and not a traceback of each program.
+        # Read all settings here, so that a wrong one is reported in one sentence, not by a traceback of each program.
         importlib.import_module("featurehub.settings")
         environment = _environment(port)
         with supervisor:
@@ -96,14 +96,14 @@ def _free_port() -> int:
 
 
 def _read_procfile(path: Path) -> dict[str, str]:
-    """Shell commands by name, from lines `name: command`."""
+    """Return the shell commands by name, from lines `name: command`."""
     lines = [line.partition(":") for line in path.read_text().splitlines() if line.strip() and not line.startswith("#")]
     return {name.strip(): command.strip() for name, _, command in lines}
 
 
 def _environment(port: int) -> Mapping[str, str]:
     return {
-        "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",  # as is usual in a container
+        "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",  # usual in a container
         **os.environ,
         "PORT": str(port),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]),
@@ -120,7 +120,7 @@ def _set_up(supervisor: Supervisor, *, environment: Mapping[str, str]) -> None:
 
 
 class Readiness:
-    """Says once that FeatureHub is ready, and each minute until then what keeps it from being ready."""
+    """Report once that FeatureHub is ready, and every minute before that why it is not."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -143,7 +143,10 @@ class Readiness:
             say(f"FeatureHub is not ready yet: {answer}")
 
     def _ask(self) -> str:
-        """The status and the body of /readyz. Not by urllib: that would ask a proxy of the environment."""
+        """Return the status and the body of /readyz.
+
+        urllib is not used, since it would use a proxy from the environment.
+        """
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=1)
         try:
             connection.request("GET", "/readyz")

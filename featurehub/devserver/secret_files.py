@@ -1,11 +1,11 @@
-"""Passwords and keys that are made once and kept in files only their owner can read."""
+"""Create passwords and keys once, in files that only their owner can read."""
 
 import secrets
 from pathlib import Path
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replaces the file as a whole, mode 0600, so that no reader meets half of it."""
+    """Replace the file atomically, with mode 0600."""
     path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f"{path.name}.new")
     aside.unlink(missing_ok=True)
@@ -15,7 +15,10 @@ def write_private(path: Path, text: str) -> None:
 
 
 def read_or_make(path: Path) -> str:
-    """The secret in `path`, made on the first call. Safe in URLs and configuration files: letters, digits, - and _."""
+    """Return the secret in `path`, which is created at the first call.
+
+    It is safe in URLs and configuration files: letters, digits, - and _.
+    """
     if not path.exists():
         write_private(path, secrets.token_urlsafe(48))
     return path.read_text()

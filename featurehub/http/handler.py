@@ -1,4 +1,4 @@
-"""Django's WSGI handler, with less around a request to the API (decision 5)."""
+"""Django's WSGI handler, with less work around requests to the API (decision 5)."""
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -12,10 +12,11 @@ API = "/api/v1/"
 
 
 class Handler(WSGIHandler):
-    """Answers of the API go out as a list, which granian sends at once: an iterator it sends in pieces.
+    """A WSGI handler that returns answers of the API as a list.
 
-    Django's signals at a request's start and end mind the thread's database connection. A request of the API ends
-    without one, so there is nothing to mind before the next, and after it only where it used PostgreSQL.
+    granian sends a list at once, and an iterator in pieces. Django's signals at the start and end of a request check
+    the thread's database connection. A request of the API returns its connection to the pool at its end, so that there
+    is nothing to check before the next one; the check at its end is needed only if it used PostgreSQL.
     """
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:  # type: ignore[override]
@@ -33,8 +34,8 @@ class Handler(WSGIHandler):
 
 @lru_cache(maxsize=256)
 def query_of(text: str) -> QueryDict:
-    """Clients ask the same of customer after customer, so the last query strings are kept as they were understood.
+    """Return the parsed query string, which is immutable; the last 256 are cached.
 
-    Immutable; WSGI gives the bytes of the query string as latin-1.
+    Clients request customer after customer with the same query string. `text` has the bytes as latin-1, as in WSGI.
     """
     return QueryDict(text.encode("iso-8859-1"))

@@ -1,6 +1,6 @@
-"""Requests to the API pass by Django's middleware for pages, which cost a read more than Redis does (decision 5).
+"""Let requests to the API bypass Django's middleware for pages, which costs more than a read of Redis (decision 5).
 
-The API has no session, cookie, form or frame. Host names are checked where an answer depends on one.
+The API has no sessions, cookies, forms or frames. Hosts are checked where an answer depends on one.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,10 @@ from featurehub.http.handler import API
 
 
 class ApiMiddleware:
-    """Calls the view of the API itself. What leads nowhere, or must come by HTTPS, goes on to Django's middleware."""
+    """Call the views of the API directly.
+
+    Unknown URLs, and requests that must use HTTPS and do not, continue to Django's middleware.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response

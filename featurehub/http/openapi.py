@@ -1,15 +1,15 @@
-"""What the OpenAPI schema says of refusals: the same for every call, so it stands in one place."""
+"""Add error responses to the OpenAPI schema, the same for every operation."""
 
 from typing import Any
 
-# Status → when, and whether the answer says when to come back.
+# Status → (reason, whether the answer has a Retry-After header).
 REFUSALS = {
     "400": ("The input is wrong; `attr` names the part of it.", False),
-    "401": ("There is no API key, or one that is unknown.", False),
+    "401": ("The API key is missing or unknown.", False),
     "403": ("The API key lacks the scope.", False),
-    "404": ("What was named does not exist.", False),
-    "429": ("The API key has made as many requests in this minute as it may.", True),
-    "503": ("A part that is needed is down.", True),
+    "404": ("The requested object does not exist.", False),
+    "429": ("The API key has reached its limit of requests per minute.", True),
+    "503": ("A required service is unavailable.", True),
 }
 ERROR = {
     "type": "object",
@@ -34,7 +34,7 @@ RETRY_AFTER = {"Retry-After": {"description": "Seconds.", "schema": {"type": "in
 
 
 def add_refusals(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """A hook of drf-spectacular: gives every operation the refusals that the contract knows."""
+    """Add every error response to every operation; a postprocessing hook of drf-spectacular."""
     result["components"]["schemas"]["Error"] = ERROR
     for path in result["paths"].values():
         for operation in path.values():

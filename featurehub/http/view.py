@@ -25,14 +25,15 @@ T = TypeVar("T")
 
 
 class ApiView(APIView):
-    """Base of the endpoints. `scopes` names the scope that each method needs; other methods are not allowed.
+    """Base class of the endpoints.
 
-    Handlers take Django's request and give Django's response: there is one form of JSON, so nothing is negotiated,
-    and DRF's Request and Response would cost more than a read from Redis does (decision 5). Errors go DRF's way.
+    `scopes` names the scope that each method needs; other methods are not allowed. Handlers take Django's request and
+    return Django's response. There is one form of JSON and nothing to negotiate, and DRF's Request and Response would
+    cost more than a read from Redis (decision 5). Errors are handled by DRF.
     """
 
     scopes: ClassVar[Mapping[str, str]]
-    # Who asks, once they are admitted.
+    # Set by `admit`.
     client: Client
     authentication_classes = (ApiKeyAuthentication,)
     permission_classes = ()
@@ -41,7 +42,10 @@ class ApiView(APIView):
     parser_classes = (JSONParser,)
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
-        """Without the reference to a method that Django's keeps: it makes a cycle, which costs a garbage collection."""
+        """Set the attributes of the view, without `self.head`.
+
+        Django's method sets it to a bound method, a reference cycle that only garbage collection frees.
+        """
         self.request = request  # type: ignore[assignment]
         self.args, self.kwargs = args, kwargs
 
@@ -50,12 +54,12 @@ class ApiView(APIView):
         try:
             self.admit(request, method=method)
             response: HttpResponse = getattr(self, method.lower())(request, *args, **kwargs)
-        except Exception as error:  # a 500 where DRF's exception handler knows no better; it reports those
+        except Exception as error:  # DRF's exception handler reports what it can't handle: a 500
             response = self.refusal(error)
         return response
 
     def admit(self, request: HttpRequest, *, method: str) -> None:
-        """Raises an APIException where the method, the key or its scopes are not what the endpoint takes."""
+        """Authenticate the request. Raise an APIException if the method, the key or its scopes are not accepted."""
         scope = self.scopes.get(method)
         if scope is None:
             raise MethodNotAllowed(method)
@@ -64,7 +68,7 @@ class ApiView(APIView):
             raise PermissionDenied(f"This API key lacks the scope {scope}.")
 
     def refusal(self, error: Exception) -> HttpResponse:
-        """What DRF's exception handler makes of the error."""
+        """Return the response of DRF's exception handler to the error."""
         self.request = self.initialize_request(self.request, *self.args, **self.kwargs)
         refused = self.handle_exception(error)
         response = json_response(refused.data, status=refused.status_code)
@@ -76,7 +80,7 @@ class ApiView(APIView):
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """How the OpenAPI schema describes the keys."""
+    """The description of API keys in the OpenAPI schema."""
 
     target_class = ApiKeyAuthentication
     name = "ApiKey"
@@ -86,7 +90,10 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
 
 
 def body_as(decoder: "msgspec.json.Decoder[T]", request: HttpRequest) -> T:
-    """The request's body as the decoder's type. Raises ParseError for no JSON, ValidationError for wrong JSON."""
+    """Return the request's body as the decoder's type.
+
+    Raise ParseError if it is not JSON, and ValidationError if it is JSON of another shape.
+    """
     try:
         return decoder.decode(request.body)
     except msgspec.ValidationError as error:

@@ -1,0 +1,1 @@
+"""Modules that know neither events nor features: errors, snapshots, Parquet, settings, formatting."""

@@ -1,4 +1,4 @@
-"""Lists of a bounded size from any iterable: `itertools.batched` is not in Python 3.11."""
+"""Split iterables into lists of a bounded size: `itertools.batched` is new in Python 3.12."""
 
 from collections.abc import Iterable, Iterator
 from itertools import islice

@@ -1,4 +1,7 @@
-"""Waking a worker. What is to be done stands in PostgreSQL, and beat's sweeps find it where nobody was woken."""
+"""Send Celery tasks, by name.
+
+A message is a nudge: PostgreSQL holds the work, and beat's sweeps find it if no worker was woken.
+"""
 
 import logging
 
@@ -9,8 +12,8 @@ logger = logging.getLogger(__name__)
 
 
 def enqueue(task: str, *arguments: int, queue: str = "batch") -> None:
-    """Sends a task by name. A broker that is away costs time, not work: it is logged and nothing is raised."""
+    """Send a task. If the broker is down, log it and raise nothing: no work is lost, it is only done later."""
     try:
         current_app.send_task(task, args=arguments, queue=queue)
     except OperationalError as error:
-        logger.warning("No worker was woken for %s, a sweep will find the work: %s", task, error)
+        logger.warning("Task %s was not sent; a sweep will find its work: %s", task, error)

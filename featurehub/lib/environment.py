@@ -1,4 +1,4 @@
-"""Reads settings from the environment; a wrong value stops the start with a sentence that names it."""
+"""Read settings from environment variables. A wrong value stops the start with a sentence that names it."""
 
 import os
 from collections.abc import Callable
@@ -13,9 +13,9 @@ OFF = ("0", "false", "no", "off")
 
 
 def read_setting(name: str, *, parse: Callable[[str], T], expected: str, default: str | None = None) -> T:
-    """The parsed value of environment variable `name`; `expected` completes "must be …".
+    """Return the parsed value of environment variable `name`; `expected` completes "must be …".
 
-    Raises ImproperlyConfigured where it is unset without a default, or `parse` refuses it.
+    Raise ImproperlyConfigured if it is unset and has no default, or if `parse` raises ValueError.
     """
     text = os.environ.get(name) or default
     if text is None:
@@ -27,7 +27,7 @@ def read_setting(name: str, *, parse: Callable[[str], T], expected: str, default
 
 
 def whole_number(*, least: int, most: int) -> Callable[[str], int]:
-    """A parser of whole numbers in [least, most]."""
+    """Return a parser of whole numbers in [least, most]."""
 
     def parse(text: str) -> int:
         number = int(text)
@@ -39,7 +39,7 @@ def whole_number(*, least: int, most: int) -> Callable[[str], int]:
 
 
 def number(*, least: float, most: float) -> Callable[[str], float]:
-    """A parser of numbers in [least, most]; NaN is in no range."""
+    """Return a parser of numbers in [least, most], which NaN never is."""
 
     def parse(text: str) -> float:
         value = float(text)
@@ -51,13 +51,13 @@ def number(*, least: float, most: float) -> Callable[[str], float]:
 
 
 def whole_number_or_zero(*, least: int, most: int) -> Callable[[str], int]:
-    """A parser of 0 and of whole numbers in [least, most]."""
+    """Return a parser of 0 and of whole numbers in [least, most]."""
     parse = whole_number(least=least, most=most)
     return lambda text: 0 if text.strip() == "0" else parse(text)
 
 
 def switch(text: str) -> bool:
-    """1/true/yes/on or 0/false/no/off."""
+    """Return True for 1/true/yes/on and False for 0/false/no/off. Raise ValueError for other texts."""
     word = text.lower()
     if word not in (*ON, *OFF):
         raise ValueError(text)
@@ -65,18 +65,18 @@ def switch(text: str) -> bool:
 
 
 def words(text: str) -> list[str]:
-    """Comma-separated words."""
+    """Return the comma-separated words without blanks around them."""
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
 def url(*schemes: str) -> Callable[[str], str]:
-    """A parser of URLs with one of the schemes, a host, and a port that is a number, if any."""
+    """Return a parser of URLs with one of the schemes, a host and, if there is a port, a numeric one."""
 
     def parse(text: str) -> str:
         scheme, separator, rest = text.partition("://")
         if scheme not in schemes or not separator or not rest:
             raise ValueError(text)
-        urlsplit(text).port  # noqa: B018 - raises ValueError where it is no number
+        urlsplit(text).port  # noqa: B018 - raises ValueError if it is not a number
         return text
 
     return parse

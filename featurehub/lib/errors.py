@@ -1,4 +1,7 @@
-"""The one family of errors that services raise. They know nothing of HTTP; `featurehub.api` gives them a status."""
+"""The family of errors that services raise.
+
+They are independent of HTTP: `featurehub.http.errors` gives them a status.
+"""
 
 import re
 
@@ -6,10 +9,10 @@ import msgspec
 
 
 class FeatureHubError(Exception):
-    """Something was asked that can't be done; nothing was changed.
+    """A request that can't be done; nothing was changed.
 
-    `detail` is a sentence for the person who asked, `code` a word for their program, and `attr` names
-    the part of the input that was wrong (`events.3.timestamp`), or None.
+    `detail` is a sentence for the user, `code` a word for their program, and `attr` the part of the input that was
+    wrong (`events.3.timestamp`), or None.
     """
 
     code = "error"
@@ -28,19 +31,19 @@ class InvalidError(FeatureHubError):
 
 
 class UnknownError(FeatureHubError):
-    """What was named does not exist."""
+    """The object of the request does not exist."""
 
     code = "not_found"
 
 
 class ConflictError(FeatureHubError):
-    """It was valid, but the state it was meant for is gone."""
+    """The request is valid, but not in the present state of its object."""
 
     code = "conflict"
 
 
 class UnavailableError(FeatureHubError):
-    """A part that is needed is down; asking again later can help."""
+    """A required service is down; a later request may succeed."""
 
     code = "unavailable"
 
@@ -55,9 +58,10 @@ def json_problem(error: Exception) -> str:
 
 
 def wrong_shape(error: msgspec.ValidationError) -> InvalidError:
-    """msgspec's "… - at `$.events[3].timestamp`" with attr `events.3.timestamp`.
+    """Return the InvalidError for msgspec's "… - at `$.events[3].timestamp`", with attr `events.3.timestamp`.
 
-    Inside of an object with free names msgspec says `[...]`, of a name itself "`key` in `$.weights`": the object then.
+    msgspec names a member of an object with free keys `[...]`, and describes a wrong key as "`key` in `$.weights`": in
+    both cases `attr` is that of the object.
     """
     detail, _, place = str(error).partition(" - at ")
     path = place.rpartition("$")[2].rstrip("`").partition("[...]")[0]

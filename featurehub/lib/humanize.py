@@ -1,30 +1,36 @@
-"""Numbers and moments as people read them."""
+"""Format numbers and moments for people."""
 
 from datetime import datetime
 
-MINUTE, HOUR, DAY = 60, 3_600, 86_400
+MINUTE_SECONDS, HOUR_SECONDS, DAY_SECONDS = 60, 3_600, 86_400
 TINY, HUGE = 1e-6, 1e15
 
 
 def duration(seconds: float) -> str:
-    """In its one or two largest units."""
+    """Return the seconds in one or two units, the largest that fit."""
     whole = round(seconds)
-    if whole < MINUTE:
+    if whole < MINUTE_SECONDS:
         return f"{whole} s"
-    if whole < HOUR:
-        return f"{whole // MINUTE} min {whole % MINUTE} s"
-    if whole < DAY:
-        return f"{whole // HOUR} h {whole % HOUR // MINUTE} min"
-    return f"{whole // DAY} d {whole % DAY // HOUR} h"
+    if whole < HOUR_SECONDS:
+        return f"{whole // MINUTE_SECONDS} min {whole % MINUTE_SECONDS} s"
+    if whole < DAY_SECONDS:
+        return f"{whole // HOUR_SECONDS} h {whole % HOUR_SECONDS // MINUTE_SECONDS} min"
+    return f"{whole // DAY_SECONDS} d {whole % DAY_SECONDS // HOUR_SECONDS} h"
 
 
 def ago(moment: datetime, now: datetime) -> str:
-    """How long ago, never in the future: two machines' clocks differ."""
+    """Return the time since `moment`, as in "5 min 0 s ago".
+
+    A moment after `now` counts as now: clocks of two machines differ.
+    """
     return f"{duration(max((now - moment).total_seconds(), 0.0))} ago"
 
 
 def brief(number: float) -> str:
-    """Whole numbers as they are, others with four significant digits, or two decimals where they are larger."""
+    """Return a short text of the number.
+
+    Whole numbers are shown exactly, others with four significant digits, or with two decimals from 1,000 on.
+    """
     if abs(number) >= HUGE or 0 < abs(number) < TINY:
         return f"{number:.4g}"
     if number == int(number):

@@ -1,4 +1,7 @@
-"""Whole queries as Parquet, partitioned by date: streamed by COPY, so memory does not grow with them."""
+"""Export queries as Parquet, partitioned by date.
+
+The rows are streamed through COPY, so that the memory used does not grow with their number.
+"""
 
 import io
 from collections.abc import Callable, Iterator, Mapping
@@ -14,18 +17,19 @@ from pyarrow import csv
 COPY_OUT = "copy ({query}) to stdout (format csv)"
 BLOCK_BYTES = 4 * 1024 * 1024
 ROWS_PER_GROUP = 250_000
-MOMENT = pa.timestamp("us", tz="UTC")
-TEXT = pa.string()
+MOMENT_TYPE = pa.timestamp("us", tz="UTC")
+TEXT_TYPE = pa.string()
 
 
 def export(
     query: str, *, columns: Mapping[str, pa.DataType], to: Path, progress: Callable[[int], object] = lambda rows: None
 ) -> int:
-    """Writes the query's rows to `to`/date=YYYY-MM-DD/*.parquet, over what is there of those dates.
+    """Write the query's rows to `to`/date=YYYY-MM-DD/*.parquet and return their number.
 
-    `columns` are the query's in their order, behind them a column `date` of type text. Returns how many rows.
+    Files of the same dates are replaced. `columns` are those of the query in their order; the query has a further
+    column, `date`, of type text, as its last one. `progress` is called with the number of rows of each batch.
     """
-    schema = pa.schema([*columns.items(), ("date", TEXT)])
+    schema = pa.schema([*columns.items(), ("date", TEXT_TYPE)])
     rows = 0
 
     def batches(stream: io.BufferedReader) -> Iterator[pa.RecordBatch]:
@@ -42,7 +46,7 @@ def export(
                 pa.RecordBatchReader.from_batches(schema, batches(io.BufferedReader(raw, BLOCK_BYTES))),
                 to,
                 format="parquet",
-                partitioning=ds.partitioning(pa.schema([("date", TEXT)]), flavor="hive"),
+                partitioning=ds.partitioning(pa.schema([("date", TEXT_TYPE)]), flavor="hive"),
                 existing_data_behavior="delete_matching",
                 max_rows_per_group=ROWS_PER_GROUP,
                 use_threads=False,
@@ -51,7 +55,10 @@ def export(
 
 
 def read_csv(stream: io.BufferedReader, *, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """PostgreSQL's CSV: an empty text is quoted, a null is not. No batch at all where there is no row."""
+    """Yield batches of the rows in PostgreSQL's CSV, or no batch if there are no rows.
+
+    An empty text is quoted, a null is not.
+    """
     if not stream.peek(1):
         return
     yield from csv.open_csv(
@@ -65,7 +72,7 @@ def read_csv(stream: io.BufferedReader, *, schema: pa.Schema) -> Iterator[pa.Rec
 
 
 class CopyStream(io.RawIOBase):
-    """What COPY sends, as a file that can be read once."""
+    """The output of COPY as a file that can be read once."""
 
     def __init__(self, copy: psycopg.Copy) -> None:
         self._blocks = iter(copy)

@@ -1,4 +1,4 @@
-"""How many rows there are, at a cost that does not grow with them."""
+"""Count rows at a cost that does not grow with their number."""
 
 import json
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ COUNTED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class RowCount:
-    """A number of rows; beyond COUNTED it is PostgreSQL's estimate."""
+    """A number of rows: exact up to COUNTED, else PostgreSQL's estimate."""
 
     number: int
     is_exact: bool
@@ -21,9 +21,9 @@ class RowCount:
 
 
 def estimate_rows(rows: QuerySet[Any]) -> RowCount:
-    """The exact number up to COUNTED, else the planner's estimate. Two queries at most.
+    """Return the exact number of rows up to COUNTED, else the planner's estimate, with at most two queries.
 
-    For whole tables, and for filters that an index serves: those read no more than COUNTED rows here.
+    Meant for whole tables and for filters that an index serves, since it then reads at most COUNTED rows.
     """
     rows = rows.order_by()
     number = rows[: COUNTED + 1].count()

@@ -1,4 +1,4 @@
-"""A copy in memory of something small and seldom changed in PostgreSQL, with a bounded age."""
+"""In-memory copies, with a bounded age, of small data in PostgreSQL that seldom changes."""
 
 import logging
 import math
@@ -15,9 +15,9 @@ DATABASE_AWAY = (OperationalError, InterfaceError)
 
 
 class Snapshot(Generic[T]):
-    """Loads at first use and again when it is older than `seconds`.
+    """A copy that is loaded at its first use and again when it is older than `seconds`.
 
-    While PostgreSQL is away the last copy goes on serving: reads from the cache need nothing else.
+    While PostgreSQL is down, the last copy stays in use: reads from the cache need nothing else.
     """
 
     def __init__(
@@ -28,9 +28,10 @@ class Snapshot(Generic[T]):
         until: Callable[[T], float | None] = lambda held: None,
         fingerprint: Callable[[], object] = object,
     ) -> None:
-        """`until` says in how many seconds from its load a copy is known to end before that; None: it is not.
+        """Take the functions that load the copy and tell its age.
 
-        `fingerprint` costs less than `load` and gives the same as long as what is loaded is the same.
+        `until` returns the seconds until an early reload, counted from the load, or None. `fingerprint` costs less than
+        `load` and returns an equal value while the data is unchanged.
         """
         self._load = load
         self._seconds = seconds
@@ -43,10 +44,10 @@ class Snapshot(Generic[T]):
         self._ends_at = math.inf
 
     def get(self, *, younger_than: float | None = None) -> T:
-        """The copy, at most `younger_than` (or the bounded age of this snapshot) seconds old, or looked at since.
+        """Return the copy: loaded or compared with PostgreSQL at most `younger_than` seconds ago.
 
-        One thread loads at a time. Without `younger_than` the others go on with the copy they have: where PostgreSQL
-        is away, loading takes as long as waiting for a connection does.
+        The default is the bounded age of this snapshot. One thread loads at a time. Without `younger_than`, the others
+        use the old copy meanwhile: if PostgreSQL is down, loading takes as long as waiting for a connection.
         """
         held = self._held
         limit = self._seconds if younger_than is None else younger_than
@@ -66,7 +67,7 @@ class Snapshot(Generic[T]):
             self._lock.release()
 
     def forget(self) -> None:
-        """Loads again at the next use: after a change made by this process."""
+        """Load the copy again at its next use; to be called after a change by this process."""
         with self._lock:
             self._held = None
 
@@ -75,7 +76,7 @@ class Snapshot(Generic[T]):
         return now - self._loaded_at < seconds and now < self._ends_at
 
     def _is_unchanged(self) -> bool:
-        """Whether PostgreSQL still holds what was loaded within the bounded age."""
+        """Return whether the copy is within the bounded age and equal to what PostgreSQL holds."""
         try:
             return self._is_younger_than(self._seconds) and self._fingerprint() == self._loaded
         except DATABASE_AWAY:
@@ -83,11 +84,11 @@ class Snapshot(Generic[T]):
 
     def _reload(self) -> T:
         try:
-            # Before the load: what changes in between is found out.
+            # Before the load: a change between the two makes the next comparison fail, and the copy is loaded again.
             self._loaded = self._fingerprint()
             return self._load()
         except DATABASE_AWAY:
             if self._held is None:
                 raise
-            logger.warning("PostgreSQL is away: serving from the copy in memory.")
+            logger.warning("PostgreSQL can't be reached: using the copy in memory.")
             return self._held

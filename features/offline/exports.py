@@ -3,17 +3,17 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from featurehub.lib.parquet import MOMENT, TEXT, export
+from featurehub.lib.parquet import MOMENT_TYPE, TEXT_TYPE, export
 from features.models import CustomerFeature
 
 HISTORY_COLUMNS = {
-    "customer_id": TEXT,
-    "feature_type": TEXT,
-    "version": TEXT,
-    "timestamp": MOMENT,
-    "recorded_at": MOMENT,
-    "features": TEXT,
-    "metadata": TEXT,
+    "customer_id": TEXT_TYPE,
+    "feature_type": TEXT_TYPE,
+    "version": TEXT_TYPE,
+    "timestamp": MOMENT_TYPE,
+    "recorded_at": MOMENT_TYPE,
+    "features": TEXT_TYPE,
+    "metadata": TEXT_TYPE,
 }
 SELECT_HISTORY = """
 select customer_id, feature_type, version, "timestamp", recorded_at, features, metadata, "timestamp"::date

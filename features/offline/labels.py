@@ -11,10 +11,10 @@ from events.imports.text_files import NOT_CSV
 from events.validation import check_customer_id
 from featurehub.lib.clock import in_utc, parse_moment
 from featurehub.lib.errors import InvalidError
-from featurehub.lib.parquet import MOMENT, TEXT
+from featurehub.lib.parquet import MOMENT_TYPE, TEXT_TYPE
 
 ENCODING = "utf-8-sig"  # with or without a byte order mark
-KEYS = {"customer_id": TEXT, "timestamp": MOMENT}
+KEYS = {"customer_id": TEXT_TYPE, "timestamp": MOMENT_TYPE}
 
 
 class Labels:
@@ -34,7 +34,7 @@ class Labels:
         twice = next((name for name in self._header if self._header.count(name) > 1), None)
         if twice is not None:
             raise InvalidError(f"The header has the column {twice} twice.")
-        others = [(name, TEXT) for name in self._header if name not in KEYS]
+        others = [(name, TEXT_TYPE) for name in self._header if name not in KEYS]
         self.schema = pa.schema([*KEYS.items(), *others])
 
     def batches(self, *, rows: int) -> Iterator[pa.RecordBatch]:

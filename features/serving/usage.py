@@ -70,10 +70,3 @@ def note(kind: Kind, *, key_id: int, used: Sequence[tuple[str, str]]) -> None:
 def put_off(until: float) -> None:
     global _next_try
     _next_try = until
-
-
-def forget_uses() -> None:
-    """Notes anew what is read and written from now on."""
-    for due in _due.values():
-        due.clear()
-    put_off(0.0)

@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy
 
 from features.formulas.activity import Bools, Floats, Ints
-from features.tuning.statistics import ranks
 
 DECILES = 10
-# 97.5 % of the normal distribution lie below.
-Z = 1.959963984540054
+CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,11 +53,11 @@ def evaluate_scores(scores: Floats, *, bought: Bools, customers: Ints) -> Evalua
 
 def auc_components(scores: Floats, *, bought: Bools) -> Floats:
     """For each row the share of the rows with the other outcome that it is ordered rightly against; ties count half."""
-    overall = ranks(scores)
+    overall = scipy.stats.rankdata(scores)
     components = np.empty(len(scores))
     buyers, others = int(bought.sum()), int((~bought).sum())
-    components[bought] = (overall[bought] - ranks(scores[bought])) / others
-    components[~bought] = 1.0 - (overall[~bought] - ranks(scores[~bought])) / buyers
+    components[bought] = (overall[bought] - scipy.stats.rankdata(scores[bought])) / others
+    components[~bought] = 1.0 - (overall[~bought] - scipy.stats.rankdata(scores[~bought])) / buyers
     return components
 
 
@@ -69,7 +68,8 @@ def auc_estimate(components: Floats, *, bought: Bools, customers: Ints) -> Estim
     influence = influence / np.where(bought, bought.sum(), (~bought).sum())
     _, cluster = np.unique(customers, return_inverse=True)
     sums = np.bincount(cluster, weights=influence)
-    half = Z * float(np.sqrt(np.sum(sums**2) * len(sums) / max(len(sums) - 1, 1)))
+    deviations = scipy.stats.norm.ppf(0.5 + CONFIDENCE / 2)  # 1.96
+    half = float(deviations * np.sqrt(np.sum(sums**2) * len(sums) / max(len(sums) - 1, 1)))
     return Estimate(value=value, low=value - half, high=value + half)
 
 
@@ -91,11 +91,9 @@ def deciles(scores: Floats, *, bought: Bools, customers: Ints) -> list[Decile]:
 
 
 def share_estimate(hits: int, *, of: int) -> Estimate:
-    """A share with Wilson's interval."""
-    value = hits / of
-    centre = (value + Z**2 / (2 * of)) / (1 + Z**2 / of)
-    half = Z / (1 + Z**2 / of) * float(np.sqrt(value * (1 - value) / of + Z**2 / (4 * of**2)))
-    return Estimate(value=value, low=max(centre - half, 0.0), high=min(centre + half, 1.0))
+    """Return the share hits / of with its Wilson interval. `of` is positive."""
+    interval = scipy.stats.binomtest(hits, of).proportion_ci(CONFIDENCE, method="wilson")
+    return Estimate(value=hits / of, low=float(interval.low), high=float(interval.high))
 
 
 def difference(first: Floats, second: Floats, *, bought: Bools, customers: Ints) -> Estimate:

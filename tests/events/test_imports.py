@@ -138,7 +138,11 @@ def test_bad_rows_are_listed_and_the_good_ones_kept(write: Callable[[Rows], Path
     assert "events" in str(error)
     assert Event.objects.count() == 2
     slash, visit = rejected(path)
-    assert (slash["row"], slash["attr"], slash["reason"]) == (2, "customer_id", "A customer_id holds no slash.")
+    assert (slash["row"], slash["attr"], slash["reason"]) == (
+        2,
+        "customer_id",
+        "A customer_id must not contain a slash.",
+    )
     assert (visit["row"], visit["attr"]) == (4, "event_type")
     assert "visit" in json.dumps(visit["data"])
 
@@ -267,8 +271,8 @@ def test_a_bad_value_is_named_with_its_reason(
         ('c1,login,2026-01-02T03:04:05Z,,"[1]"', "Expected `object`"),
         ("c1,login,2026-01-02T03:04:05Z,1_000,", "must be a number"),
         ("c1,login,2026-01-02T03:04:05Z,nan,", "finite number"),
-        ("c1,login", "2 values where there are 5 columns"),
-        ("c1,login,2026-01-02T03:04:05Z,,,,", "7 values where there are 5 columns"),
+        ("c1,login", "2 values for 5 columns"),
+        ("c1,login,2026-01-02T03:04:05Z,,,,", "7 values for 5 columns"),
         (",login,2026-01-02T03:04:05Z,,", "required"),
         ('c1,login,"2026-01-02T03:04:05Z,,' + "\n" * 140_000, "quote that is never closed"),
     ],
@@ -318,8 +322,8 @@ def test_a_csv_row_that_is_no_utf8_costs_only_itself(tmp_path: Path) -> None:
     )
     failure_of(path)
     assert [(line["row"], line["reason"]) for line in rejected(path)] == [
-        (1, "It is not UTF-8."),
-        (4, "It is not UTF-8."),
+        (1, "The row is not UTF-8."),
+        (4, "The row is not UTF-8."),
     ]
     assert Event.objects.get().category == "Café"
 
@@ -391,8 +395,8 @@ def test_whole_numbers_are_ids_in_parquet(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("events.txt", b"", "ends with none of .csv, .jsonl, .parquet"),
-        ("missing.csv", None, "is not there"),
+        ("events.txt", b"", "has none of the endings .csv, .jsonl, .parquet"),
+        ("missing.csv", None, "does not exist"),
         ("empty.csv", b"", "lacks the columns customer_id, event_type, timestamp: it has none"),
         ("semicolons.csv", b"customer_id;event_type;timestamp\n", "it has customer_id;event_type;timestamp"),
         ("half.csv", b"customer_id,timestamp\n", "lacks the columns event_type"),
@@ -436,7 +440,7 @@ def test_a_parquet_file_that_breaks_off_keeps_what_came_before(tmp_path: Path) -
     path.write_bytes(content)
     error = failure_of(path)
     assert error.returncode == 2
-    assert "what came before it is stored" in str(error)
+    assert "the events before it are stored" in str(error)
     assert Event.objects.count() in (ROWS_PER_BATCH, 2 * ROWS_PER_BATCH)
 
 

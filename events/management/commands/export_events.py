@@ -1,4 +1,4 @@
-"""manage.py export_events --to DIR"""
+"""Export all events as Parquet: `manage.py export_events --to DIR`."""
 
 from argparse import ArgumentParser
 from pathlib import Path
@@ -11,7 +11,7 @@ from featurehub.lib.progress import progress_bar
 
 
 class Command(BaseCommand):
-    help = "Writes all events as Parquet, in a folder for each date; run again, it writes them anew."
+    help = "Export all events as Parquet, in a folder per date. A later run replaces the files."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--to", type=Path, required=True, metavar="DIR")
@@ -22,4 +22,4 @@ class Command(BaseCommand):
                 rows = export_events(options["to"], progress=bar.update)
         except OSError as error:
             raise CommandError(f"{options['to']} can't be written: {error}") from None
-        self.stdout.write(f"{rows:,} events are in {options['to']}.")
+        self.stdout.write(f"{rows:,} events were written to {options['to']}.")

@@ -1,4 +1,7 @@
-"""Moments in the admin: unambiguous, sortable, UTC as everything here. Named by FORMAT_MODULE_PATH."""
+"""Formats of dates and times in the admin: unambiguous, sortable, in UTC.
+
+Named by the setting FORMAT_MODULE_PATH.
+"""
 
 DATE_FORMAT = "Y-m-d"
 TIME_FORMAT = "H:i:s"

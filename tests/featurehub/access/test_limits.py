@@ -53,7 +53,7 @@ def test_a_key_beyond_its_limit_is_told_when_to_come_back() -> None:
         "type": "client_error",
         "errors": [{"code": "throttled", "detail": response.json()["errors"][0]["detail"], "attr": None}],
     }
-    assert "3 requests a minute" in response.json()["errors"][0]["detail"]
+    assert "3 requests per minute" in response.json()["errors"][0]["detail"]
 
 
 def test_the_next_minute_begins_anew() -> None:

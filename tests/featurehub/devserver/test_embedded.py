@@ -25,14 +25,14 @@ from featurehub.devserver.postgres import Postgres
 from featurehub.devserver.server import EmbeddedServerError, Server
 from featurehub.devserver.valkey import Valkey
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[3]
 KEPT = ("from before", "from before")
 # A program that uses the servers named by its arguments until its input ends.
 USER = """
 import json, sys
 from pathlib import Path
 from featurehub.devserver import servers
-with servers.running(Path(sys.argv[1]), names=sys.argv[2:]) as urls:
+with servers.running_servers(Path(sys.argv[1]), names=sys.argv[2:]) as urls:
     print(json.dumps(urls), flush=True)
     sys.stdin.read()
 """

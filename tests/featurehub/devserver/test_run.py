@@ -15,7 +15,7 @@ from featurehub.devserver.postgres import Postgres
 from featurehub.devserver.processes import command_line
 from featurehub.devserver.valkey import Valkey
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[3]
 # Nothing connects to these: the programs here use no server.
 NO_SERVERS = {"DATABASE_URL": "postgresql://nowhere/nothing", "REDIS_URL": "redis://nowhere"}
 # Each writes down its pid, so that the test can see what becomes of it.

@@ -24,7 +24,7 @@ from features.materialization.recompute import recompute_customers
 from features.models import Customer, CustomerFeature
 from tests.factories import cached, make_event, rows_of, store_events
 
-MASTER = Path(__file__).parents[3] / "shared/data/cdnow_master.txt"
+MASTER = Path(__file__).parents[4] / "shared/data/cdnow_master.txt"
 NOW = datetime(2026, 6, 15, 12, 30, tzinfo=UTC)
 
 

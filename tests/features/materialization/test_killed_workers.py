@@ -34,8 +34,8 @@ WORKER = """
 import django
 django.setup()
 from features.materialization import recompute, refresh, renewal
-from features.online import outbox
 from features.models import Run
+from features.online import outbox
 {setup}
 print("at work", flush=True)
 while {step}:

@@ -52,7 +52,7 @@ def test_a_range_of_days_is_backfilled(arguments: list[str], capsys: pytest.Capt
         (["--as-of", "2026-01-02T00:00:00Z", "--until", "2999-01-01T00:00:00Z"], "in the future"),
         (["--as-of", "2999-01-01T00:00:00Z"], "in the future"),
         (["--as-of", "2026-01-01T00:00:00"], "is not an ISO 8601 moment"),
-        (["--events", "somewhere"], "is not what export_events writes"),
+        (["--events", "somewhere"], "is not an export of export_events"),
         (["--remote", "sc://there"], "need --engine spark"),
         (["--engine", "spark", "--customer", "c1"], "Spark always recomputes all customers"),
         (["--engine", "spark", "--jdbc", "no.jar"], "invalid jar value"),

@@ -1,7 +1,7 @@
 """Which API keys read which versions."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from featurehub.access.models import ApiKey, create_api_key
 from features.models import VersionUse
 from features.serving import usage
-from features.serving.usage import forget_uses, note_read, note_write
+from features.serving.usage import note_read, note_write
 from tests.api_client import ApiClient
 from tests.at_once import at_once
 from tests.away import postgres_away
@@ -22,10 +22,9 @@ BOTH = {"behavioral": "1.0", "customer": "1.0"}
 
 
 @pytest.fixture(autouse=True)
-def nothing_noted() -> Iterator[None]:
-    forget_uses()
-    yield
-    forget_uses()
+def no_pause_after_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Note at once, also after a test in which PostgreSQL was away. Every test makes API keys of its own."""
+    monkeypatch.setattr(usage, "_next_try", 0.0)
 
 
 def make_key(name: str = "checkout") -> ApiKey:

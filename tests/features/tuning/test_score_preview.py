@@ -18,7 +18,7 @@ from features.formulas.behavioral import Weights
 from features.tuning import sample as samples
 from features.tuning.sample import NO_CATEGORY, Sample
 from features.tuning.score_preview import ScorePreview, preview_scores
-from features.tuning.statistics import rank_correlation, ranks
+from features.tuning.statistics import rank_correlation
 from tests.factories import ago, first_weights, make_customer, make_purchase
 
 COUNTS = st.lists(st.tuples(*[st.integers(0, 150)] * 6), min_size=1, max_size=40)
@@ -122,13 +122,16 @@ def test_without_customers_there_are_no_figures() -> None:
 
 
 def test_ties_share_their_mean_rank() -> None:
-    assert ranks(np.array([0.5, 0.1, 0.5, 0.9])).tolist() == [2.5, 1.0, 2.5, 4.0]
+    # Ranks 2.5, 1, 2.5, 4 and 2, 1, 3, 4: 4.5 / √(4.5 · 5).
+    first, second = np.array([0.5, 0.1, 0.5, 0.9]), np.array([20.0, 10.0, 30.0, 40.0])
+    assert rank_correlation(first, second) == pytest.approx(3 / 10**0.5)
 
 
 def test_the_rank_correlation_of_opposite_orders_is_minus_one_and_of_a_constant_there_is_none() -> None:
     rising = np.arange(5.0)
     assert rank_correlation(rising, rising[::-1]) == pytest.approx(-1.0)
     assert rank_correlation(rising, np.zeros(5)) is None
+    assert rank_correlation(rising[:0], rising[:0]) is None
 
 
 @pytest.mark.django_db

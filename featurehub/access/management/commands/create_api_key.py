@@ -1,4 +1,7 @@
-"""manage.py create_api_key NAME --scope read [--scope write] [--scope ingest] [--requests-per-minute N]"""
+"""Create an API key.
+
+`manage.py create_api_key NAME --scope read [--scope write] [--scope ingest] [--requests-per-minute N]`
+"""
 
 from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
@@ -12,12 +15,14 @@ LARGEST_LIMIT = 2_147_483_647  # PostgreSQL's integer
 
 
 class Command(BaseCommand):
-    help = "Makes an API key and prints it: once, since only its hash is kept."
+    help = "Create an API key and print it. It can't be shown again, since only its hash is stored."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("name", help="who the key is for")
+        parser.add_argument("name", help="name of the client that uses the key")
         parser.add_argument("--scope", action="append", choices=Scope.values, required=True, dest="scopes")
-        parser.add_argument("--requests-per-minute", type=limit, metavar="N", help="the most; without it no limit")
+        parser.add_argument(
+            "--requests-per-minute", type=limit, metavar="N", help="limit of the key; default: no limit"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         _, key = create_api_key(
@@ -29,7 +34,7 @@ class Command(BaseCommand):
 
 
 def limit(text: str) -> int:
-    """Raises ArgumentTypeError for what is no limit."""
+    """Return the limit as a number. Raise ArgumentTypeError for other texts."""
     try:
         return whole_number(least=1, most=LARGEST_LIMIT)(text)
     except ValueError:
