@@ -1,6 +1,6 @@
-"""Backtests: a set and the active one on past days, judged by who purchased in the days after each.
+"""Backtests: a weight set and the active one on past days, judged by who purchased in the days after each.
 
-One step scores one day and keeps its columns, so that any worker can go on; the last step judges all days together.
+One step scores one day and stores its columns, so that any worker can go on; the last step judges all days together.
 """
 
 from datetime import UTC, date, datetime, time, timedelta
@@ -30,7 +30,7 @@ def start_backtest(
     weight_set: WeightSet, *, first_day: date, last_day: date, every_days: int, horizon_days: int, today: date,
     by: User | None,
 ) -> Backtest:  # fmt: skip
-    """Starts a backtest in a worker. Raises InvalidError for days that can't be judged yet, or are too many."""
+    """Start a backtest in a worker. Raises InvalidError for days that can't be judged yet, or are too many."""
     check_days(first_day, last_day=last_day, every_days=every_days, horizon_days=horizon_days, today=today)
     with transaction.atomic():
         backtest = Backtest.objects.create(
@@ -41,7 +41,7 @@ def start_backtest(
             every_days=every_days,
             horizon_days=horizon_days,
             total=len(scored_days(first_day, last_day=last_day, every_days=every_days)),
-            # The numbers tested, as they were: a draft may change later.
+            # A copy of the numbers that are tested: a draft may change later.
             numbers=weights_as_json(as_weights(weight_set)),
             created_by=by,
         )
@@ -50,7 +50,7 @@ def start_backtest(
 
 
 def check_days(first_day: date, *, last_day: date, every_days: int, horizon_days: int, today: date) -> None:
-    """Raises InvalidError with the field that is wrong."""
+    """Raise InvalidError, with the field that is wrong as its `attr`."""
     if horizon_days < 1:
         raise InvalidError("At least one day must follow a scored day.", attr="horizon_days")
     if every_days < 1:
@@ -68,16 +68,17 @@ def check_days(first_day: date, *, last_day: date, every_days: int, horizon_days
 
 
 def scored_days(first_day: date, *, last_day: date, every_days: int) -> list[date]:
+    """Return the days to score: the first, and every `every_days` until the last."""
     return [first_day + timedelta(days=number) for number in range(0, (last_day - first_day).days + 1, every_days)]
 
 
 def enqueue_backtest(backtest_id: int) -> None:
-    """Wakes a worker. Where the message is lost, the sweep of unfinished backtests sends it again."""
+    """Send the task that goes on with the backtest. Where the message is lost, the sweep sends it again."""
     enqueue(BACKTEST_TASK, backtest_id)
 
 
 def score_next_day(backtest_id: int) -> int:
-    """Scores the first day that has not been. Returns 0 where there is none, or another worker is at it."""
+    """Score the first day that has not been. Return 1, or 0 where there is none or another worker is at it."""
     with transaction.atomic():
         backtest = (
             Backtest.objects.select_for_update(skip_locked=True, of=("self",))
@@ -92,7 +93,7 @@ def score_next_day(backtest_id: int) -> int:
         if not waiting:
             return 0
         day = waiting[0]
-        # A day is scored as it begins: nothing that happens on it or later is known.
+        # The day is scored as of its first moment, so that nothing later is known.
         as_of = datetime.combine(day, time.min, tzinfo=UTC)
         columns = past_day(as_of, horizon=timedelta(days=backtest.horizon_days))
         BacktestDay.objects.create(backtest=backtest, day=day, columns=columns.to_bytes())
@@ -101,7 +102,7 @@ def score_next_day(backtest_id: int) -> int:
 
 
 def finish_backtest(backtest_id: int) -> bool:
-    """Judges a backtest whose days are all scored. Returns False where some are not."""
+    """Judge a backtest whose days are all scored. Return False where some are not."""
     with transaction.atomic():
         backtest = Backtest.objects.select_for_update().get(pk=backtest_id)
         if backtest.state != State.RUNNING:
@@ -117,13 +118,13 @@ def finish_backtest(backtest_id: int) -> bool:
 
 
 def stalled_backtests() -> list[int]:
-    """Backtests that should go on but have not for a while."""
+    """Return the ids of running backtests that nobody has gone on with for BACKTEST_STALLED_AFTER."""
     waiting = Backtest.objects.filter(state=State.RUNNING, updated_at__lt=Now() - BACKTEST_STALLED_AFTER)
     return list(waiting.values_list("pk", flat=True))
 
 
 def judge(days: list[tuple[date, PastDay]], *, active: Weights, tried: Weights) -> dict[str, Any]:
-    """The result as it is stored; `problem` says in a sentence why there is nothing to judge."""
+    """Return the result as it is stored; its `problem` says in a sentence why there is nothing to judge."""
     rows = [
         {"day": day.isoformat(), "customers": len(columns), "buyers": int(columns.bought.sum())}
         for day, columns in days
@@ -146,7 +147,7 @@ def judge(days: list[tuple[date, PastDay]], *, active: Weights, tried: Weights) 
 
 
 def problem_of(columns: PastDay) -> str | None:
-    """Why these days can't be judged; None where they can."""
+    """Return the reason why these days can't be judged, as a sentence; None where they can."""
     if not len(columns):
         return "No customer had an event in the window before any of these days. Choose days after your first events."
     if not columns.bought.any():
@@ -157,14 +158,16 @@ def problem_of(columns: PastDay) -> str | None:
 
 
 def scores_of(columns: PastDay, *, weights: Weights) -> Floats:
-    """The scores of all rows: n doubles in [0, 1]."""
+    """Return the scores of all rows: n doubles in [0, 1]."""
     clamped: Floats = unclamped_score(columns.counts, weights=weights).clip(max=1.0)
     return clamped
 
 
 def weights_as_json(weights: Weights) -> dict[str, Any]:
+    """Return weights as a backtest stores them."""
     return {"weight": dict(weights.weight), "norm": dict(weights.norm), "monetary_norm": weights.monetary_norm}
 
 
 def weights_from_json(numbers: dict[str, Any]) -> Weights:
+    """Return the weights that `weights_as_json` was given."""
     return Weights(**numbers)
