@@ -1,4 +1,4 @@
-"""Backtests in the admin: the form's words, the progress, and the pictures."""
+"""Backtests in the admin: the form's messages, the progress, and the charts."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from events.event_types import EVENT_TYPES
 from features.models import Backtest, WeightSet
-from features.tasks import run_backtest
+from features.tasks import run_backtest_task
 from features.tuning import backtest
 from tests.factories import ago, make_event, make_weight_set, store_events
 from tests.features.admin.weights.test_model_admin import login
@@ -36,7 +36,10 @@ def started() -> Backtest:
 
 
 def make_purchases_after_logins() -> None:
-    """Every third customer logs in and then buys; the others look at more pages, which the first weights count more."""
+    """Store events by which logins predict purchases: every third customer logs in and then buys.
+
+    The others have more page views, which the first weights count more.
+    """
     for number in range(30):
         buys = number % 3 == 0
         types = ["login"] if buys else ["page_view"] * 5
@@ -81,7 +84,7 @@ def test_the_result_has_a_verdict_pictures_and_the_numbers(client: Client) -> No
     login(client)
     make_purchases_after_logins()
     held = started()
-    run_backtest(held.pk)
+    run_backtest_task(held.pk)
     page = client.get(result_url(held)).content.decode()
     assert "These weights tell better who purchases next" in page
     assert page.count('role="img"') == 2
@@ -93,7 +96,7 @@ def test_the_result_has_a_verdict_pictures_and_the_numbers(client: Client) -> No
 def test_days_without_data_are_explained_without_an_empty_picture(client: Client) -> None:
     login(client)
     held = started()
-    run_backtest(held.pk)
+    run_backtest_task(held.pk)
     page = client.get(result_url(held)).content.decode()
     assert "No customer had an event in the window" in page
     assert "<svg class" not in page
