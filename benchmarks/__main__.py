@@ -1,4 +1,4 @@
-"""`python -m benchmarks [NAME …]`: runs the benchmarks named (or all), prints a table and writes results/NAME.json."""
+"""`python -m benchmarks [NAME …]`: run the benchmarks named (or all), print a table, write results/NAME.json."""
 
 import argparse
 import importlib
@@ -22,7 +22,7 @@ SUITES = tuple(sorted(path.stem for path in (Path(__file__).parent / "suites").g
 
 
 def main() -> int:
-    """The exit status: 0 where every benchmark ran, whether or not it met its goals."""
+    """Return the exit status: 0 where every benchmark ran, whether or not it met its goals."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(SUITES))
     names = parser.parse_args().names or SUITES
@@ -42,7 +42,7 @@ def main() -> int:
 
 @contextmanager
 def own_servers() -> Iterator[None]:
-    """Embedded servers in `.local/benchmarks`, migrated. A DATABASE_URL that is set is left alone: it may be real."""
+    """Run embedded servers in `.local/benchmarks`, migrated. A DATABASE_URL that is set is ignored: it may be real."""
     folder = Path(os.environ.get("FEATUREHUB_LOCAL_DIR") or PROJECT / ".local").resolve() / "benchmarks"
     (folder / "static").mkdir(parents=True, exist_ok=True)
     with servers.running_servers(folder) as urls:
@@ -56,7 +56,7 @@ def own_servers() -> Iterator[None]:
 
 
 def measure(name: str) -> None:
-    """Runs one benchmark, prints its table and writes it down."""
+    """Run one benchmark, print its table and write its results."""
     print(f"\n== {name}", flush=True)
     measured = importlib.import_module(f"benchmarks.suites.{name}").run()
     print(rows.table(measured))

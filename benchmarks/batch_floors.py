@@ -1,4 +1,4 @@
-"""The least that batch work can cost (psql's GROUP BY and COPY, pipelined HSETs), and servers that do nothing else."""
+"""Floors of batch work (psql's GROUP BY and COPY, pipelined HSETs), on servers that do nothing else meanwhile."""
 
 import os
 import subprocess
@@ -23,8 +23,10 @@ HISTORY_COLUMNS = 'customer_id, feature_type, version, "timestamp", recorded_at,
 
 
 def leave_servers_alone() -> None:
-    """All customers of the largest size fit into Redis, so that none is evicted, and neither server begins to write its
-    log anew in the middle of what is measured."""
+    """Keep both servers from work of their own in the middle of a measurement.
+
+    All customers of the largest size fit into Redis, so that none is evicted; neither server rewrites its log.
+    """
     get_redis_connection("default").config_set("maxmemory", 0)
     get_redis_connection("default").config_set("auto-aof-rewrite-percentage", 0)
     with connection.cursor() as cursor:
@@ -34,7 +36,7 @@ def leave_servers_alone() -> None:
 
 
 def floor_aggregation() -> Spent:
-    """The same GROUP BY, sent by psql."""
+    """Return the cost of the same GROUP BY, sent by psql."""
     with connection.cursor() as cursor:
         statement = cursor.mogrify(postgres.activity_of_all(), postgres.window(database_now(), window_days=WINDOW_DAYS))
     with spent() as cost:
@@ -44,12 +46,13 @@ def floor_aggregation() -> Spent:
 
 
 def drop() -> None:
+    """Drop the table that an aggregation has filled."""
     with connection.cursor() as cursor:
         cursor.execute(f"drop table {TABLE}")
 
 
 def floor_history(*, since: datetime | None = None) -> Spent:
-    """COPY of the history's rows (recorded from `since` on) into an equal table."""
+    """Return the cost of a COPY of the history's rows (recorded from `since` on) into an equal table."""
     rows_file = Path(os.environ["FEATUREHUB_LOCAL_DIR"]) / "history.copy"
     where = "" if since is None else f"where recorded_at >= '{since.isoformat()}'"
     psql(f"\\copy (select {HISTORY_COLUMNS} from features_customerfeature {where}) to '{rows_file}'")
@@ -62,7 +65,7 @@ def floor_history(*, since: datetime | None = None) -> Spent:
 
 
 def floor_hashes() -> Spent:
-    """Pipelined HSET and EXPIRE of the customers' hashes."""
+    """Return the cost of pipelined HSET and EXPIRE of the customers' hashes."""
     client = get_redis_connection("default")
     total = Spent()
     everybody = Customer.objects.values_list("pk", flat=True).iterator()
@@ -82,6 +85,7 @@ def floor_hashes() -> Spent:
 
 
 def psql(statement: str) -> None:
+    """Run a statement on the embedded PostgreSQL by psql."""
     server = Postgres(Path(os.environ["FEATUREHUB_LOCAL_DIR"]) / "postgres")
     program = server._binary("psql")
     subprocess.run([*program, server.url, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", statement], check=True)

@@ -1,4 +1,4 @@
-"""The same customers for everybody: five values that FeatureHub computes, and 500 that nobody does."""
+"""Customers for both stores: five values that FeatureHub computes, and up to 500 synthetic ones."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -22,15 +22,17 @@ PER_PUBLISH = 1_000
 
 
 def customer_id(number: int) -> str:
+    """Return the id of a customer that both stores have."""
     return f"customer-{number:07d}"
 
 
 def missing_id(number: int) -> str:
+    """Return the id of a customer that neither store has."""
     return f"nobody-{number:07d}"
 
 
 def write_values(path: Path, *, customers: int, synthetic: int = 0) -> None:
-    """A Parquet file with a row a customer: random doubles with all their digits, the same at every run."""
+    """Write a Parquet file with a row a customer: random doubles with all their digits, the same at every run."""
     random = np.random.default_rng(1)
     names = [*FIVE, *SYNTHETIC[:synthetic]]
     columns = {"customer_id": pa.array([customer_id(number) for number in range(customers)])}
@@ -39,7 +41,7 @@ def write_values(path: Path, *, customers: int, synthetic: int = 0) -> None:
 
 
 def register_synthetic(count: int) -> None:
-    """Definitions of the synthetic features, as live features of type customer."""
+    """Define the synthetic features, as live features of type customer."""
     version = FeatureVersion.objects.get(feature_type=FeatureType.CUSTOMER, state=FeatureVersion.State.LIVE)
     names = [f"synthetic_{number:03d}" for number in range(count)]
     FeatureDefinition.objects.bulk_create(
@@ -49,7 +51,7 @@ def register_synthetic(count: int) -> None:
 
 
 def publish(path: Path) -> None:
-    """Puts the file's values into Redis through the store, as a refresh does: every type has a stamp."""
+    """Publish the file's values through the store, as a refresh does: every type has a stamp."""
     as_of = datetime.now(UTC)
     for batch in pq.ParquetFile(path).iter_batches(batch_size=PER_PUBLISH):
         rows = batch.to_pylist()
@@ -57,7 +59,7 @@ def publish(path: Path) -> None:
 
 
 def as_published(row: dict[str, float], *, as_of: datetime) -> Sequence[Published]:
-    """One customer's values of all four types; FeatureHub's hash is as full as in production."""
+    """Return one customer's values of all four types, so that FeatureHub's hash is as full as in production."""
     behavioral = {name: row.get(name, 0.5) for name in BEHAVIORAL_FEATURES}
     synthetic = {name: value for name, value in row.items() if name.startswith("synthetic_")}
     parts = {

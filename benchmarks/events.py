@@ -1,4 +1,4 @@
-"""Events of many customers, a few of them very active and most hardly (Zipf-Mandelbrot), made inside PostgreSQL."""
+"""Events of many customers, made inside PostgreSQL: a few customers are very active (Zipf-Mandelbrot)."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -9,9 +9,9 @@ from events.partitions import make_partitions
 
 EVENTS_PER_CUSTOMER = 30
 EVENTS_PER_STATEMENT = 500_000
-# Some of the events have left the window of 30 days already.
+# More than the window of 30 days, so that some events have left it already.
 DAYS = 33
-# How many customers share the top of the distribution.
+# The number of customers that share the top of the distribution.
 HEAD = 1_000
 
 EMPTY = """
@@ -50,7 +50,7 @@ on conflict do nothing
 
 
 def make_events(*, customers: int) -> None:
-    """An empty store with the events of `customers`, EVENTS_PER_CUSTOMER of each on average, the same at every run."""
+    """Replace all data by events of `customers`, EVENTS_PER_CUSTOMER each on average, the same at every run."""
     now = datetime.now(UTC)
     make_partitions(now - timedelta(days=DAYS), until=now)
     total = customers * EVENTS_PER_CUSTOMER

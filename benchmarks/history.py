@@ -6,8 +6,8 @@ from django.db import connection
 from tqdm import tqdm
 
 FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
-# Every customer has a row of each computed type in each period, at a moment of their own, and in every third one more
-# that a client has written.
+# Every customer has a row of each computed type in each period, at a random moment, and in every third period one more
+# row that a client has written.
 PERIODS = 6
 PERIOD = timedelta(days=10)
 LAST_DAY = FIRST_DAY + PERIODS * PERIOD
@@ -45,7 +45,7 @@ from (
 
 
 def make_history(*, customers: int) -> int:
-    """An empty store with the history of `customers`, the same at every run. Returns its rows."""
+    """Replace all data by the history of `customers`, the same at every run. Return the number of its rows."""
     rows = 0
     with connection.cursor() as cursor, tqdm(total=PERIODS, unit=" periods", desc="making history") as bar:
         cursor.execute(EMPTY)

@@ -1,4 +1,4 @@
-"""What a load generator sends and what it saw; and wrk, which sends as much as a server takes."""
+"""The load on a server: requests, figures of a load generator, and wrk, which sends as much as the server takes."""
 
 import json
 import shutil
@@ -30,12 +30,12 @@ end
 
 
 class MissingTool(Exception):
-    """A program that the benchmark needs is not there; the message says how to get it."""
+    """A program that the benchmark needs and that is not installed; the message says how to get it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """`body` is one line of JSON, or empty."""
+    """An HTTP request; `body` is one line of JSON, or empty."""
 
     method: str
     path: str
@@ -44,7 +44,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """What the load generator saw. Errors are answers other than 2xx, broken connections and timeouts."""
+    """The figures of a load generator. Errors are answers other than 2xx, broken connections and timeouts."""
 
     requests: int
     seconds: float
@@ -60,7 +60,7 @@ class Load:
 def saturate(
     port: int, requests: Sequence[Request], *, headers: Mapping[str, str], seconds: float, connections: int
 ) -> Load:
-    """wrk: each connection sends its next request when it has the answer to the last one."""
+    """Return the figures of wrk: each connection sends its next request when it has the answer to the last one."""
     wrk = shutil.which("wrk")
     if wrk is None:
         raise MissingTool("The benchmarks need wrk: apt install wrk, or brew install wrk.")
@@ -75,7 +75,7 @@ def saturate(
 
 
 def summary(latencies: Sequence[float], *, errors: int, seconds: float) -> Load:
-    """Of latencies in seconds."""
+    """Return the figures of latencies in seconds."""
     ordered = sorted(latencies)
     p50, p99 = (ordered[int(len(ordered) * share)] * 1e3 for share in (0.5, 0.99))
     return Load(requests=len(ordered), seconds=seconds, errors=errors, p50_ms=p50, p99_ms=p99)

@@ -1,4 +1,4 @@
-"""The machine, and the processor time that processes have used (Linux: read from /proc)."""
+"""The machine, and the processor time and memory of processes (Linux: read from /proc)."""
 
 import os
 import re
@@ -11,24 +11,24 @@ TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 @cache
 def machine() -> str:
-    """`2 × AMD EPYC, 23 GB`: no host name."""
+    """Return the processor and memory, such as `2 × AMD EPYC, 23 GB`; no host name."""
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return f"{os.cpu_count()} × {model[1] if model else 'processor'}, {gigabytes:.0f} GB"
 
 
 def cpu_seconds(pid: int) -> float:
-    """User and system time of a process and all that descend from it, in seconds, to 1/100 s."""
+    """Return user and system time of a process and its descendants, in seconds, to 1/100 s."""
     return sum(int(ticks) for each in family(pid) for ticks in fields(each)[11:13]) / TICKS_PER_SECOND
 
 
 def resident_bytes(pid: int) -> int:
-    """Memory of a process and all that descend from it."""
+    """Return the resident memory of a process and its descendants."""
     return sum(int(fields(each)[21]) for each in family(pid)) * os.sysconf("SC_PAGE_SIZE")
 
 
 def family(pid: int) -> Iterator[int]:
-    """The process, its children, and theirs."""
+    """Yield the process and its descendants."""
     yield pid
     for folder in Path("/proc").glob("[0-9]*"):
         try:
@@ -40,5 +40,8 @@ def family(pid: int) -> Iterator[int]:
 
 
 def fields(pid: int) -> list[str]:
-    """/proc/PID/stat after the program's name, which may hold blanks: state, parent, …"""
+    """Return the fields of /proc/PID/stat after the program's name, which may hold blanks.
+
+    The first ones are the state and the parent's id.
+    """
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

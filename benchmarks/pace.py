@@ -1,7 +1,7 @@
-"""Requests at fixed moments, whether or not the earlier ones were answered: what a client feels at a given rate.
+"""Requests at fixed moments, whether or not the earlier ones were answered: the latency that a client has at this rate.
 
-One thread over bare sockets. A generator with threads and http.client spent more of the processor on a request than the
-server did, and what it saw at the 99th percentile was its own.
+One thread over bare sockets. A generator with threads and http.client used more CPU per request than the server did,
+and its 99th percentile was that of its own delays.
 """
 
 import select
@@ -15,11 +15,11 @@ BYTES_PER_RECEIVE = 262_144
 
 
 class BadAnswer(Exception):
-    """The connection ended, or what came back is not an answer that this can read."""
+    """An answer that can't be parsed, or the end of the connection."""
 
 
 class Connection:
-    """Has at most one request on its way, which was due `due` seconds after the start."""
+    """A connection with at most one request on its way, which was due `due` seconds after the start."""
 
     due: float
 
@@ -32,11 +32,12 @@ class Connection:
         return self.socket.fileno()
 
     def send(self, request: bytes, *, due: float) -> None:
+        """Send a request that is due at this time."""
         self.due, self.received, self.length = due, bytearray(), 0
         self.socket.sendall(request)
 
     def status(self) -> int | None:
-        """Takes in what has arrived; None where that is not all. Raises BadAnswer or OSError."""
+        """Read what has arrived. Return the status of a complete answer, else None. Raises BadAnswer or OSError."""
         arrived = self.socket.recv(BYTES_PER_RECEIVE)
         if not arrived:
             raise BadAnswer
@@ -47,7 +48,7 @@ class Connection:
 
 
 class Pace:
-    """`number` requests, `per_second`: sends what is due on connections that are idle, takes in what arrives."""
+    """A load of `number` requests, `per_second`: sends those that are due on idle connections, reads the answers."""
 
     def __init__(
         self, port: int, *, requests: Sequence[bytes], per_second: float, number: int, connections: int
@@ -60,7 +61,10 @@ class Pace:
         self.errors = 0
 
     def run(self) -> Load:
-        """What is not answered SECONDS_TO_ANSWER after the last one was due is an error."""
+        """Send all requests and return the figures.
+
+        Requests without an answer SECONDS_TO_ANSWER after the last one was due are errors.
+        """
         start = time.monotonic()
         end = self.number / self.per_second + SECONDS_TO_ANSWER
         while len(self.latencies) < self.number and (now := time.monotonic() - start) < end:
@@ -74,6 +78,7 @@ class Pace:
         return summary(latencies, errors=self.errors + unanswered, seconds=time.monotonic() - start)
 
     def send_due(self, *, now: float) -> None:
+        """Send the requests that are due, as far as connections are idle."""
         while self.idle and self.sent < self.number and (due := self.sent / self.per_second) <= now:
             connection = self.idle.pop()
             connection.send(self.requests[self.sent % len(self.requests)], due=due)
@@ -81,12 +86,13 @@ class Pace:
             self.sent += 1
 
     def seconds_to_wait(self, *, now: float) -> float:
-        """Until the next request is due, where a connection is there for it."""
+        """Return the seconds until the next request is due, where a connection is idle; else a short time."""
         if self.idle and self.sent < self.number:
             return max(0.0, self.sent / self.per_second - now)
         return 0.1
 
     def take_in(self, connection: Connection, *, start: float) -> None:
+        """Read from a connection; where its answer is complete, note the latency and make the connection idle again."""
         try:
             status = connection.status()
         except (OSError, BadAnswer):
@@ -103,13 +109,17 @@ def pace(
     port: int, requests: Sequence[Request], *, headers: Mapping[str, str], seconds: float, per_second: float,
     connections: int = 16,
 ) -> Load:  # fmt: skip
-    """Latency counts from the moment a request was due: a server that stalls is charged for those that waited."""
+    """Return the figures of requests at a fixed rate.
+
+    Latency counts from the moment a request was due, so a server that stalls is charged for the requests that waited.
+    """
     texts = [as_bytes(request, headers=headers) for request in requests]
     number = round(seconds * per_second)
     return Pace(port, requests=texts, per_second=per_second, number=number, connections=connections).run()
 
 
 def as_bytes(request: Request, *, headers: Mapping[str, str]) -> bytes:
+    """Return the bytes of a request."""
     body = request.body.encode()
     given = {"Host": "127.0.0.1", "Content-Length": str(len(body)), **headers}
     lines = "".join(f"{name}: {value}\r\n" for name, value in given.items())
@@ -117,7 +127,7 @@ def as_bytes(request: Request, *, headers: Mapping[str, str]) -> bytes:
 
 
 def content_length(head: bytes) -> int:
-    """Raises BadAnswer where it is not given."""
+    """Return the length of an answer's body. Raises BadAnswer where the head does not tell it."""
     _, found, rest = head.lower().partition(b"content-length:")
     if not found:
         raise BadAnswer(head)

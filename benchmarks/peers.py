@@ -1,4 +1,4 @@
-"""Both stores with the same customers, and the same questions in each one's words."""
+"""FeatureHub and Feast with the same customers, and the same reads as requests to each."""
 
 import json
 import random
@@ -35,7 +35,7 @@ online_store:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """One turn of load on one server. CPU in milliseconds a request; Redis' is beside the server's, not in it."""
+    """One turn of load on one server; CPU in milliseconds a request. Redis' CPU is not part of the server's."""
 
     load: Load
     cpu_ms: float
@@ -43,7 +43,7 @@ class Measured:
 
 
 def load_both(*, synthetic: int) -> Path:
-    """Loads FeatureHub and Feast with the same values of five and `synthetic` features. Returns Feast's repository."""
+    """Load FeatureHub and Feast with the same values of five and `synthetic` features. Return Feast's repository."""
     if not servers.FEAST.exists():
         raise MissingTool("Feast is not installed: run make bench-serving.")
     folder = settings.LOCAL_DIR / "feast"
@@ -63,50 +63,55 @@ def load_both(*, synthetic: int) -> Path:
 
 @contextmanager
 def both(*, synthetic: int = 0) -> Iterator[dict[str, Server]]:
-    """FeatureHub and Feast, loaded and running, by name."""
+    """Run FeatureHub and Feast with the same values. Yield the servers by name."""
     repository = load_both(synthetic=synthetic)
     with servers.featurehub(key=reader_key()) as featurehub, servers.feast(repository) as feast:
         yield {"featurehub": featurehub, "feast": feast}
 
 
 def reader_key() -> str:
+    """Return a new API key with every scope."""
     return create_api_key("benchmark", scopes=[Scope.READ, Scope.WRITE, Scope.INGEST])[1]
 
 
-def questions(
+def requests_to_both(
     *, per_request: int, names: Sequence[str], feast_features: str | Sequence[str], known: bool = True
 ) -> dict[str, list[Request]]:
-    """The same random customers in both stores' words; `known` ones, or ones that nobody has heard of."""
+    """Return the same reads as requests to each store: of random customers that are `known`, or that no store has."""
     draw = random.Random(2)
     name_of = customer_id if known else customers.missing_id
     batches = [[name_of(draw.randrange(CUSTOMERS)) for _ in range(per_request)] for _ in range(DIFFERENT_REQUESTS)]
     return {
-        "featurehub": [featurehub_question(batch, names=names) for batch in batches],
-        "feast": [feast_question(batch, features=feast_features) for batch in batches],
+        "featurehub": [featurehub_request(batch, names=names) for batch in batches],
+        "feast": [feast_request(batch, features=feast_features) for batch in batches],
     }
 
 
-def featurehub_question(customer_ids: Sequence[str], *, names: Sequence[str]) -> Request:
+def featurehub_request(customer_ids: Sequence[str], *, names: Sequence[str]) -> Request:
+    """Return a read of the named values of these customers from FeatureHub."""
     if len(customer_ids) == 1:
         return Request("GET", f"/api/v1/customers/{customer_ids[0]}/features/?names={','.join(names)}")
     body = {"customer_ids": customer_ids, "names": names}
     return Request("POST", "/api/v1/features/batch/", json.dumps(body, separators=(",", ":")))
 
 
-def feast_question(customer_ids: Sequence[str], *, features: str | Sequence[str]) -> Request:
-    """`features`: a feature service, or features by name, which costs Feast half as much."""
-    asked = {"feature_service": features} if isinstance(features, str) else {"features": features}
-    body = {**asked, "entities": {"customer_id": customer_ids}}
+def feast_request(customer_ids: Sequence[str], *, features: str | Sequence[str]) -> Request:
+    """Return a read of these customers from Feast.
+
+    `features`: a feature service, or features by name, which costs Feast half as much.
+    """
+    selection = {"feature_service": features} if isinstance(features, str) else {"features": features}
+    body = {**selection, "entities": {"customer_id": customer_ids}}
     return Request("POST", "/get-online-features", json.dumps(body, separators=(",", ":")))
 
 
-def floor_questions() -> list[Request]:
-    """The single reads of `questions`, for the bare WSGI function."""
-    return questions(per_request=1, names=FIVE, feast_features=FEAST_FIVE)["featurehub"]
+def floor_requests() -> list[Request]:
+    """Return the reads of one customer for the bare WSGI function."""
+    return requests_to_both(per_request=1, names=FIVE, feast_features=FEAST_FIVE)["featurehub"]
 
 
 def turn(server: Server, requests: Sequence[Request], *, seconds: float, connections: int) -> Measured:
-    """One turn of as much load as the server takes."""
+    """Measure one turn of as much load as the server takes."""
     redis_before, before = redis_cpu_seconds(), server.cpu_seconds()
     load = saturate(server.port, requests, headers=server.headers, seconds=seconds, connections=connections)
     return Measured(
@@ -117,7 +122,7 @@ def turn(server: Server, requests: Sequence[Request], *, seconds: float, connect
 
 
 def median_turn(turns: Sequence[Measured]) -> Measured:
-    """Each figure's own median."""
+    """Return the median of each figure on its own."""
     return Measured(
         load=median_load([turn.load for turn in turns]),
         cpu_ms=median(turn.cpu_ms for turn in turns),
@@ -126,7 +131,7 @@ def median_turn(turns: Sequence[Measured]) -> Measured:
 
 
 def median_load(loads: Sequence[Load]) -> Load:
-    """Each figure's own median; all errors."""
+    """Return the median of each figure on its own, and all errors."""
     return Load(
         requests=int(median(load.requests for load in loads)),
         seconds=median(load.seconds for load in loads),
@@ -137,12 +142,13 @@ def median_load(loads: Sequence[Load]) -> Load:
 
 
 def redis_cpu_seconds() -> float:
+    """Return the user and system time that Redis has used."""
     used = get_redis_connection("default").info("cpu")
     return float(used["used_cpu_user"] + used["used_cpu_sys"])
 
 
 def side_by_side(measured: dict[str, Measured]) -> str:
-    """CPU, latency and rate together: none of them says it all."""
+    """Return a table of CPU, latency and rate: none of them is enough on its own."""
     lines = [("", "CPU ms", "Redis CPU ms", "p50 ms", "p99 ms", "requests/s", "errors")]
     for name, each in measured.items():
         load = each.load

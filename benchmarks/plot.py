@@ -11,7 +11,7 @@ COLOURS = ("#2563eb", "#dc2626", "#16a34a")
 def line_chart(
     path: Path, lines: Mapping[str, Sequence[tuple[float, float]]], *, title: str, x_name: str, y_name: str
 ) -> None:
-    """`lines`: name → points, all above 0."""
+    """Write the chart of `lines`: name → points (x, y), all above 0."""
     xs, ys = ([point[axis] for line in lines.values() for point in line] for axis in (0, 1))
     x_range, y_range = (min(xs), max(xs)), whole_decades(ys)
     parts = [
@@ -36,13 +36,13 @@ def line_chart(
 
 
 def whole_decades(values: Sequence[float]) -> tuple[float, float]:
-    """The powers of ten around the values, so that a small difference looks small."""
+    """Return the powers of ten around the values, so that a small change looks small."""
     low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
     return 10.0**low, 10.0 ** max(high, low + 1)
 
 
 def grid(y_range: tuple[float, float]) -> Iterator[str]:
-    """A line and its value at each power of ten."""
+    """Yield a line and its value at each power of ten."""
     low, high = (round(math.log10(bound)) for bound in y_range)
     for power in range(low, high + 1):
         y = HEIGHT - place(10.0**power, y_range, HEIGHT)
@@ -51,15 +51,17 @@ def grid(y_range: tuple[float, float]) -> Iterator[str]:
 
 
 def number(value: float) -> str:
+    """Return a number as text, to three digits."""
     return f"{value:,.0f}" if value >= 1_000 else f"{value:.3g}"
 
 
 def place(value: float, bounds: tuple[float, float], size: int) -> float:
-    """Where a value stands on an axis of `size`, between the margins."""
+    """Return the position of a value on an axis of `size`, between the margins."""
     low, high = (math.log(bound) for bound in bounds)
     share = (math.log(value) - low) / (high - low) if high > low else 0.5
     return MARGIN + share * (size - 2 * MARGIN)
 
 
-def text(x: float, y: float, words: str, *, size: int = 13, colour: str = "#222") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{colour}" text-anchor="middle">{words}</text>'
+def text(x: float, y: float, content: str, *, size: int = 13, colour: str = "#222") -> str:
+    """Return an SVG text centred at x."""
+    return f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{colour}" text-anchor="middle">{content}</text>'

@@ -1,4 +1,4 @@
-"""What a benchmark says: rows with a figure, what it is held against, and whether that meets the goal."""
+"""Results of a benchmark: rows with a figure, its reference, and whether the two meet the goal."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,10 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """`figure` in `unit`. The goal holds for figure / reference, or for the figure where there is no reference."""
+    """A result: `figure` in `unit`.
+
+    The goal is for figure / reference, or for the figure where there is no reference.
+    """
 
     work: str
     figure: float
@@ -27,10 +30,12 @@ class Row:
 
     @property
     def ratio(self) -> float | None:
+        """Return figure / reference, None without a reference."""
         return self.figure / self.reference if self.reference else None
 
     @property
     def goal(self) -> str:
+        """Return the goal as text, empty where there is none."""
         what = "ratio" if self.reference else self.unit
         if self.at_most is not None:
             return f"{what} <= {self.at_most:.3g}"
@@ -38,7 +43,7 @@ class Row:
 
     @property
     def met(self) -> bool | None:
-        """None where there is no goal."""
+        """Return whether the goal is met, None where there is no goal."""
         judged = self.figure if self.ratio is None else self.ratio
         if self.at_most is not None:
             return judged <= self.at_most
@@ -46,6 +51,7 @@ class Row:
 
 
 def as_json(row: Row) -> dict[str, object]:
+    """Return the row as it is written to a file of results."""
     held_against = {} if row.against is None else {row.against: significant(row.reference)}
     return {
         "work": row.work,
@@ -62,12 +68,12 @@ def as_json(row: Row) -> dict[str, object]:
 
 
 def significant(number: float | None) -> float | None:
-    """Four digits: more would be noise."""
+    """Return four significant digits: more would be noise."""
     return None if number is None else float(f"{number:.4g}")
 
 
 def write(name: str, rows: Sequence[Row]) -> Path:
-    """`results/NAME.json`."""
+    """Write the rows to `results/NAME.json`. Return its path."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     path.write_text(json.dumps([as_json(row) for row in rows], indent=2, ensure_ascii=False) + "\n")
@@ -75,7 +81,7 @@ def write(name: str, rows: Sequence[Row]) -> Path:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows as aligned columns."""
+    """Return the rows as a table."""
     lines = [("work", "figure", "unit", "peer/floor", "ratio", "goal", "met")]
     for row in rows:
         met = {True: "yes", False: "NO", None: ""}[row.met]
@@ -84,7 +90,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def aligned(lines: Sequence[Sequence[str]]) -> str:
-    """Columns as wide as their widest cell."""
+    """Return the lines with columns as wide as their widest cell."""
     widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
@@ -92,6 +98,7 @@ def aligned(lines: Sequence[Sequence[str]]) -> str:
 
 
 def text(number: float | None) -> str:
+    """Return a number as text, empty where there is none."""
     if number is None:
         return ""
     return f"{number:,.0f}" if number >= 1_000 else f"{number:.3g}"

@@ -17,16 +17,17 @@ draw = random.Random(3)
 
 
 class Refused(Exception):
-    """The server did not accept what it should have."""
+    """An answer other than 2xx to a request that should have been accepted."""
 
 
 def make_events(number: int) -> list[dict[str, object]]:
-    """New events of random customers in the last days; purchases have an amount and a category."""
+    """Return new events of random customers in the last two days; purchases have an amount and a category."""
     run = f"{datetime.now(UTC).timestamp():.0f}"
     return [make_event(customer_id(draw.randrange(CUSTOMERS)), run=run) for _ in range(number)]
 
 
 def make_event(customer: str, *, run: str, event_type: str | None = None) -> dict[str, object]:
+    """Return a new event of the customer."""
     kind = event_type or draw.choice(EVENT_TYPES)
     return {
         "event_id": f"{run}-{next(numbers)}",
@@ -39,7 +40,7 @@ def make_event(customer: str, *, run: str, event_type: str | None = None) -> dic
 
 
 def bodies(events: Sequence[dict[str, object]], *, size: int) -> Iterator[bytes]:
-    """Request bodies with `size` events each."""
+    """Yield request bodies with `size` events each."""
     for start in range(0, len(events), size):
         yield json.dumps({"events": events[start : start + size]}, separators=(",", ":")).encode()
 
@@ -52,9 +53,11 @@ class Client:
         self._headers = dict(server.headers)
 
     def post_events(self, body: bytes) -> None:
+        """Send a request body of events. Raises Refused."""
         self._ask("POST", "/api/v1/events/", body)
 
     def value_of(self, customer: str, name: str) -> float:
+        """Return a value of the customer. Raises Refused."""
         answer = self._ask("GET", f"/api/v1/customers/{customer}/features/?names={name}")
         return float(answer["features"][name])
 

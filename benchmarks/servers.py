@@ -1,4 +1,4 @@
-"""The servers under test as child processes, and the time on the processor that each request takes of them."""
+"""The servers under test as child processes, and their CPU time."""
 
 import os
 import signal
@@ -22,12 +22,12 @@ FLOOR = "granian --interface wsgi --http 1 --no-ws --workers 1 --blocking-thread
 
 
 class NotStarted(Exception):
-    """A server under test does not answer; the message holds the end of its log."""
+    """A server under test that does not answer; the message holds the end of its log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """`headers` are what a client must send."""
+    """A running server; `headers` are those that a client must send."""
 
     name: str
     port: int
@@ -35,13 +35,13 @@ class Server:
     headers: Mapping[str, str]
 
     def cpu_seconds(self) -> float:
-        """So far, of all its processes."""
+        """Return the CPU time of all its processes so far."""
         return cpu_seconds(self.pid)
 
 
 @contextmanager
 def featurehub(*, key: str, workers: int = 1, redis_database: int = 0) -> Iterator[Server]:
-    """FeatureHub as the Procfile runs it, checking API keys."""
+    """Run FeatureHub as the Procfile does, with API keys checked."""
     command = procfile("web").replace("--workers 1 ", f"--workers {workers} ")
     redis_url = f"{os.environ['REDIS_URL'].rpartition('/')[0]}/{redis_database}"
     headers = {"Authorization": f"Api-Key {key}"}
@@ -51,20 +51,23 @@ def featurehub(*, key: str, workers: int = 1, redis_database: int = 0) -> Iterat
 
 @contextmanager
 def celery() -> Iterator[None]:
-    """The worker and beat of the Procfile, until the end of the block."""
+    """Run the Procfile's worker and beat until the end of the block."""
     with started("worker", command=procfile("worker")), started("beat", command=procfile("beat")):
         yield
 
 
 def procfile(name: str) -> str:
-    """The command that the Procfile gives to a program."""
+    """Return the command that the Procfile gives to a program."""
     lines = (PROJECT / "Procfile").read_text().splitlines()
     return next(line.removeprefix(f"{name}: ") for line in lines if line.startswith(f"{name}: "))
 
 
 @contextmanager
 def feast(repository: Path) -> Iterator[Server]:
-    """Feast's Python feature server, one worker. It would start its worker anew every 1,000 requests: that is off."""
+    """Run Feast's Python feature server with one worker.
+
+    By default Feast restarts the worker every 1,000 requests; that is off.
+    """
     command = f"{FEAST} --chdir {repository} serve --port $PORT --workers 1 --no-access-log --max-requests 0"
     with running("feast", command=command, headers={"Content-Type": "application/json"}) as server:
         yield server
@@ -72,7 +75,7 @@ def feast(repository: Path) -> Iterator[Server]:
 
 @contextmanager
 def floor() -> Iterator[Server]:
-    """A bare WSGI function with its HMGET, on granian."""
+    """Run a bare WSGI function with its HMGET on granian."""
     with running("floor", command=f"{FLOOR} --port $PORT benchmarks.floor:application", headers={}) as server:
         yield server
 
@@ -81,7 +84,7 @@ def floor() -> Iterator[Server]:
 def running(
     name: str, *, command: str, headers: Mapping[str, str], environment: Mapping[str, str] = MappingProxyType({})
 ) -> Iterator[Server]:
-    """A server from its start until the end of the block. `command` is the shell's and finds $PORT."""
+    """Run a server until the end of the block. `command` is for the shell and finds $PORT."""
     port = next(port for port in range(7000, 9000) if is_free(port))
     with started(name, command=command, environment={**environment, "PORT": str(port)}) as process:
         wait_until_it_listens(process, port=port, log=log_of(name))
@@ -92,7 +95,7 @@ def running(
 def started(
     name: str, *, command: str, environment: Mapping[str, str] = MappingProxyType({})
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """A shell's command as a process of its own, its output in a log, ended with the block."""
+    """Run a shell's command as a process of its own until the end of the block, its output in a log."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     with log_of(name).open("wb") as output:
         process = subprocess.Popen(
@@ -113,10 +116,12 @@ def started(
 
 
 def log_of(name: str) -> Path:
+    """Return the path of a program's log."""
     return Path(os.environ["FEATUREHUB_LOCAL_DIR"]) / f"{name}.log"
 
 
 def wait_until_it_listens(process: "subprocess.Popen[bytes]", *, port: int, log: Path) -> None:
+    """Return when the process accepts connections. Raises NotStarted where it ends or takes too long."""
     deadline = time.monotonic() + SECONDS_TO_START
     while process.poll() is None and time.monotonic() < deadline:
         with socket.socket() as probe:
@@ -127,11 +132,11 @@ def wait_until_it_listens(process: "subprocess.Popen[bytes]", *, port: int, log:
 
 
 def run_in_feast(*arguments: str | Path) -> None:
-    """A script in Feast's own environment."""
+    """Run a script in Feast's own environment."""
     subprocess.run([FEAST.with_name("python"), *arguments], check=True, cwd=PROJECT)
 
 
 def in_turn(sides: Sequence[str], *, rounds: int) -> Iterator[str]:
-    """A B C A B C …: what disturbs the machine disturbs everybody."""
+    """Yield A B C A B C …, so that a disturbance of the machine affects every side."""
     for _ in range(rounds):
         yield from sides

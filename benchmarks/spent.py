@@ -1,4 +1,4 @@
-"""What a piece of work costs: time on the clock, and on the processors of all who take part."""
+"""The cost of a piece of work: wall time, and CPU time of all processes that take part."""
 
 import os
 import time
@@ -13,8 +13,10 @@ from featurehub.devserver.servers import SERVERS
 
 @dataclass(slots=True)
 class Spent:
-    """Seconds. `cpu` is that of this process, PostgreSQL, Redis and their children, and holds still where others
-    use the machine."""
+    """Seconds of wall and CPU time.
+
+    `cpu` is that of this process, PostgreSQL, Redis and their children. Other users of the machine do not add to it.
+    """
 
     wall: float = 0.0
     cpu: float = 0.0
@@ -25,7 +27,7 @@ class Spent:
 
 @contextmanager
 def spent() -> Iterator[Spent]:
-    """Filled in at the end of the block."""
+    """Measure the block. The yielded object is filled in at its end."""
     measured = Spent()
     pids = taking_part()
     wall, cpu = time.perf_counter(), cpu_seconds(pids)
@@ -35,14 +37,14 @@ def spent() -> Iterator[Spent]:
 
 
 def taking_part() -> list[int]:
-    """This process and the embedded servers."""
+    """Return the ids of this process and the embedded servers."""
     folder = Path(os.environ["FEATUREHUB_LOCAL_DIR"])
     pids = [server(folder / name).pid() for server, name in SERVERS.values()]
     return [os.getpid(), *(pid for pid in pids if pid is not None)]
 
 
 def cpu_seconds(pids: Sequence[int]) -> float:
-    """User and system time of the processes and of their descendants, those that have ended included."""
+    """Return user and system time of the processes and their descendants, those that have ended included."""
     stats = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(FileNotFoundError, ProcessLookupError):

@@ -1,4 +1,4 @@
-"""Pieces of work in this process, in turn."""
+"""CPU time of functions that are called in this process, in turn."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -6,7 +6,7 @@ from statistics import median
 
 
 def cpu_us(pieces: Mapping[str, Callable[[], object]], *, rounds: int, calls: int) -> dict[str, float]:
-    """The time on the processor that a call of each piece takes this process: medians, in microseconds."""
+    """Return the CPU time that a call of each function takes this process: medians, in microseconds."""
     measured: dict[str, list[float]] = {name: [] for name in pieces}
     for _ in range(rounds):
         for name, work in pieces.items():

@@ -1,4 +1,4 @@
-"""A client of the API, as tests use it."""
+"""A client of the API for tests."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ JSON = "application/json"
 
 
 class ApiClient(Client):
-    """Django's test client with a key: sends JSON, and runs what a request left to be done after its commit."""
+    """Django's test client with an API key. It sends JSON, and runs the commit callbacks of each request."""
 
     def __init__(self, *, key: str | None = None) -> None:
         super().__init__(headers={"Authorization": f"Api-Key {key}"} if key is not None else None)
@@ -20,11 +20,11 @@ class ApiClient(Client):
             return super().request(**request)
 
     def post(self, path: str, data: Any = None, content_type: str = JSON, **extra: Any) -> HttpResponse:
-        """`data` is sent as JSON, or as it is where it is bytes."""
+        """Send a POST; `data` is sent as JSON, or as it is where it is bytes."""
         return super().post(path, as_body(data), content_type=content_type, **extra)
 
     def patch(self, path: str, data: Any = None, content_type: str = JSON, **extra: Any) -> HttpResponse:
-        """`data` is sent as JSON, or as it is where it is bytes."""
+        """Send a PATCH; `data` is sent as JSON, or as it is where it is bytes."""
         return super().patch(path, as_body(data), content_type=content_type, **extra)
 
 
@@ -33,7 +33,7 @@ def as_body(data: Any) -> bytes:
 
 
 def error_of(response: Any) -> tuple[int, str | None]:
-    """The status and the attr of an answer that is one error in the contract's form."""
+    """Return the status and the attr of an answer that is one error in the contract's form."""
     body = response.json()
     assert set(body) == {"type", "errors"}
     (error,) = body["errors"]

@@ -1,4 +1,4 @@
-"""Things that happen at once, or in another process, on the `committed` database of a test."""
+"""Concurrency in tests: threads and processes on the `committed` database."""
 
 import os
 import subprocess
@@ -21,7 +21,7 @@ SET_UP = "import django; django.setup()\n"
 
 
 def at_once(*functions: Callable[[], T]) -> Sequence[T]:
-    """What the functions return, each started in a thread of its own with a connection of its own, all at one moment.
+    """Return the results of the functions, run at the same time in a thread and on a connection each.
 
     Raises what one of them raised.
     """
@@ -39,9 +39,9 @@ def at_once(*functions: Callable[[], T]) -> Sequence[T]:
 
 
 def during(first: Callable[[], object], second: Callable[[], object]) -> None:
-    """Runs the second while the first has done all but commit: that comes when the second waits for it, or has ended.
+    """Run `second` while `first` has acted and not committed.
 
-    Raises what one of them raised.
+    `first` commits when `second` waits for a lock or has ended. Raises what one of them raised.
     """
     has_first_acted, has_second_ended = Event(), Event()
 
@@ -64,14 +64,14 @@ def during(first: Callable[[], object], second: Callable[[], object]) -> None:
 
 
 def somebody_waits() -> bool:
-    """Whether a session waits for a lock."""
+    """Return whether any session waits for a lock."""
     with connection.cursor() as cursor:
         cursor.execute(SOMEBODY_WAITS)
         return bool(cursor.fetchone()[0])
 
 
 def in_a_child(function: Callable[[], object]) -> int:
-    """The exit status of a forked process that runs the function with connections of its own; −9: it was killed."""
+    """Run the function in a forked process with connections of its own. Return its exit status; −9: it was killed."""
     connections.close_all()
     connection.close_pool()
     pid = os.fork()
@@ -85,7 +85,7 @@ def in_a_child(function: Callable[[], object]) -> int:
 
 
 def in_a_process(code: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Runs Python code in a process that has Django, the test's database and Redis, and `environment` besides."""
+    """Run Python code in a process with Django set up, the test's database and Redis, and `environment` besides."""
     return subprocess.run(
         [sys.executable, "-c", SET_UP + code],
         cwd=PROJECT,
@@ -98,7 +98,7 @@ def in_a_process(code: str, **environment: str) -> "subprocess.CompletedProcess[
 
 
 def environment_of_tests() -> dict[str, str]:
-    """The environment of another process that is to see what this test sees."""
+    """Return the environment of another process that uses this test's database and Redis."""
     url = urlsplit(os.environ["DATABASE_URL"])
     name = connection.settings_dict["NAME"]
     return {

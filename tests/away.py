@@ -1,4 +1,4 @@
-"""A server that is away: its address is one where nobody listens."""
+"""Servers that are away: connections go to an address on which no server listens."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +15,7 @@ NOBODY = "127.0.0.1:1"
 
 
 def nobody_at(url: str) -> str:
-    """The URL, at an address where nobody listens."""
+    """Return the URL with an address on which no server listens."""
     parts = urlsplit(url)
     user, separator, _ = parts.netloc.rpartition("@")
     return parts._replace(netloc=f"{user}{separator}{NOBODY}").geturl()
@@ -23,7 +23,7 @@ def nobody_at(url: str) -> str:
 
 @contextmanager
 def redis_away() -> Iterator[None]:
-    """Redis does not answer, within the block."""
+    """Make Redis unreachable within the block."""
     cache = {**settings.CACHES["default"], "LOCATION": nobody_at(settings.REDIS_URL)}
     with override_settings(CACHES={"default": cache}):
         hmget.thread_connection.connection = None
@@ -33,7 +33,7 @@ def redis_away() -> Iterator[None]:
 
 @contextmanager
 def postgres_away() -> Iterator[None]:
-    """PostgreSQL does not answer, within the block; for tests on the `committed` database."""
+    """Make PostgreSQL unreachable within the block; for tests on the `committed` database."""
     known: dict[str, Any] = connection.settings_dict
     before = {name: known[name] for name in ("HOST", "PORT", "OPTIONS")}
     quick = {**known["OPTIONS"], "pool": {**known["OPTIONS"]["pool"], "timeout": 0.3}}
@@ -46,7 +46,7 @@ def postgres_away() -> Iterator[None]:
 
 
 def change_database(**changes: Any) -> None:
-    """Lets every connection to come go to another server."""
+    """Close all connections, and change the settings of those to come."""
     connections.close_all()
     connection.close_pool()
     connection.settings_dict.update(changes)

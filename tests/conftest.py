@@ -1,7 +1,7 @@
-"""What tests share: real PostgreSQL and Valkey, empty at the start of each test, and clients of the API.
+"""Fixtures of all tests: real PostgreSQL and Valkey, empty at the start of each test, and clients of the API.
 
-`db` (pytest-django's) rolls back what a test wrote, and is the one to use. Where commits must be real, for threads and
-processes, `committed` is: pytest-django's `transactional_db` would empty the first definitions and weights too.
+Tests use `db` (pytest-django's), which rolls back, unless commits must be real for threads and processes; those use
+`committed`. pytest-django's `transactional_db` would also delete the first definitions and weights.
 """
 
 import os
@@ -23,14 +23,14 @@ from features.registry.snapshot import registry_snapshot
 from tests.api_client import ApiClient
 from tests.factories import make_client
 
-# The same examples in every run; `--hypothesis-profile=explore` looks further, at other ones.
+# The same examples in every run; `--hypothesis-profile=explore` tries more, and other ones in every run.
 COMMON = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]}
 settings.register_profile("featurehub", max_examples=50, derandomize=True, **COMMON)
 settings.register_profile("explore", max_examples=1_000, print_blob=True, **COMMON)
 settings.load_profile("featurehub")
 
 MARKER = "featurehub:tests"
-# What the migrations filled stays: definitions, versions, the first weights, buckets.
+# Tables that migrations fill are not emptied: definitions, versions, the first weights, buckets.
 KEPT = {
     "features_featuredefinition",
     "features_featureversion",
@@ -39,7 +39,7 @@ KEPT = {
     "features_renewal",
 }
 RESTORE_RENEWALS = "update features_renewal set renewed_at = null, due_at = now()"
-# Only the first weight set is left, and active. The triggers would refuse that.
+# Leave only the first weight set, active. The triggers are off because they refuse that.
 RESTORE_WEIGHTS = """
 alter table features_weight disable trigger user;
 alter table features_weightset disable trigger user;
@@ -50,7 +50,7 @@ set constraints all immediate;
 alter table features_weight enable trigger user;
 alter table features_weightset enable trigger user;
 """
-# Only the first definitions and versions are left, and live.
+# Leave only the first definitions and versions, live.
 RESTORE_REGISTRY = """
 alter table features_featureversion disable trigger user;
 alter table features_featureversion_definitions disable trigger user;
@@ -71,7 +71,7 @@ select (select max(id) from features_featuredefinition), (select max(id) from fe
 
 @pytest.fixture(scope="session")
 def own_redis() -> "redis.Redis[bytes]":
-    """Redis, which tests flush: a database with other data in it than that of tests is refused."""
+    """Return a client of Redis, which tests flush. A database with data that is not of tests ends the run."""
     client: redis.Redis[bytes] = get_redis_connection("default")
     if client.dbsize() and not client.exists(MARKER):
         pytest.exit(f"The Redis database of REDIS_URL is not empty, and tests flush it: {os.environ['REDIS_URL']}", 4)
@@ -80,7 +80,7 @@ def own_redis() -> "redis.Redis[bytes]":
 
 @pytest.fixture(autouse=True)
 def empty_redis(own_redis: "redis.Redis[bytes]") -> "redis.Redis[bytes]":
-    """Redis without features, nudges or Celery messages."""
+    """Empty Redis: no features, nudges or Celery messages."""
     own_redis.flushdb()
     own_redis.set(MARKER, 1)
     return own_redis
@@ -88,7 +88,7 @@ def empty_redis(own_redis: "redis.Redis[bytes]") -> "redis.Redis[bytes]":
 
 @pytest.fixture
 def full_redis(own_redis: "redis.Redis[bytes]") -> Iterator[None]:
-    """Redis answers what it holds, and takes nothing more in."""
+    """Make Redis full: it answers reads and refuses writes."""
     before = own_redis.config_get("maxmemory*")
     own_redis.config_set("maxmemory", 1, "maxmemory-policy", "noeviction")
     yield
@@ -98,7 +98,7 @@ def full_redis(own_redis: "redis.Redis[bytes]") -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def own_snapshots(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is in memory of another test's database; what this test loads stays, however long it takes."""
+    """Forget all snapshots of earlier tests, and keep those of this test however long it takes."""
     for snapshot in (registry_snapshot, clients, renewal_age):
         snapshot.forget()
         monkeypatch.setattr(snapshot, "_seconds", 3600.0)
@@ -108,7 +108,7 @@ def own_snapshots(monkeypatch: pytest.MonkeyPatch) -> None:
 def django_db_setup(
     django_test_environment: None, django_db_blocker: pytest_django.DjangoDbBlocker, django_db_modify_db_settings: None
 ) -> Iterator[None]:
-    """The test database. pytest-django's own makes one only where a test names a fixture that it knows."""
+    """Make the test database; pytest-django makes one only for tests that use its own fixtures."""
     with django_db_blocker.unblock():
         made = setup_databases(verbosity=0, interactive=False)
     yield
@@ -118,7 +118,7 @@ def django_db_setup(
 
 @pytest.fixture
 def committed(django_db_setup: None, django_db_blocker: pytest_django.DjangoDbBlocker) -> Iterator[None]:
-    """A database in which commits are real, for threads and processes; what the test wrote goes after it."""
+    """Give the test a database with real commits, for threads and processes, and restore it afterwards."""
     with django_db_blocker.unblock():
         with connection.cursor() as cursor:
             cursor.execute(NEWEST)
@@ -133,13 +133,13 @@ def committed(django_db_setup: None, django_db_blocker: pytest_django.DjangoDbBl
 
 
 def tables_of_tests() -> list[str]:
-    """The tables of this project that are empty at first."""
+    """Return the tables of this project that are empty at first."""
     models = [model for name in ("access", "events", "features") for model in apps.get_app_config(name).get_models()]
     return sorted({model._meta.db_table for model in models} - KEPT)
 
 
 @pytest.fixture
 def api(request: pytest.FixtureRequest) -> ApiClient:
-    """A client with every scope, in the test's `committed` database or in `db`."""
+    """Return a client with every scope, in the test's `committed` database or in `db`."""
     request.getfixturevalue("committed" if "committed" in request.fixturenames else "db")
     return make_client(*Scope.values)

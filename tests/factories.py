@@ -1,4 +1,4 @@
-"""Small things that tests are made of; each fills in what a test does not care about."""
+"""Factories: small objects with defaults for everything that a test does not name."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -26,19 +26,19 @@ numbers = count(1)
 
 
 def ago(**duration: float) -> datetime:
-    """The moment that is `duration` (such as days=3) before now."""
+    """Return the moment that is `duration` (such as days=3) before now."""
     return datetime.now(UTC) - timedelta(**duration)
 
 
 def make_client(*scopes: str) -> ApiClient:
-    """A client with a new key of these scopes, known at once."""
+    """Return a client with a new key of these scopes; the key is valid at once."""
     clients.forget()
     _, key = create_api_key("test", scopes=[str(scope) for scope in scopes or (Scope.READ,)])
     return ApiClient(key=key)
 
 
 def make_event(**fields: Any) -> dict[str, Any]:
-    """An event as a client sends it: a page view of customer c1 a minute ago, with an id of its own."""
+    """Return an event as a client sends it: a page view of customer c1 a minute ago, with an id of its own."""
     event = {
         "event_id": f"e{next(numbers)}",
         "customer_id": "c1",
@@ -50,24 +50,25 @@ def make_event(**fields: Any) -> dict[str, Any]:
 
 
 def make_purchase(*, amount: float = 10.0, category: str | None = None, **fields: Any) -> dict[str, Any]:
+    """Return a purchase as a client sends it."""
     metadata = {"amount": amount, **({} if category is None else {"category": category})}
     return make_event(event_type="purchase", metadata=metadata, **fields)
 
 
 def new_event(**fields: Any) -> NewEvent:
-    """An event as it is after parsing."""
+    """Return an event as it is after parsing."""
     return msgspec.convert(make_event(**fields), NewEvent)
 
 
 def store_events(*events: dict[str, Any]) -> Ingested:
-    """Ingests events without HTTP and without checks."""
+    """Ingest events without HTTP and without validation."""
     return ingest(msgspec.convert(events, list[NewEvent]))
 
 
 def make_customer(customer_id: str = "c1", *, events: list[dict[str, Any]] | None = None, **counts: int) -> str:
-    """A customer whose events are stored, computed and published: `events`, and as many of each type as `counts` says.
+    """Store, compute and publish a customer with `events`, and with as many events of each type as `counts` says.
 
-    make_customer("c1", page_view=3, purchase=1)
+    For example make_customer("c1", page_view=3, purchase=1). Returns the id.
     """
     made = [
         make_event(customer_id=customer_id, event_type=event_type)
@@ -80,7 +81,10 @@ def make_customer(customer_id: str = "c1", *, events: list[dict[str, Any]] | Non
 
 
 def make_weight_set(*, weights: dict[str, tuple[float, float]] | None = None, **fields: Any) -> WeightSet:
-    """A draft for behavioral 1.0, or the version given, on its active numbers, some replaced: type → (weight, norm)."""
+    """Make a draft with the active weights, some of them replaced by `weights`: event type → (weight, norm).
+
+    The draft is for behavioral 1.0 unless `version` is given.
+    """
     active = active_set(fields["version"].number if "version" in fields else "1.0")
     draft = WeightSet.objects.create(
         **{"version": active.version, "name": "Draft", "reason": "A test", "monetary_norm": 1000.0, **fields}
@@ -92,7 +96,7 @@ def make_weight_set(*, weights: dict[str, tuple[float, float]] | None = None, **
 
 
 def first_weights() -> Weights:
-    """The weights of the contract's section 3."""
+    """Return the weights of the contract's section 3."""
     return Weights(
         weight={
             "page_view": 0.3, "email_open": 0.2, "email_click": 0.0, "form_submit": 0.2, "purchase": 0.3, "login": 0.1,
@@ -107,17 +111,17 @@ def post_events(client: ApiClient, *events: dict[str, Any]) -> Any:
 
 
 def url_of(customer_id: str, part: str = "features/") -> str:
-    """The address of something of a customer, with whatever the id holds percent-encoded."""
+    """Return the URL of a part of a customer; any character of the id is percent-encoded."""
     return f"/api/v1/customers/{quote(customer_id, safe='')}/{part}"
 
 
 def rows_of(customer_id: str, feature_type: str = "behavioral") -> list[CustomerFeature]:
-    """The customer's history, oldest first."""
+    """Return the customer's history, oldest first."""
     return list(CustomerFeature.objects.filter(customer_id=customer_id, feature_type=feature_type).order_by("id"))
 
 
 def cached(customer_id: str, suffix: str = "") -> dict[str, str]:
-    """The customer's hash in Redis, of the live versions or of another one (`:behavioral:2.0`)."""
+    """Return the customer's hash in Redis: of the live versions, or of another one (`:behavioral:2.0`)."""
     main = f"customer_features:{customer_id}"
     held = get_redis_connection("default").hgetall(f"{{{main}}}{suffix}" if suffix else main)
     return {field.decode(): value.decode() for field, value in held.items()}
@@ -128,12 +132,12 @@ def stored_events() -> int:
 
 
 def forget_registry() -> None:
-    """After a test changed definitions or versions."""
+    """Load the registry again at its next use, after a test changed definitions or versions."""
     registry_snapshot.forget()
 
 
 def make_definition(name: str = "pets", feature_type: str = "customer", **fields: Any) -> FeatureDefinition:
-    """A definition; of a behavioral one that says nothing else, a count of all events in 30 days."""
+    """Make a definition; a behavioral one is, unless `fields` say otherwise, a count of all events in 30 days."""
     if feature_type == "behavioral" and fields.get("kind", "count"):
         fields = {"kind": "count", "window_days": 30, **fields}
     return FeatureDefinition.objects.create(name=name, feature_type=feature_type, **fields)
@@ -142,7 +146,7 @@ def make_definition(name: str = "pets", feature_type: str = "customer", **fields
 def make_version(
     feature_type: str = "behavioral", number: str = "2.0", *, state: str = "draft", **definitions: dict[str, Any]
 ) -> FeatureVersion:
-    """A version on the live one's definitions and others (name → fields), taken to a state by the steps of its life.
+    """Make a version with the live one's definitions and `definitions` (name → fields), and take it to `state`.
 
     make_version("behavioral", logins_7d={"kind": "count", "event_type": "login", "window_days": 7}, state="shadow")
     """

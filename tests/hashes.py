@@ -1,4 +1,4 @@
-"""All that Redis holds of a customer, with versions beside the live ones, and what it should hold."""
+"""The hashes of a customer in Redis, also of versions that are not live, and the hashes that are expected."""
 
 from types import ModuleType
 
@@ -11,7 +11,7 @@ from tests.factories import cached, make_version
 
 
 def hashes(customer_id: str = "c1") -> dict[str, dict[str, str]]:
-    """Everything that Redis holds of a customer, by key."""
+    """Return every hash of a customer, by key."""
     start = f"{{{PREFIX}{customer_id}}}"
     keys = [key.decode() for key in get_redis_connection("default").keys(f"{start}:*")]
     held = {suffix: cached(customer_id, suffix) for suffix in ("", *(key.removeprefix(start) for key in keys))}
@@ -19,26 +19,26 @@ def hashes(customer_id: str = "c1") -> dict[str, dict[str, str]]:
 
 
 def published_anew(customer_id: str) -> dict[str, dict[str, str]]:
-    """What Redis would hold if it had lost everything."""
+    """Delete the customer's hashes, publish, and return the new hashes."""
     get_redis_connection("default").delete(*hashes(customer_id))
     publish([customer_id])
     return hashes(customer_id)
 
 
-def noted(monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> list[str]:
-    """The customers that the module will have published as a whole."""
+def record_published(monkeypatch: pytest.MonkeyPatch, module: ModuleType) -> list[str]:
+    """Record the customers that the module publishes as a whole, in the list that is returned."""
     found: list[str] = []
 
-    def publish_and_note(customer_ids: list[str]) -> None:
+    def publish_and_record(customer_ids: list[str]) -> None:
         found.extend(customer_ids)
         publish(customer_ids)
 
-    monkeypatch.setattr(module, "publish", publish_and_note)
+    monkeypatch.setattr(module, "publish", publish_and_record)
     return found
 
 
 def make_versions() -> None:
-    """Beside the live versions others with values that decay, and that are derived from all there is."""
+    """Make versions beside the live ones, with decaying features and with features derived from all types."""
     make_version(
         "behavioral",
         recent_views={"kind": "count", "event_type": "page_view", "half_life_days": 3.5, "window_days": 60},

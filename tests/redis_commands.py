@@ -1,4 +1,4 @@
-"""What clients send to Redis, as the server sees it."""
+"""Commands that Redis receives from clients."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,12 +9,15 @@ from django_redis import get_redis_connection
 
 @contextmanager
 def redis_commands() -> Iterator[list[str]]:
-    """A list that holds, after the block, the commands that clients sent in it (not those that scripts called)."""
+    """Yield a list of the commands that clients sent within the block; commands of scripts are left out.
+
+    The list is filled at the end of the block.
+    """
     client = get_redis_connection("default")
     commands: list[str] = []
     first, last = f"first {uuid4()}", f"last {uuid4()}"
     with client.monitor() as monitor:
-        client.echo(first)  # also connects anew, now that the monitor has its connection
+        client.echo(first)  # opens a new connection too, as the monitor has taken the other
         yield commands
         client.echo(last)
         sent = (message["command"] for message in monitor.listen() if message["client_type"] != "lua")

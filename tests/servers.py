@@ -1,4 +1,4 @@
-"""A pytest plugin (`-p tests.servers`): the embedded servers run before Django's settings are read, until the end."""
+"""A pytest plugin (`-p tests.servers`) that runs the embedded servers from before Django's settings are read."""
 
 import fcntl
 import os
@@ -28,13 +28,16 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
         stack.enter_context(local_environment())
     except EmbeddedServerError as error:
         raise pytest.UsageError(str(error)) from error
-    # A run that was killed left something; nobody else uses this server.
+    # A run that was killed may have left data. No other program uses this server.
     Redis.from_url(os.environ["REDIS_URL"]).flushall()
 
 
 @contextmanager
 def _own_folder(local: Path) -> Iterator[Path]:
-    """The first of tests, tests-2, … that no other test run uses: two runs at once would share their test database."""
+    """Yield the first of the folders tests, tests-2, … that no other test run uses.
+
+    Two runs in one folder would share their test database.
+    """
     local.mkdir(parents=True, exist_ok=True)
     for number in count(1):
         folder = local / ("tests" if number == 1 else f"tests-{number}")

@@ -1,4 +1,4 @@
-"""People who log in to the admin."""
+"""Staff who log in to the admin."""
 
 from itertools import count
 
@@ -9,7 +9,7 @@ numbers = count(1)
 
 
 def log_in(*roles: str, is_superuser: bool = False) -> Client:
-    """A client logged in as a new member of staff with these roles."""
+    """Return a client logged in as a new member of staff with these roles."""
     user = User.objects.create_user(f"staff-{next(numbers)}", is_staff=True, is_superuser=is_superuser)
     user.groups.add(*(Group.objects.get(name=role) for role in roles))
     client = Client()

@@ -1,4 +1,4 @@
-"""Parquet out of PostgreSQL: every row, every value, in a folder for each date."""
+"""Exports from PostgreSQL to Parquet: every row, every value, in a folder for each date."""
 
 from datetime import UTC, datetime
 from pathlib import Path

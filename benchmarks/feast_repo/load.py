@@ -1,4 +1,4 @@
-"""Runs in Feast's environment: `load.py REPOSITORY VALUES.parquet` applies the feature views and loads their values.
+"""Load values into Feast, in Feast's environment: `load.py REPOSITORY VALUES.parquet`.
 
 The five features are one view. The 250 synthetic ones are in views of ten, as in Feast's own published benchmark.
 """
@@ -15,6 +15,7 @@ FIVE = ["engagement_score", "page_views_30d", "purchases_30d", "conversion_rate"
 
 
 def main() -> None:
+    """Apply the feature views and services, and write the values to the online store."""
     repository, values = sys.argv[1:]
     customer = Entity(name="customer", join_keys=["customer_id"], value_type=ValueType.STRING)
     source = FileSource(name="values", path=values, timestamp_field="event_timestamp")

@@ -1,1 +1,1 @@
-"""One module a benchmark: `run()` measures and returns its rows."""
+"""One module a benchmark: its `run()` measures and returns rows."""

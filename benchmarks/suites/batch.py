@@ -1,4 +1,4 @@
-"""Full recompute, refresh before expiry and new weights, each beside its bare floor."""
+"""Full recompute, refresh before expiry and new weights, each beside its floor."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ from features.models import Customer, Renewal
 from features.registry.weight_sets import active_set, as_weights, merged
 
 CUSTOMERS = 1_000_000
-# How many times fewer customers the memory is compared with.
+# Peak memory is compared with that of this many times fewer customers.
 FEWER = 30
 CHANGED = 0.01
 REFRESHES = 3
@@ -36,7 +36,7 @@ SECONDS_BETWEEN_LOOKS = 0.1
 
 
 def run() -> list[Row]:
-    """BENCH_SCALE=30 takes a thirtieth of the customers and their events."""
+    """Return the rows. BENCH_SCALE=30 takes a thirtieth of the customers and their events."""
     customers = round(CUSTOMERS / float(os.environ.get("BENCH_SCALE", "1")))
     leave_servers_alone()
     freeze_loaded_objects()  # as a worker does
@@ -72,8 +72,10 @@ def run() -> list[Row]:
 
 
 def recompute_all() -> tuple[Spent, int]:
-    """Everybody, from the events to Redis, where nothing was computed before, by a process of its own: what it costs
-    all who take part, and the most memory that the process had, in MB."""
+    """Recompute everybody in a process of its own, where nothing was computed before, from the events to Redis.
+
+    Return the cost to all processes that take part, and the process' peak memory in MB.
+    """
     get_redis_connection("default").flushdb()
     command = [sys.executable, "manage.py", "recompute"]
     peak_mb = 0
@@ -88,7 +90,7 @@ def recompute_all() -> tuple[Spent, int]:
 
 
 def peak_mb_of(pid: int) -> int:
-    """The most memory that a process has had; 0 where it has ended. `getrusage` would count that of its parent, too."""
+    """Return the peak memory of a process, 0 where it has ended. `getrusage` would count that of its parent, too."""
     with suppress(FileNotFoundError, ProcessLookupError):
         for line in Path(f"/proc/{pid}/status").read_text().splitlines():
             if line.startswith("VmHWM:"):
@@ -97,8 +99,10 @@ def peak_mb_of(pid: int) -> int:
 
 
 def refresh_row(*, everything: Spent) -> Row:
-    """All active customers are due, and one in a hundred has a new event; the median of the turns. In the first one
-    Redis makes room for values that are longer than before."""
+    """Return the median turn of a refresh: all active customers are due, and one in a hundred has a new event.
+
+    In the first turn Redis makes room for values that are longer than before.
+    """
     active = list(Customer.objects.filter(recompute_at__isnull=False).order_by("pk").values_list("pk", flat=True))
     one_in = round(1 / CHANGED)
     turns = [refresh_turn(changed=active[number::one_in]) for number in range(REFRESHES)]
@@ -120,7 +124,7 @@ def refresh_row(*, everything: Spent) -> Row:
 
 
 def refresh_turn(*, changed: Sequence[str]) -> tuple[Spent, Spent]:
-    """The cost of the changed customers, and of the renewal of all."""
+    """Return the cost of the changed customers, and of the renewal of all."""
     now = datetime.now(UTC) - timedelta(seconds=1)
     for chunk in batched(changed, 10_000):
         ingest([NewEvent(customer_id=pk, event_type="page_view", timestamp=now) for pk in chunk])
@@ -129,7 +133,7 @@ def refresh_turn(*, changed: Sequence[str]) -> tuple[Spent, Spent]:
 
 
 def weights_row(customers: int) -> Row:
-    """Other weights are activated, and everybody is re-scored and published; no event is read."""
+    """Activate other weights, then re-score and publish everybody; no event is read."""
     since = database_now()
     active = active_set("1.0")
     numbers = merged(as_weights(active), changes={"page_view": {"weight": 0.25}}, monetary_norm=None)
@@ -154,6 +158,7 @@ def weights_row(customers: int) -> Row:
 
 
 def work(step: Callable[[], int]) -> Spent:
+    """Return the cost of a step that is repeated until it returns 0."""
     with spent() as cost:
         while step():
             pass

@@ -19,7 +19,7 @@ ROUNDS = 2
 
 
 def run() -> list[Row]:
-    """BENCH_SCALE=30 takes a thirtieth of the events."""
+    """Return the rows. BENCH_SCALE=30 takes a thirtieth of the events."""
     scale = float(os.environ.get("BENCH_SCALE", "1"))
     leave_servers_alone()
     sizes = [round(number / scale / events.EVENTS_PER_CUSTOMER) for number in EVENTS]
@@ -28,7 +28,7 @@ def run() -> list[Row]:
 
 
 def engines_at(customers: int) -> dict[str, Spent]:
-    """The aggregation of the window by each engine, over events made anew."""
+    """Return the cost of the aggregation of the window by each engine, over newly made events."""
     events.make_events(customers=customers)
     costs = {"PostgreSQL": aggregation()}
     if importlib.util.find_spec("pyspark") is not None:
@@ -38,6 +38,7 @@ def engines_at(customers: int) -> dict[str, Spent]:
 
 
 def aggregation() -> Spent:
+    """Return the cost of the aggregation by PostgreSQL."""
     with spent() as cost:
         postgres.aggregate_into(TABLE, as_of=database_now(), window_days=WINDOW_DAYS)
     drop()
@@ -45,7 +46,10 @@ def aggregation() -> Spent:
 
 
 def spark_aggregation() -> dict[str, Spent]:
-    """From Parquet that is there already, and the export that makes it; the start of the session counts."""
+    """Return the cost of the aggregation by Spark from existing Parquet, and that of the export to Parquet.
+
+    The start of the session counts.
+    """
     engine = importlib.import_module("features.engines.spark").Spark
     folder = Path(os.environ["FEATUREHUB_LOCAL_DIR"]) / "spark"
     with spent() as export:
@@ -58,7 +62,7 @@ def spark_aggregation() -> dict[str, Spent]:
 
 
 def spark_rows(costs: dict[int, dict[str, Spent]]) -> Iterator[Row]:
-    """Spark against PostgreSQL by size, and the chart."""
+    """Yield Spark against PostgreSQL by size, and draw the chart."""
     if not all("Spark" in by_engine for by_engine in costs.values()):
         return
     numbers = {size: size * events.EVENTS_PER_CUSTOMER for size in costs}
@@ -80,6 +84,7 @@ def spark_rows(costs: dict[int, dict[str, Spent]]) -> Iterator[Row]:
 
 
 def aggregation_row(customers: int) -> Row:
+    """Return the aggregation by FeatureHub against psql's."""
     turns = [(aggregation(), floor_aggregation()) for _ in range(ROUNDS)]
     ours, floor = (median(cost.wall for cost in side) for side in zip(*turns, strict=True))
     return Row(

@@ -1,7 +1,7 @@
-"""Feast's own published workload: rows × features at 10 to 100 requests a second, for customers known and unknown.
+"""Feast's own published workload: rows × features at 10 to 100 requests a second, for customers known and missing.
 
-Latency counts from the moment a request was due. FeatureHub's missing customers are those it has been asked for in
-the last minute; the first question about each goes to PostgreSQL.
+Latency counts from the moment a request was due. FeatureHub keeps a missing customer in Redis for a minute; the first
+read of each goes to PostgreSQL.
 """
 
 from dataclasses import asdict
@@ -26,7 +26,7 @@ def run() -> list[Row]:
     with peers.both(synthetic=MOST_FEATURES) as both:
         for known in (True, False):
             for rows, features in SIZES:
-                asked = peers.questions(
+                requests = peers.requests_to_both(
                     per_request=rows,
                     names=SYNTHETIC[:features],
                     feast_features=f"features_{features}",
@@ -36,7 +36,7 @@ def run() -> list[Row]:
                     for name, server in both.items():
                         load = pace(
                             server.port,
-                            asked[name],
+                            requests[name],
                             headers=server.headers,
                             seconds=SECONDS,
                             per_second=rate,
@@ -51,7 +51,7 @@ def run() -> list[Row]:
 
 
 def as_rows(measured: dict[tuple[bool, int, int, int, str], Load]) -> list[Row]:
-    """FeatureHub's p99 against Feast's for each size and rate, and the errors of the largest."""
+    """Return FeatureHub's p99 against Feast's for each size and rate, and the errors of the largest."""
     rows = [
         Row(
             work=f"{size} × {features} {'known' if known else 'missing'} at {rate} requests/s: p99",

@@ -1,7 +1,7 @@
-"""From the answer that an event was accepted to its first appearance in a read, at 500 events a second.
+"""Time from the answer that accepts an event to its first appearance in a read, at 500 events a second.
 
-One web worker, one Celery worker and beat, as the Procfile has them. Each request brings 50 events of random customers,
-one of them of a customer that is new: every third of these is read again and again until its page view counts.
+One web worker, one Celery worker and beat, as the Procfile has them. Each request brings 50 events: 49 of random
+customers and one of a new customer. Every third new customer is read repeatedly until its page view counts.
 """
 
 import time
@@ -26,7 +26,7 @@ SECONDS_TO_WAIT = 30.0
 
 
 def run() -> list[Row]:
-    # Nothing may wait from an earlier benchmark: no mark, no message, no value.
+    # Nothing is left of an earlier benchmark: no mark, no message, no value.
     DirtyCustomer.objects.all().delete()
     get_redis_connection("default").flushdb()
     with servers.featurehub(key=peers.reader_key()) as server, servers.celery(), ThreadPoolExecutor(64) as threads:
@@ -50,7 +50,7 @@ def run() -> list[Row]:
 
 
 def seconds_until_readable(server: Server, number: int, *, wait: bool) -> float:
-    """Sends one request and, to `wait`, reads its new customer until the event counts."""
+    """Send one request and, to `wait`, read its new customer until the event counts."""
     client = sending.Client(server)
     run = f"{datetime.now(UTC).timestamp():.3f}"
     new = f"probe-{run}-{number}"

@@ -1,7 +1,7 @@
-"""Reads while something grows: customers in Redis, features per read, customers per batch, workers. Makes the plots.
+"""Reads while something grows: customers in Redis, features per read, customers per batch, workers. Draws the plots.
 
-One connection asks again and again, so that latency is the time of one request. BENCH_SCALE=10 takes a tenth of the
-customers.
+One connection sends one request after the other, so that latency is the time of one request. BENCH_SCALE=10 takes a
+tenth of the customers.
 """
 
 import os
@@ -16,7 +16,7 @@ from django_redis import get_redis_connection
 from benchmarks import customers, peers, plot, servers
 from benchmarks.customers import FIVE, SYNTHETIC, customer_id
 from benchmarks.load import Request
-from benchmarks.peers import DIFFERENT_REQUESTS, Measured, featurehub_question
+from benchmarks.peers import DIFFERENT_REQUESTS, Measured, featurehub_request
 from benchmarks.rows import Row
 from benchmarks.servers import PROJECT, Server
 from featurehub.lib.batched import batched
@@ -34,7 +34,7 @@ CONNECTIONS_TO_WORKERS = 16
 IMAGES = PROJECT / "docs/images"
 PER_PIPELINE = 10_000
 
-# One of each size of what grows.
+# Size of what grows → the turn measured with it.
 Turns = Mapping[int, Measured]
 
 
@@ -52,8 +52,10 @@ def run() -> list[Row]:
         publish(WITH_MANY_FEATURES, synthetic=max(FEATURES))
         by_features = in_turn({size: (server, singles(WITH_MANY_FEATURES, features=size)) for size in FEATURES})
         workers = {number: stack.enter_context(servers.featurehub(key=key, workers=number)) for number in WORKERS}
-        asked = singles(max(sizes))
-        by_workers = in_turn({n: (server, asked) for n, server in workers.items()}, connections=CONNECTIONS_TO_WORKERS)
+        requests = singles(max(sizes))
+        by_workers = in_turn(
+            {n: (server, requests) for n, server in workers.items()}, connections=CONNECTIONS_TO_WORKERS
+        )
     draw(by_customers, by_batch, by_features)
     draw_workers(by_workers)
     return [
@@ -67,7 +69,7 @@ def run() -> list[Row]:
 
 @contextmanager
 def room_in_redis() -> Iterator[None]:
-    """Redis empty, without a limit to its memory and without a file, and as it was after the block."""
+    """Empty Redis, and lift its memory limit and its file until the end of the block."""
     client = get_redis_connection("default")
     before = client.config_get("maxmemory") | client.config_get("appendonly")
     client.flushall()
@@ -80,12 +82,13 @@ def room_in_redis() -> Iterator[None]:
 
 
 def fill(size: int) -> None:
-    """So many customers, and the definitions of the many features."""
+    """Define the synthetic features and publish so many customers."""
     customers.register_synthetic(max(FEATURES))
     publish(size, synthetic=0)
 
 
 def publish(size: int, *, synthetic: int) -> None:
+    """Publish so many customers with so many synthetic features."""
     path = settings.LOCAL_DIR / "growth.parquet"
     customers.write_values(path, customers=size, synthetic=synthetic)
     customers.publish(path)
@@ -93,7 +96,7 @@ def publish(size: int, *, synthetic: int) -> None:
 
 @contextmanager
 def server_of(size: int, *, of: int, key: str) -> Iterator[Server]:
-    """FeatureHub on a Redis database that has the first `size` of the customers."""
+    """Run FeatureHub on a Redis database that has the first `size` of the customers."""
     database = 0 if size == of else len(str(size))  # 1 is Feast's
     if database:
         copy_customers(size, database=database)
@@ -102,6 +105,7 @@ def server_of(size: int, *, of: int, key: str) -> Iterator[Server]:
 
 
 def copy_customers(size: int, *, database: int) -> None:
+    """Copy the first `size` customers' hashes into another database."""
     keys = (layout.key_of(customer_id(number)) for number in range(size))
     for chunk in batched(keys, PER_PIPELINE):
         with get_redis_connection("default").pipeline(transaction=False) as pipeline:
@@ -111,22 +115,23 @@ def copy_customers(size: int, *, database: int) -> None:
 
 
 def singles(of: int, *, features: int = len(FIVE)) -> list[Request]:
-    """Reads of random ones of the first customers."""
+    """Return reads of one customer each, random ones of the first `of`."""
     names = FIVE if features == len(FIVE) else SYNTHETIC[:features]
     draw = random.Random(2)
-    return [featurehub_question([customer_id(draw.randrange(of))], names=names) for _ in range(DIFFERENT_CUSTOMERS)]
+    return [featurehub_request([customer_id(draw.randrange(of))], names=names) for _ in range(DIFFERENT_CUSTOMERS)]
 
 
 def batches(size: int, *, of: int) -> list[Request]:
+    """Return reads of `size` random customers each."""
     draw = random.Random(2)
     return [
-        featurehub_question([customer_id(draw.randrange(of)) for _ in range(size)], names=FIVE)
+        featurehub_request([customer_id(draw.randrange(of)) for _ in range(size)], names=FIVE)
         for _ in range(DIFFERENT_REQUESTS)
     ]
 
 
 def in_turn(sides: Mapping[int, tuple[Server, Sequence[Request]]], *, connections: int = 1) -> Turns:
-    """Each side's median turn, after one to warm up."""
+    """Return each side's median turn, after one to warm up."""
     turns: dict[int, list[Measured]] = {size: [] for size in sides}
     for number in range(1 + ROUNDS):
         for size, (server, requests) in sides.items():
@@ -158,6 +163,7 @@ def as_rows(turns: Turns, *, work: str) -> list[Row]:
 
 
 def draw(by_customers: Turns, by_batch: Turns, by_features: Turns) -> None:
+    """Draw a chart for each thing that grows."""
     grown = {"customers in Redis": by_customers, "customers per batch": by_batch, "features per read": by_features}
     for name, turns in grown.items():
         lines = {

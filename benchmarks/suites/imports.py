@@ -1,4 +1,4 @@
-"""import_events from each format beside a bare COPY of the same rows into the same table with its indexes."""
+"""import_events from each format beside a COPY of the same rows into the same table with its indexes."""
 
 import csv
 import json
@@ -33,7 +33,7 @@ COPY = f"copy events_event ({', '.join(COLUMNS)}) from stdin"
 
 
 def run() -> list[Row]:
-    """BENCH_SCALE=10 takes a tenth of the events."""
+    """Return the rows. BENCH_SCALE=10 takes a tenth of the events."""
     events = round(EVENTS / float(os.environ.get("BENCH_SCALE", "1")))
     make_partitions(datetime.now(UTC) - timedelta(days=DAYS), until=datetime.now(UTC))
     with TemporaryDirectory() as folder:
@@ -58,7 +58,7 @@ def run() -> list[Row]:
 
 
 def write_files(folder: Path, *, events: int) -> list[Path]:
-    """The same events in each format, in the order of a log: by time, customers mixed."""
+    """Write the same events in each format, in the order of a log: by time, customers mixed. Return the paths."""
     rows = list(made(events))
     columns = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True))
     csv_path, json_path, parquet_path = (folder / f"events{ending}" for ending in (".csv", ".jsonl", ".parquet"))
@@ -76,7 +76,7 @@ def write_files(folder: Path, *, events: int) -> list[Path]:
 
 
 def made(events: int) -> Iterator[tuple[object, ...]]:
-    """COLUMNS of events as a shop would log them, the same at every run but for the day."""
+    """Yield COLUMNS of events as a shop would log them, the same at every run except for the day."""
     draw = random.Random(1)
     first = datetime.now(UTC) - timedelta(days=DAYS)
     for number in range(events):
@@ -92,7 +92,7 @@ def made(events: int) -> Iterator[tuple[object, ...]]:
 
 
 def timed(pieces: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Seconds that each piece takes on an empty table: medians, in turn."""
+    """Return the seconds that each piece takes on an empty table: medians, in turn."""
     measured: dict[str, list[float]] = {name: [] for name in pieces}
     for _ in range(ROUNDS):
         for name, work in pieces.items():
@@ -104,18 +104,22 @@ def timed(pieces: dict[str, Callable[[], object]]) -> dict[str, float]:
 
 
 def empty() -> None:
+    """Empty the tables of events, and write PostgreSQL's dirty pages."""
     with connection.cursor() as cursor:
         cursor.execute("truncate events_event, events_dirtycustomer")
         cursor.execute("checkpoint")
 
 
 def bare_copy(blocks: list[bytes]) -> None:
+    """Copy the blocks into the table of events."""
     with transaction.atomic(), connection.cursor() as cursor, cursor.copy(COPY) as copy:
         for block in blocks:
             copy.write(block)
 
 
 def imported(path: Path) -> Callable[[], object]:
+    """Return a function that imports the file."""
+
     def work() -> None:
         with gc_disabled(), short_switch_interval(), RejectedFile(path) as rejected:  # as the command does
             done = import_events(open_events(path), rejected=rejected)

@@ -21,11 +21,11 @@ def run() -> list[Row]:
     customers.write_values(values, customers=CUSTOMERS)
     customers.publish(values)
     store, client = FeatureStore(), Redis.from_url(settings.REDIS_URL)
-    asked, fields = customer_id(7), ["_behavioral", *FIVE]
+    customer, fields = customer_id(7), ["_behavioral", *FIVE]
     measured = cpu_us(
         {
-            "FeatureStore": lambda: store.get_customer_features(asked, FIVE),
-            "HMGET": lambda: client.hmget(f"customer_features:{asked}", fields),
+            "FeatureStore": lambda: store.get_customer_features(customer, FIVE),
+            "HMGET": lambda: client.hmget(f"customer_features:{customer}", fields),
         },
         rounds=ROUNDS,
         calls=CALLS,

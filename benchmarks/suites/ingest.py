@@ -1,4 +1,4 @@
-"""POST events/ in batches of 1,000 against a bare COPY of as many such rows into the same table with its indexes."""
+"""POST events/ in batches of 1,000 against a COPY of as many such rows into the same table with its indexes."""
 
 import time
 from collections.abc import Sequence
@@ -50,7 +50,7 @@ def run() -> list[Row]:
 
 
 def seconds_to_copy() -> float:
-    """What COPY takes for rows that are ready as bytes: no parsing, no checking, no duplicates."""
+    """Return the seconds of a COPY of rows that are ready as bytes: no parsing, no validation, no duplicates."""
     blocks = list(copy_blocks(msgspec.convert(sending.make_events(EVENTS), list[NewEvent])))
     with connection.cursor() as cursor:
         start = time.monotonic()
@@ -61,5 +61,6 @@ def seconds_to_copy() -> float:
 
 
 def post_all(client: sending.Client, bodies: Sequence[bytes]) -> None:
+    """Send the bodies one after the other."""
     for body in bodies:
         client.post_events(body)

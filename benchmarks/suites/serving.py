@@ -21,16 +21,16 @@ PER_BATCH = 100
 
 
 class DifferentAnswers(Exception):
-    """The two stores do not hold the same values, so that nothing can be compared."""
+    """Answers with different values: the stores do not hold the same, so nothing can be compared."""
 
 
 def run() -> list[Row]:
     with peers.both() as both, servers.floor() as floor:
-        single = peers.questions(per_request=1, names=FIVE, feast_features=peers.FEAST_FIVE)
-        batch = peers.questions(per_request=PER_BATCH, names=FIVE, feast_features=peers.FEAST_FIVE)
+        single = peers.requests_to_both(per_request=1, names=FIVE, feast_features=peers.FEAST_FIVE)
+        batch = peers.requests_to_both(per_request=PER_BATCH, names=FIVE, feast_features=peers.FEAST_FIVE)
         compare_answers(both, single)
         compare_answers(both, batch)
-        singles = rounds({**both, "floor": floor}, {**single, "floor": peers.floor_questions()}, title="1 × 5")
+        singles = rounds({**both, "floor": floor}, {**single, "floor": peers.floor_requests()}, title="1 × 5")
         batches = rounds(both, batch, title=f"{PER_BATCH} × 5")
         calm = at_one_rate(
             {"featurehub": both["featurehub"], "floor": floor},
@@ -60,7 +60,7 @@ def run() -> list[Row]:
 
 
 def compare_answers(both: Mapping[str, Server], requests: Mapping[str, Sequence[Request]]) -> None:
-    """Raises DifferentAnswers where the first question has different values."""
+    """Raise DifferentAnswers where the answers to the first request have different values."""
     answers = {name: ask(both[name], requests[name][0]) for name in both}
     ours = answers["featurehub"].get("results", [answers["featurehub"]])
     columns = zip(answers["feast"]["metadata"]["feature_names"], answers["feast"]["results"], strict=True)
@@ -70,6 +70,7 @@ def compare_answers(both: Mapping[str, Server], requests: Mapping[str, Sequence[
 
 
 def ask(server: Server, request: Request) -> dict[str, Any]:
+    """Return the answer to a request, parsed."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
     connection.request(request.method, request.path, body=request.body or None, headers=dict(server.headers))
     answer: dict[str, Any] = json.loads(connection.getresponse().read())
@@ -80,7 +81,7 @@ def ask(server: Server, request: Request) -> dict[str, Any]:
 def rounds(
     sides: Mapping[str, Server], requests: Mapping[str, Sequence[Request]], *, title: str
 ) -> dict[str, Measured]:
-    """Each side's median turn, by CPU per request, after a turn to warm up."""
+    """Return each side's median turn, by CPU per request, after a turn to warm up."""
     turns: dict[str, list[Measured]] = {name: [] for name in sides}
     for name in sides:
         peers.turn(sides[name], requests[name], seconds=1.0, connections=CONNECTIONS)
@@ -93,7 +94,7 @@ def rounds(
 
 
 def at_one_rate(sides: Mapping[str, Server], requests: Sequence[Request], *, per_second: float) -> dict[str, Load]:
-    """Each side's median turn at the same rate."""
+    """Return each side's median turn at the same rate."""
     turns: dict[str, list[Load]] = {name: [] for name in sides}
     for name in servers.in_turn(list(sides), rounds=ROUNDS):
         server = sides[name]
@@ -103,6 +104,7 @@ def at_one_rate(sides: Mapping[str, Server], requests: Sequence[Request], *, per
 
 
 def row(work: str, measured: Mapping[str, Measured], *, against: str, at_most: float | None = None) -> Row:
+    """Return the row of FeatureHub's CPU per request against another side's."""
     return Row(
         work=f"{work} against {against}",
         figure=measured["featurehub"].cpu_ms,

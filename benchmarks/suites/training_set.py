@@ -32,7 +32,7 @@ create temporary table staged_label
 
 
 def run() -> list[Row]:
-    """BENCH_SCALE=10 takes a tenth of the customers and labels."""
+    """Return the rows. BENCH_SCALE=10 takes a tenth of the customers and labels."""
     scale = float(os.environ.get("BENCH_SCALE", "1"))
     customers, labels = round(CUSTOMERS / scale), round(LABELS / scale)
     rows = history.make_history(customers=customers)
@@ -68,11 +68,12 @@ def run() -> list[Row]:
 
 
 def wall(costs: Sequence[Spent]) -> float:
+    """Return the median wall time."""
     return median(cost.wall for cost in costs)
 
 
 def write_labels(path: Path, *, labels: int, customers: int) -> Path:
-    """Random customers at random moments, before their first values and after their last ones too."""
+    """Write labels of random customers at random moments, before their first values and after their last ones too."""
     draw = random.Random(1)
     span = history.LAST_DAY - history.FIRST_DAY + timedelta(days=2)
     with path.open("w") as file:
@@ -84,7 +85,7 @@ def write_labels(path: Path, *, labels: int, customers: int) -> Path:
 
 
 def build(labels: Path, *, folder: Path) -> tuple[Spent, float]:
-    """The command, in a process of its own: what it cost, and the most memory it had, in MB."""
+    """Run the command in a process of its own. Return its cost and its peak memory in MB."""
     command = [sys.executable, "manage.py", "build_training_set", str(labels), "--out", str(folder / "set.parquet")]
     with spent() as cost:
         process = subprocess.Popen(
@@ -98,7 +99,7 @@ def build(labels: Path, *, folder: Path) -> tuple[Spent, float]:
 
 
 def floor(labels: Path, *, folder: Path) -> Spent:
-    """The same statement on the same labels, by psql into a file of CSV."""
+    """Return the cost of the same statement on the same labels, by psql into a CSV file."""
     server = Postgres(Path(os.environ["FEATUREHUB_LOCAL_DIR"]) / "postgres")
     copy = f"\\copy staged_label (customer_id, moment, churned) from '{labels}' (format csv, header)"
     join = training_set.join(training_set.views_by_name(NAMES, versions=()), known_at=None).as_string()

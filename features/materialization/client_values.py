@@ -1,4 +1,4 @@
-"""Values that clients write: merged over the newest row, appended if they are news, published after the commit."""
+"""Values that clients write: merged over the newest row, appended if they changed, published after the commit."""
 
 import logging
 import math
@@ -32,10 +32,10 @@ def set_customer_features(
     metadata: Mapping[str, Any] | None = None,
     timestamp: datetime | None = None,
 ) -> dict[str, Any]:
-    """Sets the named values, keeps the others that hold at `timestamp` (now), and returns the CustomerFeature.
+    """Set the named values, keep the others that hold at `timestamp` (None: now), and return the CustomerFeature.
 
-    An earlier moment corrects history and leaves newer rows as they are; one ahead of PostgreSQL's clock is read as
-    now. Raises InvalidError for a type, name or value that can't be written or a customer who was erased,
+    An earlier moment corrects the history and leaves newer rows as they are; one ahead of PostgreSQL's clock is taken
+    as now. Raises InvalidError for a type, name or value that can't be written or a customer who was erased,
     UnknownError for an unknown version.
     """
     known = registry_snapshot.get()
@@ -67,7 +67,10 @@ def set_customer_features(
 
 
 def check_writable(feature_type: str, *, version: str, features: Mapping[str, float], known: Registry) -> None:
-    """Raises where the type is computed, the version unknown, a name not registered, or a value not in its range."""
+    """Raise InvalidError for a computed type, an unregistered name or a value out of range.
+
+    Raises UnknownError for an unknown version.
+    """
     if feature_type not in WRITTEN_BY_CLIENTS:
         allowed = " and ".join(WRITTEN_BY_CLIENTS)
         raise InvalidError(f"{feature_type} values are computed; clients write {allowed}.", attr="feature_type")
@@ -81,12 +84,12 @@ def check_writable(feature_type: str, *, version: str, features: Mapping[str, fl
 
 
 def is_read_by_expressions(names: Iterable[str], *, known: Registry) -> bool:
-    """Whether derived values are computed from one of the names, and so have to be computed again."""
+    """Return whether derived values are computed from one of the names, and so have to be computed again."""
     return any(not view.reads.isdisjoint(names) for view in known.derived)
 
 
 def check_value(name: str, *, value: float, bounds: tuple[float | None, float | None]) -> None:
-    """Raises InvalidError for a value that is not finite or outside the definition's range."""
+    """Raise InvalidError for a value that is not finite or outside `bounds`: (minimum, maximum), None for no bound."""
     minimum, maximum = bounds
     if not math.isfinite(value):
         raise InvalidError("The value must be a finite number.", attr=f"features.{name}")
@@ -97,7 +100,7 @@ def check_value(name: str, *, value: float, bounds: tuple[float | None, float | 
 
 
 def publish_after_commit(claimed: Claim) -> None:
-    """Publish and settle. With Redis away the outbox entry stays, and the sweep publishes later."""
+    """Publish and settle. Where Redis is away the outbox entry stays, and the sweep publishes later."""
     try:
         publish_claimed(claimed)
     except REDIS_AWAY as error:

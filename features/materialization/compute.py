@@ -35,12 +35,12 @@ from unnest(%(customer_ids)s::text[], %(leaves_us)s::bigint[]) as new (customer_
 where customer.customer_id = new.customer_id
     and (customer.computed_at is null or customer.computed_at <= %(as_of)s)
 """
-# Values that time moves are the same computed or moved, but for the last bits.
+# A decayed value, and the same value computed from the events, differ in their last bits only.
 DECAY_TOLERANCE = 1e-9
 
 
 def compute_from_events(customer_ids: Sequence[str]) -> None:
-    """Computes every readable version from the events of the windows. Runs in the caller's transaction."""
+    """Compute every readable version from the events of the windows, in the caller's transaction."""
     if not customer_ids:
         return
     register_customers(customer_ids)
@@ -51,14 +51,17 @@ def compute_from_events(customer_ids: Sequence[str]) -> None:
     record_activity(activity, as_of=as_of, known=known, is_late=False)
 
 
-# The newest rows of versions, in one order of their customers.
+# Version → the newest rows of its customers, in the order of the customers' ids.
 LatestRows: TypeAlias = Mapping[FeatureView, Sequence[Latest]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Appended:
-    """Of one version: the values computed, the metadata in their order, and the new rows of those of whom the values
-    were news (customer → id)."""
+    """The values that were computed of one version, and the rows that were appended.
+
+    `metadata` is in the order of the values. `rows`: customer → id of the new row, of the customers whose values
+    changed.
+    """
 
     values: Columns
     metadata: Sequence[Mapping[str, Any]] = ()
@@ -67,7 +70,7 @@ class Appended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recomputed:
-    """What a computation from stored activity at `as_of` has made of the rows that held until then."""
+    """The result of a computation from stored activity at `as_of`: the rows held until then, and what was appended."""
 
     as_of: datetime
     known: Registry
@@ -76,11 +79,11 @@ class Recomputed:
 
 
 def compute_from_history(customer_ids: Sequence[str]) -> Recomputed | None:
-    """Computes from the activity that history holds: new weights and the passing of time need no events.
+    """Compute from the stored activity, without events: for new weights, and for the passing of time.
 
-    Who lacks a version's values, as its computation began before the version went into shadow and was committed after
-    everybody's events were aggregated for it, is computed from their events, and is not in what is returned; None where
-    nobody is. Runs in the caller's transaction, which holds the customers' locks.
+    Customers that lack a version's values are computed from their events, and are not in the result; None where no
+    others are left. They lack them where their computation began before the version went into shadow, and was committed
+    after everybody's events were aggregated for it. Runs in the caller's transaction, which holds the customers' locks.
     """
     if not customer_ids:
         return None
@@ -100,7 +103,7 @@ def compute_from_history(customer_ids: Sequence[str]) -> Recomputed | None:
 
 
 def by_view(rows: Iterable[Latest], *, known: Registry) -> LatestRows:
-    """The rows by version, in the order of the customers' ids."""
+    """Return the rows by version, in the order of the customers' ids."""
     held: dict[FeatureView, list[Latest]] = {view: [] for view in known.views.values()}
     for row in sorted(rows, key=attrgetter("customer_id")):
         held[known.views[row.feature_type, row.version]].append(row)
@@ -110,10 +113,11 @@ def by_view(rows: Iterable[Latest], *, known: Registry) -> LatestRows:
 def record_activity(
     activity: Activity, *, as_of: datetime, known: Registry | None = None, is_late: bool = True
 ) -> None:
-    """Scores what engines have made of the events, appends what is news and notes what was computed.
+    """Compute from activity that an engine has aggregated, append what changed, and note it on the customers.
 
-    Nobody was computed later than `as_of` unless `is_late`. A version whose windowed features the engine was not asked
-    for came later: its own computation is under way. Raises ConflictError where it is the live one by now.
+    Unless `is_late`, nobody was computed for a later moment than `as_of`. A version with windowed features that the
+    activity lacks went into shadow after the aggregation, and has a recomputation of its own. Raises ConflictError
+    where that version is live by now.
     """
     known = known or registry_snapshot.get(younger_than=0)
     computable = [view for view in known.behavioral if view.windowed.keys() <= activity.windowed.keys()]
@@ -124,7 +128,7 @@ def record_activity(
 
 
 def stored_activity(rows: Sequence[Latest], *, view: FeatureView, as_of: datetime) -> Activity:
-    """What a version's rows were computed from, their windowed values moved to `as_of`."""
+    """Return the activity that a version's rows were computed from, with its windowed values decayed to `as_of`."""
     activity = Activity.from_records([row.customer_id for row in rows], [row.metadata["activity"] for row in rows])
     held = {name: column([row.features for row in rows], name) for name in view.windowed}
     moved = decayed_to(as_of, rows, view=view)
@@ -142,10 +146,12 @@ def append(
     is_late: bool,
     held: LatestRows | None = None,
 ) -> dict[FeatureView, Appended]:
-    """Appends each behavioral version's values of its activity, where they are news, and what is derived from them.
+    """Append each behavioral version's values that changed, and those of the derived versions. Return them by version.
 
-    `held` are the rows that hold at `as_of` of every version that is computed or read, where the caller has them. The
-    weights are read after `as_of`: a computation later than an activation can't miss it.
+    `activities`: behavioral version → what it is computed from. `held`: the rows that hold at `as_of`, of every version
+    that is computed or read; None: they are read here. `read_events`: the activities come from events, so the next
+    moment at which an event leaves the window is known. The weights are read after `as_of`: a computation later than an
+    activation can't miss it.
     """
     live = activities[known.live_view(FeatureType.BEHAVIORAL)]
     active = weight_sets.active_sets()
@@ -167,7 +173,7 @@ def append(
 
 
 def beside_behavioral(known: Registry) -> list[FeatureView]:
-    """The derived versions, and those with what clients wrote that they take names from."""
+    """Return the derived versions, and the versions written by clients that they are computed from."""
     inputs = dict.fromkeys(row for view in known.derived for row in known.inputs(view))
     return [*known.derived, *(row for row in inputs if row not in known.behavioral)]
 
@@ -175,7 +181,7 @@ def beside_behavioral(known: Registry) -> list[FeatureView]:
 def append_behavioral(
     view: FeatureView, activity: Activity, *, weight_set: WeightSet, as_of: datetime, is_late: bool, held: LatestRows
 ) -> Appended:
-    """Appends a version's values where they are news."""
+    """Append a behavioral version's values of the customers whose values changed."""
     values = behavioral_values(
         view, activity, weights=weight_sets.as_weights(weight_set), as_of=as_of, window_days=settings.WINDOW_DAYS
     )
@@ -195,7 +201,7 @@ def append_behavioral(
 
 
 def changed_beyond_decay(view: FeatureView, computed: Columns, *, rows: Sequence[Latest], as_of: datetime) -> set[str]:
-    """The customers whose decaying values are not what time alone makes of those held."""
+    """Return the customers whose decaying values changed by more than decay explains."""
     place = {customer_id: number for number, customer_id in enumerate(computed.customer_ids)}
     places = [place[row.customer_id] for row in rows]
     moved = decayed_to(as_of, rows, view=view)
@@ -216,8 +222,11 @@ def append_derived(
     is_late: bool,
     held: LatestRows,
 ) -> Appended:
-    """Appends a derived version's values of the customers of whom an input was news or written, or who have none yet;
-    the others' moved with time alone."""
+    """Append a derived version's values of the customers that need a new row.
+
+    These are the customers without a row, those with a new row of an input, and those of whom a client wrote an input
+    since their last computation. All other derived values changed by decay alone.
+    """
     inputs = known.inputs(view)
     computed, written = [row for row in inputs if row in appended], [row for row in inputs if row not in appended]
     values = derived_values(
@@ -248,7 +257,11 @@ def append_derived(
 def confirm_computed(
     activity: Activity, *, weight_set_id: int, as_of: datetime, known: Registry, read_events: bool
 ) -> None:
-    """Notes on the customers what was computed when, changed or not; an older computation changes nothing."""
+    """Note on the customers when they were computed and under which weights, whether or not values changed.
+
+    With `read_events`, note also when the next event leaves a window. A computation older than the customer's last one
+    changes nothing.
+    """
     leaving = leaves_us(activity, features=known.windowed, window_days=settings.WINDOW_DAYS)
     parameters: dict[str, Any] = {
         "customer_ids": activity.customer_ids,

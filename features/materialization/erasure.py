@@ -1,4 +1,4 @@
-"""Deletes one customer everywhere. A crash at any line leaves nothing to be read, and it can be run again."""
+"""Erase one customer everywhere. After a crash at any line it can be run again."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +18,7 @@ from features.online.outbox import PUBLICATION_TIME
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What was deleted; `redis_keys` is None where Redis is away: a worker deletes them when it is back."""
+    """The numbers of what was deleted; `redis_keys` is None where Redis is away: a worker deletes them later."""
 
     customer_id: str
     erased_at: datetime
@@ -28,14 +28,15 @@ class Receipt:
 
 
 def erase_customer(customer_id: str) -> Receipt:
-    """Deletes the customer's events, history, state and Redis keys, and puts up a tombstone that refuses new ones.
+    """Delete the customer's events, history, state and Redis keys, and put up a tombstone that refuses new ones.
 
-    First the tombstone, so that nothing comes in any more; then PostgreSQL in one transaction, which leaves a mark;
-    then Redis. Where this process dies before Redis, a worker finds the mark and deletes the keys.
+    1. Commit the tombstone: from here on nothing of the customer is taken in.
+    2. Delete everything in PostgreSQL in one transaction, and leave a mark.
+    3. Delete the keys in Redis. Where this process dies before, a worker finds the mark and deletes them.
     """
     add_tombstone(customer_id)
     with transaction.atomic():
-        # Whoever computes or writes this customer now is waited for, and finds the tombstone when it comes again.
+        # Wait for those who compute or write this customer now. Whoever comes later finds the tombstone.
         for feature_type in WRITTEN_BY_CLIENTS:
             lock_writers(customer_id, feature_type=feature_type)
         register_customers([customer_id])
@@ -56,7 +57,7 @@ def erase_customer(customer_id: str) -> Receipt:
 
 
 def delete_from_redis(customer_id: str) -> int | None:
-    """Deletes the customer's Redis keys; None where Redis is away."""
+    """Delete the customer's Redis keys. Return their number, None where Redis is away."""
     try:
         return store.delete_hashes([customer_id])
     except REDIS_AWAY:

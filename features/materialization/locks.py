@@ -1,4 +1,4 @@
-"""Locks and the clock that all workers share."""
+"""Locks of customers, and the clock that all workers share."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -20,12 +20,16 @@ on conflict do nothing
 LOCK_CUSTOMERS = """
 select customer_id from features_customer where customer_id = any(%s) order by customer_id for update
 """
-# One writer at a time for a customer and type. Not the customer's row: a refresh may hold that for a whole chunk.
+# One writer at a time for a customer and type. The customer's row is not the lock, because a refresh may hold it for as
+# long as a whole chunk takes.
 LOCK_WRITERS = "select pg_advisory_xact_lock(hashtextextended(%s, 0))"
 
 
 def register_customers(customer_ids: Sequence[str] | None) -> None:
-    """Makes the customers (None: all that have a mark) known, so that there is a row to lock."""
+    """Insert the customers that have no row yet, so that there is a row to lock.
+
+    None stands for all customers that have a mark and are not erased.
+    """
     with connection.cursor() as cursor:
         if customer_ids is None:
             cursor.execute(REGISTER_MARKED)
@@ -34,14 +38,20 @@ def register_customers(customer_ids: Sequence[str] | None) -> None:
 
 
 def lock_customers(customer_ids: Sequence[str]) -> set[str]:
-    """Holds the customers until the transaction ends, in one order for everybody. Returns those that there are."""
+    """Lock the customers' rows until the transaction ends. Return those that exist.
+
+    Everybody locks in the order of the ids, so that no two transactions wait for each other.
+    """
     with connection.cursor() as cursor:
         cursor.execute(LOCK_CUSTOMERS, [list(customer_ids)])
         return {customer_id for (customer_id,) in cursor.fetchall()}
 
 
 def database_now() -> datetime:
-    """PostgreSQL's clock: the one that all workers share. Read after the locks are held, it only goes forward."""
+    """Return the time of PostgreSQL's clock, which all workers share.
+
+    Read while a customer's lock is held, it is not before the last computation of this customer.
+    """
     with connection.cursor() as cursor:
         cursor.execute("select clock_timestamp()")
         now: datetime = cursor.fetchone()[0]
@@ -49,6 +59,6 @@ def database_now() -> datetime:
 
 
 def lock_writers(customer_id: str, *, feature_type: str) -> None:
-    """Waits for other writers of this customer and type, until the transaction ends."""
+    """Wait for other writers of this customer and type, and keep new ones waiting until the transaction ends."""
     with connection.cursor() as cursor:
         cursor.execute(LOCK_WRITERS, [f"{feature_type}:{customer_id}"])

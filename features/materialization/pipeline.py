@@ -2,14 +2,14 @@
 
     1. Claim: in one transaction, find the customers and lock them.
     2. Compute: read `as_of` from PostgreSQL's clock, compute, append the rows that changed.
-    3. Announce: in the same transaction, leave a note of who is to be published. A mark or a chunk of a run that the
-       claim took is such a note already; else it is an entry in the outbox.
+    3. Announce: in the same transaction, note which customers are to be published. A mark or a chunk of a run that the
+       claim took is such a note already; else the note is an entry in the outbox.
     4. Commit.
     5. Publish the customers from what PostgreSQL holds.
     6. Settle: delete the note.
 
-A process that dies before 4 has changed nothing. One that dies before 6 leaves the note; whoever finds it repeats the
-work, to the same result.
+A process that dies before 4 has changed nothing. One that dies before 6 leaves the note; the worker that finds it
+repeats the work, to the same result.
 """
 
 from collections.abc import Callable, Sequence
@@ -54,8 +54,8 @@ def process(
 ) -> Claim | None:
     """Run the whole sequence once. Return what was claimed; None where there was nothing to claim.
 
-    `compute` appends rows of the claimed customers; it returns what it made of stored activity, None where it read
-    events. Raises redis' ConnectionError or TimeoutError where it is away: the note stays then.
+    `compute` appends rows of the claimed customers and returns the result of a computation from stored activity, or
+    None for one from events. Raises redis' ConnectionError or TimeoutError where it is away: the note stays then.
     """
     with transaction.atomic():
         claimed = claim()

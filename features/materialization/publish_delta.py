@@ -1,4 +1,4 @@
-"""Publish what a computation from stored activity has changed, and nothing else of the customers.
+"""Publish a delta: only what a computation from stored activity has changed.
 
 The computation knows which rows held before. Where Redis holds those rows, it gets the stamps of the rows that hold now
 and the values that differ. Every other customer is published as a whole, from what PostgreSQL holds.
@@ -105,7 +105,7 @@ def new_decay_snapshot(view: FeatureView, recomputed: Recomputed) -> DecaySnapsh
 
 
 def derived_delta(view: FeatureView, recomputed: Recomputed) -> VersionDelta:
-    """Return the change of a derived version; its stamp is of the newest row of those that it is derived from."""
+    """Return the change of a derived version; its stamp carries the newest row among those that it is derived from."""
     values = recomputed.appended[view].values
     before: dict[str, int] = {}
     after: dict[str, int] = {}

@@ -1,7 +1,7 @@
-"""Recomputing everybody: an engine aggregates the events once, any number of workers load the result in chunks.
+"""Recompute everybody: an engine aggregates the events once, any number of workers load the result in chunks.
 
 The activity stands in a table of its own until the last chunk is computed, appended and published. A worker that dies
-leaves its chunk; whoever claims it next does it again, to the same result. Memory is bounded by the chunk.
+leaves its chunk; whoever claims it next repeats it, to the same result. Memory is bounded by the chunk.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ from features.materialization.refresh import CUSTOMERS_PER_CHUNK
 from features.models import Customer, Run
 from features.registry.snapshot import registry_snapshot
 
-# Of the table of activity: about 5,000 customers.
+# Pages of the table of activity; these hold about 5,000 customers.
 PAGES_PER_CHUNK = 100
 
 COUNT_ROWS = "select count(*) from {table}"
@@ -41,14 +41,14 @@ READ_CHUNK = (
     "select customer_id, {columns}, windowed from {table} where ctid >= %(first)s::tid and ctid < %(last)s::tid"
 )
 
-# Fills the table, as `postgres.aggregate_into` does: (table, as_of=…, window_days=…, features=…).
+# A function that fills the table as `postgres.aggregate_into` does: (table, as_of=…, window_days=…, features=…).
 Engine = Callable[..., None]
 
 
 def begin_recompute(*, engine: Engine = postgres.aggregate_into, as_of: datetime | None = None) -> Run:
-    """Aggregates the events of everybody, at `as_of` or now, and leaves the rest to `load_chunk`.
+    """Aggregate the events of everybody, at `as_of` or now, and leave the rest to `load_chunk`. Return the run.
 
-    The run is locked meanwhile: as long as somebody aggregates, nobody takes it for dead.
+    The run's row is locked meanwhile, so that the sweep does not take the run for stalled.
     """
     register_customers(None)
     moment = as_of or database_now()
@@ -64,9 +64,9 @@ def begin_recompute(*, engine: Engine = postgres.aggregate_into, as_of: datetime
 
 
 def aggregate_for_run(run: Run) -> None:
-    """Aggregates the events of everybody for a run that was left to workers; nothing where somebody has done it.
+    """Aggregate the events of everybody for a run that was left to workers; do nothing where that is done.
 
-    All of it or nothing: a worker that dies leaves it to the next one.
+    It is one transaction, so a worker that dies leaves all of it to the next one.
     """
     register_customers(None)
     with runs.failing(run), transaction.atomic():
@@ -82,11 +82,12 @@ def aggregate_for_run(run: Run) -> None:
 
 
 def table_of(run: Run) -> str:
+    """Return the name of the run's table of activity."""
     return f"features_activity_of_run_{run.pk}"
 
 
 def make_chunks(run: Run) -> None:
-    """Divides the table of activity among the workers."""
+    """Set the run's total, and divide its table of activity into chunks."""
     table = connection.ops.quote_name(table_of(run))
     with connection.cursor() as cursor:
         cursor.execute(COUNT_ROWS.format(table=table))
@@ -97,7 +98,8 @@ def make_chunks(run: Run) -> None:
 def load_chunk(run: Run) -> int:
     """Compute, append and publish the next chunk. Return 1, or 0 where no chunk is due.
 
-    Raises ConflictError, and the run has failed, where another version is live than the events were aggregated for.
+    Raises ConflictError, after marking the run as failed, where a version went live that the events were not aggregated
+    for.
     """
     if run.as_of is None:
         aggregate_for_run(run)
@@ -131,7 +133,7 @@ def load_chunk(run: Run) -> int:
 
 
 def read_chunk(run: Run, *, number: int) -> Activity:
-    """The customers on the chunk's pages of the table of activity."""
+    """Return the activity of the customers on the chunk's pages of the table."""
     statement = READ_CHUNK.format(table=connection.ops.quote_name(table_of(run)), columns=", ".join(ACTIVITY_COLUMNS))
     pages = {"first": f"({number * PAGES_PER_CHUNK},0)", "last": f"({(number + 1) * PAGES_PER_CHUNK},0)"}
     with connection.cursor() as cursor:
@@ -140,12 +142,13 @@ def read_chunk(run: Run, *, number: int) -> Activity:
 
 
 def finish_recompute(run: Run) -> None:
-    """Ends the run and drops its activity, where no worker still has a chunk."""
+    """End the run and drop its activity, where no worker still has a chunk."""
     if runs.finish_chunks(run):
         drop_table(run)
 
 
 def drop_table(run: Run) -> None:
+    """Drop the run's table of activity, where it exists."""
     with connection.cursor() as cursor:
         cursor.execute(f"drop table if exists {connection.ops.quote_name(table_of(run))}")
 

@@ -1,4 +1,4 @@
-"""Keep values right: customers with dirty marks, and active customers that an event has left."""
+"""Refresh: compute customers with dirty marks or departed events, and renew the other active ones."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -14,14 +14,14 @@ from features.materialization.renewal import renew
 from features.models import Customer
 
 CUSTOMERS_PER_CHUNK = 1_000
-# With an array: a thousand parameters take longer than what they delete.
+# An array is one parameter: to bind a thousand takes longer than to delete the rows.
 DELETE_MARKS = "delete from events_dirtycustomer where id = any(%s)"
 
 
 def refresh_dirty(*, limit: int = CUSTOMERS_PER_CHUNK) -> int:
     """Recompute and publish the customers of the oldest due marks. Return the number of marks that were settled.
 
-    The mark of an erased customer asks for the hashes to be deleted.
+    Erased customers among them are not computed; their hashes are deleted.
     """
     marks: list[DirtyCustomer] = []
 

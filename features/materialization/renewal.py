@@ -1,9 +1,11 @@
-"""Renewing active customers before their TTL ends, at a cost that follows those whose values can have changed.
+"""Renew active customers in Redis before their TTL ends, without reading events or history.
 
-Between two events that come or leave, a customer's values move with time alone. So a renewal reads no event and no
-history, and writes nothing to PostgreSQL: that says when each customer was computed last, and Redis keeps what it holds
-of that computation, with a new moment, a new TTL, and what time has moved. Customers come in buckets; a worker that
-dies leaves its bucket due, and whoever claims it next renews it again, to the same result.
+Between two events that arrive or leave, a customer's values change by decay alone. PostgreSQL says when each customer
+was computed last. Where Redis holds the values of that computation, they get a later moment, a new TTL, and their
+decay. Nothing per customer is written to PostgreSQL.
+
+Customers are renewed bucket by bucket. A worker that dies leaves its bucket due at the end of the lease; whoever claims
+it next renews it again, to the same result.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,7 +32,7 @@ from features.registry.snapshot import registry_snapshot
 
 BUCKETS_PER_CLAIM = 16
 RENEWED_PER_CHUNK = 2_000
-# At most: a quarter of the TTL where that is less.
+# The upper limit; see `lease`.
 LEASE = timedelta(seconds=60)
 
 CLAIM = """
@@ -43,8 +45,8 @@ from (
 where renewal.bucket = due.bucket
 returning renewal.bucket, renewal.renewed_at
 """
-# Customers that an event has left are left out: `refresh.refresh_departed` computes them from their events. `coalesce`
-# keeps PostgreSQL from the index of recompute_at, which nearly all customers match.
+# Departed customers are not renewed: `refresh.refresh_departed` computes them from their events. `coalesce` keeps
+# PostgreSQL from the index of recompute_at, which nearly all customers match.
 RENEWABLE = """
 select customer_id, (extract(epoch from computed_at) * 1000000)::bigint
 from features_customer
@@ -53,7 +55,7 @@ where bucket = any(%(buckets)s) and coalesce(recompute_at, '-infinity') >= %(as_
 
 
 def renew(*, limit: int = BUCKETS_PER_CLAIM) -> int:
-    """Claims the next buckets that are due and renews their customers. Returns how many buckets there were."""
+    """Claim the next buckets that are due and renew their customers. Return the number of buckets."""
     buckets, as_of = claim_buckets(limit)
     if as_of is None:
         runs.finish_refresh()
@@ -64,14 +66,17 @@ def renew(*, limit: int = BUCKETS_PER_CLAIM) -> int:
         renew_chunk(customer_ids, computed_us, as_of=as_of)
         renewed += len(customer_ids)
     runs.advance_run(run, by=renewed)
-    # Unless somebody has wanted them renewed again meanwhile, as a version does that goes live.
+    # Buckets that were made due again meanwhile stay due; a version that goes live does that.
     claimed = Renewal.objects.filter(bucket__in=buckets, renewed_at=as_of, due_at=as_of + lease())
     claimed.update(due_at=as_of + timedelta(seconds=settings.FEATURE_TTL / 2))
     return len(buckets)
 
 
 def claim_buckets(limit: int) -> tuple[list[int], datetime | None]:
-    """Buckets that nobody else renews for the time of the lease, and the moment they are renewed for; None: none."""
+    """Claim the next due buckets for the time of the lease. Return them and the moment for which they are renewed.
+
+    Without due buckets, that moment is None.
+    """
     parameters: dict[str, Any] = {"limit": limit, "lease": lease()}
     with connection.cursor() as cursor:
         cursor.execute(CLAIM, parameters)
@@ -80,14 +85,14 @@ def claim_buckets(limit: int) -> tuple[list[int], datetime | None]:
 
 
 def lease() -> timedelta:
-    """How long a claimed bucket is left to its claimer."""
+    """Return the time for which a claimed bucket is left to its worker: LEASE, or a quarter of a short TTL."""
     return min(LEASE, timedelta(seconds=settings.FEATURE_TTL / 4))
 
 
 def begin_refresh_run(claimed: Sequence[int]) -> Run | None:
-    """The run of a refresh that begins; None where there is no active customer to renew.
+    """Begin the run of a refresh. Return None where there is no active customer to renew.
 
-    It is about the active customers in the claimed buckets and in those that are due beside them.
+    Its total is the number of active customers in the claimed buckets and in all other due ones.
     """
     due = Renewal.objects.filter(due_at__lte=Now()).values_list("bucket", flat=True)
     total = Customer.objects.filter(bucket__in=[*claimed, *due], recompute_at__isnull=False).count()
@@ -95,8 +100,10 @@ def begin_refresh_run(claimed: Sequence[int]) -> Run | None:
 
 
 def renewable(buckets: Sequence[int], *, as_of: datetime) -> Iterator[tuple[Sequence[str], Ints]]:
-    """The buckets' active customers that have lost no event by `as_of`, streamed in chunks: their ids, and when they
-    were computed last, in microseconds since 1970 UTC."""
+    """Yield the buckets' active customers that no event has left by `as_of`, in chunks.
+
+    A chunk is their ids, and the moments of their last computations in microseconds since 1970 UTC.
+    """
     with connection.chunked_cursor() as cursor:
         cursor.execute(RENEWABLE, {"buckets": list(buckets), "as_of": as_of})
         while rows := cursor.fetchmany(RENEWED_PER_CHUNK):
@@ -105,9 +112,10 @@ def renewable(buckets: Sequence[int], *, as_of: datetime) -> Iterator[tuple[Sequ
 
 
 def renew_chunk(customer_ids: Sequence[str], computed_us: Ints, *, as_of: datetime) -> None:
-    """Renews what Redis holds of each customer's last computation, and publishes anew the customers it holds otherwise.
+    """Restamp the customers' hashes, and publish as a whole where a hash is not of the customer's last computation.
 
-    Once a day a customer is computed from its stored activity, so that the history shows how time has moved it.
+    Customers that were computed more than a day ago are computed from their stored activity instead, so that the
+    history has a row a day of values that decay.
     """
     is_recent = computed_us >= microseconds(as_of - timedelta(days=1))
     recompute_from_history(decay.at(np.flatnonzero(~is_recent), customer_ids))
@@ -127,9 +135,9 @@ def recompute_from_history(customer_ids: Sequence[str]) -> None:
 
 
 def seconds_since_renewal(*, now: datetime) -> float:
-    """The age of the oldest renewal that active customers live on; 0 where none is active.
+    """Return the age, in seconds, of the oldest renewal that active customers depend on; 0 where none is active.
 
-    Beyond FEATURE_TTL the refresh has fallen behind: Redis has lost customers that it should hold.
+    More than FEATURE_TTL means that the refresh is behind: Redis has lost customers that it should hold.
     """
     active = Customer.objects.filter(recompute_at__isnull=False)
     departed: datetime | None = active.aggregate(oldest=Min("recompute_at"))["oldest"]

@@ -16,13 +16,14 @@ RESCORED_PER_CHUNK = 2_000
 def rescore(run: Run, *, limit: int = RESCORED_PER_CHUNK) -> int:
     """Score the next customers that were computed under earlier weights. Return their number.
 
-    Returns 0 where weights that were activated later have a run: it does the work.
+    Returns 0 as well where weights that were activated later have a run: that run does the work.
     """
 
     def claim() -> Claim | None:
         if overtaken(run):
             return None
-        # A list, not a subquery, and in no order: so the index of `weight_set` gives a chunk without looking further.
+        # The sets as a list instead of a subquery, and no order: so PostgreSQL reads one chunk of the index of
+        # `weight_set`, and no more.
         waiting = Customer.objects.filter(weight_set__in=earlier_sets(run)).select_for_update(skip_locked=True)
         claimed = list(waiting.values_list("pk", flat=True)[:limit])
         return announced(claimed) if claimed else None

@@ -1,4 +1,4 @@
-"""What is kept, and for how long: months of events are dropped whole, old history keeps the last row of each day."""
+"""Retention: months of events are dropped whole, and old history keeps the last row of each day."""
 
 from datetime import datetime, timedelta
 
@@ -9,7 +9,7 @@ from events import partitions
 from features.materialization import runs
 from features.models import BUCKETS, Run
 
-# By bucket: a statement has bounded work. Of one moment's rows the one that was recorded last is the one that holds.
+# A statement thins one bucket, so that its work is bounded. Of rows with one timestamp, the last recorded one holds.
 THIN_OUT = """
 delete from features_customerfeature where id in (
     select id from (
@@ -26,15 +26,16 @@ delete from features_customerfeature where id in (
 
 
 def maintain_events(*, now: datetime) -> None:
-    """Makes months ahead, drops expired ones, and has PostgreSQL look at the whole table for its plans."""
+    """Create the partitions of the months ahead, drop the expired ones, and analyze the partitioned table."""
     partitions.make_ahead(now)
     drop_expired_events(now=now)
+    # Autovacuum analyzes partitions only, and plans need statistics of the whole table.
     with connection.cursor() as cursor:
         cursor.execute("analyze events_event")
 
 
 def drop_expired_events(*, now: datetime) -> None:
-    """Drops the months whose events are all past their retention. A run, where there are any."""
+    """Drop the months whose events are all past their retention, as a run. Without such months there is no run."""
     expired = partitions.expired_partitions(now)
     if not expired:
         return
@@ -47,7 +48,10 @@ def drop_expired_events(*, now: datetime) -> None:
 
 
 def begin_thinning(*, now: datetime) -> Run | None:
-    """A run that thins out the history past its retention, or the one that is under way; None: all is kept."""
+    """Return a run that thins out the history past its retention: the running one, or a new one.
+
+    Returns None where all history is kept.
+    """
     if not settings.HISTORY_RETENTION_DAYS:
         return None
     today = now.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -59,7 +63,7 @@ def begin_thinning(*, now: datetime) -> Run | None:
 
 
 def thin_out(run: Run) -> int:
-    """Thins out the history of the next bucket of customers. Returns 0 where nobody waits for one."""
+    """Thin out the history of the next bucket of customers. Return 1, or 0 where no bucket is due."""
     with transaction.atomic():
         chunk = runs.claim_chunk(run)
         if chunk is None:

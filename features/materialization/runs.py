@@ -1,4 +1,4 @@
-"""Long work: how far it is, when it ends, and when nobody goes on with it."""
+"""Runs: the progress of long work, its end, and how it is resumed."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from features.online.outbox import PUBLICATION_TIME
 
 ENDED_EARLY = "The process that prepared this run ended before it was done. It has changed nothing: start it again."
 STALLED_AFTER = timedelta(seconds=10)
-# The task that goes on with a run of each kind; the other kinds are not done by workers in turns.
+# Kind → the task that goes on with a run; runs of the other kinds are not done in turns.
 TASK_NAMES: Mapping[str, str] = {
     Run.Kind.RESCORE: "features.rescore",
     Run.Kind.RECOMPUTE: "features.recompute",
@@ -24,27 +24,31 @@ REFRESHES_KEPT = timedelta(days=7)
 
 
 def earlier_sets(run: Run) -> list[int]:
-    """The sets that customers may still be scored under when a run re-scores them under its own: of all versions.
+    """Return the ids of the weight sets, of all versions, that the run re-scores customers from.
 
-    A customer is noted with the set that was activated last of all that it was computed under, so those activated
-    later are no work of this run.
+    A customer is noted with the set that was activated last of all that it was computed under. Customers noted with a
+    set that was activated later than the run's are not the work of this run.
     """
     assert run.weight_set is not None
     return activated_before(run.weight_set)
 
 
 def activated_before(weight_set: WeightSet) -> list[int]:
+    """Return the ids of the sets that were activated before this one."""
     return list(WeightSet.objects.filter(activated_at__lt=weight_set.activated_at).values_list("pk", flat=True))
 
 
 def overtaken(run: Run) -> bool:
-    """Whether weights that were activated later, of whichever version, have a run: it does what is left of this one."""
+    """Return whether weights that were activated later, of any version, have a run.
+
+    That run does what is left of this one.
+    """
     assert run.weight_set is not None
     return Run.objects.filter(weight_set__activated_at__gt=run.weight_set.activated_at).exists()
 
 
 def finish_rescore(run: Run) -> bool:
-    """Ends the run where no customer is left under other weights. Returns False where another worker still has some."""
+    """End the run where no customer is left under earlier weights. Return False where another worker still has some."""
     unfinished = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING)
     if overtaken(run):
         unfinished.update(state=Run.State.OVERTAKEN, updated_at=Now())
@@ -57,10 +61,11 @@ def finish_rescore(run: Run) -> bool:
 
 
 def catch_up() -> list[Run]:
-    """The run that re-scores under the last activated weights, opened again where it has left customers behind.
+    """Reopen the run of the last activated weights where it left customers behind. Return it in a list, empty if none.
 
-    Those are new customers whose first computation began before an activation and was committed after its run had
-    looked for them. None where nobody is left, or where a run is still at it: a recomputation takes these weights too.
+    Such a customer is new: its first computation began before the activation, and was committed after the run had
+    looked for customers. The list is empty where nobody is left, and while a re-score or recomputation runs: both take
+    these weights.
     """
     with transaction.atomic():
         activated = WeightSet.objects.filter(activated_at__isnull=False).order_by("activated_at", "pk")
@@ -84,25 +89,25 @@ def enqueue_run(run: Run) -> None:
 
 
 def begin_run(kind: Run.Kind, *, total: int, as_of: datetime | None = None) -> Run:
-    """The running run of a kind that runs one at a time: somebody else's, or a new one."""
+    """Return the running run of a kind that runs one at a time: one that was begun before, or a new one."""
     Run.objects.bulk_create([Run(kind=kind, total=total, as_of=as_of)], ignore_conflicts=True)
     return Run.objects.get(kind=kind, state=Run.State.RUNNING)
 
 
 def advance_run(run: Run | None, *, by: int) -> None:
-    """Notes progress, and that somebody goes on with the run."""
+    """Add to a run's progress and note that it is being worked on. None is no run."""
     if run is not None:
         Run.objects.filter(pk=run.pk).update(done=F("done") + by, updated_at=Now())
 
 
 def finish_run(run: Run) -> None:
-    """Ends a run that has nothing left to do."""
+    """End a run that has nothing left to do."""
     Run.objects.filter(pk=run.pk, state=Run.State.RUNNING).update(state=Run.State.DONE, updated_at=Now())
 
 
 @contextmanager
 def failing(run: Run, *, on: type[Exception] = Exception) -> Iterator[None]:
-    """Notes on the run why the block failed, where it did."""
+    """Mark the run as failed, with the error's text, where the block raises an exception of class `on`."""
     try:
         yield
     except on as error:
@@ -112,30 +117,32 @@ def failing(run: Run, *, on: type[Exception] = Exception) -> Iterator[None]:
 
 
 def refresh_under_way() -> Run | None:
+    """Return the running refresh, None where there is none."""
     return Run.objects.filter(kind=Run.Kind.REFRESH, state=Run.State.RUNNING).first()
 
 
 def finish_refresh() -> None:
-    """Ends the refresh that is under way; what earlier ones did is kept for a week."""
+    """End the refresh that is under way, and delete the runs of refreshes older than REFRESHES_KEPT."""
     refreshes = Run.objects.filter(kind=Run.Kind.REFRESH)
     if refreshes.filter(state=Run.State.RUNNING).update(state=Run.State.DONE, updated_at=Now()):
         refreshes.filter(started_at__lt=Now() - REFRESHES_KEPT).delete()
 
 
 def set_total(run: Run, *, total: int) -> None:
+    """Set the number of items that the run has to do."""
     Run.objects.filter(pk=run.pk).update(total=total, updated_at=Now())
 
 
 def add_chunks(run: Run, *, numbers: Iterable[int]) -> None:
-    """What there is to do, unless the run has done some of it already."""
+    """Add the run's chunks, unless some of it is done already."""
     if not run.done:
         RunChunk.objects.bulk_create([RunChunk(run=run, number=number) for number in numbers], ignore_conflicts=True)
 
 
 def claim_chunk(run: Run) -> RunChunk | None:
-    """The next chunk that nobody has, the caller's until its transaction ends and for as long as publishing takes.
+    """Claim the next due chunk, until the transaction ends and for PUBLICATION_TIME. Return None where none is due.
 
-    A claimer that dies in its transaction leaves the chunk at once, one that dies after it when it is due again.
+    A worker that dies in its transaction frees the chunk at once. One that dies later leaves it until it is due again.
     """
     due = run.chunks.filter(due_at__lte=Now()).order_by("number")
     chunk = due.select_for_update(skip_locked=True).first()
@@ -145,14 +152,17 @@ def claim_chunk(run: Run) -> RunChunk | None:
 
 
 def settle_chunk(chunk: RunChunk, *, done: int) -> None:
-    """The chunk is done, and published. Counted once, whoever was claimed to be dead and was not."""
+    """Delete a chunk that was published, and count it. Idempotent, even if a worker presumed dead finishes later."""
     deleted, _ = RunChunk.objects.filter(pk=chunk.pk).delete()
     if deleted:
         advance_run(chunk.run, by=done)
 
 
 def finish_chunks(run: Run) -> bool:
-    """Ends the run where it has no chunk left. Returns whether it was this call that did."""
+    """End the run where it has no chunk left. Return whether this call marked it as done.
+
+    A run with less done than its total never had chunks, because its process ended too early. It is marked as failed.
+    """
     if run.chunks.exists():
         return False
     running = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING)
@@ -161,7 +171,7 @@ def finish_chunks(run: Run) -> bool:
 
 
 def stalled_runs() -> list[Run]:
-    """Runs of workers that should go on but have not for a while; those that somebody holds locked do go on."""
+    """Return the runs that nobody has gone on with for STALLED_AFTER. A run whose row is locked is being worked on."""
     waiting = Run.objects.filter(kind__in=TASK_NAMES, state=Run.State.RUNNING, updated_at__lt=Now() - STALLED_AFTER)
     with transaction.atomic():
         return list(waiting.select_for_update(skip_locked=True))

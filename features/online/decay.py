@@ -146,7 +146,7 @@ def decayed_derived(
 ) -> DecayedVersion:
     """Compute a derived version from a decayed behavioral one, and from what clients have written.
 
-    Its stamp is of the newest of the rows that it is derived from.
+    Its stamp carries the newest row among those that it is derived from.
     """
     inputs = held.known.inputs(view)
     source = next(row for row in inputs if row in snapshots)
@@ -197,7 +197,7 @@ def decayed_hash(
 
 
 def at(places: Ints, column: Sequence[T]) -> Sequence[T]:
-    """Return the items of a column at these places, which rise."""
+    """Return the items of a column at these places, which are in ascending order and distinct."""
     return column if len(places) == len(column) else [column[place] for place in places.tolist()]
 
 

@@ -1,7 +1,7 @@
-"""HMGETs of many keys in one round trip, without what redis-py's client spends on each command (decision 5).
+"""HMGETs of many keys in one round trip, without redis-py's cost for each command (decision 5).
 
-redis-py makes the connection (password, database, TLS, timeouts) and judges what goes wrong. In between commands are
-joined as bytes and hiredis reads the replies.
+redis-py opens the connection (password, database, TLS, timeouts) and handles failures. In between, commands are joined
+as bytes and hiredis parses the replies.
 """
 
 import os
@@ -21,23 +21,27 @@ BYTES_PER_RECEIVE = 65_536
 
 
 class UnexpectedReply(Exception):
-    """Something other than rows came back: an error, or the end of a connection that Redis had closed."""
+    """A reply that is not a row: an error, or the end of a connection that Redis had closed."""
 
 
 class ReadConnection:
-    """A connection that one thread reads hashes by."""
+    """A connection by which one thread reads hashes."""
 
     def __init__(self) -> None:
         pool = get_redis_connection("default").connection_pool
         connection: Any = pool.connection_class(**pool.connection_kwargs)
-        # With this object, not when the garbage collector comes by: redis-py's connections refer to themselves.
+        # Close it with this object. redis-py's connections refer to themselves, so they would wait for the garbage
+        # collector.
         weakref.finalize(self, connection.disconnect)
         connection.connect()
         self._socket: socket = connection._sock
         self._replies = hiredis.Reader()
 
     def hmget_each(self, keys: Sequence[str], fields: tuple[str, ...]) -> list[Row]:
-        """A row for each key. Raises Unexpected; after any exception this connection is of no more use."""
+        """Return a row for each key: its fields in the order asked, None for an absent one.
+
+        Raises UnexpectedReply, or redis-py's TimeoutError. After any exception this connection must not be used again.
+        """
         before, after = around_the_key(fields)
         encoded = [key.encode() for key in keys]
         try:
@@ -49,6 +53,7 @@ class ReadConnection:
             raise UnexpectedReply from error
 
     def _next_row(self) -> Row:
+        """Return the next reply. Raises UnexpectedReply where it is not a row."""
         while (reply := self._replies.gets()) is False:
             received = self._socket.recv(BYTES_PER_RECEIVE)
             if not received:
@@ -60,19 +65,19 @@ class ReadConnection:
 
 
 class ThreadConnection(threading.local):
-    """Each thread's own connection, made at its first read."""
+    """The connection of each thread, made at its first read."""
 
     connection: ReadConnection | None = None
 
 
 thread_connection = ThreadConnection()
-# A child process must not read what its parent asked for.
+# A forked child shares the socket with its parent, and would read the replies to the parent's commands.
 os.register_at_fork(after_in_child=lambda: setattr(thread_connection, "connection", None))
 
 
 @lru_cache(maxsize=256)
 def around_the_key(fields: tuple[str, ...]) -> tuple[bytes, bytes]:
-    """The bytes of an HMGET before its key and after it."""
+    """Return the bytes of an HMGET before its key and after it."""
     encoded = [field.encode() for field in fields]
     return (
         b"*%d\r\n$5\r\nHMGET\r\n" % (len(fields) + 2),
@@ -81,10 +86,10 @@ def around_the_key(fields: tuple[str, ...]) -> tuple[bytes, bytes]:
 
 
 def hmget_each(keys: Sequence[str], fields: tuple[str, ...]) -> list[Row]:
-    """A row for each key: its fields in the order asked. Raises redis-py's exceptions.
+    """Return a row for each key: its fields in the order asked, None for an absent one.
 
-    Where the thread's own connection fails, redis-py asks again by its own means: a connection that was closed
-    meanwhile gets its second try, and an error gets its name.
+    Where the thread's own connection fails, redis-py repeats the commands: it connects again where Redis had closed the
+    connection, and raises the exception of its own where Redis replies with an error. Raises redis-py's exceptions.
     """
     connection, thread_connection.connection = thread_connection.connection, None
     try:
@@ -97,6 +102,7 @@ def hmget_each(keys: Sequence[str], fields: tuple[str, ...]) -> list[Row]:
 
 
 def ask_redis_py(keys: Sequence[str], fields: tuple[str, ...]) -> list[Row]:
+    """Return the rows as redis-py's client reads them."""
     with get_redis_connection("default").pipeline(transaction=False) as pipeline:
         for key in keys:
             pipeline.hmget(key, list(fields))

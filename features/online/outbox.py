@@ -1,6 +1,7 @@
-"""The outbox: who is to be published after a commit, written by the transaction that has changed them.
+"""The outbox: customers that a committed transaction has changed and that are still to be published.
 
-Whoever commits publishes, and settles the entry. One that dies in between leaves it, and the sweep publishes.
+The transaction that changes customers writes an entry with them. After the commit its process publishes them and
+settles the entry. Where the process dies in between, the entry stays and the sweep publishes it.
 """
 
 from collections.abc import Sequence
@@ -15,29 +16,30 @@ from features.models import Publication
 from features.online import store
 from features.online.publish import publish
 
-# Time that a committed change is left to its writer to be published, before the sweep publishes it.
+# An entry is left to its writer for this long; then the sweep publishes it.
 PUBLICATION_TIME = timedelta(seconds=15)
 
 
 def announce(customer_ids: Sequence[str]) -> int:
-    """Notes in the caller's transaction that these customers are to be published. Returns the entry, for `settle`."""
+    """Write an entry for these customers in the caller's transaction. Return its id, for `settle`."""
     return Publication.objects.create(customer_ids=list(customer_ids), due_at=Now() + PUBLICATION_TIME).pk
 
 
 def settle(publication_id: int) -> None:
-    """The customers of the entry were published."""
+    """Delete the entry: its customers were published."""
     Publication.objects.filter(pk=publication_id).delete()
 
 
 def overdue() -> QuerySet[Publication]:
-    """The entries whose writers have died, or found Redis away."""
+    """Return the entries whose writers have died, or found Redis away."""
     return Publication.objects.filter(due_at__lte=Now())
 
 
 def publish_overdue() -> int:
-    """Publishes the customers of the oldest overdue entry. Returns how many: 0 where none is overdue.
+    """Publish the customers of the oldest overdue entry. Return their number, 0 where no entry is overdue.
 
-    Of the erased among them the Redis keys are deleted. Raises redis' ConnectionError or TimeoutError where it is away.
+    Customers that were erased meanwhile are deleted from Redis instead. Raises redis' ConnectionError or TimeoutError
+    where it is away.
     """
     with transaction.atomic():
         publication = overdue().order_by("due_at").select_for_update(skip_locked=True).first()

@@ -53,7 +53,8 @@ def publish_everybody(*, progress: Callable[[int], object] = lambda done: None) 
 def current_values(customer_ids: Sequence[str]) -> dict[Hash, list[Published]]:
     """Return what each customer's hashes are to hold, also where there are no values. One query.
 
-    The hashes of other versions come first: what was live until now is there before the live hash has something else.
+    The hashes of versions that are not live come first. So, after a switch, the version that was live has a hash of its
+    own before the live hash is overwritten.
     """
     known = registry_snapshot.get()
     values = values_of_views(customer_ids)
@@ -125,7 +126,7 @@ def with_weight_set(row: Latest) -> dict[str, Any]:
 
 
 def as_stored(row: Latest, *, as_of_us: int, **changed: Any) -> Published:
-    """Return the entry of a row, with the fields that are `changed`."""
+    """Return the entry of a row, with the `changed` fields replaced."""
     return Published(
         feature_type=row.feature_type,
         version=row.version,
@@ -138,7 +139,7 @@ def as_stored(row: Latest, *, as_of_us: int, **changed: Any) -> Published:
 def as_derived(view: FeatureView, *, inputs: Mapping[FeatureView, ByCustomer]) -> ByCustomer:
     """Return the entries of a derived version.
 
-    They are as new as the computed values they come from, or else as the newest written ones.
+    Their as_of is that of the computed values that they come from, or else that of the newest written ones.
     """
     columns = [
         Columns(list(held), {name: column([part.features for part in held.values()], name) for name in row.names})

@@ -93,7 +93,7 @@ def read_hashes(customer_ids: Sequence[str], fields: Sequence[str], *, suffix: s
 
 
 def as_row(published: Sequence[Published], fields: Sequence[str]) -> Row:
-    """Return what `read_hashes` gives of values that were just published."""
+    """Return the row that `read_hashes` would return of values that were just published."""
     held: dict[str, str] = {}
     for part in published:
         field, text, texts, _ = encode_part(part)

@@ -1,4 +1,4 @@
-"""Why a score is what it is: each event type's part in it."""
+"""Explanation of a customer's score: the contribution of each event type."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,17 +18,17 @@ DRAFTS_SHOWN = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnderDraft:
-    """The score a customer would have under a set that was not activated yet."""
+    """The score that a customer would have under a weight set that was never activated."""
 
     weight_set: WeightSet
     score: float
 
 
 def explain(customer_id: str, *, weight_set_id: int | None = None) -> dict[str, Any]:
-    """The contributions to a customer's score; zeros and no weight set for a customer without one.
+    """Return the contributions to a customer's score; without a score, none of them and no weight set.
 
-    With `weight_set_id` what they would be under that set, from the same stored activity. Raises UnknownError for a
-    set that is not there.
+    With `weight_set_id`, return what they would be under that set, from the same stored activity. Raises UnknownError
+    for a set that does not exist.
     """
     tried = None if weight_set_id is None else weights_of(weight_set_id)
     values = get_feature_values([customer_id], names=[SCORE], with_metadata=True)[0]
@@ -46,7 +46,7 @@ def explain(customer_id: str, *, weight_set_id: int | None = None) -> dict[str, 
 
 
 def under_drafts(customer_id: str) -> list[UnderDraft]:
-    """What the customer's score would be under the newest DRAFTS_SHOWN sets that may still become active."""
+    """Return the customer's score under each of the newest DRAFTS_SHOWN sets that may still become active."""
     sets = WeightSet.objects.filter(activated_at__isnull=True).exclude(version__state=FeatureVersion.State.RETIRED)
     return [
         UnderDraft(weight_set=row, score=explain(customer_id, weight_set_id=row.pk)[SCORE])
@@ -58,7 +58,10 @@ NONE: Mapping[str, Any] = {"contributions": [], "unclamped_score": 0.0}
 
 
 def contributions(counts: Mapping[str, float], *, weights: Weights) -> dict[str, Any]:
-    """Each event type's count, normalised value, weight and contribution; they add up to `unclamped_score`."""
+    """Return each event type's count, norm, weight and contribution; the contributions add up to `unclamped_score`.
+
+    A contribution is weight × min(count / norm, 1); `normalised` is its second factor.
+    """
     columns = {name: np.array([counts[name]], dtype=np.int64) for name in EVENT_TYPES}
     parts = normalised(columns, weights=weights)
     rows = [

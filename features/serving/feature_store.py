@@ -1,4 +1,4 @@
-"""Read and write feature values: for the API, the admin, and code of the same Django project, with no HTTP between."""
+"""Read and write feature values without HTTP: for the API, the admin, and code of the same Django project."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -37,16 +37,16 @@ def get_feature_values(
 def values_as_json(
     customer_ids: Sequence[str], *, names: Sequence[str] | None, versions: Sequence[str], key_id: int
 ) -> list[bytes]:
-    """Return what `get_feature_values` gives, a JSON object for each customer; note what the API key has read."""
+    """Return the same values as JSON, an object for each customer, and note that the API key has read the versions."""
     plan = plan_read(names, versions=versions)
     note_read(key_id, plan.versions)
     return render_json(read_rows(customer_ids, plan), plan)
 
 
 def get_feature_vector(customer_id: str) -> dict[str, Any]:
-    """Every live value of a customer as one CustomerFeature; `timestamp` is the oldest value's."""
+    """Return every live value of a customer as one CustomerFeature; `timestamp` is that of the oldest value."""
     values = get_feature_values([customer_id], with_metadata=True)[0]
-    # The behavioral metadata last: what a client writes beside its values must not hide the weight set.
+    # The behavioral metadata comes last, so that metadata that a client wrote can't replace the weight set.
     metadata = sorted(values.metadata.items(), key=lambda part: part[0] == FeatureType.BEHAVIORAL)
     return {
         "customer_id": customer_id,
@@ -62,23 +62,22 @@ def get_feature_vector(customer_id: str) -> dict[str, Any]:
 
 
 class FeatureStore:
-    """The feature store in process. Methods raise what `featurehub.lib.errors` has; nothing here is kept between calls.
+    """The feature store in process. It keeps nothing between calls; its errors are those of `featurehub.lib.errors`.
 
-    Each has an asynchronous twin with an `a` before its name, as Django's ORM has them: it runs in the thread that
-    Django keeps for this (`sync_to_async`), because most of them can need PostgreSQL, and Django's connections to it
-    are not asynchronous.
+    Each method has an asynchronous twin with the prefix `a`, as in Django's ORM. The twin runs the method in the thread
+    of `sync_to_async`: most of them may need PostgreSQL, and Django's connections to it are synchronous.
     """
 
     def get_customer_features(
         self, customer_id: str, names: Sequence[str] | None = None, *, versions: Sequence[str] = ()
     ) -> Values:
-        """The named (or all live) values of a customer; nobody has heard of them: zeros, with the reasons."""
+        """Return the named (or all live) values of a customer; `missing` gives the reason for each default in them."""
         return get_feature_values([customer_id], names=names, versions=versions)[0]
 
     def get_features_of_customers(
         self, customer_ids: Sequence[str], names: Sequence[str] | None = None, *, versions: Sequence[str] = ()
     ) -> list[Values]:
-        """The same of many customers in the order asked, in one round trip to Redis."""
+        """Return the values of many customers in the order asked, in one round trip to Redis."""
         return get_feature_values(customer_ids, names=names, versions=versions)
 
     def set_customer_features(
@@ -91,7 +90,7 @@ class FeatureStore:
         metadata: Mapping[str, Any] | None = None,
         timestamp: datetime | None = None,
     ) -> dict[str, Any]:
-        """Sets the named values, keeps the others and returns the CustomerFeature; see `client_values`."""
+        """Set the named values, keep the others, and return the CustomerFeature; see `client_values`."""
         return client_values.set_customer_features(
             customer_id,
             feature_type=feature_type,
@@ -111,11 +110,11 @@ class FeatureStore:
         until: datetime | None = None,
         limit: int = 100,
     ) -> list[CustomerFeature]:
-        """The newest `limit` rows that hold the feature, newest first; `since` ≤ timestamp ≤ `until`."""
+        """Return the newest `limit` rows that hold the feature, newest first; `since` ≤ timestamp ≤ `until`."""
         return list(history_of(customer_id, name=name, version=version, since=since, until=until)[:limit])
 
     def get_feature_vector(self, customer_id: str) -> dict[str, Any]:
-        """Every live value of a customer as one CustomerFeature."""
+        """Return every live value of a customer as one CustomerFeature."""
         return get_feature_vector(customer_id)
 
     aget_customer_features = sync_to_async(get_customer_features)

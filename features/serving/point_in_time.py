@@ -12,7 +12,7 @@ from features.serving.render import missing_reasons
 
 @dataclass(frozen=True, slots=True)
 class TrainingRow:
-    """The values that held; `missing` gives the reason for each name that has its default because nothing held."""
+    """The values that held for one entity; `missing` gives the reason for each name that has its default."""
 
     entity: Entity
     features: dict[str, float]

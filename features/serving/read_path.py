@@ -1,8 +1,8 @@
 """The read path: Redis, else PostgreSQL with a refill of Redis.
 
 1. Read the rows from Redis: one round trip for each hash that the plan needs.
-2. A row is a hit where every type has a stamp of the version asked for, or the empty stamp.
-3. After a version went live, look for the rows that are no hits where the switch may have left them.
+2. A row is a hit where every type has a stamp of the requested version, or the known-empty marker.
+3. After a version went live, complete the misses from the hash in which the switch may have left their values.
 4. Read the others from PostgreSQL, and put them into Redis.
 """
 
@@ -65,7 +65,7 @@ def read_cached(customer_ids: Sequence[str], plan: ReadPlan, *, suffixes: Mappin
 
 
 def are_hits(rows: Sequence[Row], *, version_texts: Sequence[bytes]) -> bool:
-    """Return whether all rows are hits, four times as fast as `is_hit` of each: stamps end in one of few ways."""
+    """Return whether all rows are hits. Four times as fast as `is_hit` of each: stamps have few different endings."""
     return all(
         {stamp and stamp[layout.STAMP_VERSION] for stamp in (row[place] for row in rows)} <= {version_text, b""}
         for place, version_text in enumerate(version_texts)
@@ -73,7 +73,10 @@ def are_hits(rows: Sequence[Row], *, version_texts: Sequence[bytes]) -> bool:
 
 
 def is_hit(row: Row, *, version_texts: Sequence[bytes]) -> bool:
-    """Return whether the row is a cache hit: every type has a stamp of the requested version, or the empty stamp."""
+    """Return whether the row is a cache hit.
+
+    A hit has, of every type, a stamp of the requested version or the known-empty marker.
+    """
     for stamp, version_text in zip(row, version_texts, strict=False):
         if stamp is None or (stamp and not stamp.endswith(version_text)):
             return False
@@ -83,7 +86,7 @@ def is_hit(row: Row, *, version_texts: Sequence[bytes]) -> bool:
 def fill_from_before_the_switch(misses: dict[str, Row], plan: ReadPlan) -> dict[str, Row]:
     """Complete rows after a version went live, until every customer was published again. Return the remaining misses.
 
-    What is live now may still be in the hash of its own, and what was live until now in the live hash.
+    The version that is live now may still be in its own hash, and the version that was live before in the live hash.
     """
     views = zip(plan.versions.items(), plan.suffixes.values(), strict=True)
     elsewhere = {name: layout.suffix_of(name, number) if suffix == "" else "" for (name, number), suffix in views}

@@ -37,7 +37,7 @@ def missing_reasons(
     """Return the reason for each name that has no value to give.
 
     `registered`: name → type, of the names in the versions that are read. `present`: names with a stored value.
-    `expired`: types whose values are older than they live.
+    `expired`: types whose values are older than their time to live.
     """
     reasons = {}
     for name in names:
@@ -51,7 +51,7 @@ def missing_reasons(
 
 
 def expired_types(row: Row, plan: ReadPlan, *, now: datetime) -> set[str]:
-    """Return the types whose values in the row are older than they live."""
+    """Return the types whose values in the row are older than their time to live."""
     expired = set()
     for feature_type, stamp in zip(plan.versions, row, strict=False):
         moment = layout.oldest_moment([stamp])
@@ -109,7 +109,7 @@ def metadata_in(row: Row, plan: ReadPlan) -> dict[str, dict[str, Any]]:
 
 
 class MomentTexts(dict[bytes, tuple[bytes, bytes]]):
-    """The moment of a stamp → `computed_at` and `age_seconds` as JSON; many customers are computed at one moment."""
+    """Cache of the moment of a stamp → `computed_at` and `age_seconds` as JSON; many customers share a moment."""
 
     def __init__(self, *, now: datetime) -> None:
         self.now = now
@@ -156,7 +156,7 @@ def literal(value: object) -> bytes:
 
 
 def values_as_dict(values: Values, *, now: datetime) -> dict[str, Any]:
-    """Return the JSON object of values that are parsed."""
+    """Return the object that answers a read, of values that are parsed."""
     return {
         "customer_id": values.customer_id,
         "versions": values.versions,

@@ -1,4 +1,4 @@
-"""The formulas on events that are given, not stored: the in-process engine."""
+"""Simulate a customer: compute features from events that are given, not stored, with the in-process engine."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -25,10 +25,10 @@ def compute_features(
     weight_changes: Mapping[str, Mapping[str, float]],
     monetary_norm: float | None,
 ) -> dict[str, Any]:
-    """The behavioral CustomerFeature of one customer's events at `as_of`, with the explanation of its score.
+    """Return the behavioral CustomerFeature of one customer's events at `as_of`, with the explanation of its score.
 
-    The active weights hold, with `weight_changes` (event type → {"weight", "norm"}) over them. Raises InvalidError
-    where the events are of several customers.
+    The weights are the active ones, with `weight_changes` (event type → {"weight", "norm"}) and `monetary_norm` in
+    their place. Raises InvalidError where the events are of several customers.
     """
     customer_ids = sorted({event.customer_id for event in events})
     if len(customer_ids) > 1:
@@ -65,7 +65,7 @@ def compute_features(
 
 
 def derived_from(values: Columns, *, view: FeatureView, known: Registry) -> dict[str, float]:
-    """The live derived values that can be computed from these alone; none where they come from another version."""
+    """Return the live derived values that are computed from these alone; none where their input is another version."""
     derived = known.derived[0]
     if view not in known.inputs(derived):
         return {}

@@ -1,4 +1,4 @@
-"""Which API keys read and write which versions: whoever retires a version is told who would miss it."""
+"""The use of versions by API keys, so that whoever retires a version is told which clients still need it."""
 
 import logging
 import time
@@ -12,10 +12,11 @@ from features.models import VersionUse
 logger = logging.getLogger(__name__)
 
 SECONDS_BETWEEN_NOTES = 3_600.0
-# While PostgreSQL is away, one user in so many seconds waits to find that out.
+# While PostgreSQL is away, at most one request in this time waits to find that out.
 SECONDS_UNTIL_NEXT_TRY = 60.0
 
-# In the order of the versions, as everybody who locks them does. Neither the key nor the version need be there still.
+# Ordered by version, as wherever versions are locked, so that no two statements wait for each other. The joins leave
+# out a key or version that was deleted meanwhile.
 NOTE = """
 insert into features_versionuse (api_key_id, version_id, kind, used_at)
 select api_key.id, version.id, %(kind)s, statement_timestamp()
@@ -27,25 +28,26 @@ on conflict (version_id, api_key_id, kind) do update set used_at = excluded.used
 """
 
 Kind = VersionUse.Kind
-# By kind: (key, type, number) → when it is noted again, by this process' clock. Bounded by keys × versions.
+# Kind → (key, type, number) → the monotonic time from which the use is noted again. Bounded by keys × versions.
 _due: dict[Kind, dict[tuple[int, str, str], float]] = {kind: {} for kind in Kind}
 _next_try = 0.0
 
 
 def note_read(key_id: int, versions: Mapping[str, str]) -> None:
-    """Notes that a key reads these versions (type → number): once an hour each, else it is a look into memory.
+    """Note that a key reads these versions (type → number), each once an hour; in between it costs a look-up in memory.
 
-    Where PostgreSQL is away that is logged, and noted with a read after.
+    Where PostgreSQL is away, that is logged and a later read is noted.
     """
     note_use(Kind.READ, key_id=key_id, versions=versions)
 
 
 def note_write(key_id: int, versions: Mapping[str, str]) -> None:
-    """Notes that a key writes values of these versions, as `note_read` does."""
+    """Note that a key writes values of these versions, as `note_read` does."""
     note_use(Kind.WRITE, key_id=key_id, versions=versions)
 
 
 def note_use(kind: Kind, *, key_id: int, versions: Mapping[str, str]) -> None:
+    """Note the versions, if any of them was not noted within the last hour."""
     now, due = time.monotonic(), _due[kind]
     for feature_type, number in versions.items():
         if due.get((key_id, feature_type, number), 0.0) <= now and now >= _next_try:
@@ -54,8 +56,9 @@ def note_use(kind: Kind, *, key_id: int, versions: Mapping[str, str]) -> None:
 
 
 def note(kind: Kind, *, key_id: int, used: Sequence[tuple[str, str]]) -> None:
+    """Write the uses, (type, number) each, to PostgreSQL. One statement."""
     now, due = time.monotonic(), _due[kind]
-    # Before it is done: other threads need not wait for the same.
+    # Set before the statement runs, so that other threads do not write the same uses.
     due.update({(key_id, *use): now + SECONDS_BETWEEN_NOTES for use in used})
     types, numbers = zip(*used, strict=True)
     try:
@@ -68,5 +71,6 @@ def note(kind: Kind, *, key_id: int, used: Sequence[tuple[str, str]]) -> None:
 
 
 def put_off(until: float) -> None:
+    """Note nothing until this monotonic time."""
     global _next_try
     _next_try = until

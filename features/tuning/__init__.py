@@ -1,1 +1,1 @@
-"""What weights would do before anybody is touched by them: preview, backtest, shadow, and fitting to purchases."""
+"""Weights and definitions tried out before readers see them: preview, backtest, shadow, fitting to purchases."""

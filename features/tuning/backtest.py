@@ -43,7 +43,7 @@ def start_backtest(
             every_days=every_days,
             horizon_days=horizon_days,
             total=len(scored_days(first_day, last_day=last_day, every_days=every_days)),
-            # The numbers tested, as they were: a draft may change later.
+            # A copy of the numbers that are tested: a draft may change later.
             numbers=weights_as_json(as_weights(weight_set)),
             created_by=by,
         )
@@ -70,6 +70,7 @@ def check_days(first_day: date, *, last_day: date, every_days: int, horizon_days
 
 
 def scored_days(first_day: date, *, last_day: date, every_days: int) -> list[date]:
+    """Return the days to score: the first, and every `every_days` until the last."""
     return [first_day + timedelta(days=number) for number in range(0, (last_day - first_day).days + 1, every_days)]
 
 
@@ -165,8 +166,10 @@ def scores_of(columns: PastDay, *, weights: Weights) -> Floats:
 
 
 def weights_as_json(weights: Weights) -> dict[str, Any]:
+    """Return weights as a backtest stores them."""
     return {"weight": dict(weights.weight), "norm": dict(weights.norm), "monetary_norm": weights.monetary_norm}
 
 
 def weights_from_json(numbers: dict[str, Any]) -> Weights:
+    """Return the weights that `weights_as_json` was given."""
     return Weights(**numbers)

@@ -1,4 +1,4 @@
-"""What a new feature would be for a sample of customers, before it is saved. Stores nothing."""
+"""Preview of a feature for a sample of customers, before it is saved. Stores nothing."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -22,10 +22,10 @@ CUSTOMERS_SHOWN = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DefinitionPreview:
-    """Figures of `customers` sampled ones; `shown` are some of those that have a value, with it.
+    """Figures of a feature over `customers` sampled customers; `shown` are some that have a value, with it.
 
-    `smallest`, `median` and `largest` are None where nobody has one; `above_zero` is a share of `customers`, 0 to 1.
-    The histogram leaves zeros out.
+    `seconds` is the time that the preview took. `smallest`, `median` and `largest` are None where nobody has a value;
+    `above_zero` is a share of `customers`, 0 to 1. The histogram leaves zeros out.
     """
 
     as_of: datetime
@@ -44,10 +44,10 @@ class DefinitionPreview:
 def preview_definition(
     definition: FeatureDefinition, *, others: Sequence[FeatureDefinition] = (), inputs: Mapping[str, str] | None = None
 ) -> DefinitionPreview | None:
-    """The figures of a windowed or derived definition that need not be saved; None where no customer is known.
+    """Return the figures of a windowed or derived definition, saved or not; None where no customer is known.
 
-    An expression may use the `others` of its version, and the names of its `inputs`: feature type → number. Raises
-    InvalidError for one that can't be computed.
+    An expression may use the `others` of its version, and the names of its `inputs`: feature type → version number.
+    Raises InvalidError for one that can't be computed.
     """
     started, as_of, customer_ids = time.perf_counter(), datetime.now(UTC), sample_customers()
     if not customer_ids:
@@ -60,7 +60,7 @@ def preview_definition(
 
 
 def windowed_values(definition: FeatureDefinition, *, customer_ids: Sequence[str], as_of: datetime) -> Columns:
-    """A window's values, from the customers' events."""
+    """Return the values of a windowed feature, from the customers' events."""
     feature = as_windowed(definition)
     activity = postgres.aggregate(customer_ids, as_of=as_of, window_days=settings.WINDOW_DAYS, features=[feature])
     return Columns(activity.customer_ids, {feature.name: activity.windowed[feature.name].value})
@@ -73,7 +73,7 @@ def expression_values(
     others: Sequence[FeatureDefinition],
     inputs: Mapping[str, str],
 ) -> Columns:
-    """An expression's values, from the customers' current values."""
+    """Return the values of an expression, from the customers' current values."""
     together = [*others, definition]
     check_expressions(together, inputs=inputs, known=registry_snapshot.get(younger_than=0))
     version = FeatureVersion(feature_type=FeatureType.DERIVED, number="preview", inputs=dict(inputs))
@@ -87,7 +87,7 @@ def expression_values(
 
 
 def summarise_column(columns: Columns, *, name: str, as_of: datetime, seconds: float) -> DefinitionPreview:
-    """The figures of a column of values."""
+    """Return the figures of a column of values."""
     values = columns.by_name[name]
     known = values[~np.isnan(values)]
     return DefinitionPreview(
@@ -106,7 +106,7 @@ def summarise_column(columns: Columns, *, name: str, as_of: datetime, seconds: f
 
 
 def some_customers(columns: Columns, *, name: str) -> list[tuple[str, float]]:
-    """The first customers that have a value; those with another one than 0 come first."""
+    """Return the first CUSTOMERS_SHOWN customers that have a value, with it; values other than 0 come first."""
     pairs = zip(columns.customer_ids, columns.by_name[name].tolist(), strict=True)
     having = [(customer_id, value) for customer_id, value in pairs if value == value]
     return sorted(having, key=lambda pair: pair[1] == 0)[:CUSTOMERS_SHOWN]

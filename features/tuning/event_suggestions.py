@@ -1,4 +1,4 @@
-"""What the newest events hold: for people who define a feature to choose from."""
+"""Suggestions for somebody who defines a feature: what the newest events hold."""
 
 from dataclasses import dataclass
 
@@ -21,14 +21,14 @@ select array(select key from keys), array(select category from categories)
 
 @dataclass(frozen=True, slots=True)
 class EventSuggestions:
-    """The most frequent first."""
+    """Metadata keys and categories, the most frequent ones first."""
 
     metadata_keys: list[str]
     categories: list[str]
 
 
 def event_suggestions() -> EventSuggestions:
-    """The metadata keys and categories of the newest events. One query."""
+    """Return the metadata keys and categories of the newest EVENTS_READ events. One query."""
     with connection.cursor() as cursor:
         cursor.execute(SUGGESTIONS, {"events": EVENTS_READ, "most": MOST_OF_EACH})
         return EventSuggestions(*cursor.fetchone())

@@ -1,4 +1,4 @@
-"""Values in bars, for people to look at: of one side, or of several on the same range."""
+"""Histograms for people to look at: of one column of values, or of several with the same bars."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,13 +9,13 @@ import numpy as np
 from features.formulas.activity import Floats
 
 BINS = 20
-# The last bar holds what is beyond this share of the values: one very large value must not hide all others.
+# The last bar holds all values above this quantile: one very large value must not hide all others.
 NEARLY_ALL = 0.99
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistogramBar:
-    """How many customers have a value from `low` to `high`; None: or more."""
+    """The number of customers with a value from `low` to `high`; None stands for no upper bound."""
 
     low: float
     high: float | None
@@ -23,7 +23,10 @@ class HistogramBar:
 
 
 def histograms(*sides: Floats) -> list[list[HistogramBar]]:
-    """Bars of one width for each side, of the same ranges; where there are few whole numbers, a bar each."""
+    """Return the bars of each column of values. All columns have the same bars, of equal width.
+
+    Few whole numbers get a bar each instead.
+    """
     together = np.concatenate(sides)
     if not len(together):
         return [[] for _ in sides]
@@ -33,7 +36,7 @@ def histograms(*sides: Floats) -> list[list[HistogramBar]]:
         numbers = np.unique(capped).tolist()
         bars = [count_whole_numbers(np.minimum(side, high), numbers=numbers) for side in sides]
     else:
-        # Not by its length, which may be more than a double can hold.
+        # Between the ends, because the length of the range may be more than a double can hold.
         share = np.arange(BINS + 1) / BINS
         edges = np.maximum.accumulate((1 - share) * low + share * high)
         bars = [count_in_bins(np.minimum(side, high), edges=edges) for side in sides]
@@ -48,6 +51,7 @@ def count_whole_numbers(values: Floats, *, numbers: Sequence[float]) -> list[His
 
 
 def count_in_bins(values: Floats, *, edges: Floats) -> list[HistogramBar]:
+    """Return a bar for each pair of neighbouring edges, with the count of the values in between."""
     sizes: Sequence[int] = np.histogram(values, bins=edges)[0].tolist()
     ranges = pairwise(edges.tolist())
     return [HistogramBar(low=low, high=high, customers=size) for (low, high), size in zip(ranges, sizes, strict=True)]

@@ -1,4 +1,4 @@
-"""Past days as they were: the activity up to a day, and who bought in the days after it."""
+"""Past days for backtests and fitting: the activity up to a moment, and who purchased in the days after it."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ from django.db import connection
 from events.event_types import EVENT_TYPES
 from features.formulas.activity import Bools, Ints
 
-# The engines' counts, and nothing else of theirs; a test holds them to the engine.
+# The counts of the engines, without their other columns; a test compares them with an engine's.
 COUNTS = """
 select customer_id,
     count(*) filter (where event_type = 'page_view'), count(*) filter (where event_type = 'email_open'),
@@ -32,9 +32,9 @@ where event_type = 'purchase' and "timestamp" > %(as_of)s and "timestamp" <= %(u
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastDay:
-    """n customers with an event in the window before the moment: their counts up to it, and whether they bought after.
+    """The n customers with an event in the window before a moment: their counts up to it, and who purchased after.
 
-    `customers` are numbers made of the ids, the same every day.
+    `customers` are hashes of the ids, the same on every day. `counts`: event type → n counts. `bought`: n booleans.
     """
 
     customers: Ints
@@ -45,6 +45,7 @@ class PastDay:
         return len(self.customers)
 
     def to_bytes(self) -> bytes:
+        """Return the columns in NumPy's compressed format."""
         file = BytesIO()
         columns: dict[str, Any] = {"customers": self.customers, "bought": self.bought, **self.counts}
         np.savez_compressed(file, **columns)
@@ -52,6 +53,7 @@ class PastDay:
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Self:
+        """Return the columns that `to_bytes` has written."""
         with np.load(BytesIO(content), allow_pickle=False) as columns:
             return cls(
                 customers=columns["customers"],
@@ -61,6 +63,7 @@ class PastDay:
 
     @classmethod
     def concatenated(cls, days: list["PastDay"]) -> Self:
+        """Return the rows of all days as one."""
         return cls(
             customers=np.concatenate([day.customers for day in days]),
             bought=np.concatenate([day.bought for day in days]),
@@ -69,7 +72,10 @@ class PastDay:
 
 
 def past_day(as_of: datetime, *, horizon: timedelta) -> PastDay:
-    """Counts from events up to `as_of` only; purchases in (as_of, as_of + horizon]. Two passes over the events."""
+    """Return the counts of events up to `as_of`, and who purchased in (as_of, as_of + horizon].
+
+    Two passes over the events.
+    """
     with connection.cursor() as cursor:
         cursor.execute(COUNTS, {"oldest": as_of - timedelta(days=settings.WINDOW_DAYS), "as_of": as_of})
         rows = cursor.fetchall()
@@ -84,5 +90,5 @@ def past_day(as_of: datetime, *, horizon: timedelta) -> PastDay:
 
 
 def number_of(customer_id: str) -> int:
-    """63 bits of a hash of the id."""
+    """Return 63 bits of a hash of the id."""
     return int.from_bytes(blake2b(customer_id.encode(), digest_size=8).digest(), "big") >> 1

@@ -1,7 +1,7 @@
-"""The stored activity of all active customers, or of a sample of stated size, as columns in memory for the studio.
+"""The stored activity of all active customers, or of a sample of them, as columns in memory for the studio.
 
-Active is who has an event in the window: the others score 0 under any weights, and would only hide what changes.
-Loading takes one query and is done once; moving a slider then costs array arithmetic only. See decision 9.
+Inactive customers, without an event in the window, score 0 under any weights and would only hide what changes. A sample
+is loaded once; to move a slider then costs array arithmetic only. See decision 9.
 """
 
 from dataclasses import dataclass
@@ -18,12 +18,12 @@ from features.models import Customer, FeatureType
 from features.registry.snapshot import registry_snapshot
 
 CUSTOMERS_IN_SAMPLE = 100_000
-# A studio that is open moves on the same customers for this long; one that is opened wants a newer sample.
+# An open studio keeps the same customers for this long; a studio that is opened needs a newer sample.
 SECONDS_IN_MEMORY = 900.0
 SECONDS_WHEN_OPENED = 60.0
 NO_CATEGORY = "no category"
 
-# Ordered by a hash of the id: the same customers every time, and no part of the customers is preferred.
+# Ordered by a hash of the id: the sample is the same every time, and independent of how ids are made.
 SAMPLED_ACTIVITY = """
 with wanted as materialized (
     select customer_id from features_customer where recompute_at is not null
@@ -74,7 +74,10 @@ class Sample:
 
 
 def load_sample() -> Sample:
-    """The sample as PostgreSQL has it now: four queries, one of them over the window's events for the categories."""
+    """Return the sample as PostgreSQL has it now.
+
+    Four queries, one of them over the window's events for the categories.
+    """
     as_of = datetime.now(UTC)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -103,7 +106,7 @@ def load_sample() -> Sample:
 
 
 def top_categories(customer_ids: list[str], *, as_of: datetime) -> dict[str, str]:
-    """Each customer's most frequent category in the window; customers without one are left out."""
+    """Return each customer's most frequent category in the window; customers without one are left out."""
     oldest = as_of - timedelta(days=settings.WINDOW_DAYS)
     with connection.cursor() as cursor:
         cursor.execute(TOP_CATEGORIES, {"customer_ids": customer_ids, "oldest": oldest, "as_of": as_of})
@@ -111,7 +114,7 @@ def top_categories(customer_ids: list[str], *, as_of: datetime) -> dict[str, str
 
 
 def current_sample(*, opened: bool = False) -> Sample:
-    """The sample in memory, loaded where it is too old. An empty one is not kept: customers may come any moment."""
+    """Return the sample in memory, loaded again where it is too old. An empty one is loaded again every time."""
     held = activity_sample.get(younger_than=SECONDS_WHEN_OPENED if opened else None)
     return held if len(held) else activity_sample.get(younger_than=0)
 

@@ -1,4 +1,4 @@
-"""What other weights would do to the scores of a sample: the figures of the studio. Arrays in, plain numbers out."""
+"""Preview of other weights on the scores of a sample: the figures of the studio. Pure: columns in, numbers out."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -19,13 +19,16 @@ QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9, 0.99)
 MOVERS_SHOWN = 20
 CATEGORIES_SHOWN = 8
 RECENT_DAYS = 7
-# Contributions closer than this are the same: what is left is rounding.
+# Scores and contributions that differ by no more than this are the same, but for rounding.
 NOTHING = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreSide:
-    """The scores under one set: `histogram` counts customers in BINS equal parts of [0, 1]."""
+    """The scores under one weight set; `histogram` counts customers in SCORE_BINS equal parts of [0, 1].
+
+    `clamped` is the share of customers whose sum is above 1. `quantiles` are those of QUANTILES.
+    """
 
     mean: float
     clamped: float
@@ -37,7 +40,7 @@ class ScoreSide:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """How much one event type's contribution to a customer's score changed."""
+    """The change of one event type's contribution to a customer's score; `count` is that of the customer's events."""
 
     event_type: str
     change: float
@@ -46,7 +49,10 @@ class Reason:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreMover:
-    """A customer whose score would change much; `reasons` by size, before the clamp."""
+    """A customer whose score would change much; `reasons` by size, before the clamp.
+
+    `clamp_hides`: the contributions change by more than the score, because it is cut at 1.
+    """
 
     customer_id: str
     before: float
@@ -75,7 +81,10 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScorePreview:
-    """Before: the active weights; after: the ones tried. For `customers` active ones, from `sampled` of them."""
+    """The scores of `customers` active customers, estimated from `sampled` of them.
+
+    `before` is under the active weights, `after` under the weights that are tried.
+    """
 
     taken_at: datetime
     customers: int
@@ -94,7 +103,10 @@ class ScorePreview:
 
 
 def preview_scores(sample: Sample, *, active: Weights, tried: Weights, threshold: float) -> ScorePreview | None:
-    """The figures; None where there is no active customer. `threshold` is a score in [0, 1] that divides them."""
+    """Return the figures of other weights; None where there is no active customer.
+
+    `threshold` is a score in [0, 1] that divides the customers.
+    """
     if not len(sample):
         return None
     before, after = (unclamped_score(sample.counts, weights=weights) for weights in (active, tried))
@@ -118,7 +130,7 @@ def preview_scores(sample: Sample, *, active: Weights, tried: Weights, threshold
 
 
 def score_side(sample: Sample, *, unclamped: Floats, weights: Weights, threshold: float) -> ScoreSide:
-    """The figures of the scores under one set. A score of exactly 1 counts as clamped only where the sum was above."""
+    """Return the figures of the scores under one set. A score of exactly 1 is clamped only if the sum was above 1."""
     scores = np.minimum(unclamped, 1.0)
     return ScoreSide(
         mean=float(scores.mean()),
@@ -131,7 +143,7 @@ def score_side(sample: Sample, *, unclamped: Floats, weights: Weights, threshold
 
 
 def biggest_movers(sample: Sample, *, active: Weights, tried: Weights, old: Floats, new: Floats) -> list[ScoreMover]:
-    """The MOVERS customers whose score changes most, largest first; those that stay are no movers."""
+    """Return the MOVERS_SHOWN customers whose scores change most, the largest change first; none that stay the same."""
     size = np.abs(new - old)
     largest = np.argsort(-size, kind="stable")[:MOVERS_SHOWN]
     chosen = largest[size[largest] > NOTHING]
@@ -158,7 +170,10 @@ def biggest_movers(sample: Sample, *, active: Weights, tried: Weights, old: Floa
 
 
 def by_category(sample: Sample, *, old: Floats, new: Floats) -> list[Segment]:
-    """The customers by the category most of their events have: the largest ones, the others together."""
+    """Return the customers in segments, by the category that most of their events have.
+
+    The largest categories are segments; the others are one together.
+    """
     names, position, sizes = np.unique(np.array(sample.categories), return_inverse=True, return_counts=True)
     shown = np.argsort(-sizes, kind="stable")[:CATEGORIES_SHOWN]
     masks = [(str(names[number]), position == number) for number in shown]
@@ -168,7 +183,7 @@ def by_category(sample: Sample, *, old: Floats, new: Floats) -> list[Segment]:
 
 
 def by_recency(sample: Sample, *, old: Floats, new: Floats) -> list[Segment]:
-    """The customers by their last purchase before the sample was taken."""
+    """Return the customers in segments, by their last purchase before the sample was taken."""
     bought = sample.last_purchase_us != NEVER
     age = microseconds(sample.taken_at) - np.where(bought, sample.last_purchase_us, 0)
     recent = bought & (age <= RECENT_DAYS * MICROSECONDS_PER_DAY)
@@ -181,7 +196,7 @@ def by_recency(sample: Sample, *, old: Floats, new: Floats) -> list[Segment]:
 
 
 def segments(masks: Sequence[tuple[str, np.ndarray]], *, old: Floats, new: Floats) -> Iterator[Segment]:
-    """A segment for each (name, who is in it) that has somebody in it."""
+    """Yield a segment for each (name, mask of the customers in it) that is not empty."""
     for name, inside in masks:
         if inside.any():
             yield Segment(

@@ -1,4 +1,4 @@
-"""Sets in shadow: scored beside the active one day after day, for nobody to read but their page."""
+"""Weight sets in shadow: scored beside the active one every day; only their page in the admin shows the result."""
 
 from datetime import datetime
 
@@ -12,10 +12,9 @@ from features.tuning.statistics import rank_correlation
 
 
 def observe_shadows(*, now: datetime) -> int:
-    """Keeps today's figures of each set in shadow, over earlier ones of today. Returns how many sets there are.
+    """Store today's figures of each set in shadow, over earlier ones of today. Return the number of sets.
 
-    Computed from stored activity: both sets are asked about the same customers at the same moment. Nothing is kept
-    where there is no active customer.
+    Both sets score the same stored activity of the same customers. Nothing is stored where no customer is active.
     """
     shadows = list(
         WeightSet.objects.filter(shadow_since__isnull=False).select_related("version").prefetch_related("weights")
@@ -36,7 +35,7 @@ def observe_shadows(*, now: datetime) -> int:
 
 
 def shadow_day(shadow: WeightSet, *, sample: Sample, now: datetime) -> ShadowDay:
-    """One set's figures at `now`; not saved."""
+    """Return one set's figures at `now`, not saved."""
     active = active_set(shadow.version.number)
     given = np.minimum(unclamped_score(sample.counts, weights=as_weights(active)), 1.0)
     other = np.minimum(unclamped_score(sample.counts, weights=as_weights(shadow)), 1.0)

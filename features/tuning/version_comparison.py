@@ -1,4 +1,4 @@
-"""Two versions of one type side by side, on the current values of a sample of customers."""
+"""Comparison of two versions of one type, on the current values of a sample of customers."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -18,14 +18,16 @@ from features.tuning.statistics import rank_correlation
 CUSTOMERS = 10_000
 CUSTOMERS_PER_QUERY = 2_000
 DIFFERING_SHOWN = 20
-# What rounding leaves is no difference.
+# Values that differ by no more than this, absolute or relative, are equal but for rounding.
 VALUE_TOLERANCE = 1e-9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureSide:
-    """A feature in one version; mean and median of those of the sampled customers that have a value. The histograms
-    leave its `zeros` out."""
+    """The values of a feature in one version, over the sampled customers that have one.
+
+    The histograms leave its `zeros` out.
+    """
 
     with_value: int
     zeros: int
@@ -35,7 +37,7 @@ class FeatureSide:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DifferingCustomer:
-    """A customer with another value in the one version than in the other."""
+    """A customer whose value differs between the two versions."""
 
     customer_id: str
     left: float
@@ -44,9 +46,11 @@ class DifferingCustomer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Compared:
-    """A feature that both versions have, of the `both` customers that have a value in each; the others have one in
-    `left_only`, `right_only` or neither. Correlations and `differ`, a share from 0 to 1, are None where there is none
-    to tell. `movers` differ most."""
+    """A feature that both versions have, compared on the `both` customers that have a value in each.
+
+    `left_only` and `right_only` customers have a value in one version. `differ` is the share of customers, 0 to 1,
+    whose values differ; it and the correlations are None where they are not defined. `movers` differ most.
+    """
 
     name: str
     left: FeatureSide
@@ -63,7 +67,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alone:
-    """A feature that one of the versions has."""
+    """A feature that only one of the versions has."""
 
     name: str
     version: str
@@ -73,7 +77,7 @@ class Alone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Of `customers` sampled ones; what differs most comes first."""
+    """The comparison over `customers` sampled customers; the features that differ most come first."""
 
     customers: int
     compared: Sequence[Compared]
@@ -81,7 +85,7 @@ class Comparison:
 
 
 def compare_versions(left: FeatureView, right: FeatureView) -> Comparison | None:
-    """The figures of two readable versions of a type; None where no customer is known."""
+    """Return the comparison of two readable versions of a type; None where no customer is known."""
     customer_ids = sample_customers(CUSTOMERS)
     if not customer_ids:
         return None
@@ -106,7 +110,7 @@ def compare_versions(left: FeatureView, right: FeatureView) -> Comparison | None
 def columns_of(
     views: Sequence[FeatureView], *, customer_ids: Sequence[str]
 ) -> dict[tuple[str, str], dict[str, Floats]]:
-    """For each version (type, number) a column for each of its names; NaN where a customer has no value."""
+    """Return a column for each name of each version (type, number); NaN where a customer has no value."""
     held: dict[tuple[str, str], dict[str, Mapping[str, float]]] = {view.key: {} for view in views}
     for chunk in batched(customer_ids, CUSTOMERS_PER_QUERY):
         for read, by_customer in values_of_views(chunk).items():
@@ -120,6 +124,7 @@ def columns_of(
 
 
 def compare_feature(name: str, *, customer_ids: Sequence[str], left: Floats, right: Floats) -> Compared:
+    """Return the comparison of a feature that both versions have, from its columns in each."""
     in_both = np.flatnonzero(~np.isnan(left) & ~np.isnan(right))
     old, new = left[in_both], right[in_both]
     differs = ~np.isclose(old, new, rtol=VALUE_TOLERANCE, atol=VALUE_TOLERANCE)
@@ -144,10 +149,12 @@ def compare_feature(name: str, *, customer_ids: Sequence[str], left: Floats, rig
 
 
 def alone(name: str, *, version: str, values: Floats) -> Alone:
+    """Return the figures of a feature that only this version has."""
     return Alone(name=name, version=version, side=feature_side(values), histogram=histograms(shown(values))[0])
 
 
 def feature_side(values: Floats) -> FeatureSide:
+    """Return the figures of a column of values, NaN where there is none."""
     known = present(values)
     if not len(known):
         return FeatureSide(with_value=0, zeros=0, mean=None, median=None)
@@ -156,18 +163,19 @@ def feature_side(values: Floats) -> FeatureSide:
 
 
 def present(values: Floats) -> Floats:
+    """Return the values that are not NaN."""
     return values[~np.isnan(values)]
 
 
 def shown(values: Floats) -> Floats:
-    """What a histogram shows."""
+    """Return the values that a histogram shows: neither NaN nor 0."""
     known = present(values)
     nonzero: Floats = known[known != 0]
     return nonzero
 
 
 def correlation(first: Floats, second: Floats) -> float | None:
-    """Pearson's r; None where one column is constant or empty, or its squares are beyond a double."""
+    """Return Pearson's r; None where one column is constant or empty, or its squares are beyond a double."""
     if len(first) < 2 or first.min() == first.max() or second.min() == second.max():
         return None
     with np.errstate(all="ignore"):

@@ -1,4 +1,4 @@
-"""The tables of docs/contract.md say what the code does: a difference in either direction fails."""
+"""The tables of docs/contract.md match the code: a deviation in either direction fails."""
 
 import ast
 import re
@@ -41,7 +41,7 @@ def endpoints(patterns: list[URLPattern | URLResolver], *, prefix: str = "/") ->
             is_api = isinstance(view, type) and issubclass(view, ApiView)
             scopes = view.scopes if is_api else {"GET": "–"}
             yield from ((f"{method} {path}", str(scope)) for method, scope in scopes.items())
-        elif pattern.app_name:  # the admin has its own login and many pages: one row stands for them
+        elif pattern.app_name:  # one row stands for the admin's many pages
             yield f"GET {path}", "–"
         else:
             yield from endpoints(pattern.url_patterns, prefix=path)

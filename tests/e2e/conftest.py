@@ -1,4 +1,4 @@
-"""A complete running FeatureHub, started as a stranger starts it, and a real browser to look at it with."""
+"""Fixtures of end-to-end tests: a complete running FeatureHub, started as a new user starts it, and a real browser."""
 
 import http.client
 import os
@@ -20,7 +20,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 from featurehub.devserver.server import is_free
 
 PROJECT = Path(__file__).resolve().parents[2]
-# Screenshots and logs of the last run, for whoever wants to know what a test saw.
+# Screenshots and logs of the last run, to look into failures.
 ARTEFACTS = PROJECT / ".local/artefacts"
 CHROMIUM = Path("/usr/bin/chromium")
 CHROMIUM_ARGUMENTS = [
@@ -32,7 +32,7 @@ CHROMIUM_ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-# What `make run` finds unset on a stranger's machine; the test run's own servers are none of the stack's business.
+# Variables that are unset where `make run` is used first; the stack must not use the test run's own servers.
 UNSET = (
     "DATABASE_URL",
     "REDIS_URL",
@@ -43,7 +43,7 @@ UNSET = (
     "DJANGO_SETTINGS_MODULE",
     "MAKELEVEL",
 )
-# From 32768 up ports are handed out to outgoing connections; 15000 to 25000 are the embedded servers'.
+# Ports from 32768 on are given to outgoing connections, and 15000 to 25000 to the embedded servers.
 PORTS = range(25_000, 32_000)
 SECONDS_TO_START = 240.0
 SECONDS_TO_STOP = 60.0
@@ -51,7 +51,7 @@ SECONDS_TO_STOP = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """A running instance: where it is, a key with every scope, the admin's login, and all it has printed."""
+    """A running instance: its URL, a key with every scope, the admin's login, and its output so far."""
 
     url: str
     key: str
@@ -61,17 +61,17 @@ class Stack:
     environment: dict[str, str]
 
     def api(self) -> httpx.Client:
-        """A client of the API with the key; it asks no proxy."""
+        """Return a client of the API with the key; it uses no proxy."""
         return httpx.Client(base_url=self.url, headers={"Authorization": f"Api-Key {self.key}"}, trust_env=False)
 
     def manage(self, *arguments: str) -> str:
-        """What a `manage.py` command prints, run on the instance's own servers."""
+        """Return the output of a `manage.py` command, run on the instance's own servers."""
         return run_manage(arguments, environment=self.environment)
 
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """`python -m featurehub.devserver.run` on a free port with an empty folder, until the end of the tests."""
+    """Run `python -m featurehub.devserver.run` on a free port with an empty folder, until the end of the tests."""
     port = next(port for port in random.sample(PORTS, len(PORTS)) if is_free(port))
     password = secrets.token_urlsafe(16)
     environment = environment_of(tmp_path_factory.mktemp("stack"), port=port, password=password)
@@ -99,14 +99,14 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 def environment_of(folder: Path, *, port: int, password: str) -> dict[str, str]:
-    """A stranger's, and what tells this instance from others."""
+    """Return the environment of a new user, with the variables that separate this instance from others."""
     stranger = {name: value for name, value in os.environ.items() if name not in UNSET}
     own = {"PORT": str(port), "FEATUREHUB_LOCAL_DIR": str(folder), "FEATUREHUB_ADMIN_PASSWORD": password}
     return stranger | own
 
 
 def wait_until_ready(process: "subprocess.Popen[bytes]", *, port: int, log: Path) -> None:
-    """Returns at the first 200 of /readyz; raises with the end of the log where it ends or takes too long."""
+    """Return at the first 200 of /readyz. Raises with the end of the log where the process ends or takes too long."""
     deadline = time.monotonic() + SECONDS_TO_START
     while time.monotonic() < deadline and process.poll() is None:
         with suppress(OSError, http.client.HTTPException):
@@ -118,20 +118,20 @@ def wait_until_ready(process: "subprocess.Popen[bytes]", *, port: int, log: Path
 
 
 def status_of(port: int, path: str) -> int:
-    """The status of a GET; no proxy is asked."""
+    """Return the status of a GET; no proxy is used."""
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=5)) as connection:
         connection.request("GET", path)
         return connection.getresponse().status
 
 
 def run_manage(arguments: list[str] | tuple[str, ...], *, environment: dict[str, str]) -> str:
-    """What the command prints. Raises CalledProcessError where it fails."""
+    """Return the output of the command. Raises CalledProcessError where it fails."""
     command = [sys.executable, str(PROJECT / "manage.py"), *arguments]
     return subprocess.run(command, env=environment, check=True, text=True, stdout=subprocess.PIPE, timeout=240).stdout
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
-    """SIGTERM, on which every child ends too; SIGKILL only where that does not help."""
+    """Send SIGTERM, on which every child ends too, and SIGKILL only where that does not help."""
     process.send_signal(signal.SIGTERM)
     try:
         process.wait(SECONDS_TO_STOP)
@@ -141,9 +141,9 @@ def stop(process: "subprocess.Popen[bytes]") -> None:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Debian's Chromium without a window.
+    """Run Debian's Chromium without a window, once per module.
 
-    A module's, not the session's: while Playwright runs, Django refuses queries in this thread.
+    Not once per session, because Django refuses queries in this thread while Playwright runs.
     """
     if not CHROMIUM.exists():
         pytest.skip(f"There is no {CHROMIUM}: apt-get install chromium.")
@@ -155,7 +155,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """A new tab with no cookies, as wide as a laptop. An error in the page's scripts fails the test."""
+    """Open a new tab without cookies, as wide as a laptop. An error in the page's scripts fails the test."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
     page.set_default_timeout(15_000)
@@ -168,13 +168,13 @@ def page(browser: Browser) -> Iterator[Page]:
 
 @pytest.fixture
 def admin_page(page: Page, stack: Stack) -> Page:
-    """The tab, logged in to the admin, at its index."""
+    """Return a tab that is logged in to the admin, at its index."""
     log_in(page, stack)
     return page
 
 
 def log_in(page: Page, stack: Stack) -> None:
-    """Fills in the login form; the tab is at the admin's index then."""
+    """Fill in the login form; the tab is at the admin's index then."""
     page.goto(f"{stack.url}/admin/")
     page.get_by_label("Username").fill(stack.username)
     page.get_by_label("Password").fill(stack.password)
@@ -184,6 +184,6 @@ def log_in(page: Page, stack: Stack) -> None:
 
 @pytest.fixture(scope="session")
 def artefacts() -> Path:
-    """The folder that screenshots are kept in."""
+    """Return the folder for screenshots."""
     ARTEFACTS.mkdir(parents=True, exist_ok=True)
     return ARTEFACTS

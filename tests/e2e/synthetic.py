@@ -1,4 +1,4 @@
-"""Many customers in a moment: random activity, scored by the formulas, straight into the tables of the last step.
+"""Synthetic customers, many at once: random activity, scored by the formulas, copied into PostgreSQL and published.
 
 python manage.py shell -c "from tests.e2e.synthetic import load; load(100_000)"
 """
@@ -40,7 +40,7 @@ from (
 
 
 def load(customers: int) -> None:
-    """Adds active customers whose newest row is what a computation now under the active weights would have appended."""
+    """Add active customers whose newest row is what a computation now under the active weights would have appended."""
     as_of = database_now()
     weight_set = active_set("1.0")
     activity = random_activity(customers, as_of_us=microseconds(as_of))
@@ -69,7 +69,7 @@ def load(customers: int) -> None:
 
 
 def random_activity(customers: int, *, as_of_us: int) -> Activity:
-    """Poisson counts around MEANS, each customer with a liveliness of its own; the same for the same number."""
+    """Return Poisson counts around MEANS, with an activity level per customer; the same for the same number."""
     random = np.random.default_rng(SEED)
     liveliness = random.gamma(0.8, 1.2, customers)
     counts = {name: random.poisson(MEANS[name] * liveliness).astype(np.int64) for name in EVENT_TYPES}
@@ -93,7 +93,7 @@ def copy(statement: str, rows: Iterable[tuple[object, ...]]) -> None:
 
 
 def fingerprint() -> str:
-    """A hash of the newest score of each of the customers that `load` added, to the last bit, and their number."""
+    """Return a hash of the newest scores, to the last bit, of the customers that `load` added, and their number."""
     with connection.cursor() as cursor:
         cursor.execute(FINGERPRINT)
         digest, customers = cursor.fetchone()

@@ -13,7 +13,7 @@ NARROW = {"width": 375, "height": 800}
 
 
 def best_customer(stack: Stack) -> str:
-    """The demo customer that the first start proposes to look at."""
+    """Return the demo customer that the first start proposes to look at."""
     found = re.search(r"customer (\S+) has an engagement_score", stack.log.read_text())
     assert found is not None
     return found[1]
@@ -90,7 +90,7 @@ def set_run(stack: Stack, pk: int, **fields: object) -> None:
 
 
 def test_the_bar_of_a_running_run_moves_by_itself(stack: Stack, admin_page: Page, artefacts: Path) -> None:
-    # Of a kind that no worker takes up: this test is what works on it.
+    # No worker works on a run of this kind; the test makes its progress.
     create = "from features.models import Run; print(Run.objects.create(kind='retention', total=200, done=20).pk)"
     pk = int(stack.manage("shell", "--verbosity", "0", "-c", create))
     admin_page.goto(f"{stack.url}/admin/features/run/")

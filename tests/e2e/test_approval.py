@@ -1,4 +1,4 @@
-"""With two-person approval, in the browser: nobody approves the weights that they wrote, whatever way they take."""
+"""Two-person approval in the browser: nobody can approve weights that they wrote or changed."""
 
 import re
 import secrets
@@ -20,7 +20,7 @@ CARLA, DAN = "carla", "dan"
 
 @pytest.fixture(scope="module")
 def strict_stack(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A second web server on the instance's data, with two-person approval."""
+    """Run a second web server on the instance's data, with two-person approval."""
     port = next(port for port in PORTS if is_free(port))
     procfile = tmp_path_factory.mktemp("strict") / "Procfile"
     procfile.write_text(next(line for line in (PROJECT / "Procfile").read_text().splitlines() if "web:" in line))
@@ -43,7 +43,7 @@ def strict_stack(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture
 def marketers(strict_stack: Stack, browser: Browser) -> Iterator[tuple[Page, Page]]:
-    """A tab each for two colleagues who are logged in."""
+    """Return a tab for each of two colleagues who are logged in."""
     pages = []
     for name in (CARLA, DAN):
         password = secrets.token_urlsafe(16)
@@ -56,7 +56,7 @@ def marketers(strict_stack: Stack, browser: Browser) -> Iterator[tuple[Page, Pag
 
 
 def steps_offered(page: Page) -> set[str]:
-    """The steps among the buttons of a set's page."""
+    """Return the steps among the buttons of a set's page."""
     names = ("Propose", "Approve", "Activate now", "Schedule", "Send back")
     return {name for name in names if page.get_by_role("link", name=name, exact=True).count()}
 

@@ -1,5 +1,7 @@
-"""A consumer pinned to 1.0 is played through a roll-out of 2.0, with a feature defined without a deploy, under load:
-not one of its answers changes or fails."""
+"""A roll-out of 2.0 under load, with a feature defined without a deploy.
+
+No answer to a consumer that is pinned to 1.0 changes or fails.
+"""
 
 import threading
 import time
@@ -15,12 +17,12 @@ import pytest
 from tests.e2e.conftest import Stack
 from tests.factories import ago
 
-# Nothing happens to these while versions come and go; others are busy.
+# These customers have no events during the roll-out; others do.
 QUIET = [f"rollout-{number}" for number in range(20)]
 NEW = "shoes_bought_7d"
 EVENTS_PER_POST = 50
 SECONDS_AT_MOST = 120.0
-# Time moves these, whatever version goes live.
+# Time-dependent features: their values change during the roll-out, whichever version is live.
 MOVING = ("recency_score", "rfm_score")
 DRAFT = f"""
 from features.models import FeatureDefinition
@@ -47,7 +49,7 @@ print(FeatureVersion.objects.get(feature_type="behavioral", number="2.0").runs.f
 
 @dataclass
 class Consumer:
-    """Asks for the same again and again, in a thread of its own, and keeps what was not as it should be."""
+    """A thread that sends the same reads again and again, and keeps the answers that are wrong."""
 
     ask: Callable[[httpx.Client], list[dict[str, Any]]]
     check: Callable[[dict[str, Any]], str | None]
@@ -55,6 +57,7 @@ class Consumer:
     complaints: list[str] = field(default_factory=list)
 
     def consume(self, stack: Stack, *, until: threading.Event) -> None:
+        """Read until the event is set."""
         with stack.api() as http:
             while not until.is_set():
                 try:
@@ -67,25 +70,25 @@ class Consumer:
 
 
 def get_each(http: httpx.Client, **parameters: Any) -> list[dict[str, Any]]:
-    """Every quiet customer's values, one by one."""
+    """Return every quiet customer's answer, one request each."""
     answers = [http.get(f"/api/v1/customers/{customer_id}/features/", params=parameters) for customer_id in QUIET]
     return [answer.raise_for_status().json() for answer in answers]
 
 
 def get_batch(http: httpx.Client, names: list[str], **fields: Any) -> list[dict[str, Any]]:
-    """Every quiet customer's values in one answer."""
+    """Return every quiet customer's answer, from one request."""
     answer = http.post("/api/v1/features/batch/", json={"customer_ids": QUIET, "names": names, **fields})
     results: list[dict[str, Any]] = answer.raise_for_status().json()["results"]
     return results
 
 
 def still(answer: dict[str, Any]) -> dict[str, float]:
-    """The values that time alone does not change."""
+    """Return the values that are not time-dependent."""
     return {name: value for name, value in answer["features"].items() if name not in MOVING}
 
 
 class Pinned:
-    """What a consumer pinned to 1.0 saw first must be what it sees at last."""
+    """A consumer pinned to 1.0: its last answers must equal its first ones."""
 
     def __init__(self, http: httpx.Client) -> None:
         first = get_each(http, version="behavioral:1.0")
@@ -100,15 +103,15 @@ class Pinned:
 
 
 class Unpinned:
-    """A consumer that follows what is live sees one version or the other, whole, in the order of the switches."""
+    """A consumer of the live version: each answer is wholly of one version, in the order of the switches."""
 
     def __init__(self) -> None:
-        self.seen: list[str] = []
+        self.versions_read: list[str] = []
 
     def check(self, answer: dict[str, Any]) -> str | None:
         number = answer["versions"]["behavioral"]
-        if not self.seen or self.seen[-1] != number:
-            self.seen.append(number)
+        if not self.versions_read or self.versions_read[-1] != number:
+            self.versions_read.append(number)
         is_there = answer["features"].get(NEW) == 3.0 and NEW not in answer["missing"]
         return f"{answer}" if is_there != (number == "2.0") else None
 
@@ -130,7 +133,7 @@ def post(http: httpx.Client, events: list[dict[str, Any]]) -> None:
 
 @pytest.fixture
 def quiet(stack: Stack) -> None:
-    """The customers of QUIET: each with something of everything, and three pairs of shoes."""
+    """Ingest the events of the QUIET customers: some of every type, and three pairs of shoes."""
     shoes = {"amount": 80, "category": "shoes", "pairs": 3}
     with stack.api() as http:
         for number, customer_id in enumerate(QUIET):
@@ -141,7 +144,7 @@ def quiet(stack: Stack) -> None:
 
 
 def make_noise(stack: Stack, *, until: threading.Event) -> None:
-    """Other customers' events: a worker has more to do than to move versions."""
+    """Send other customers' events, so that workers have more to do than the roll-out."""
     with stack.api() as http:
         while not until.is_set():
             post(http, [event(f"busy-{number}", "page_view") for number in range(EVENTS_PER_POST)])
@@ -150,7 +153,7 @@ def make_noise(stack: Stack, *, until: threading.Event) -> None:
 
 @contextmanager
 def running(*targets: Callable[..., None], stack: Stack) -> Iterator[None]:
-    """The functions in threads of their own, until the block ends."""
+    """Run the functions in threads of their own until the block ends."""
     until = threading.Event()
     threads = [threading.Thread(target=target, args=[stack], kwargs={"until": until}) for target in targets]
     for thread in threads:
@@ -171,7 +174,7 @@ def wait_until(is_so: Callable[[], bool]) -> None:
 
 
 def is_known(http: httpx.Client, version: str) -> bool:
-    """Whether the process that answers has heard of the version: all have SNAPSHOT_SECONDS after it can be read."""
+    """Return whether the answering process knows the version; all do SNAPSHOT_SECONDS after it became readable."""
     answer = http.post("/api/v1/features/batch/", json={"customer_ids": QUIET[:1], "names": [NEW], "version": version})
     return answer.status_code == httpx.codes.OK
 
@@ -201,12 +204,12 @@ def test_a_consumer_pinned_to_a_version_notices_nothing_of_the_next_one(stack: S
             shadow = get_batch(http, [NEW], version="behavioral:2.0")
             assert [answer["features"] for answer in shadow] == [{NEW: 3.0}] * len(QUIET)
         take_step(stack, "go_live", "2.0")
-        wait_until(lambda: unpinned.seen[-1] == "2.0")
-        time.sleep(5)  # while everybody is published anew
+        wait_until(lambda: unpinned.versions_read[-1] == "2.0")
+        time.sleep(5)  # the customers are published again meanwhile
         take_step(stack, "go_live", "1.0")
-        wait_until(lambda: unpinned.seen[-1] == "1.0")
+        wait_until(lambda: unpinned.versions_read[-1] == "1.0")
         take_step(stack, "retire", "2.0", confirmed=True)
         time.sleep(2)
     assert [consumer.complaints[:3] for consumer in consumers] == [[], [], []]
     assert min(consumer.answers for consumer in consumers) > 1_000
-    assert unpinned.seen == ["1.0", "2.0", "1.0"]
+    assert unpinned.versions_read == ["1.0", "2.0", "1.0"]

@@ -1,4 +1,4 @@
-"""An operator defines a feature without a deploy, tries it, and takes its version to readers and back, in a browser."""
+"""An operator defines a feature without a deploy, previews it, and takes its version live and back, in a browser."""
 
 import re
 from pathlib import Path
@@ -30,7 +30,7 @@ def take_step(page: Page, *, link: str, button: str, why: str) -> None:
 
 
 def read(stack: Stack, *, version: str | None = None) -> tuple[dict[str, float], str]:
-    """The demo customer's values, and the behavioral version that they are of."""
+    """Return the demo customer's values, and the behavioral version that they are of."""
     names = {"names": f"{NAME},purchases_30d", **({"version": version} if version else {})}
     with stack.api() as client:
         answer = client.get(f"/api/v1/customers/{best_customer(stack)}/features/", params=names)
@@ -68,7 +68,7 @@ def test_what_cannot_be_computed_is_said_before_it_is_saved(stack: Stack, admin_
 
 @pytest.mark.timeout(600)
 def test_a_feature_goes_from_a_form_to_readers_and_back(stack: Stack, admin_page: Page, artefacts: Path) -> None:
-    # Defined and tried: nothing is saved by that.
+    # Define and preview; that saves nothing.
     admin_page.goto(stack.url + ADD)
     fill_in_a_window(admin_page, name=NAME)
     admin_page.get_by_role("button", name="Preview on a sample").click()
@@ -80,7 +80,7 @@ def test_a_feature_goes_from_a_form_to_readers_and_back(stack: Stack, admin_page
     features, version = read(stack)
     assert (features[NAME], version) == (0.0, "1.0")
 
-    # Saved into a draft, and into shadow: everybody's values are computed.
+    # Save it into a draft, and put that into shadow: everybody's values are computed.
     admin_page.get_by_role("button", name="Save", exact=True).click()
     admin_page.wait_for_url("**/featureversion/*/change/")
     number = admin_page.get_by_role("heading", name=re.compile("behavioral:")).inner_text().removeprefix("behavioral:")
@@ -93,14 +93,14 @@ def test_a_feature_goes_from_a_form_to_readers_and_back(stack: Stack, admin_page
     assert read(stack)[1] == "1.0"
     admin_page.screenshot(path=artefacts / "version-shadow.png", full_page=True)
 
-    # Compared with the live one.
+    # Compare it with the live version.
     admin_page.get_by_role("link", name="Compare with behavioral:1.0").click()
     expect(admin_page.get_by_text("What is in both is the same for every customer.")).to_be_visible()
     expect(admin_page.get_by_role("heading", name=f"{NAME} in behavioral:{number} only")).to_be_visible()
     admin_page.screenshot(path=artefacts / "version-comparison.png", full_page=True)
     admin_page.go_back()
 
-    # Live for everybody at one moment, and back.
+    # Take it live for everybody at one moment, and back.
     take_step(admin_page, link="Go live", button="Make this the live version", why="It is better")
     expect(admin_page.get_by_text("readers are switched in 10 seconds")).to_be_visible()
     wait_for_version(stack, admin_page, number)
@@ -110,7 +110,7 @@ def test_a_feature_goes_from_a_form_to_readers_and_back(stack: Stack, admin_page
     take_step(admin_page, link="Back to live", button="Go back to this version", why="A try was all we wanted")
     wait_for_version(stack, admin_page, "1.0")
 
-    # It was read, so retiring it asks first.
+    # It was read, so a confirmation is needed to retire it.
     admin_page.goto(stack.url + VERSIONS)
     admin_page.get_by_role("link", name=f"behavioral:{number}", exact=True).click()
     take_step(admin_page, link="Retire", button="Retire this version", why="A try was all we wanted")
@@ -122,7 +122,7 @@ def test_a_feature_goes_from_a_form_to_readers_and_back(stack: Stack, admin_page
 
 
 def wait_for_version(stack: Stack, page: Page, number: str) -> None:
-    """Until readers who ask for no version get this one."""
+    """Wait until readers who name no version get this one."""
     for _ in range(150):
         if read(stack)[1] == number:
             return

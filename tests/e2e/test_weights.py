@@ -1,4 +1,4 @@
-"""A marketer tunes weights, a colleague approves them, 100,000 customers are re-scored, and it is all taken back."""
+"""A marketer tunes weights, a colleague approves them, 100,000 customers are re-scored, and all is rolled back."""
 
 import re
 import secrets
@@ -13,7 +13,7 @@ from tests.e2e.conftest import Stack
 from tests.e2e.synthetic import PREFIX
 
 CUSTOMERS = 100_000
-# Some of them, read through the API.
+# Some of the customers, which are read through the API.
 READ = [f"{PREFIX}{number:07d}" for number in range(0, CUSTOMERS, 10_000)]
 MILLISECONDS_TO_RESCORE = 900_000
 ANN, BOB = "ann", "bob"
@@ -27,14 +27,14 @@ Shot = Callable[[Page, str], None]
 
 @pytest.fixture(scope="module")
 def customers(stack: Stack) -> str:
-    """The fingerprint of the scores of 100,000 customers that were added."""
+    """Add 100,000 customers and return the fingerprint of their scores."""
     run(stack, f"from tests.e2e.synthetic import load; load({CUSTOMERS})")
     return fingerprint(stack)
 
 
 @pytest.fixture
 def marketers(stack: Stack, browser: Browser) -> Iterator[dict[str, Page]]:
-    """A tab each for two colleagues who are logged in."""
+    """Return a tab for each of two colleagues who are logged in."""
     pages = {}
     for name in (ANN, BOB):
         password = secrets.token_urlsafe(16)
@@ -48,7 +48,7 @@ def marketers(stack: Stack, browser: Browser) -> Iterator[dict[str, Page]]:
 
 @pytest.fixture
 def shot(artefacts: Path) -> Shot:
-    """Keeps a picture of a page."""
+    """Return a function that takes a screenshot of a page."""
 
     def take(page: Page, name: str) -> None:
         page.evaluate("window.scrollTo(0, 0)")
@@ -74,7 +74,7 @@ def log_in(page: Page, stack: Stack, *, name: str, password: str) -> None:
 
 
 def served(stack: Stack, customer_id: str) -> tuple[float, int]:
-    """The score that a client of the API reads, and the set it came from."""
+    """Return the score that a client of the API reads, and the weight set it is computed under."""
     answer = httpx.get(
         f"{stack.url}/api/v1/customers/{customer_id}/explanation/", headers={"Authorization": f"Api-Key {stack.key}"}
     ).json()
@@ -82,9 +82,9 @@ def served(stack: Stack, customer_id: str) -> tuple[float, int]:
 
 
 def watch_the_rescoring(page: Page, *, shot: Shot, name: str) -> None:
-    """Until the bar says that everybody is done; on the way it must have shown a part of them."""
-    seen = page.locator("#fh-progress p")
-    expect(seen).to_contain_text(re.compile(r"[1-9]\d* of \d{6} customers"), timeout=60_000)
+    """Wait until the progress bar says that all are done; before that it must have shown a part of them."""
+    progress = page.locator("#fh-progress p")
+    expect(progress).to_contain_text(re.compile(r"[1-9]\d* of \d{6} customers"), timeout=60_000)
     shot(page, name)
     expect(page.locator("#fh-progress p[data-state=done]")).to_be_visible(timeout=MILLISECONDS_TO_RESCORE)
 
@@ -102,7 +102,7 @@ def test_weights_are_tuned_approved_activated_and_rolled_back_to_the_last_bit(
     ann, bob = marketers[ANN], marketers[BOB]
     before = {name: served(stack, name)[0] for name in READ}
 
-    # Ann tunes: the preview follows, and what she has not saved outlives a reload.
+    # Ann tunes: the preview follows, and unsaved numbers survive a reload.
     ann.goto(f"{stack.url}/admin/features/weightset/1/studio/")
     expect(ann.locator("#fh-preview [data-ready]")).to_be_visible(timeout=60_000)
     mean = ann.locator("[data-figure=mean]").inner_text()
@@ -135,7 +135,7 @@ def test_weights_are_tuned_approved_activated_and_rolled_back_to_the_last_bit(
     take_step(ann, button="Propose", confirm="Propose this set", why="The backtest is no worse")
     expect(ann.get_by_text("is proposed")).to_be_visible()
 
-    # Bob approves and activates, and watches everybody being re-scored.
+    # Bob approves and activates, and watches the re-score.
     bob.goto(change)
     take_step(bob, button="Approve", confirm="Approve this set", why="I checked the movers")
     shot(bob, "approved")
@@ -147,7 +147,7 @@ def test_weights_are_tuned_approved_activated_and_rolled_back_to_the_last_bit(
     assert {weight_set for _, weight_set in after.values()} == {active}
     assert {name: score for name, (score, _) in after.items()} != before
 
-    # Ann opens the set's page late and learns that it is taken.
+    # Ann opens the set's page later and sees that it is active.
     ann.goto(f"{change.removesuffix('change/')}step/activate/")
     expect(ann.get_by_text("there is nothing to do here")).to_be_visible()
 

@@ -1,4 +1,4 @@
-"""The main job on a running instance: events go in by HTTP, a worker process computes, values come out by HTTP."""
+"""The whole path on a running instance: events arrive by HTTP, a worker process computes, values are read by HTTP."""
 
 import os
 import signal
@@ -48,7 +48,7 @@ def read(http: httpx.Client, customer_id: str, name: str) -> float:
 
 
 def seconds_until(is_so: Callable[[], bool]) -> float:
-    """How long it takes to come about. Fails where that is longer than anybody would wait."""
+    """Return the seconds until the condition holds. Fails where that takes too long."""
     start = time.monotonic()
     while not is_so():
         assert time.monotonic() - start < SECONDS_AT_MOST
@@ -57,11 +57,11 @@ def seconds_until(is_so: Callable[[], bool]) -> float:
 
 
 def test_posted_events_are_readable_as_features_within_two_seconds(http: httpx.Client) -> None:
-    """The quickest of several times: a machine that is busy with other things may need longer once."""
+    """Take the quickest of several tries: a busy machine may need longer once."""
     taken = []
     for _ in range(5):
         customer_id = f"e2e-{uuid4()}"
-        assert read(http, customer_id, "purchases_30d") == 0.0  # so that Redis remembers that there is nothing
+        assert read(http, customer_id, "purchases_30d") == 0.0  # so that Redis holds the known-empty marker
         post(http, event(customer_id, "purchase", metadata={"amount": 250.0}), event(customer_id))
         taken.append(seconds_until(lambda customer_id=customer_id: read(http, customer_id, "purchases_30d") == 1.0))
     assert min(taken) < 2.0
@@ -114,7 +114,7 @@ def test_a_worker_process_that_is_killed_loses_nothing(stack: Stack, http: httpx
 
 
 def kill_a_worker(stack: Stack) -> None:
-    """SIGKILL to one of the processes that run the instance's tasks."""
+    """Send SIGKILL to one of the processes that run the instance's tasks."""
     workers = {pid: parent_of(pid) for pid in running() if is_worker(pid, stack=stack)}
     tasks = [pid for pid, parent in workers.items() if parent in workers]
     assert tasks

@@ -1,4 +1,4 @@
-"""Events and marks in the admin: found by index, never counted, never written."""
+"""Events and marks in the admin: found by index, never counted, never changed."""
 
 import re
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ def viewer(db: None) -> Client:
 
 
 def listed(client: Client, query: str = "", path: str = LIST) -> list[str]:
-    """The customers of the rows, from top to bottom."""
+    """Return the customers of the rows, from top to bottom."""
     response = client.get(f"{path}?{query}")
     assert response.status_code == 200, response
     return [row.customer_id for row in response.context["cl"].result_list]

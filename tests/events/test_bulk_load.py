@@ -1,4 +1,4 @@
-"""A bulk load is an ingestion: it differs in nothing but its time."""
+"""A bulk load has the same outcome as an ingestion of the same events."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ from tests.factories import ago, new_event, stored_events
 
 COLUMNS = ("event_id", "customer_id", "event_type", "timestamp", "session_id", "amount", "category", "metadata")
 NOW = ago(days=0)
-# Of the past and a month that is there, of one that is not, of now, and ahead.
+# In an existing month of the past, in a month without partition, now, and ahead of now.
 AGES = [timedelta(days=1), timedelta(days=2), timedelta(days=4_000), timedelta(minutes=2), timedelta(minutes=-4)]
 STRANGE = "a\tb\\N\n\r"
 
@@ -57,7 +57,7 @@ def bulk_of(*parts: Sequence[NewEvent]) -> Bulk:
 
 
 def outcome(take: Callable[[], Ingested], *, stored: Sequence[NewEvent]) -> tuple[Any, ...]:
-    """What `take` returns or refuses, and which events and marks there are after it, where some had been stored."""
+    """Return the result or refusal of `take`, and the events and marks after it, where `stored` were there before."""
     with transaction.atomic():
         ingest(stored)
         DirtyCustomer.objects.all().delete()
@@ -132,7 +132,7 @@ def test_an_erased_customer_is_refused_and_nothing_stored(timestamp: datetime) -
     assert not DirtyCustomer.objects.exists()
 
 
-def test_a_worker_is_woken_after_the_commit(django_capture_on_commit_callbacks: Any) -> None:
+def test_a_worker_is_nudged_after_the_commit(django_capture_on_commit_callbacks: Any) -> None:
     cache.delete(NUDGE)
     with django_capture_on_commit_callbacks(execute=True):
         load_bulk(bulk_of([past()]))

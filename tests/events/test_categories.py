@@ -1,4 +1,4 @@
-"""A category may be as long as metadata may be; what is kept of it fits the index that windows are read from."""
+"""A category may be as long as metadata may be; its stored form fits the index that windows are read from."""
 
 import random
 
@@ -11,7 +11,7 @@ from features.engines import in_process, postgres
 from features.materialization.locks import database_now
 from tests.factories import make_purchase, new_event, store_events
 
-# Of four bytes each, in no order: nothing that PostgreSQL could compress.
+# Random characters of four bytes each, which PostgreSQL can't compress.
 draw = random.Random(3)
 WIDE = "".join(chr(draw.randrange(0x1F300, 0x1FAFF)) for _ in range(2_000))
 

@@ -1,4 +1,4 @@
-"""What is copied into PostgreSQL comes back as it was sent, whatever it holds."""
+"""Events copied into PostgreSQL as text are read back as they were sent, with any characters."""
 
 from datetime import UTC, datetime
 from itertools import count

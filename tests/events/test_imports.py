@@ -1,4 +1,4 @@
-"""import_events: files as people have them, good and bad."""
+"""import_events: good and bad files of every format."""
 
 import json
 from collections.abc import Callable
@@ -58,7 +58,7 @@ FORMATS: dict[str, Callable[[Path, Rows], None]] = {
 
 
 def run_import(path: Path) -> str:
-    """What the command says on stdout, where it succeeds."""
+    """Return the output of the command, where it succeeds."""
     out = StringIO()
     call_command("import_events", str(path), stdout=out)
     return out.getvalue()
@@ -77,7 +77,7 @@ def rejected(path: Path) -> list[dict[str, Any]]:
 
 @pytest.fixture(params=FORMATS)
 def write(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Rows], Path]:
-    """Writes rows as a file of each format."""
+    """Return a function that writes rows as a file of one format."""
 
     def write_rows(rows: Rows) -> Path:
         path = tmp_path / f"events{request.param}"
@@ -124,7 +124,7 @@ def test_metadata_that_is_no_object_is_refused_beside_further_columns_too(tmp_pa
 
 
 def test_a_second_run_counts_nothing_twice(write: Callable[[Rows], Path]) -> None:
-    # Identical rows without an id are two events, as in a real log.
+    # Identical rows without an id are separate events, as in a real log.
     path = write([GOOD, GOOD, {**GOOD, "event_id": "e1"}])
     assert "3 accepted, 0 duplicates" in run_import(path)
     assert "0 accepted, 3 duplicates" in run_import(path)
@@ -203,7 +203,7 @@ ODD = [
 USUAL_ROW = {name: values[-1] for name, values in USUAL.items()}
 usual_rows = st.fixed_dictionaries({name: st.sampled_from(values) for name, values in USUAL.items()})
 odd_values = st.tuples(st.sampled_from(list(USUAL)), st.sampled_from(ODD)).map(
-    lambda odd: ("amount", -1) if odd[0] == "amount" else odd  # a column of Parquet has one type
+    lambda odd: ("amount", -1) if odd[0] == "amount" else odd  # a column of Parquet has one type only
 )
 odd_rows = st.builds(lambda row, odd: {**row, odd[0]: odd[1]}, usual_rows, odd_values)
 
@@ -329,7 +329,7 @@ def test_a_csv_row_that_is_no_utf8_costs_only_itself(tmp_path: Path) -> None:
 
 
 def parquet_of(tmp_path: Path, **columns: Any) -> Path:
-    """A Parquet file of one good row, with some columns replaced or added; None takes one away."""
+    """Write a Parquet file of one good row, with some columns replaced or added; None removes one."""
     fields = {"customer_id": ["c1"], "event_type": ["login"], "timestamp": pa.array([MOMENT]), **columns}
     path = tmp_path / "events.parquet"
     pq.write_table(pa.table({name: column for name, column in fields.items() if column is not None}), path)

@@ -1,4 +1,4 @@
-"""What ingestion promises beyond its answer: marks, nudges, and that nothing else need be there."""
+"""Ingestion beyond its answer: marks, nudges, and acceptance without Redis or a broker."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""Months as partitions: made when they are needed, read only when they matter, dropped whole."""
+"""Partitions of events by month: made when they are needed, read only for their dates, dropped whole."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

@@ -26,14 +26,14 @@ def operator() -> Client:
 
 
 def make_tombstone(customer_id: str = "anna") -> ErasedCustomer:
-    """Of an erasure that is finished."""
+    """Erase the customer and finish the erasure. Return the tombstone."""
     erase_customer(customer_id)
     finish_erasures()
     return ErasedCustomer.objects.get(customer_hash=hash_of(customer_id))
 
 
 def finish_erasures() -> None:
-    """What fifteen seconds and a worker do."""
+    """Let PUBLICATION_TIME pass and a worker settle the marks."""
     DirtyCustomer.objects.update(due_at=Now())
     refresh.refresh_dirty()
 
@@ -96,7 +96,7 @@ def test_taken_away_the_customer_is_taken_in_again_as_a_new_one(operator: Client
 
 
 def test_while_the_erasure_is_not_finished_the_tombstone_stays_and_the_page_says_so(operator: Client) -> None:
-    """Else the mark that is left would bring the customer back, as one with zeros."""
+    """The mark that is left would recreate the customer, with zeros, if the tombstone were gone."""
     erase_customer("anna")
     tombstone = ErasedCustomer.objects.get()
     page = operator.post(page_of(tombstone), WHY).content.decode()
@@ -147,7 +147,7 @@ def test_other_roles_look_and_take_nothing_away(role: str) -> None:
     assert ErasedCustomer.objects.count() == 1
 
 
-def test_nobody_deletes_or_edits_one_past_the_question(operator: Client) -> None:
+def test_nobody_deletes_or_edits_one_past_the_confirmation(operator: Client) -> None:
     tombstone, root = make_tombstone(), log_in(is_superuser=True)
     for client in (operator, root):
         assert client.post(f"{LIST}{tombstone.pk}/delete/", {"post": "yes"}).status_code == 403

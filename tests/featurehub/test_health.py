@@ -1,4 +1,4 @@
-"""/healthz, /readyz and /metrics: for load balancers and Prometheus, who have no key."""
+"""/healthz, /readyz and /metrics: for load balancers and Prometheus, without a key."""
 
 import os
 from typing import Any

@@ -1,4 +1,4 @@
-"""Web workers and the processors they run on."""
+"""Web workers and the processors that they run on."""
 
 import multiprocessing
 import os

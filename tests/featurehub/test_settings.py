@@ -20,7 +20,7 @@ RIGHT = {
 
 
 def start(**environment: str) -> "subprocess.CompletedProcess[str]":
-    """`manage.py check` in an environment with these settings and no other."""
+    """Run `manage.py check` in an environment with these settings and no other."""
     return subprocess.run(
         [sys.executable, str(PROJECT / "manage.py"), "check"],
         env={"PATH": os.environ["PATH"], **{name: value for name, value in (RIGHT | environment).items() if value}},

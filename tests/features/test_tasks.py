@@ -1,4 +1,4 @@
-"""Celery's part: every message finds its task and a worker that listens, and a task can run twice."""
+"""Celery tasks: every message finds its task and a worker that listens, and a task can run twice."""
 
 import re
 from pathlib import Path
@@ -44,7 +44,7 @@ def test_the_nudge_of_an_ingestion_is_a_task(db: None) -> None:
 
 
 def test_a_message_may_be_lost_or_come_twice_without_harm() -> None:
-    """It is confirmed after its task ran, and is back in the queue where its worker died."""
+    """A message is confirmed after its task ran, and is back in the queue where its worker died."""
     assert current_app.conf.task_acks_late
     assert current_app.conf.task_reject_on_worker_lost
 
@@ -58,7 +58,7 @@ def test_the_task_settles_every_due_mark_and_can_run_twice(db: None) -> None:
     assert (DirtyCustomer.objects.count(), queued()) == (0, 0)
 
 
-def test_a_worker_that_woke_can_be_nudged_again(committed: None) -> None:
+def test_a_worker_that_has_begun_can_be_nudged_again(committed: None) -> None:
     store_events(make_event())
     assert get_redis_connection("default").exists(NUDGE_KEY)
     tasks.refresh_dirty_task()

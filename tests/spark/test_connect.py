@@ -1,4 +1,4 @@
-"""`recompute --engine spark --remote`: on a real Spark Connect server, in a process of its own."""
+"""`recompute --engine spark --remote` on a real Spark Connect server, in a process of its own."""
 
 import os
 import socket
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.timeout(600)
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
-    """The address of a Spark Connect server of this machine."""
+    """Run a Spark Connect server on this machine. Yield its address."""
     pyspark = pytest.importorskip("pyspark", reason="pyspark is not installed: make test-spark does it")
     pytest.importorskip("grpc", reason="pyspark[connect] is not installed: make test-spark does it")
     home, port = Path(pyspark.__file__).parent, free_port()

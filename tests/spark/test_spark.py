@@ -1,4 +1,4 @@
-"""The Spark engine against the other two: the same values on the same random logs, whichever way the events come."""
+"""The Spark engine against the other two: the same values on the same random logs, however it reads the events."""
 
 import os
 import subprocess
@@ -47,7 +47,7 @@ WINDOW_DAYS = 30
 JDBC_JAR = Path(os.environ.get("FEATUREHUB_JDBC_JAR", "/usr/share/java/postgresql.jar"))
 pytestmark = [
     pytest.mark.timeout(600),
-    # PySpark leaves its sockets and its JVM to the end of the process.
+    # PySpark closes its sockets and its JVM only at the end of the process.
     pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore::FutureWarning"),
 ]
 
@@ -65,14 +65,14 @@ def session(folder: Path) -> Iterator[Any]:
 
 @pytest.fixture
 def engine(session: Any, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Spark:
-    """An engine on the session that all tests share: to start one takes seconds."""
+    """Return an engine on the session that all tests share: a session takes seconds to start."""
     monkeypatch.setattr(Spark, "session", lambda self: nullcontext(session))
     return Spark(folder=folder)
 
 
 @contextmanager
 def aggregated(engine: Spark, *, features: Sequence[WindowedFeature] = ()) -> Iterator[Activity]:
-    """The activity of everybody at AS_OF, as this engine leaves it."""
+    """Return the activity of everybody at AS_OF, as this engine writes it."""
     with connection.cursor() as cursor:
         engine.aggregate_into("activity_by_spark", as_of=AS_OF, window_days=WINDOW_DAYS, features=features)
         cursor.execute("select * from activity_by_spark")
@@ -142,7 +142,7 @@ def test_a_store_without_events_is_all_zeros(partitions: None, engine: Spark) ->
 @pytest.mark.skipif(not JDBC_JAR.exists(), reason=f"{JDBC_JAR} is not there: Debian's libpostgresql-jdbc-java")
 @pytest.mark.usefixtures("committed")
 def test_events_come_over_jdbc_as_well() -> None:
-    """In a process of its own: the driver has to be there when Java starts."""
+    """Run in a process of its own, because the driver must be there when Java starts."""
     store_events(make_purchase(amount=12.5), make_event(customer_id="c2"))
     database = connection.settings_dict["NAME"]
     url = os.environ["DATABASE_URL"].rpartition("/")[0] + f"/{database}"

@@ -18,7 +18,7 @@ EVENTS = "/api/v1/events/"
 
 
 def refused(response: Any) -> str | None:
-    """The attr of a refusal, after which nothing is stored."""
+    """Return the attr of a refusal, after which nothing is stored."""
     status, attr = error_of(response)
     assert status == 400
     assert (stored_events(), DirtyCustomer.objects.count()) == (0, 0)

@@ -1,4 +1,4 @@
-"""API keys in the admin: shown once, edited in nothing but their limit, never deleted, revoked after a question."""
+"""API keys in the admin: shown once, only their limit can be edited, never deleted, revoked after a confirmation."""
 
 import re
 
@@ -109,8 +109,8 @@ def test_the_button_asks_before_it_revokes(operator: Client) -> None:
     made, key = make_key()
     page = operator.get(f"{LIST}{made.pk}/change/").content.decode()
     assert reverse("admin:access_apikey_revoke", args=[made.pk]) in page
-    question = operator.get(f"{LIST}{made.pk}/revoke/")
-    assert "This can't be taken back" in question.content.decode()
+    confirmation = operator.get(f"{LIST}{made.pk}/revoke/")
+    assert "This can't be taken back" in confirmation.content.decode()
     assert status_with(key) == 200
     answer = operator.post(f"{LIST}{made.pk}/revoke/", {"confirmed": "yes"}, follow=True)
     assert "Revoked: shop" in answer.content.decode()
@@ -128,8 +128,8 @@ def test_a_revoked_key_stays_in_the_list_without_the_button(operator: Client) ->
 def test_the_action_asks_before_it_revokes_several(operator: Client) -> None:
     (first, _), (second, _), (_, key) = make_key("a"), make_key("b"), make_key("c")
     data = {"action": "revoke_selected", "_selected_action": [first.pk, second.pk]}
-    question = operator.post(LIST, data).content.decode()
-    assert "these keys" in question
+    confirmation = operator.post(LIST, data).content.decode()
+    assert "these keys" in confirmation
     assert not ApiKey.objects.filter(revoked_at__isnull=False).exists()
     operator.post(LIST, {**data, "confirmed": "yes"})
     assert set(ApiKey.objects.filter(revoked_at__isnull=False)) == {first, second}

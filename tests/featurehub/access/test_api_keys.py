@@ -62,7 +62,7 @@ def test_a_revoked_key_is_refused_as_soon_as_the_copy_in_memory_is_renewed() -> 
     client = ApiClient(key=key)
     assert read(client).status_code == 200
     assert revoke_api_keys([made.pk]) == 1
-    clients.forget()  # what SNAPSHOT_SECONDS do to other processes
+    clients.forget()  # as other processes do after SNAPSHOT_SECONDS
     response = read(client)
     assert response.status_code == 401
     assert "revoked" in error_of(response)["detail"]

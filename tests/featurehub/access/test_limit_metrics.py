@@ -1,4 +1,4 @@
-"""Refused requests in what Prometheus scrapes."""
+"""Refused requests in the metrics for Prometheus."""
 
 import re
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.django_db
 
 
 def rejected(client: Client) -> dict[str, float]:
-    """Reason → number."""
+    """Return the number of refused requests by reason."""
     page = client.get("/metrics").content.decode()
     pattern = r'^featurehub_rejected_requests_total\{reason="(\w+)"\} (\S+)$'
     return {reason: float(number) for reason, number in re.findall(pattern, page, re.MULTILINE)}

@@ -1,4 +1,4 @@
-"""Limits: of a key's requests and of failures to authenticate, counted in Redis for all workers together."""
+"""Limits of a key's requests and of failed authentications, counted in Redis for all workers together."""
 
 from typing import Any
 
@@ -34,7 +34,7 @@ def statuses(client: ApiClient, number: int, **headers: Any) -> list[int]:
 
 
 def begin_new_minute() -> None:
-    """What sixty seconds do."""
+    """Forget the counts, as happens after sixty seconds."""
     redis = get_redis_connection("default")
     for key in redis.keys("rate_limits:*"):
         assert redis.pttl(key) > 0

@@ -1,4 +1,4 @@
-"""What each role may and may not do, through the admin's own pages."""
+"""Permissions of each role, tested through the admin's own pages."""
 
 import pytest
 from django.contrib.auth.models import Group

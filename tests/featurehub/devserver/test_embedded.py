@@ -1,4 +1,4 @@
-"""The embedded servers as their users meet them: real servers, real kills."""
+"""The embedded servers: real servers, several users at once, real kills."""
 
 import json
 import os
@@ -27,7 +27,7 @@ from featurehub.devserver.valkey import Valkey
 
 PROJECT = Path(__file__).resolve().parents[3]
 KEPT = ("from before", "from before")
-# A program that uses the servers named by its arguments until its input ends.
+# A program that uses the servers that its arguments name, until its input ends.
 USER = """
 import json, sys
 from pathlib import Path
@@ -40,14 +40,14 @@ with servers.running_servers(Path(sys.argv[1]), names=sys.argv[2:]) as urls:
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """A new folder that others can enter, unlike tmp_path."""
+    """Make a new folder that other system users can enter, unlike tmp_path."""
     with new_folder() as folder:
         yield folder
 
 
 @pytest.fixture(scope="module")
 def used_home() -> Iterator[Path]:
-    """A folder whose servers ran, kept what KEPT says, and stopped; each test leaves it so."""
+    """Return a folder whose servers have run, hold KEPT, and are stopped; each test leaves it so."""
     with new_folder() as folder:
         with servers.running_servers(folder) as urls:
             write(urls)
@@ -64,7 +64,7 @@ def new_folder() -> Iterator[Path]:
 
 @contextmanager
 def another_user(home: Path, *names: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, str]]]:
-    """Another program that uses the servers, and the URLs it got; ends with the block."""
+    """Run another program that uses the servers until the block ends. Yield the URLs that it got."""
     command = [sys.executable, "-c", USER, str(home), *names]
     with subprocess.Popen(command, cwd=PROJECT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         yield process, json.loads(process.stdout.readline())
@@ -201,7 +201,7 @@ def test_two_folders_run_side_by_side(home: Path) -> None:
 def test_a_server_that_is_shutting_down_is_waited_for(used_home: Path) -> None:
     with servers.running_servers(used_home, names=["DATABASE_URL"]) as urls:
         with connect(urls):
-            # This kind of shutdown lets sessions end by themselves; ours goes on while the other user waits.
+            # This kind of shutdown waits for sessions; ours stays open while the other user waits.
             old = Postgres(used_home / "postgres").pid()
             os.kill(old, signal.SIGTERM)
             command = [sys.executable, "-c", USER, str(used_home), "DATABASE_URL"]
@@ -255,7 +255,7 @@ def test_a_folder_that_only_root_can_enter_is_no_hindrance(tmp_path: Path) -> No
 
 
 def local_environment_of(**variables: str) -> dict[str, str]:
-    """What a program finds in its environment inside local_environment()."""
+    """Return the variables that a program finds in its environment inside local_environment()."""
     program = """
 import json, os
 from featurehub.devserver.local import local_environment

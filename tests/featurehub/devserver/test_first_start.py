@@ -1,4 +1,4 @@
-"""bootstrap: what `make run` sets up, kept over restarts, renewed where it was taken away."""
+"""The first start: `bootstrap` sets up what `make run` needs, keeps it over restarts, and renews what was removed."""
 
 import re
 from io import StringIO
@@ -101,7 +101,7 @@ def bootstrap() -> str:
 def test_bootstrap_says_how_to_log_in_and_what_to_try(local_dir: Path) -> None:
     make_customer("mine", page_view=1)
     first = bootstrap()
-    password, key = (re.search(rf"{word} +(\S+)", first) for word in ("password", "API key"))
+    password, key = (re.search(rf"{label} +(\S+)", first) for label in ("password", "API key"))
     assert password is not None
     assert admin_accepts(password[1])
     assert key is not None

@@ -16,9 +16,9 @@ from featurehub.devserver.processes import command_line
 from featurehub.devserver.valkey import Valkey
 
 PROJECT = Path(__file__).resolve().parents[3]
-# Nothing connects to these: the programs here use no server.
+# No program here connects to these.
 NO_SERVERS = {"DATABASE_URL": "postgresql://nowhere/nothing", "REDIS_URL": "redis://nowhere"}
-# Each writes down its pid, so that the test can see what becomes of it.
+# Each program writes its pid to a file, so that the test can see whether it lives.
 PROGRAMS = {
     "web": """
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -53,7 +53,7 @@ note_pid()
 
 @contextmanager
 def run(folder: Path, *programs: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
-    """A supervisor of the programs; killed at the end of the block if it still lives."""
+    """Run a supervisor of the programs; kill it at the end of the block if it still lives."""
     for name in programs:
         (folder / f"{name}.py").write_text(NOTE_PID + PROGRAMS[name])
     procfile = folder / "Procfile"
@@ -78,7 +78,7 @@ def free_port() -> int:
 
 
 def read_until(supervisor: subprocess.Popen[str], text: str) -> str:
-    """The output up to the line with the text."""
+    """Return the output up to the line with the text."""
     lines = ""
     for line in supervisor.stdout:
         lines += line
@@ -88,7 +88,7 @@ def read_until(supervisor: subprocess.Popen[str], text: str) -> str:
 
 
 def pids(folder: Path, *, count: int) -> list[int]:
-    """What the programs wrote down, once there are as many as expected."""
+    """Return the pids that the programs wrote, once there are as many as expected."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
         found = [int(line) for path in folder.glob("*.pids") for line in path.read_text().splitlines()]
@@ -99,7 +99,7 @@ def pids(folder: Path, *, count: int) -> list[int]:
 
 
 def lives(pid: int) -> bool:
-    """Whether the process is there and not only waiting for its parent to notice its end."""
+    """Return whether the process exists and is no zombie."""
     return command_line(pid) != ""
 
 

@@ -1,4 +1,4 @@
-"""What every endpoint does alike: who may ask, what is refused, and the one form of error."""
+"""Errors, the same on every endpoint: authentication, refusals, and the one form of error."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -21,7 +21,7 @@ from tests.factories import make_client, make_customer, make_event, post_events,
 
 PATCH = {"feature_type": "customer", "version": "1.0", "features": {"tenure_days": 1}}
 AS_OF = {"entities": [{"customer_id": "c1", "timestamp": "2026-01-01T00:00:00Z"}], "names": ["tenure_days"]}
-# Method, path, scope, and a body that is right.
+# Method, path, scope, and a valid body.
 ENDPOINTS: list[tuple[str, str, str, Any]] = [
     ("POST", "/api/v1/events/", "ingest", lambda: {"events": [make_event()]}),
     ("GET", "/api/v1/customers/c1/features/", "read", None),
@@ -189,9 +189,9 @@ def test_thousands_of_query_parameters_are_refused(api: ApiClient) -> None:
 
 @pytest.fixture
 def without_postgres(committed: None) -> Iterator[ApiClient]:
-    """A client whose key and whose registry are in memory already, and then PostgreSQL goes away."""
+    """Return a client whose key and registry are in memory already, with PostgreSQL away."""
     client = make_client(*Scope.values)
-    client.raise_request_exception = False  # what is logged as an error is answered
+    client.raise_request_exception = False  # errors that are logged are answered, too
     make_customer("cached")
     assert client.get(url_of("cached")).status_code == 200
     with postgres_away():
@@ -215,7 +215,7 @@ def test_without_postgresql_what_is_cached_is_served(without_postgres: ApiClient
 
 
 def test_after_postgresql_was_away_the_next_request_is_served(committed: None, api: ApiClient) -> None:
-    """Its sessions are gone, and what the pool holds of them is of no use."""
+    """PostgreSQL's sessions are gone, so the connections in the pool are broken."""
     assert post_events(api, make_event()).status_code == 201
     connections.close_all()
     with psycopg.connect(environment_of_tests()["DATABASE_URL"], autocommit=True) as other:
@@ -231,7 +231,7 @@ def test_without_redis_everything_is_served(api: ApiClient) -> None:
 
 
 def test_an_error_shows_nothing_of_the_inside(api: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mistake of ours, so there is no way to cause one but to make it."""
+    """Only a bug causes an internal error, so the test makes one."""
     monkeypatch.setattr("events.api.views.ingest", lambda events: 1 / 0)
     api.raise_request_exception = False
     response = post_events(api, make_event())

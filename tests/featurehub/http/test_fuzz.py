@@ -1,4 +1,4 @@
-"""No bad input gives a 500: bodies and queries that are right but for some part, and that part is anything at all."""
+"""No bad input gives a 500: valid bodies and queries with one part replaced by an arbitrary value."""
 
 import json
 from collections.abc import Iterator
@@ -36,7 +36,7 @@ BODIES: dict[tuple[str, str], Any] = {
         "events": [EVENT], "as_of": MOMENT, "weights": {"login": {"weight": 1, "norm": 2}}, "monetary_norm": 10,
     },
 }  # fmt: skip
-# Values that have broken other programs, beside whatever Hypothesis thinks of.
+# Values that have broken other programs, in addition to Hypothesis' own.
 AWKWARD = st.sampled_from([
     "", " ", "\x00", "\ud800", "\ufffe", "a\u0308", "null", "1.0", "NaN", "-1", "x" * 200, "{}", "customer:1.0", ":",
     "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "1969-12-31T23:59:59Z", "2026-02-29T00:00:00Z",
@@ -48,14 +48,14 @@ junk = st.recursive(scalars, lambda part: st.lists(part, max_size=3) | st.dictio
 
 
 def places(value: Any, *, above: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The path to every part of a body, the body itself included."""
+    """Yield the path to every part of a body, the body itself included."""
     yield above
     for key in value if isinstance(value, dict) else range(len(value)) if isinstance(value, list) else ():
         yield from places(value[key], above=(*above, key))
 
 
 def changed(body: Any, path: tuple[Any, ...], value: Any, *, how: str) -> Any:
-    """The body with a part replaced, left out, or under another name."""
+    """Return the body with a part replaced, left out, or under another name."""
     if not path:
         return value
     body = deepcopy(body)
@@ -119,7 +119,7 @@ def as_url(text: str) -> str:
 
 
 def answered(response: Any) -> None:
-    """Whatever was asked, there is an answer in JSON, and an error is in the contract's form."""
+    """Assert that the answer is JSON, and that an error is in the contract's form."""
     assert response.status_code in (200, 201, 400, 404, 405)
     body = response.json()
     if response.status_code >= 400:

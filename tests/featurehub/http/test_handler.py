@@ -1,4 +1,4 @@
-"""The short way of requests to the API gives the answers of the long one."""
+"""Requests on the API's fast path give the same answers as through Django's handler."""
 
 import io
 from typing import Any
@@ -15,7 +15,7 @@ from tests.factories import make_client, make_customer, url_of
 
 
 def ask(handler: WSGIHandler, method: str, url: str, *, client: ApiClient, body: bytes = b"") -> tuple[Any, ...]:
-    """Status, headers and body as a WSGI server gets them."""
+    """Return status, headers and body as a WSGI server gets them."""
     path, _, query = url.partition("?")
     started: list[Any] = []
     environ = {

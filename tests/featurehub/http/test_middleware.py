@@ -1,4 +1,4 @@
-"""Pages have Django's protections, which the API passes by: it has no cookies."""
+"""Middleware: pages have Django's protections, which the API does without, as it has no cookies."""
 
 import pytest
 from django.core.management import call_command

@@ -1,4 +1,4 @@
-"""Numbers and moments as people read them."""
+"""Numbers and moments as text for people."""
 
 from datetime import UTC, datetime, timedelta
 

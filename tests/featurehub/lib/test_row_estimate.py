@@ -1,4 +1,4 @@
-"""Counting that does not grow with what is counted."""
+"""Row estimates: the cost does not grow with the number of rows."""
 
 import pytest
 from django.db import connection

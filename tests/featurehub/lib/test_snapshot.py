@@ -1,4 +1,4 @@
-"""A copy in memory of something in PostgreSQL: how old it may be, and what it does while PostgreSQL is away."""
+"""Snapshots of something in PostgreSQL: their age, and their behaviour while PostgreSQL is away."""
 
 from collections.abc import Callable
 from threading import Barrier, Event
@@ -13,7 +13,7 @@ FOREVER = 3600.0
 
 
 class Source:
-    """Gives 1, 2, 3, … unless it is away."""
+    """A loader that returns 1, 2, 3, … unless it is away."""
 
     def __init__(self) -> None:
         self.loads = 0
@@ -52,7 +52,7 @@ def test_a_reader_may_ask_for_a_younger_one(source: Source) -> None:
 def test_a_copy_that_must_be_younger_is_kept_while_its_fingerprint_is_the_same(source: Source) -> None:
     fingerprints = ["a", "a", "b", "b"]
     snapshot = Snapshot(source.load, seconds=FOREVER, fingerprint=lambda: fingerprints.pop(0))
-    # One for the first load, one that is the same, and one that is not, before the load that it leads to.
+    # The fingerprint at the first load, an equal one, and another one, which leads to the second load.
     assert [snapshot.get(), snapshot.get(younger_than=0), snapshot.get(younger_than=0)] == [1, 1, 2]
     assert fingerprints == []
 

@@ -1,4 +1,4 @@
-"""What every page of the admin says where the refresh has fallen behind."""
+"""The banner on every page of the admin while the refresh is behind."""
 
 from datetime import timedelta
 
@@ -34,7 +34,7 @@ def viewer() -> Client:
 
 
 def fall_behind(**since: float) -> None:
-    """The buckets were renewed that long ago, and this process looks again."""
+    """Make the last renewal of all buckets that long ago, and forget the age in memory."""
     Renewal.objects.update(renewed_at=Now() - timedelta(**since))
     renewal_age.forget()
 

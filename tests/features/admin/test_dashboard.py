@@ -1,4 +1,4 @@
-"""The admin's first page: what is happening now."""
+"""The admin's first page: the current state of the store."""
 
 from datetime import timedelta
 
@@ -91,6 +91,6 @@ def test_the_page_costs_no_more_when_there_is_more(
 ) -> None:
     for number in range(20):
         make_customer(f"c{number}", login=1)
-    viewer.get("/admin/")  # what is held in memory is there
+    viewer.get("/admin/")  # fill the snapshots in memory
     with django_assert_max_num_queries(20):
         assert viewer.get("/admin/").status_code == 200

@@ -28,7 +28,7 @@ def ask(api: ApiClient, *entities: dict[str, str], **fields: Any) -> list[dict[s
 
 @pytest.fixture
 def two_purchases(db: None) -> None:
-    """One purchase at noon and one a day later, each computed an hour after it."""
+    """Make one purchase at noon and one a day later, each computed an hour after it."""
     for day in (0, 1):
         store_events(make_purchase(timestamp=NOON + timedelta(days=day)))
         recompute.recompute_customers(customer_ids=["c1"], as_of=NOON + timedelta(days=day, hours=1))

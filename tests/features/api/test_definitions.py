@@ -1,4 +1,4 @@
-"""GET definitions/: the registry, with how many customers have a value and how old it is."""
+"""GET definitions/: the registry, with each feature's coverage and freshness."""
 
 import pytest
 

@@ -206,7 +206,7 @@ def test_a_read_from_redis_is_one_command_and_asks_postgresql_nothing(
     api: ApiClient, django_assert_num_queries: Any
 ) -> None:
     make_customer("c1", page_view=3)
-    get(api, names=None)  # which versions a key reads is noted once an hour
+    get(api, names=None)  # the use of a version by a key is noted once an hour
     for names in ("page_views_30d,foo", None):
         with django_assert_num_queries(0), redis_commands() as commands:
             assert get(api, names=names)["source"] == "cache"

@@ -19,7 +19,7 @@ def history(name: str = NAME) -> str:
 
 
 def make_rows(number: int, *, name: str = NAME, version: str = "1.0", every: timedelta = timedelta(hours=1)) -> None:
-    """Rows of c1 with the values 0, 1, 2, … from NOON on."""
+    """Make rows of c1 with the values 0, 1, 2, … from NOON on."""
     CustomerFeature.objects.bulk_create(
         CustomerFeature(
             customer_id="c1",
@@ -93,7 +93,7 @@ def test_pages_hold_still_while_rows_are_appended(api: ApiClient) -> None:
     first = get(api, limit=2)
     make_rows(6)
     assert values(first) == [3.0, 2.0]
-    assert values(get(api, first["next"])) == [1.0, 1.0]  # of each moment there are two rows now
+    assert values(get(api, first["next"])) == [1.0, 1.0]  # two rows of each moment
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def test_values_of_computed_types_stay_what_they_are(api: ApiClient) -> None:
     assert read(api, "page_views_30d", "tenure_days") == {"page_views_30d": 3.0, "tenure_days": 5.0}
 
 
-def test_values_that_are_no_news_are_not_appended(api: ApiClient) -> None:
+def test_unchanged_values_are_not_appended(api: ApiClient) -> None:
     patch(api)
     patch(api)
     assert len(rows_of("c1", "customer")) == 1

@@ -37,7 +37,7 @@ def test_the_log_is_one_in_ten_customers_with_all_they_bought() -> None:
     purchases = list(chain.from_iterable(purchases_by_customer().values()))
     assert (len(purchases_by_customer()), len(purchases)) == (2_357, 7_195)
     assert min(purchase.days_ago for purchase in purchases) == 0
-    # Identical lines are purchases of their own, and some were free.
+    # Identical lines are separate purchases, and some purchases were free.
     assert max(Counter(purchases).values()) > 1
     assert any(purchase.amount == 0 for purchase in purchases)
 
@@ -130,7 +130,7 @@ def test_the_first_start_ends_with_a_store_that_has_something_to_show(
 
 
 class Killed(BaseException):
-    """What a SIGKILL looks like from inside: nothing after it runs."""
+    """An exception in place of a SIGKILL: no code handles it."""
 
 
 def test_a_first_start_that_was_killed_goes_on_where_it_was(

@@ -1,4 +1,4 @@
-"""The PostgreSQL engine against the in-process one: on the same log they give the same numbers, to the last bit."""
+"""The PostgreSQL engine against the in-process one: the same numbers on the same log, to the last bit."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +24,7 @@ from tests.factories import new_event
 AS_OF = datetime(2026, 3, 15, 12, tzinfo=UTC)
 WINDOW = timedelta(days=30)
 CUSTOMERS = ("c1", "ünïcode-客户-🛒", "c1:behavioral:1.0", "%s{}'\"")
-# A log is made of few ids, sessions, categories and moments, so that they meet.
+# A log is made of few ids, sessions, categories and moments, so that they repeat.
 BOUNDARIES = [
     end + timedelta(microseconds=tick) for end in (AS_OF - 3 * WINDOW, AS_OF - WINDOW, AS_OF) for tick in (-1, 0, 1)
 ]
@@ -62,7 +62,7 @@ events = st.builds(
 
 
 def windowed(number: int, kind: str, **fields: Any) -> WindowedFeature:
-    """A feature that could be defined: whatever does not fit the kind is left out."""
+    """Return a valid feature: fields that its kind can't have are left out."""
     if kind == "count":
         fields["metadata_key"] = None
     if kind in ("max", "last", "distinct"):
@@ -87,7 +87,7 @@ definitions = st.lists(
 
 @contextmanager
 def stored(log: list[NewEvent]) -> Iterator[None]:
-    """The log in PostgreSQL, for the duration of the block."""
+    """Store the log in PostgreSQL until the end of the block."""
     with transaction.atomic():
         ingest(log)
         yield
@@ -102,7 +102,7 @@ def partitions(db: None) -> None:
 def in_process_of(
     log: list[NewEvent], customer_id: str, *, window_days: int = 30, features: Sequence[WindowedFeature] = ()
 ) -> Activity:
-    """What the in-process engine makes of the log. The first of two events with one id and timestamp is the one."""
+    """Return the in-process engine's activity of the log. Of events with one id and timestamp, the first counts."""
     events = [event for event in in_process.distinct(log) if event.customer_id == customer_id]
     return in_process.aggregate(
         events, customer_id=customer_id, as_of=AS_OF, window_days=window_days, features=features
@@ -121,7 +121,7 @@ def records(activity: Activity) -> dict[str, dict[str, Any]]:
 
 
 def windows(activity: Activity) -> dict[tuple[str, str], tuple[float, int, int]]:
-    """(Customer, feature) → its value and moments."""
+    """Return (customer, feature) → its value and moments."""
     return {
         (customer_id, name): (float(column.value[row]), int(column.first_us[row]), int(column.last_us[row]))
         for row, customer_id in enumerate(activity.customer_ids)
@@ -130,7 +130,10 @@ def windows(activity: Activity) -> dict[tuple[str, str], tuple[float, int, int]]
 
 
 def assert_windows(activity: Activity, *, log: list[NewEvent], features: Sequence[WindowedFeature]) -> None:
-    """They are those of the in-process engine; what is added up, to a 1e-9 of the sum of its parts' sizes."""
+    """Assert that the windowed values are those of the in-process engine.
+
+    Sums may differ by 1e-9 of the sum of the absolute values of their parts.
+    """
     positive = [msgspec.structs.replace(event, metadata=sizes(event.metadata)) for event in log]
     ours = windows(activity)
     assert set(ours) == {(customer_id, feature.name) for customer_id in CUSTOMERS for feature in features}
@@ -226,7 +229,7 @@ def test_what_operators_type_is_no_part_of_the_statement(partitions: None) -> No
 
 
 def test_no_number_of_a_customer_stops_the_computation_of_the_others(partitions: None) -> None:
-    """PostgreSQL refuses to round to a double what is nearer to zero than any but zero."""
+    """PostgreSQL refuses to convert to a double a number that is closer to zero than every double but zero."""
     log = [new_event(timestamp=AS_OF, metadata={"k": number}) for number in (5e-324, 0, 0, 1.24e-322, -1.2e-322)]
     features = [WindowedFeature(name=kind, kind=kind, metadata_key="k", window_days=1) for kind in ("mean", "sum")]
     with stored(log):
@@ -234,7 +237,7 @@ def test_no_number_of_a_customer_stops_the_computation_of_the_others(partitions:
         assert_windows(asked, log=log, features=features)
 
 
-def test_a_customer_whose_only_events_are_older_than_the_base_window_has_windowed_values(partitions: None) -> None:
+def test_a_customer_whose_only_events_are_older_than_window_days_has_windowed_values(partitions: None) -> None:
     log = [new_event(timestamp=AS_OF - timedelta(days=40))]
     features = [WindowedFeature(name="n", kind="count", window_days=90)]
     with stored(log):

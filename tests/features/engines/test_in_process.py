@@ -1,4 +1,4 @@
-"""The readable reference, on logs small enough to count by hand."""
+"""The in-process engine, the readable reference, on logs small enough to count by hand."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +16,7 @@ TICK = timedelta(microseconds=1)
 
 
 def activity_of(*events: dict[str, Any], window_days: int = 30) -> dict[str, Any]:
-    """The activity at AS_OF of a customer with these events, each an hour before unless it says otherwise."""
+    """Return the activity at AS_OF of a customer with these events, each an hour before unless it says otherwise."""
     made = [new_event(**{"timestamp": AS_OF - timedelta(hours=1), **event}) for event in events]
     return in_process.aggregate(made, customer_id="c1", as_of=AS_OF, window_days=window_days).to_records()[0]
 
@@ -40,7 +40,7 @@ def test_no_events_are_no_activity() -> None:
         (AS_OF - TICK, 1),
         (AS_OF, 1),
         (AS_OF + TICK, 0),
-        # The same moments in another offset: the window is made of moments, not of dates.
+        # The same moments in another offset: a window is bounded by moments, not by dates.
         (OLDEST.astimezone(tz=None), 1),
     ],
 )
@@ -75,14 +75,14 @@ def test_only_amounts_of_purchases_are_added_up() -> None:
 @pytest.mark.parametrize(
     ("amounts", "total"),
     [
-        # Added as decimals: no rest of 4e-17, whatever the order.
+        # Added as decimals: no rounding error of 4e-17, in any order.
         ([0.1, 0.2], 0.3),
         ([0.1] * 10, 1.0),
         ([1e16, 1.0, 1.0], 1e16 + 2),
         ([5e-324, 5e-324], 1e-323),
         ([1e308, 5e-324], 1e308),
         ([LARGEST], LARGEST),
-        # No sum is infinite.
+        # A sum beyond a double is not infinite.
         ([LARGEST, LARGEST], LARGEST),
         ([1e308] * 3, LARGEST),
     ],
@@ -114,7 +114,7 @@ def test_a_session_lasts_from_its_first_to_its_last_event_in_the_window() -> Non
         (["a", "a", "b"], 2, 3),
         (["a", "b"], 1, 2),
         (["a", None, None], 1, 1),
-        # An empty category is a category, and none is not.
+        # An empty category counts as a category; a missing one does not.
         (["", "", "a", None], 2, 3),
         ([None], 0, 0),
         ([f"c{number}" for number in range(200)], 1, 200),

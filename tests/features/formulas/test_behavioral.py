@@ -1,4 +1,4 @@
-"""The contract's section 3, row by row, with values worked out by hand; then what holds for all numbers."""
+"""The contract's section 3, row by row, with values worked out by hand; then properties for all numbers."""
 
 import math
 from functools import reduce
@@ -47,7 +47,7 @@ weight_sets = st.builds(
 
 
 def values(weights: Weights | None = None, **activity: Any) -> dict[str, float]:
-    """The behavioral values at AS_OF of one customer with this activity and nothing else."""
+    """Return the behavioral values at AS_OF of one customer with this activity and nothing else."""
     one = Activity.from_records(["c1"], [NOTHING | activity])
     columns = behavioral_features(one, weights=weights or first_weights(), as_of_us=AS_OF, window_days=30)
     return {name: column.item() for name, column in columns.items()}
@@ -64,12 +64,12 @@ def values(weights: Weights | None = None, **activity: Any) -> dict[str, float]:
             "engagement_score",
             0.075 + 0.04 + 0.05 + 0.06 + 0.02,
         ),
-        # E-mail clicks weigh nothing at first.
+        # The first weight of e-mail clicks is 0.
         ({"email_click": 20}, "engagement_score", 0.0),
-        # An event type contributes its whole weight at its norm, and no more above it.
+        # An event type contributes its whole weight at its norm and above.
         ({"purchase": 10}, "engagement_score", 0.3),
         ({"purchase": 11}, "engagement_score", 0.3),
-        # All at their norms sum to 1.1: the clamp is part of the formula.
+        # All event types at their norms sum to 1.1, so the clamp is needed.
         (
             {"page_view": 100, "email_open": 50, "form_submit": 20, "purchase": 10, "login": 30, "email_click": 20},
             "engagement_score",
@@ -90,7 +90,7 @@ def values(weights: Weights | None = None, **activity: Any) -> dict[str, float]:
         ({"last_purchase_us": AS_OF}, "recency_score", 1.0),
         ({"last_purchase_us": AS_OF - 15 * DAYS}, "recency_score", 0.5),
         ({"last_purchase_us": AS_OF - 30 * DAYS}, "recency_score", 0.0),
-        # A purchase that has left the window since the activity was read.
+        # The purchase has left the window since the activity was read.
         ({"last_purchase_us": AS_OF - 45 * DAYS}, "recency_score", 0.0),
         ({"last_purchase_us": AS_OF - 1}, "recency_score", 1 - 1 / (30 * 86_400 * 1_000_000)),
         ({"purchase": 3}, "frequency_score", 0.3),

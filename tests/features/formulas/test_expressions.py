@@ -1,4 +1,4 @@
-"""Expressions of derived features: arithmetic as Python's, a value missing where one is, and nothing else but that."""
+"""Expressions of derived features: Python's arithmetic, a missing value where an operand is missing, nothing else."""
 
 import math
 import operator
@@ -28,13 +28,13 @@ def column(*values: float) -> Floats:
 
 
 def value_of(text: str, **values: float) -> float:
-    """The expression's value for one customer."""
+    """Return the expression's value for one customer."""
     columns = {name: column(value) for name, value in values.items()}
     return evaluate(parse(text), columns, 1).item()
 
 
 def same(one: float, other: float) -> bool:
-    """Bit for bit, but for the many bits of NaN."""
+    """Return whether two values are equal bit for bit; all NaN are the same."""
     return (math.isnan(one) and math.isnan(other)) or (
         one == other and math.copysign(1, one) == math.copysign(1, other)
     )
@@ -166,7 +166,7 @@ def test_the_first_derived_score_is_the_formula_bit_for_bit(rows: list[tuple[flo
     given = evaluate(parse(RFM), dict(zip(names, columns, strict=True)), len(rows))
     with np.errstate(all="ignore"):
         formula = rfm_score(columns[0], frequency=columns[1], monetary=columns[2])
-    # Scores are shares; the formula knows nothing of sums that overflow.
+    # Scores are shares, so the formula need not handle sums that overflow.
     expected = np.where(np.isfinite(formula), formula, NAN)
     assert np.where(np.isnan(given), NAN, given).tobytes() == np.where(np.isnan(expected), NAN, expected).tobytes()
 
@@ -204,7 +204,7 @@ def text_of(tree: Any) -> str:
 
 
 def computed_by_python(tree: Any, values: dict[str, float]) -> float:
-    """One double at a time; an operand that is missing makes the result missing, and so does what is not finite."""
+    """Return the value computed one double at a time; NaN where an operand is missing or a result is not finite."""
     if not isinstance(tree, tuple):
         return values.get(tree, tree)
     operands = [computed_by_python(operand, values) for operand in tree[1:]]
@@ -336,7 +336,7 @@ def test_unknown_features_and_cycles_are_named(texts: dict[str, str], sentence: 
     assert refused.value.detail == sentence
 
 
-def test_what_uses_a_value_that_time_moves_is_moved_by_time() -> None:
+def test_what_uses_a_time_dependent_value_is_time_dependent() -> None:
     derived = expressions(rfm=RFM, rank="where(rfm > 0.5, 1, 0)", constant="tenure * 2", twice="constant + rank")
     assert depending_on(derived, {"recency_score"}) == {"rfm", "rank", "twice"}
     assert depending_on(derived, {"tenure"}) == {"constant", "twice"}

@@ -1,4 +1,4 @@
-"""What each kind of windowed feature means, on logs small enough to count by hand; the other engines are held to it."""
+"""Each kind of windowed feature on logs small enough to count by hand; the other engines are compared with this one."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,19 +17,19 @@ TICK = timedelta(microseconds=1)
 
 
 def feature(kind: str, **fields: Any) -> WindowedFeature:
-    """A feature of `k` over a week, or of no key for a count."""
+    """Return a feature of `k` over a week, or of no key for a count."""
     key = None if kind == "count" else "k"
     return WindowedFeature(**{"name": "x", "kind": kind, "metadata_key": key, "window_days": 7, **fields})
 
 
 def event(value: Any = None, *, days: float = 1, **fields: Any) -> dict[str, Any]:
-    """A page view so many days before AS_OF, with `k` in its metadata where a value is given."""
+    """Return a page view so many days before AS_OF, with `k` in its metadata where a value is given."""
     metadata = {} if value is None else {"k": value}
     return {"timestamp": AS_OF - timedelta(days=days), "metadata": metadata, **fields}
 
 
 def computed(asked: WindowedFeature, *events: dict[str, Any], as_of: datetime = AS_OF) -> tuple[float, int, int]:
-    """The feature's value at `as_of` of a customer with these events, and the first and last moment that counted."""
+    """Return the feature's value at `as_of` of a customer with these events, and the first and last moment counted."""
     log = [new_event(**fields) for fields in events]
     activity = in_process.aggregate(log, customer_id="c1", as_of=as_of, window_days=30, features=[asked])
     column = activity.windowed["x"]
@@ -40,7 +40,7 @@ def value_of(asked: WindowedFeature, *events: dict[str, Any], as_of: datetime = 
     return computed(asked, *events, as_of=as_of)[0]
 
 
-# --- Which events match -----------------------------------------------------------------------------------------------
+# --- Matching events --------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("kind", ["count", "sum", "mean", "max", "last", "distinct"])
 def test_without_a_matching_event_every_kind_is_zero_and_has_no_moments(kind: str) -> None:
     assert computed(feature(kind), event(5, days=8)) == (0.0, NEVER, NEVER)
@@ -84,7 +84,7 @@ def test_an_event_that_was_sent_twice_counts_once() -> None:
     assert value_of(feature("sum"), event(5, event_id="e"), event(5, event_id="e")) == 5
 
 
-# --- What becomes of their values -------------------------------------------------------------------------------------
+# --- Aggregation of their values --------------------------------------------------------------------------------------
 NO_NUMBERS = ("7", "", True, None, [7], {"a": 7})
 
 
@@ -144,9 +144,9 @@ def test_what_time_makes_of_a_decaying_value_is_what_the_events_give_then(kind: 
     asked = feature(kind, half_life_days=1.5)
     log = [event(4, days=1), event(-0.5, days=2), event(8, days=2.5)]
     held, later = value_of(asked, *log), AS_OF + timedelta(days=3, microseconds=1)
-    moved = decayed(asked, np.array([held, 0.0]), elapsed_us=np.array([3 * MICROSECONDS_PER_DAY + 1, 5]))
-    assert moved[0] == pytest.approx(value_of(asked, *log, as_of=later), rel=1e-12)
-    assert moved[1] == 0
+    later_values = decayed(asked, np.array([held, 0.0]), elapsed_us=np.array([3 * MICROSECONDS_PER_DAY + 1, 5]))
+    assert later_values[0] == pytest.approx(value_of(asked, *log, as_of=later), rel=1e-12)
+    assert later_values[1] == 0
     assert asked.decays
 
 

@@ -1,4 +1,4 @@
-"""Drafts of versions: what a new one starts from, and what can be changed until when."""
+"""Drafts of versions: the contents of a new draft, and changes until it leaves that state."""
 
 from collections.abc import Callable
 

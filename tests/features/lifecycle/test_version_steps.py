@@ -1,4 +1,4 @@
-"""The life of a version: which steps there are, what each one does, and what the database refuses."""
+"""The life of a version: its steps, their effects, and the transitions that the database refuses."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -28,8 +28,8 @@ def ann(db: None) -> User:
 
 
 @pytest.fixture
-def woken(db: None, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
-    """What workers were woken for."""
+def enqueued(db: None, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, int]]:
+    """Record the messages sent to workers, in the list that is returned."""
     messages: list[tuple[str, int]] = []
     monkeypatch.setattr(runs, "enqueue", lambda task, run_id: messages.append((task, run_id)))
     return messages
@@ -150,7 +150,7 @@ def test_the_timeline_is_only_ever_appended(db: None) -> None:
 
 
 def test_a_version_in_shadow_can_be_read_and_computes_everybody(
-    woken: list[tuple[str, int]], django_capture_on_commit_callbacks: Any
+    enqueued: list[tuple[str, int]], django_capture_on_commit_callbacks: Any
 ) -> None:
     version = make_version("behavioral", **LOGINS)
     registry_snapshot.get()
@@ -158,14 +158,14 @@ def test_a_version_in_shadow_can_be_read_and_computes_everybody(
         run = version_steps.put_into_shadow(version.pk, by=None, reason="Compare")
     assert run is not None
     assert (run.kind, run.version, run.state, run.as_of) == (Run.Kind.RECOMPUTE, version, Run.State.RUNNING, None)
-    assert woken == [("features.recompute", run.pk)]
+    assert enqueued == [("features.recompute", run.pk)]
     view = registry_snapshot.get().views["behavioral", "2.0"]
     assert "logins_7d" in view.windowed
     assert registry_snapshot.get().live["behavioral"] == "1.0"
 
 
 @pytest.mark.parametrize("feature_type", ["customer", "contextual"])
-def test_what_clients_write_needs_no_computing(woken: list[tuple[str, int]], feature_type: str) -> None:
+def test_what_clients_write_needs_no_computing(enqueued: list[tuple[str, int]], feature_type: str) -> None:
     assert version_steps.put_into_shadow(make_version(feature_type).pk, by=None, reason="Try") is None
     assert not Run.objects.exists()
 
@@ -311,7 +311,7 @@ def test_a_version_does_not_go_live_before_everybody_has_its_values(
     assert state_of(version) == "shadow"
 
 
-def test_a_computation_that_failed_is_done_again(woken: list[tuple[str, int]], ann: User) -> None:
+def test_a_computation_that_failed_is_done_again(enqueued: list[tuple[str, int]], ann: User) -> None:
     version = make_version("behavioral", state="shadow")
     version.runs.update(state="failed", error="The disk is full.")
     run = version_steps.compute_again(version.pk, by=ann, reason="There is space now")
@@ -338,7 +338,7 @@ def test_new_weights_that_are_handed_on_start_no_re_scoring_while_everybody_is_c
 
 def test_who_was_computed_while_a_version_went_into_shadow_gets_its_values_by_the_sweep(db: None) -> None:
     make_customer("c1", login=1)
-    make_version("behavioral", state="shadow", **LOGINS)  # its run is over without c1
+    make_version("behavioral", state="shadow", **LOGINS)  # the run ends without c1
     (run,) = runs.catch_up()
     assert rescore.rescore(run) == 1
     assert {row.version: row.features.get("logins_7d") for row in rows_of("c1")} == {"1.0": None, "2.0": 1.0}
@@ -522,7 +522,7 @@ def test_no_weights_of_a_retired_version_are_drafted_proposed_activated_or_rolle
 
 
 def test_nobody_is_scored_again_because_the_version_whose_weights_came_last_is_retired(db: None) -> None:
-    """Customers are noted with the set that was activated last, of whichever version."""
+    """Customers are noted with the set that was activated last, of any version."""
     version = make_version("behavioral", state="shadow")
     make_customer("before", login=1)
     version_steps.retire(version.pk, by=None, reason="A mistake")

@@ -1,4 +1,4 @@
-"""The life of a weight set: who may do what when, what is recorded, and what the database refuses."""
+"""The life of a weight set: its steps, the permissions for them, their record, and what the database refuses."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -194,7 +194,7 @@ def test_who_comes_too_late_is_told_who_was_faster(ann: User, bob: User) -> None
 
 
 def refused(**changes: Any) -> str:
-    """The name of the constraint that keeps the draft from these changes."""
+    """Return the name of the constraint that keeps the draft from these changes."""
     weight_set = make_weight_set()
     with pytest.raises(IntegrityError) as caught, transaction.atomic():
         WeightSet.objects.filter(pk=weight_set.pk).update(**changes)
@@ -261,7 +261,7 @@ def threads(committed: None) -> Iterator[ThreadPoolExecutor]:
 
 
 def at_once(pool: ThreadPoolExecutor, *calls: Any) -> list[Any]:
-    """What each call returned or raised (of FeatureHub's errors), all of them begun at one moment."""
+    """Return what each call returned or raised (of FeatureHub's errors), all of them begun at one moment."""
     barrier = Barrier(len(calls))
 
     def run(call: Any) -> Any:

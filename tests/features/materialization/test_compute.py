@@ -1,4 +1,4 @@
-"""From events to a row of history: the numbers of a customer worked out by hand, and what is noted of it."""
+"""From events to a history row: a customer's values worked out by hand, and the note about the computation."""
 
 from datetime import datetime, timedelta
 from typing import Any
@@ -113,7 +113,7 @@ def test_a_row_names_the_weight_set_it_was_scored_under(db: None) -> None:
     assert Customer.objects.get().weight_set_id == draft.pk
 
 
-def test_what_was_computed_is_noted_whether_or_not_it_was_news(db: None) -> None:
+def test_a_computation_is_noted_whether_or_not_a_value_changed(db: None) -> None:
     make_customer("c1", page_view=1)
     first = Customer.objects.get()
     compute()
@@ -165,7 +165,7 @@ def test_many_customers_cost_as_many_statements_as_one(db: None, django_assert_n
 def test_other_weights_need_no_events_whatever_was_and_was_not_appended(
     db: None, first: list[dict[str, Any]], second: list[dict[str, Any]]
 ) -> None:
-    """The activity that history keeps scores under any weights as the activity read from the events does."""
+    """The stored activity gives the same scores, under any weights, as the activity read from the events."""
     with transaction.atomic():
         for log in (first, second):
             store_events(*log)

@@ -1,4 +1,4 @@
-"""Erasing a customer against everything that may bring them back: late publications, computations, ingestions."""
+"""Erasure during late publications, computations and ingestions, none of which may recreate the customer."""
 
 import threading
 from typing import Any
@@ -63,7 +63,7 @@ def test_recomputing_everybody_does_not_bring_the_customer_back(db: None) -> Non
 
 
 def test_events_that_are_on_their_way_are_waited_for_and_deleted(committed: None) -> None:
-    """An ingestion that has not committed yet when the erasure begins."""
+    """An ingestion has not committed yet when the erasure begins."""
     erased = threading.Thread(target=lambda: (erase_customer("c1"), connections.close_all()))
     with transaction.atomic():
         store_events(make_event(customer_id="c1"))

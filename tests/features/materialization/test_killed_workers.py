@@ -1,4 +1,4 @@
-"""Workers killed by SIGKILL in the middle of their work: every customer ends as if nobody had died."""
+"""Workers killed by SIGKILL in the middle of their work: every customer ends as without a kill."""
 
 import os
 import random
@@ -29,7 +29,7 @@ from tests.reference import parse_stamp, rfm_score
 pytestmark = pytest.mark.usefixtures("committed")
 
 CUSTOMERS = [f"c{number}" for number in range(120)]
-# Says `at work` before it begins, so that it is not killed while it imports.
+# The worker prints `at work` before it begins, so that it is not killed while it imports.
 WORKER = """
 import django
 django.setup()
@@ -53,7 +53,7 @@ RECOMPUTE = {
 
 @contextmanager
 def worker(work: dict[str, str]) -> Iterator["subprocess.Popen[str]"]:
-    """A process of its own on the test database, at work when the block begins."""
+    """Run a worker process on the test database; it is at work when the block begins."""
     url = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
     process = subprocess.Popen(
         [sys.executable, "-c", WORKER.format(**work)],
@@ -71,7 +71,7 @@ def worker(work: dict[str, str]) -> Iterator["subprocess.Popen[str]"]:
 
 
 def kill_some(work: dict[str, str], *, times: int) -> int:
-    """Starts workers one after the other and kills each after a moment. Returns how many were killed at work."""
+    """Start workers one after the other and kill each after a moment. Return the number that were killed at work."""
     killed = 0
     for _ in range(times):
         with worker(work) as process:
@@ -84,7 +84,7 @@ def kill_some(work: dict[str, str], *, times: int) -> int:
 
 
 def finish(work: dict[str, str]) -> None:
-    """A worker that is not killed."""
+    """Run a worker to its end."""
     with worker(work) as process:
         assert process.wait(timeout=60) == 0
 
@@ -99,14 +99,14 @@ def store_log() -> None:
 
 
 def expire_claims() -> None:
-    """As after the seconds for which a claim is left to whoever may have died."""
+    """Let the time pass for which a claim is left to its worker."""
     Renewal.objects.filter(due_at__gt=Now()).update(due_at=Now())
     RunChunk.objects.update(due_at=Now() - timedelta(seconds=1))
     Publication.objects.update(due_at=Now() - timedelta(seconds=1))
 
 
 def assert_all_is_as_without_a_kill() -> None:
-    """History and Redis hold, for each customer, what the in-process engine makes of the stored events."""
+    """Assert that history and Redis hold, for each customer, the in-process engine's values of the stored events."""
     assert not DirtyCustomer.objects.exists()
     assert not Publication.objects.exists()
     for customer_id in CUSTOMERS:
@@ -149,7 +149,7 @@ def test_workers_killed_while_they_refresh_active_customers() -> None:
     store_log()
     finish(REFRESH_DIRTY)
     half = CUSTOMERS[::2]
-    Customer.objects.filter(pk__in=half).update(recompute_at=ago(minutes=1))  # these are read again from their events
+    Customer.objects.filter(pk__in=half).update(recompute_at=ago(minutes=1))  # computed again from their events
     Renewal.objects.update(due_at=Now())
     assert kill_some(REFRESH_ACTIVE, times=2)
     expire_claims()

@@ -1,4 +1,4 @@
-"""What is published of a computation from stored activity is what publishing everything would make of it."""
+"""The delta of a computation from stored activity gives the same hashes as publishing everything."""
 
 from datetime import timedelta
 from itertools import count
@@ -18,23 +18,22 @@ from features.models import Renewal
 from features.online.layout import PREFIX, key_of
 from features.registry.snapshot import registry_snapshot
 from tests.factories import ago, cached, make_customer, make_event, make_purchase, make_weight_set, store_events
-from tests.hashes import hashes, make_versions, noted, published_anew
+from tests.hashes import hashes, make_versions, published_anew, record_published
 
 numbers = count(1)
-# Before now. They are in the window when the customers are computed first, hours ago, and still are when they are
-# computed again.
+# Hours before now: in the window at the first computation, two days ago, and still at the second one.
 hours = st.floats(49, 30 * 24 - 1)
 weights = st.one_of(st.none(), st.tuples(st.floats(0, 1), st.floats(0.5, 200)))
 
 
 @pytest.fixture
 def published(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The customers that were published as a whole."""
-    return noted(monkeypatch, publish_delta)
+    """Record the customers that are published as a whole."""
+    return record_published(monkeypatch, publish_delta)
 
 
 def rescore(**changed: tuple[float, float]) -> None:
-    """Activates weights of which these were changed, and re-scores everybody."""
+    """Activate weights, some of them changed, and re-score everybody."""
     run = weight_set_steps.activate(make_weight_set(weights=changed).pk, by=None, reason="Go")
     while rescore_chunk(run):
         pass
@@ -42,14 +41,14 @@ def rescore(**changed: tuple[float, float]) -> None:
 
 
 def renew(*, hours_ago: float) -> None:
-    """Renews everybody as of an earlier moment."""
+    """Renew everybody as of an earlier moment."""
     as_of = ago(hours=hours_ago)
     for customer_ids, computed_us in renewal.renewable(range(256), as_of=as_of):
         renewal.renew_chunk(customer_ids, computed_us, as_of=as_of)
 
 
 def with_metadata(held: dict[str, dict[str, str]]) -> dict[str, dict[str, Any]]:
-    """The hashes with their JSON read: its keys are in no order."""
+    """Return the hashes with their JSON parsed, because its keys are in no fixed order."""
     return {
         key: {field: orjson.loads(text) if field.endswith(":metadata") else text for field, text in fields.items()}
         for key, fields in held.items()
@@ -119,7 +118,7 @@ def test_a_hash_of_an_earlier_row_is_published_as_a_whole(published: list[str]) 
     make_customer("c1", page_view=1)
     earlier = get_redis_connection("default").hgetall(f"{PREFIX}c1")
     make_customer("c1", page_view=1)
-    get_redis_connection("default").hset(f"{PREFIX}c1", mapping=earlier)  # as a Redis that has lost its last second
+    get_redis_connection("default").hset(f"{PREFIX}c1", mapping=earlier)  # as in a Redis that has lost its last second
     rescore(page_view=(0.5, 10))
     assert published == ["c1"]
     assert cached("c1")["page_views_30d"] == "2.0"

@@ -1,4 +1,4 @@
-"""Recomputing everybody: one aggregation, then chunks that any number of workers load."""
+"""Recomputation of everybody: one aggregation, then chunks that any number of workers load."""
 
 from datetime import timedelta
 
@@ -71,7 +71,7 @@ def test_what_a_refresh_computed_meanwhile_stays_published() -> None:
 
 
 def test_an_earlier_moment_with_other_values_does_not_become_what_holds_now() -> None:
-    """An event that came late was in the window then and has left it since."""
+    """An event that arrived late was in the window then, and has left it since."""
     recompute.recompute_customers(customer_ids=["c1"], as_of=ago(days=20))
     store_events(make_event(timestamp=ago(days=35)))
     refresh.refresh_dirty()
@@ -108,7 +108,7 @@ def test_a_run_that_another_version_has_overtaken_fails_and_says_so() -> None:
 
 @pytest.mark.parametrize("is_erased", [False, True])
 def test_a_chunk_without_anybody_does_not_keep_the_run_from_its_end(is_erased: bool) -> None:
-    """Also where the live version has windowed features, which the engine is asked for and nobody has."""
+    """The live version has windowed features as well, whose columns an empty activity lacks."""
     make_version("behavioral", state="live", logins_7d={"event_type": "login", "window_days": 7})
     make_customer("c1", login=2)
     run = recompute.begin_recompute()
@@ -133,7 +133,7 @@ def test_a_chunk_whose_worker_died_while_publishing_is_done_again_and_counted_on
         patch.setattr(pipeline, "publish", die)
         with pytest.raises(SystemExit):
             recompute.load_chunk(run)
-    assert recompute.load_chunk(run) == 0  # left to the worker that has it, for a while
+    assert recompute.load_chunk(run) == 0  # still claimed by the worker that died
     RunChunk.objects.update(due_at=Now() - timedelta(seconds=1))
     assert (load(run).state, run.done) == (Run.State.DONE, 1)
 

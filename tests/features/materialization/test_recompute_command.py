@@ -1,4 +1,4 @@
-"""manage.py recompute: everybody, or some, now or as of an earlier moment."""
+"""manage.py recompute: everybody, or some customers, now or as of an earlier moment."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def test_a_range_of_days_is_backfilled(arguments: list[str], capsys: pytest.Capt
     command = ["recompute", "--as-of", ago(days=3.5).isoformat(), "--until", ago(days=0.5).isoformat(), *arguments]
     call_command(*command)
     counts = [row.features["page_views_30d"] for row in rows_of("c1")]
-    assert counts == [1.0, 2.0, 3.0]  # nothing was news on the second day but one
+    assert counts == [1.0, 2.0, 3.0]  # only one value changed on the second day
     assert [row.timestamp for row in rows_of("c1")] == sorted(row.timestamp for row in rows_of("c1"))
     assert "4 of 4" in capsys.readouterr().out
     call_command(*command)

@@ -1,4 +1,4 @@
-"""From marks to published values: nothing is forgotten, whoever dies, is away or does the same work at once."""
+"""From marks to published values: none is lost if a worker dies, a server is away, or work is done twice at once."""
 
 import os
 import signal
@@ -72,7 +72,7 @@ def test_events_that_change_nothing_append_nothing_and_leave_no_mark() -> None:
 
 
 def test_an_event_that_comes_while_its_customer_is_computed_is_not_forgotten() -> None:
-    """The computation has read the events already; the mark of the new one is not among those it settles."""
+    """The computation has read the events already; the new event's mark is not among those that it settles."""
     store_events(make_event())
     computed, ingested = Event(), Event()
 
@@ -135,7 +135,7 @@ def test_workers_at_once_share_the_work_and_do_all_of_it() -> None:
 
 
 def test_every_flow_at_once_ends_with_the_right_values() -> None:
-    """Two who ingest, two workers, renewals, recomputations and a writer, all of the same customers."""
+    """Two ingestions, two workers, renewals, recomputations and a writer work on the same customers."""
     names = [f"c{number}" for number in range(10)]
     flows = (ingest_backwards, ingest_backwards, work_off, work_off, lose_events_and_renew, recompute_everybody, write)
     at_once(*(partial(flow, names) for flow in flows), partial(recompute.recompute_customers, customer_ids=names))
@@ -143,7 +143,7 @@ def test_every_flow_at_once_ends_with_the_right_values() -> None:
         pass
     for name in names:
         assert (cached(name)["page_views_30d"], cached(name)["tenure_days"]) == ("20.0", "9.0")
-        # A computation of an earlier moment may have come last.
+        # The last computation may have been one of an earlier moment.
         (newest,) = history.latest([name], versions=[("behavioral", "1.0")])
         assert newest.features["page_views_30d"] == 20.0
 

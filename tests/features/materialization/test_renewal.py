@@ -1,4 +1,4 @@
-"""Renewals before the TTL ends: what time has moved is published, nothing else is read or written."""
+"""Renewals before the TTL ends: decayed values are published, nothing else is read or written."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("db")
 
 
 def renew_all() -> int:
-    """A refresh of everybody who is active. Returns how many buckets were renewed."""
+    """Renew all active customers. Return the number of buckets."""
     Renewal.objects.update(due_at=Now())
     renewed = 0
     while buckets := renewal.renew():
@@ -58,9 +58,9 @@ def test_a_renewal_gives_the_ttl_back_and_a_new_moment() -> None:
     assert len(rows_of("c1")) == 1
 
 
-def test_time_moves_the_recency_and_what_is_derived_from_it() -> None:
+def test_the_recency_decays_and_so_does_what_is_derived_from_it() -> None:
     make_customer("c1", events=[make_purchase(amount=500)])
-    with connection.cursor() as cursor:  # the purchase and all that was computed of it: ten days earlier
+    with connection.cursor() as cursor:  # move the purchase, and all that was computed of it, to ten days earlier
         cursor.execute("alter table features_customerfeature disable trigger user")
         cursor.execute(
             "update features_customerfeature set metadata = jsonb_set(metadata, '{activity,last_purchase_us}', "
@@ -105,7 +105,7 @@ def test_a_customer_that_redis_holds_an_older_row_of_is_published_anew() -> None
     older = current_values(["c1"])
     make_customer("c1", page_view=1)
     get_redis_connection("default").delete(layout.key_of("c1"))
-    store.write_hashes(older)  # as after a crash of Redis that lost the last second
+    store.write_hashes(older)  # as in a Redis that has lost its last second
     renew_all()
     assert cached("c1")["page_views_30d"] == "3.0"
 
@@ -138,7 +138,7 @@ def test_renewals_read_no_event_and_write_no_customer() -> None:
     assert "insert into features_customerfeature" not in statements
 
 
-def test_after_a_day_the_history_shows_how_time_moved_the_recency() -> None:
+def test_after_a_day_the_history_has_the_decayed_recency() -> None:
     make_customer("c1", events=[make_purchase(timestamp=ago(days=5))])
     recompute.recompute_customers(customer_ids=["c1"], as_of=ago(days=2))
     Customer.objects.filter(pk="c1").update(computed_at=ago(days=1, minutes=1))

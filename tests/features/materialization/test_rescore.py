@@ -1,4 +1,4 @@
-"""Activation re-scores everybody from stored activity: no events, resumable, never a mixture of two sets."""
+"""Activation re-scores everybody from stored activity: no events, resumable, never scores of two sets in one answer."""
 
 from collections.abc import Callable
 from typing import Any
@@ -29,7 +29,7 @@ def activate(weights: dict[str, tuple[float, float]] = LOGINS_ONLY) -> Run:
 
 
 def score_of(customer_id: str) -> tuple[float, int]:
-    """What a reader sees: the score, and the weight set it came from."""
+    """Return the score that a reader gets, and the weight set it is computed under."""
     values = get_feature_values([customer_id], names=["engagement_score"], with_metadata=True)[0]
     return values.features["engagement_score"], values.metadata["behavioral"]["weight_set"]
 
@@ -86,7 +86,7 @@ def test_a_customer_whose_score_stays_the_same_is_under_the_new_set_without_a_ne
 
 
 class Killed(BaseException):
-    """What a SIGKILL looks like from inside: nothing after it runs."""
+    """An exception in place of a SIGKILL: no code handles it."""
 
 
 @pytest.mark.parametrize("dies_in", ["publish_delta", "settle"])

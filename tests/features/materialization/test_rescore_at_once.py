@@ -32,7 +32,10 @@ LOGINS_DOUBLED = LOGINS_ONLY | {"login": (1.0, 2.0)}
 
 @pytest.fixture
 def other_version(django_db_setup: None, django_db_blocker: pytest_django.DjangoDbBlocker) -> Iterator[str]:
-    """The number of a second behavioral version, which goes after `committed` has taken away its weight sets."""
+    """Make a second behavioral version and return its number.
+
+    It is deleted after `committed` has deleted its weight sets.
+    """
     with django_db_blocker.unblock():
         version = FeatureVersion.objects.create(feature_type="behavioral", number="9.0")
         yield version.number
@@ -41,7 +44,7 @@ def other_version(django_db_setup: None, django_db_blocker: pytest_django.Django
 
 
 def sweep() -> list[tuple[str, list[int]]]:
-    """What the sweep of runs sends to workers, of whom there are none."""
+    """Return the messages that the sweep of runs sends; there are no workers."""
     sent: list[tuple[str, list[int]]] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tasks.current_app, "send_task", lambda name, **message: sent.append((name, message["args"])))
@@ -54,7 +57,7 @@ def activate(weights: dict[str, tuple[float, float]] = LOGINS_ONLY) -> Run:
 
 
 def activate_and_work_off() -> None:
-    """An activation, and a worker that finds nobody left to re-score."""
+    """Activate weights, and run a worker that finds nobody left to re-score."""
     tasks.rescore_task(activate().pk)
 
 
@@ -64,7 +67,7 @@ def compute_c1() -> None:
 
 
 def leave_c1_behind() -> Run:
-    """A new customer's computation begins before an activation and is committed after its run is done."""
+    """Begin a new customer's computation before an activation, and commit it after the activation's run is done."""
     old = active_set("1.0")
     during(compute_c1, activate_and_work_off)
     assert Customer.objects.get(pk="c1").weight_set_id == old.pk
@@ -137,7 +140,7 @@ def test_sets_of_two_versions_do_not_chase_each_other(other_version: str, commit
 
 
 def test_activations_wait_for_each_other_whatever_the_version(other_version: str, committed: None) -> None:
-    """So that what is committed later was activated later."""
+    """A set that is committed later must have a later activation."""
     visible: list[int] = []
 
     def activate_another() -> None:
@@ -154,7 +157,7 @@ Scores: TypeAlias = tuple[float, float, int]
 
 
 def read(customers: list[str]) -> dict[str, Scores]:
-    """Customer → the engagement and the frequency score that a reader sees, and the weight set they came from."""
+    """Return customer → the engagement and the frequency score that a reader gets, and their weight set."""
     found = get_feature_values(customers, names=["engagement_score", "frequency_score"], with_metadata=True)
     return {
         customer: (
@@ -167,18 +170,23 @@ def read(customers: list[str]) -> dict[str, Scores]:
 
 
 def exists(held: store.Hash) -> bool:
-    """Where Redis has lost a customer it cannot tell that what comes is late: the stamp is what it compares with."""
+    """Return whether Redis holds the hash.
+
+    The stamp of a hash tells that a late write is older; a hash that Redis has lost can't.
+    """
     return bool(get_redis_connection("default").exists(layout.key_of(held.customer_id, held.suffix)))
 
 
-def in_turn(seen: list[dict[str, Scores]], customer: str) -> list[Scores]:
-    """What one reader saw of a customer, one after the other: each as often as it came to be seen anew."""
-    return [scores for scores, _ in groupby(values[customer] for values in seen)]
+def in_turn(answers: list[dict[str, Scores]], customer: str) -> list[Scores]:
+    """Return the different scores of a customer that one reader got, one after the other."""
+    return [scores for scores, _ in groupby(values[customer] for values in answers)]
 
 
 def test_a_reader_sees_the_old_or_the_new_scores_and_never_the_old_ones_again(committed: None) -> None:
-    """Two values that the weights move together, read from Redis and, where it has lost them, from PostgreSQL. Somebody
-    who had asked PostgreSQL before the activation refills Redis late, again and again."""
+    """Two values that change together are read from Redis and, where it has lost them, from PostgreSQL.
+
+    A reader that had asked PostgreSQL before the activation refills Redis late, again and again.
+    """
     customers = [f"c{number}" for number in range(60)]
     for customer in customers:
         make_customer(customer, login=2, purchase=1)
@@ -201,15 +209,15 @@ def test_a_reader_sees_the_old_or_the_new_scores_and_never_the_old_ones_again(co
         finally:
             has_ended.set()
 
-    def look(seen: list[dict[str, Scores]]) -> None:
+    def read_again_and_again(answers: list[dict[str, Scores]]) -> None:
         while not has_ended.is_set():
-            seen.append(read(customers))
-        seen.append(read(customers))
+            answers.append(read(customers))
+        answers.append(read(customers))
 
-    at_once(rescore, *(partial(look, seen) for seen in readers))
+    at_once(rescore, *(partial(read_again_and_again, answers) for answers in readers))
 
     assert read(customers) == after
-    for seen in readers:
-        assert len(seen) > 5
+    for answers in readers:
+        assert len(answers) > 5
         for customer in customers:
-            assert in_turn(seen, customer) == [before[customer], after[customer]]
+            assert in_turn(answers, customer) == [before[customer], after[customer]]

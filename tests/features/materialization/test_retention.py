@@ -1,4 +1,4 @@
-"""Old history keeps the last row of each day; expired months of events go as a whole."""
+"""Old history keeps the last row of each day; expired months of events are dropped whole."""
 
 from datetime import UTC, datetime, timedelta
 

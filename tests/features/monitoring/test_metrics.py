@@ -1,4 +1,4 @@
-"""What Prometheus scrapes of the feature store."""
+"""Metrics of the feature store, as Prometheus reads them."""
 
 import re
 from datetime import timedelta
@@ -14,7 +14,7 @@ from tests.factories import ago, make_customer, make_event, store_events
 
 
 def scrape(client: Client) -> dict[str, float]:
-    """Our metrics: name, with labels, → value."""
+    """Return FeatureHub's metrics: name, with labels, → value."""
     response = client.get("/metrics")
     assert response.status_code == 200
     lines = re.findall(r"^(featurehub_\S+) (\S+)$", response.content.decode(), re.MULTILINE)

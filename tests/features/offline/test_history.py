@@ -1,4 +1,4 @@
-"""The offline store: what is news is appended, at its moment, and never changed."""
+"""The offline store: changed values are appended at their moment, and no row is changed."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -32,7 +32,7 @@ def append(
     version: str = "1.0",
     last_purchase_us: int = 0,
 ) -> bool:
-    """Whether the values were news."""
+    """Append the values where they changed. Return whether they did."""
     changed = history.append_changed(
         [customer_id],
         feature_type=feature_type,
@@ -47,48 +47,48 @@ def append(
 
 
 def latest(*, as_of: datetime | None = None, **versions: str) -> dict[str, Any]:
-    """Feature type → values of c1."""
+    """Return feature type → values of c1."""
     rows = history.latest(["c1"], versions=(versions or {"behavioral": "1.0"}).items(), as_of=as_of)
     return {row.feature_type: row.features for row in rows}
 
 
-def test_the_first_values_are_news(db: None) -> None:
+def test_the_first_values_are_appended(db: None) -> None:
     assert append({"a": 1.0})
 
 
-def test_the_same_values_are_no_news(db: None) -> None:
+def test_the_same_values_are_not_appended(db: None) -> None:
     append({"a": 1.0})
     assert not append({"a": 1.0}, at=NOON + DAY)
     assert [row.timestamp for row in rows_of("c1")] == [NOON]
 
 
 @pytest.mark.parametrize("features", [{"a": 1.0000000000000002}, {"a": 1.0, "b": 0.0}, {"b": 1.0}, {}])
-def test_another_value_another_name_and_one_name_less_are_news(db: None, features: dict[str, float]) -> None:
+def test_another_value_another_name_and_one_name_less_are_appended(db: None, features: dict[str, float]) -> None:
     append({"a": 1.0})
     assert append(features, at=NOON + TICK)
 
 
-def test_values_that_came_back_are_news(db: None) -> None:
+def test_values_that_came_back_are_appended(db: None) -> None:
     assert [append({"a": value}, at=NOON + number * HOUR) for number, value in enumerate([1, 2, 1])] == [True] * 3
 
 
-@pytest.mark.parametrize(("later", "news"), [(HOUR, False), (DAY - TICK, False), (DAY, True), (2 * DAY, True)])
-def test_what_only_time_moved_is_news_once_a_day(db: None, later: timedelta, news: bool) -> None:
+@pytest.mark.parametrize(("later", "is_appended"), [(HOUR, False), (DAY - TICK, False), (DAY, True), (2 * DAY, True)])
+def test_what_changed_by_decay_alone_is_appended_once_a_day(db: None, later: timedelta, is_appended: bool) -> None:
     append({"a": 1.0, "recency_score": 0.9})
-    assert append({"a": 1.0, "recency_score": 0.8}, at=NOON + later) is news
+    assert append({"a": 1.0, "recency_score": 0.8}, at=NOON + later) is is_appended
 
 
-def test_what_time_could_move_but_did_not_is_no_news_even_after_a_day(db: None) -> None:
+def test_what_can_decay_but_did_not_is_not_appended_even_after_a_day(db: None) -> None:
     append({"a": 1.0, "recency_score": 0.0})
     assert not append({"a": 1.0, "recency_score": 0.0}, at=NOON + 2 * DAY)
 
 
-def test_a_purchase_in_the_place_of_another_is_news_at_once(db: None) -> None:
+def test_a_purchase_in_the_place_of_another_is_appended_at_once(db: None) -> None:
     append({"a": 1.0, "recency_score": 0.1}, last_purchase_us=1)
     assert append({"a": 1.0, "recency_score": 1.0}, at=NOON + HOUR, last_purchase_us=2)
 
 
-def test_news_of_one_type_version_or_customer_are_news_of_no_other(db: None) -> None:
+def test_values_of_one_type_version_or_customer_are_not_compared_with_those_of_another(db: None) -> None:
     append({"a": 1.0})
     assert append({"a": 1.0}, feature_type="derived")
     assert append({"a": 1.0}, version="2.0")
@@ -102,7 +102,7 @@ def test_values_of_a_moment_in_the_past_are_compared_with_what_held_then(db: Non
     assert append({"a": 2.0}, at=NOON + HOUR)
 
 
-def test_values_of_a_moment_before_everything_are_news(db: None) -> None:
+def test_values_of_a_moment_before_everything_are_appended(db: None) -> None:
     append({"a": 1.0})
     assert append({"a": 1.0}, at=NOON - DAY)
 

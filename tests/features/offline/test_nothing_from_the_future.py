@@ -1,7 +1,8 @@
-"""Point-in-time reads beside a plain Python account of what happened: late events, corrections, what was known when.
+"""Point-in-time reads against a journal in plain Python, with late events, corrections, and known-at.
 
-All goes the way it goes in production: events are ingested, values computed from them, others sent by PATCH, and all
-read by `features/as-of/` and by `build_training_set`. Amounts are powers of two: a sum says which purchases are in it.
+Everything goes the way it goes in production: events are ingested, values computed from them, others sent by PATCH, and
+all read by `features/as-of/` and by `build_training_set`. Amounts are powers of two, so that a sum tells which
+purchases are in it.
 """
 
 from collections.abc import Sequence
@@ -23,13 +24,13 @@ from tests.api_client import ApiClient
 from tests.factories import make_purchase, store_events, url_of
 
 WINDOW = timedelta(days=30)
-# Longer than the window, so that purchases leave it. The latest first: answers come in the order asked.
+# Longer than the window, so that purchases leave it. The latest comes first, to test that answers keep the order asked.
 MOMENTS = [datetime(2026, 1, 1, tzinfo=UTC) + timedelta(days=day) for day in range(45)][::-1]
 SUM = "purchase_amount_30d"
 WRITTEN = ("cart_value", "items_in_cart")
 
 Values = dict[str, float]
-# A step, the moment that the values are of, and the values.
+# The step, the moment of the values, and the values.
 Written = tuple[int, datetime, Values]
 
 customers = count(1)
@@ -45,8 +46,11 @@ Steps = Sequence[tuple[str, Any]]
 
 
 @dataclass
-class Account:
-    """What happened to one customer. At `known_at[n]` the first n steps were known. `bought`: amount → step, moment."""
+class Journal:
+    """The history of one customer in plain Python. At `known_at[n]` the first n steps were known.
+
+    `bought`: amount → step, moment.
+    """
 
     api: ApiClient
     customer_id: str = field(default_factory=lambda: f"customer-{next(customers)}")
@@ -55,7 +59,7 @@ class Account:
     computed: list[Written] = field(default_factory=list)
     patched: list[Written] = field(default_factory=list)
 
-    def play(self, steps: Steps) -> "Account":
+    def play(self, steps: Steps) -> "Journal":
         for step, (kind, what) in enumerate(steps):
             self.known_at.append(database_now())
             {"buy": self.buy, "compute": self.compute, "patch": self.patch}[kind](step, what)
@@ -63,7 +67,7 @@ class Account:
         return self
 
     def buy(self, step: int, when: Sequence[datetime]) -> None:
-        """Purchases of any moments arrive."""
+        """Ingest purchases of any moments."""
         new = {2 ** (len(self.bought) + number): (step, moment) for number, moment in enumerate(when)}
         store_events(
             *(make_purchase(customer_id=self.customer_id, amount=a, timestamp=at) for a, (_, at) in new.items())
@@ -71,13 +75,13 @@ class Account:
         self.bought |= new
 
     def compute(self, step: int, as_of: datetime) -> None:
-        """The values are those of the purchases that have arrived and are in the window."""
+        """Compute the values at `as_of`: those of the purchases that have arrived and are in the window."""
         recompute.recompute_customers(customer_ids=[self.customer_id], as_of=as_of)
         total = sum(amount for amount, (_, moment) in self.bought.items() if as_of - WINDOW <= moment <= as_of)
         self.computed.append((step, as_of, {SUM: float(total)}))
 
     def patch(self, step: int, what: tuple[datetime, Sequence[str]]) -> None:
-        """Sets the named values at a moment, and keeps the others that held then."""
+        """Set the named values at a moment; the others that held then are kept."""
         moment, names = what
         new = {name: float(step) for name in names}
         body = {"feature_type": "contextual", "version": "1.0", "features": new, "timestamp": moment.isoformat()}
@@ -85,11 +89,11 @@ class Account:
         self.patched.append((step, moment, held(self.patched, at=moment) | new))
 
     def expected(self, known: int | None) -> list[Values]:
-        """What a reader of MOMENTS gets who knows the first `known` steps."""
+        """Return the values at MOMENTS for a reader that knows the first `known` steps; None: all."""
         return [held(self.computed, at=at, known=known) | held(self.patched, at=at, known=known) for at in MOMENTS]
 
-    def asked(self, known: int | None) -> list[Values]:
-        """What `features/as-of/` says."""
+    def read_by_api(self, known: int | None) -> list[Values]:
+        """Return the values that `features/as-of/` gives."""
         body: dict[str, Any] = {
             "entities": [{"customer_id": self.customer_id, "timestamp": at.isoformat()} for at in MOMENTS],
             "names": [SUM, *WRITTEN],
@@ -99,8 +103,8 @@ class Account:
         rows = self.api.post("/api/v1/features/as-of/", body).json()["results"]
         return [{name: row["features"][name] for name in row["features"] if name not in row["missing"]} for row in rows]
 
-    def joined(self, known: int | None, *, folder: Path) -> list[Values]:
-        """What `build_training_set` says."""
+    def read_by_training_set(self, known: int | None, *, folder: Path) -> list[Values]:
+        """Return the values that `build_training_set` gives."""
         labels, out = folder / "labels.csv", folder / "set.parquet"
         labels.write_text("customer_id,timestamp\n" + "".join(f"{self.customer_id},{at}\n" for at in MOMENTS))
         known_at = None if known is None else self.known_at[known]
@@ -112,7 +116,7 @@ class Account:
 
 
 def held(rows: Sequence[Written], *, at: datetime, known: int | None = None) -> Values:
-    """The values of the last moment that is not after `at`; of two of one moment those that came later."""
+    """Return the values of the last moment that is not after `at`; of several at one moment, the last recorded ones."""
     before = [
         (moment, step, values) for step, moment, values in rows if moment <= at and (known is None or step < known)
     ]
@@ -120,7 +124,7 @@ def held(rows: Sequence[Written], *, at: datetime, known: int | None = None) -> 
 
 
 def in_order_of_time(steps: Steps) -> Steps:
-    """The values are computed as time goes on, or again of the same moment; purchases and PATCHes come as they like."""
+    """Return the steps with ascending moments of computation; purchases and PATCHes keep any moments."""
     as_of = iter(sorted(what for kind, what in steps if kind == "compute"))
     return [(kind, next(as_of)) if kind == "compute" else (kind, what) for kind, what in steps]
 
@@ -129,22 +133,22 @@ def in_order_of_time(steps: Steps) -> Steps:
 def test_what_held_and_was_known_is_read_and_nothing_else(
     api: ApiClient, tmp_path_factory: pytest.TempPathFactory, steps: Steps, data: st.DataObject
 ) -> None:
-    account = Account(api).play(steps)
+    journal = Journal(api).play(steps)
     for known in (None, data.draw(st.integers(0, len(steps)))):
-        expected = account.expected(known)
-        assert account.asked(known) == expected
-        assert account.joined(known, folder=tmp_path_factory.mktemp("set")) == expected
+        expected = journal.expected(known)
+        assert journal.read_by_api(known) == expected
+        assert journal.read_by_training_set(known, folder=tmp_path_factory.mktemp("set")) == expected
 
 
 @given(steps=steps, data=st.data())
 def test_whatever_is_computed_of_the_past_in_whatever_order_holds_no_purchase_from_the_future(
     api: ApiClient, tmp_path_factory: pytest.TempPathFactory, steps: Steps, data: st.DataObject
 ) -> None:
-    account = Account(api).play(steps)
+    journal = Journal(api).play(steps)
     for known in (None, data.draw(st.integers(0, len(steps)))):
-        read = account.asked(known)
-        assert account.joined(known, folder=tmp_path_factory.mktemp("set")) == read
+        read = journal.read_by_api(known)
+        assert journal.read_by_training_set(known, folder=tmp_path_factory.mktemp("set")) == read
         for at, values in zip(MOMENTS, read, strict=True):
-            counted = [one for amount, one in account.bought.items() if int(values.get(SUM, 0)) & amount]
+            counted = [one for amount, one in journal.bought.items() if int(values.get(SUM, 0)) & amount]
             assert all(moment <= at for _, moment in counted)
             assert all(known is None or step < known for step, _ in counted)

@@ -29,7 +29,7 @@ def write_labels(folder: Path, *lines: str, header: str = "customer_id,timestamp
 
 
 def build(folder: Path, *lines: str, header: str = "customer_id,timestamp", **options: Any) -> dict[str, list[Any]]:
-    """The columns of the training set that the command makes of these labels."""
+    """Return the columns of the training set that the command builds from these labels."""
     out = folder / "set.parquet"
     call_command("build_training_set", write_labels(folder, *lines, header=header), out=out, verbosity=0, **options)
     table: dict[str, list[Any]] = pq.read_table(out).to_pydict()
@@ -39,7 +39,7 @@ def build(folder: Path, *lines: str, header: str = "customer_id,timestamp", **op
 def make_row(
     customer_id: str = "c1", *, feature_type: str = "contextual", version: str = "1.0", **features: float
 ) -> CustomerFeature:
-    """A row of the history that holds from NOON on."""
+    """Append a history row that holds from NOON on."""
     return CustomerFeature.objects.create(
         customer_id=customer_id, feature_type=feature_type, version=version, timestamp=NOON, features=features
     )

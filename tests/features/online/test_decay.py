@@ -1,4 +1,4 @@
-"""What a renewal makes of the hashes in Redis is, to the last bit, what publishing would make of them at its moment."""
+"""A renewal leaves the same hashes in Redis, to the last bit, as publishing would at its moment."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -20,22 +20,22 @@ from features.online.restamp import restamp
 from features.registry.contents import Registry
 from features.registry.snapshot import registry_snapshot
 from tests.factories import ago, cached, make_customer, make_event, make_purchase, make_version, store_events
-from tests.hashes import hashes, make_versions, noted, published_anew
+from tests.hashes import hashes, make_versions, published_anew, record_published
 
 numbers = count(1)
-MOMENTS = ("_behavioral", "_derived", "_behavioral:base", "recency_score", "rfm_score")
-# Hours before now. What is a month old leaves the window before the renewal, and its customer is not renewed.
+CHANGED_BY_DECAY = ("_behavioral", "_derived", "_behavioral:base", "recency_score", "rfm_score")
+# Hours before now. An older event would leave the window before the renewal, and its customer would not be renewed.
 hours = st.floats(0.01, 30 * 24 - 25)
 
 
 @pytest.fixture
 def published(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The customers that a renewal has found wrong in Redis."""
-    return noted(monkeypatch, renewal)
+    """Record the customers that a renewal publishes as a whole."""
+    return record_published(monkeypatch, renewal)
 
 
 def renew(*, after: timedelta) -> datetime:
-    """Renews everybody as if so much time had passed. Returns the moment."""
+    """Renew everybody as if so much time had passed. Return the moment."""
     as_of = datetime.now(UTC) + after
     Renewal.objects.update(renewed_at=as_of)
     for customer_ids, computed_us in renewal.renewable(range(256), as_of=as_of):
@@ -54,7 +54,7 @@ def test_what_is_renewed_is_what_would_be_published(
 ) -> None:
     if len(registry_snapshot.get().views) == 4:
         make_versions()
-    Renewal.objects.update(renewed_at=None)  # in the example before, time has passed
+    Renewal.objects.update(renewed_at=None)  # an earlier example has set a later moment
     customer_ids = [f"h{next(numbers):09d}" for _ in purchases]
     for customer_id, bought, cart in zip(customer_ids, purchases, carts, strict=False):
         events = [make_purchase(amount=amount, timestamp=ago(hours=hour)) for hour, amount in bought]
@@ -112,7 +112,7 @@ def test_a_version_that_redis_has_lost_is_published_anew(published: list[str], l
 
 
 @pytest.mark.usefixtures("db")
-def test_a_hash_that_was_published_before_there_were_bases_is_published_anew(published: list[str]) -> None:
+def test_a_hash_without_a_decay_snapshot_is_published_anew(published: list[str]) -> None:
     make_customer("c1", purchase=1)
     get_redis_connection("default").hdel(f"{PREFIX}c1", "_behavioral:base")
     renew(after=timedelta(0))
@@ -123,8 +123,8 @@ def test_a_hash_that_was_published_before_there_were_bases_is_published_anew(pub
 
 
 @pytest.mark.usefixtures("db")
-def test_a_hash_whose_base_holds_values_of_other_names_is_published_anew(published: list[str]) -> None:
-    """As many derived values as there were, but of other values."""
+def test_a_hash_whose_decay_snapshot_is_of_other_names_is_published_anew(published: list[str]) -> None:
+    """The snapshot has as many values as expected, but of other names."""
     make_customer("c1", purchase=1)
     before = cached("c1")
     with pytest.MonkeyPatch.context() as patch:
@@ -134,7 +134,7 @@ def test_a_hash_whose_base_holds_values_of_other_names_is_published_anew(publish
     published.clear()
     renew(after=timedelta(0))
     assert published == ["c1"]
-    assert {**cached("c1"), **dict.fromkeys(MOMENTS)} == {**before, **dict.fromkeys(MOMENTS)}
+    assert {**cached("c1"), **dict.fromkeys(CHANGED_BY_DECAY)} == {**before, **dict.fromkeys(CHANGED_BY_DECAY)}
 
 
 @pytest.mark.usefixtures("db")
@@ -142,7 +142,7 @@ def test_a_hash_of_an_earlier_computation_is_published_anew_though_nothing_was_a
     make_customer("c1", page_view=1)
     earlier = get_redis_connection("default").hgetall(f"{PREFIX}c1")
     recompute.recompute_customers(customer_ids=["c1"])
-    get_redis_connection("default").hset(f"{PREFIX}c1", mapping=earlier)  # as a Redis that has lost its last second
+    get_redis_connection("default").hset(f"{PREFIX}c1", mapping=earlier)  # as in a Redis that has lost its last second
     renew(after=timedelta(0))
     assert published == ["c1"]
 
@@ -171,7 +171,7 @@ def test_a_hash_of_a_later_moment_is_left_alone() -> None:
 
 
 @pytest.mark.usefixtures("db")
-def test_a_derived_value_that_time_takes_away_is_gone() -> None:
+def test_a_derived_value_that_is_missing_after_decay_is_deleted() -> None:
     make_version("derived", fresh={"expression": "where(recency_score > 0.5, 1, 0 / 0)"}, state="live")
     make_customer("c1", events=[make_purchase(timestamp=ago(days=14, hours=23))])
     assert cached("c1")["fresh"] == "1.0"

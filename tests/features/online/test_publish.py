@@ -1,4 +1,4 @@
-"""What is published is what PostgreSQL holds, moved to the moment up to which it is known to hold."""
+"""Published values are those in PostgreSQL, decayed to the moment up to which they are known to hold."""
 
 from datetime import timedelta
 
@@ -33,16 +33,16 @@ def test_a_row_is_published_with_its_values_and_its_id(db: None) -> None:
     assert behavioral.metadata["weight_set"] == row.metadata["weight_set"]
 
 
-def test_what_time_moves_is_published_as_of_the_last_computation(db: None) -> None:
+def test_time_dependent_values_are_published_as_of_the_last_computation(db: None) -> None:
     make_customer("c1", events=[make_purchase(amount=100.0, timestamp=ago(days=3))])
     (row,) = rows_of("c1")
     computed_at = row.timestamp + timedelta(days=6)
     Customer.objects.update(computed_at=computed_at)
     values = values_of()
     assert values["behavioral"].as_of_us == values["derived"].as_of_us == microseconds(computed_at)
-    moved = values["behavioral"].features["recency_score"]
-    assert moved == pytest.approx(row.features["recency_score"] - 0.2, abs=1e-9)
-    assert values["derived"].features["rfm_score"] == pytest.approx((moved + 0.1 + 0.1) / 3)
+    recency = values["behavioral"].features["recency_score"]
+    assert recency == pytest.approx(row.features["recency_score"] - 0.2, abs=1e-9)
+    assert values["derived"].features["rfm_score"] == pytest.approx((recency + 0.1 + 0.1) / 3)
     assert values["behavioral"].features["purchase_amount_30d"] == 100.0
 
 

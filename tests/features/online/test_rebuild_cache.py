@@ -1,4 +1,4 @@
-"""rebuild_cache: Redis can be lost, PostgreSQL has it all."""
+"""rebuild_cache: Redis can be lost and is rebuilt from PostgreSQL."""
 
 from io import StringIO
 

@@ -1,4 +1,4 @@
-"""The online store: the layout of the contract's section 4, and who wins when computations finish in any order."""
+"""The online store: the layout of the contract's section 4, and compare-and-set of computations in any order."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
@@ -27,7 +27,7 @@ stamps = st.tuples(st.timedeltas(timedelta(0), timedelta(days=365 * 1000)), st.i
 
 
 def published(**fields: Any) -> Published:
-    """Values as PostgreSQL has them: behavioral 1.0 of noon, row 7."""
+    """Return values as PostgreSQL has them: behavioral 1.0 of noon, row 7."""
     return Published(
         **{
             "feature_type": "behavioral",
@@ -131,7 +131,7 @@ def test_that_nothing_was_there_never_replaces_what_is() -> None:
 
 
 def computations() -> list[Published]:
-    """Some of one customer, the oldest first: a later row, and a later moment of the same row, is newer."""
+    """Return computations of one customer, the oldest first: a later row, and a later moment of one row, is newer."""
     rows = [(NOON, 7), (NOON + timedelta(microseconds=1), 7), (NOON + timedelta(hours=1), 10), (NOON, 12)]
     return [
         published(as_of_us=microseconds(as_of), sequence=sequence, features={"a": float(number)})
@@ -156,7 +156,7 @@ def test_each_type_has_a_newest_of_its_own() -> None:
 
 def test_many_customers_are_published_in_few_commands() -> None:
     values = {Hash(f"c{number}"): [published(features={"a": float(number)})] for number in range(1_200)}
-    store.write_hashes({Hash("c0"): [absent()]})  # the script is loaded now
+    store.write_hashes({Hash("c0"): [absent()]})  # loads the script
     with redis_commands() as commands:
         assert store.write_hashes(values) == 1_200
     assert len(commands) == ceil(1_200 / store.CUSTOMERS_PER_SCRIPT) == 5

@@ -1,4 +1,4 @@
-"""The registry can't drift from the formulas unnoticed."""
+"""System checks: the registry can't deviate from the formulas unnoticed."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from features.formulas.behavioral import BEHAVIORAL_FEATURES
 from tests.factories import make_definition, make_version
 
 pytestmark = pytest.mark.django_db
-# What has slipped past the rules, such as by a change of the code.
+# Contents that the rules refuse, but that a change of the code could leave behind.
 RULES = "alter table features_featureversion_definitions {what} trigger user"
 
 

@@ -1,4 +1,4 @@
-"""Redis comes back empty while clients read: every answer is right, and what was read is cached again."""
+"""Redis is empty while clients read: every answer is right, and the values are cached again."""
 
 import pytest
 from django_redis import get_redis_connection

@@ -1,4 +1,4 @@
-"""What is registered from the start, and what a version may be asked for by."""
+"""The registry: its first contents, and pins to versions."""
 
 import pytest
 from django.db import IntegrityError
@@ -10,7 +10,7 @@ from features.registry.contents import views_of
 from features.registry.snapshot import registry_snapshot
 from tests.factories import ago, forget_registry
 
-# When a version in this state went live.
+# Moments at which a version in this state went live.
 EARLIER = {"draft": None, "shadow": None, "deprecated": ago(days=9), "retired": ago(days=9)}
 TYPES = ("behavioral", "contextual", "customer", "derived")
 

@@ -19,8 +19,8 @@ from tests.factories import make_client, make_customer, make_event, post_events,
 
 pytestmark = pytest.mark.django_db
 FIVE = ["engagement_score", "page_views_30d", "purchases_30d", "conversion_rate", "recency_score"]
-# What the client library or the metrics ask for themselves.
-OF_NO_ACCOUNT = ("info", "config|resetstat", "hello", "auth", "select", "client|setinfo", "client|setname")
+# Commands that the client library or the metrics send for themselves.
+NOT_COUNTED = ("info", "config|resetstat", "hello", "auth", "select", "client|setinfo", "client|setname")
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def client() -> ApiClient:
     made = make_client(Scope.READ, Scope.WRITE, Scope.INGEST)
     for number in range(3):
         make_customer(f"c{number}", page_view=3, purchase=1)
-    # Connections, snapshots of keys and of the registry are there.
+    # Open the connections, and load the snapshots of keys and of the registry.
     made.get(url_of("c1"))
     made.get(url_of("c1", "vector/"))
     return made
@@ -41,14 +41,14 @@ class Spent:
 
 @contextmanager
 def counted() -> Iterator[Spent]:
-    """Queries, and the commands that Redis got, by name."""
+    """Count the queries, and the commands that Redis received, by name."""
     redis, spent = get_redis_connection("default"), Spent()
     redis.config_resetstat()
     with CaptureQueriesContext(connection) as queries:
         yield spent
     spent.queries = len(queries)
     calls = {name.removeprefix("cmdstat_"): stat["calls"] for name, stat in redis.info("commandstats").items()}
-    spent.commands = {name: number for name, number in calls.items() if name not in OF_NO_ACCOUNT}
+    spent.commands = {name: number for name, number in calls.items() if name not in NOT_COUNTED}
 
 
 def batch(client: ApiClient, customer_ids: list[str], names: list[str]) -> Any:
@@ -96,7 +96,7 @@ def test_customers_nobody_has_heard_of_are_one_query_and_one_script(client: ApiC
     with counted() as spent:
         batch(client, [f"nobody{n}" for n in range(number)], FIVE)
     assert spent.queries == 1
-    assert sum(spent.commands.get(name, 0) for name in ("evalsha", "eval")) <= 2  # once more where Redis lacks it
+    assert sum(spent.commands.get(name, 0) for name in ("evalsha", "eval")) <= 2  # twice where Redis lacks it
 
 
 def test_customers_nobody_has_heard_of_are_remembered(client: ApiClient) -> None:

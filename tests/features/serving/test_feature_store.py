@@ -1,4 +1,4 @@
-"""The store in process: the four calls, their asynchronous twins, and what they cost."""
+"""The store in process: the four calls, their asynchronous twins, and their cost."""
 
 import asyncio
 

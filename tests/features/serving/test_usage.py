@@ -1,4 +1,4 @@
-"""Which API keys read which versions."""
+"""The note of which API keys use which versions."""
 
 import logging
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""All readable versions are computed, published and read beside each other; going live is one switch for readers."""
+"""Readable versions of a type: all are computed, published and readable; going live is one switch for readers."""
 
 from typing import Any
 
@@ -43,12 +43,12 @@ def read(*pins: str, names: list[str] | None = None, customer_id: str = "c1") ->
 
 
 def of_2(customer_id: str = "c1") -> dict[str, str]:
-    """The hash of behavioral 2.0."""
+    """Return the hash of behavioral 2.0."""
     return cached(customer_id, ":behavioral:2.0")
 
 
 def without(name: str) -> FeatureVersion:
-    """A behavioral 2.0 in shadow that has all of 1.0 but one feature."""
+    """Make a behavioral 2.0 in shadow that has all of 1.0 but one feature."""
     version = make_version()
     version.definitions.remove(FeatureDefinition.objects.get(name=name))
     version_steps.put_into_shadow(version.pk, by=None, reason="A test")
@@ -57,7 +57,7 @@ def without(name: str) -> FeatureVersion:
 
 
 def go_live(version: FeatureVersion) -> None:
-    """At once, rather than when every process knows of it."""
+    """Take the version live at once, instead of at the moment when every process knows of it."""
     version_steps.go_live(version.pk, by=None, reason="A test")
     FeatureVersion.objects.filter(pk=version.pk).update(live_from=ago(seconds=1))
     forget_registry()
@@ -199,7 +199,7 @@ def test_an_id_that_ends_like_a_version_has_hashes_of_its_own() -> None:
         assert (values.features, values.source) == ({"page_views_30d": 7.0}, "cache")
 
 
-# --- Versions of what clients write -----------------------------------------------------------------------------------
+# --- Versions of the types that clients write -------------------------------------------------------------------------
 @pytest.fixture
 def api() -> ApiClient:
     return make_client("read", "write")

@@ -1,4 +1,4 @@
-"""Backtests on stored events: nothing from after a scored day enters, any worker can go on, bad days are explained."""
+"""Backtests on stored events: no data from after a scored day is used, and any worker can go on."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -23,7 +23,7 @@ LOGINS = {name: (1.0 if name == "login" else 0.0, 10.0) for name in EVENT_TYPES}
 
 
 def event(customer_id: str, event_type: str, *, days: float, **fields: Any) -> dict[str, Any]:
-    """An event so many days before (above 0) or after DAY."""
+    """Return an event so many days before (above 0) or after DAY."""
     return make_event(customer_id=customer_id, event_type=event_type, timestamp=DAY - timedelta(days=days), **fields)
 
 
@@ -79,7 +79,7 @@ def test_nothing_from_after_the_scored_day_enters_a_score() -> None:
 
 
 def test_weights_that_tell_buyers_apart_are_found_better() -> None:
-    """Who logs in buys; page views, which the first weights count, say nothing."""
+    """Customers that log in buy; page views, which the first weights count, do not predict a purchase."""
     for number in range(40):
         logs_in = number % 4 == 0
         store_events(

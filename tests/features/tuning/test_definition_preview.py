@@ -1,4 +1,4 @@
-"""What a feature would be, before it is saved."""
+"""The preview of a feature before it is saved."""
 
 import pytest
 

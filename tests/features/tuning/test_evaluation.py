@@ -1,4 +1,4 @@
-"""AUC, lift and intervals against slow and plain computations, and against chance."""
+"""AUC, lift and intervals against slow and plain computations, and against random scores."""
 
 import numpy as np
 import pytest

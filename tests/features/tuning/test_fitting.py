@@ -1,4 +1,4 @@
-"""Weights fitted to later purchases: better ones are proposed with evidence, and activated inside guardrails only."""
+"""Weights fitted to later purchases: better ones are proposed with evidence, and activated only inside guardrails."""
 
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
@@ -42,7 +42,7 @@ def at(day: date, *, days: float) -> datetime:
 
 
 def store_history() -> None:
-    """On every scored day some customers do what tells of a purchase and buy, others do what misleads."""
+    """Store events of every scored day: logins of customers that buy, and page views of those that do not."""
     training, held_out = days_before(TODAY)
     events = []
     for number, day in enumerate([*training, *held_out]):

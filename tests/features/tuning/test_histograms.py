@@ -1,4 +1,4 @@
-"""Values in bars."""
+"""Histograms of values."""
 
 import numpy as np
 import pytest

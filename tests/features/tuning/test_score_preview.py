@@ -1,4 +1,4 @@
-"""What other weights would do: the figures against a slow and plain computation, and none where nobody is there."""
+"""The preview of other weights: figures against a slow and plain computation, and none without customers."""
 
 from functools import reduce
 from operator import add
@@ -25,7 +25,7 @@ COUNTS = st.lists(st.tuples(*[st.integers(0, 150)] * 6), min_size=1, max_size=40
 
 
 def make_sample(*counts: tuple[int, ...], **fields: Any) -> Sample:
-    """Customers c0, c1, … with these counts in the order of EVENT_TYPES."""
+    """Return a sample of customers c0, c1, … with these counts in the order of EVENT_TYPES."""
     size = len(counts)
     columns = np.array(counts, dtype=np.int64).reshape(size, len(EVENT_TYPES))
     values: dict[str, Any] = {

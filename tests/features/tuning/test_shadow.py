@@ -1,4 +1,4 @@
-"""A set in shadow: scored beside the active one, read by nobody, ended by whatever changes it."""
+"""Weight sets in shadow: scored beside the active one, not readable, ended by changes and by activation."""
 
 from datetime import UTC, datetime
 
@@ -20,7 +20,7 @@ MONDAY, TUESDAY = datetime(2026, 6, 1, 9, tzinfo=UTC), datetime(2026, 6, 2, 9, t
 
 
 def in_shadow() -> WeightSet:
-    """A proposed set that counts logins only, in shadow."""
+    """Make a proposed set that counts logins only, in shadow."""
     weight_set = make_weight_set(weights={"login": (0.6, 6.0), "page_view": (0.0, 100.0)})
     weight_set_steps.propose(weight_set.pk, by=None, reason="Ready")
     weight_set_steps.start_shadow(weight_set.pk, by=None, reason="Let us see")

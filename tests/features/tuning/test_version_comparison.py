@@ -1,4 +1,4 @@
-"""Two versions side by side."""
+"""The comparison of two versions."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def row_of(figures: Comparison, name: str) -> Compared:
 
 
 def score_logins_higher() -> None:
-    """2.0 under other weights than 1.0."""
+    """Make 2.0, with other weights than 1.0."""
     version = make_version("behavioral", state="shadow", spend={"kind": "sum", "metadata_key": "amount"})
     made = make_weight_set(version=version, weights={"login": (1.0, 10.0), "purchase": (0.0, 10.0)})
     weights_lifecycle.activate(made.pk, by=None, reason="Logins")

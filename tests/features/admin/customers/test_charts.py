@@ -1,4 +1,4 @@
-"""The geometry of the customer page's pictures."""
+"""The geometry of the charts on a customer's page."""
 
 import re
 from datetime import UTC, datetime, timedelta

@@ -40,20 +40,20 @@ def url(customer_id: str) -> str:
 
 
 def page_of(client: Client, customer_id: str) -> str:
-    """The text of the page, blanks as one."""
+    """Return the text of the page, with each run of white space as one blank."""
     response = client.get(url(customer_id))
     assert response.status_code == 200
     return " ".join(response.content.decode().split())
 
 
 def write(customer_id: str, feature_type: str, **features: float) -> None:
-    """As a client does, published after the commit."""
+    """Write values as a client does, and publish them after the commit."""
     body = {"feature_type": feature_type, "version": "1.0", "features": features}
     assert make_client("write").patch(url_of(customer_id), body).status_code == 200
 
 
 def listed(client: Client, query: str = "") -> dict[str, float | None]:
-    """Customer → score, from top to bottom."""
+    """Return customer → score, from top to bottom."""
     response = client.get(f"{LIST}?{query}")
     assert response.status_code == 200
     return {row.pk: row.score for row in response.context["cl"].result_list}

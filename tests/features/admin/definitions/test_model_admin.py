@@ -1,4 +1,4 @@
-"""Features in the admin: defined without a deploy, tried before they are saved, fixed once they are in use."""
+"""Features in the admin: defined without a deploy, previewed before they are saved, fixed once they are in use."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ def change(client: Client, name: str, /, **data: Any) -> Any:
 
 
 def add(client: Client, data: dict[str, Any]) -> str:
-    """The page after the form was sent."""
+    """Send the form and return the page after it."""
     return client.post(f"{DEFINITIONS}add/", data, follow=True).content.decode()
 
 

@@ -1,4 +1,4 @@
-"""What a feature is, in words."""
+"""Definitions described in words."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from features.models import FeatureDefinition
 
 
 @pytest.mark.parametrize(
-    ("fields", "words"),
+    ("fields", "wording"),
     [
         ({"kind": "count", "window_days": 7}, "Number of all events over 7 days"),
         ({"kind": "count", "event_type": "page_view", "window_days": 1}, "Number of page view events over 1 day"),
@@ -37,5 +37,5 @@ from features.models import FeatureDefinition
         ({"feature_type": "customer"}, "Written by clients."),
     ],
 )  # fmt: skip
-def test_a_definition_is_said_in_words(fields: dict[str, Any], words: str) -> None:
-    assert definition_in_words(FeatureDefinition(**{"name": "x", "feature_type": "behavioral", **fields})) == words
+def test_a_definition_is_said_in_words(fields: dict[str, Any], wording: str) -> None:
+    assert definition_in_words(FeatureDefinition(**{"name": "x", "feature_type": "behavioral", **fields})) == wording

@@ -1,4 +1,4 @@
-"""Feature versions in the admin: the list, the page of each, and every step of their life."""
+"""Feature versions in the admin: the list, the page of each version, and every step."""
 
 import re
 from typing import Any
@@ -34,12 +34,12 @@ def page_of(client: Client, version: FeatureVersion) -> str:
 
 
 def text_of(answer: Any) -> str:
-    """The page with one blank for each gap."""
+    """Return the text of a page, with each run of white space as one blank."""
     return " ".join(answer.content.decode().split())
 
 
 def take(client: Client, version: FeatureVersion, step: str, **data: Any) -> str:
-    """The page after a step, or the step's page where it was refused."""
+    """Take a step. Return the page after it, or the step's page where it was refused."""
     answer = client.post(f"{VERSIONS}{version.pk}/step/{step}/", {"reason": "A test", **data}, follow=True)
     assert answer.status_code == 200
     return text_of(answer)
@@ -354,7 +354,7 @@ def test_two_versions_are_compared(operator: Client) -> None:
 
 def test_who_has_values_in_one_version_only_is_counted(operator: Client) -> None:
     make_customer("c1", login=1)
-    make_version("behavioral", state="shadow")  # its run is over without c1
+    make_version("behavioral", state="shadow")  # the run ends without c1
     make_customer("c2", login=1)
     page = text_of(operator.get(f"{VERSIONS}compare/behavioral/"))
     assert "1 customer has values in behavioral:1.0 only." in page

@@ -1,4 +1,4 @@
-"""Backtests in the admin: the form's words, the progress, and the pictures."""
+"""Backtests in the admin: the form's messages, the progress, and the charts."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -36,7 +36,10 @@ def started() -> Backtest:
 
 
 def make_purchases_after_logins() -> None:
-    """Every third customer logs in and then buys; the others look at more pages, which the first weights count more."""
+    """Store events by which logins predict purchases: every third customer logs in and then buys.
+
+    The others have more page views, which the first weights count more.
+    """
     for number in range(30):
         buys = number % 3 == 0
         types = ["login"] if buys else ["page_view"] * 5

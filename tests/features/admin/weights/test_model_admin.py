@@ -1,4 +1,4 @@
-"""Weight sets in the admin: one form for the numbers, pages for the steps, clear words for what is wrong."""
+"""Weight sets in the admin: one form for the numbers, pages for the steps, clear messages for what is wrong."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ FIRST = {"page_view": 0.3, "email_open": 0.2, "email_click": 0.0, "form_submit":
 
 
 def login(client: Client, *permissions: str, name: str = "ann") -> User:
-    """A member of staff who may view weight sets and do what else is named."""
+    """Return a client of a member of staff who may view weight sets and has the other permissions named."""
     user = User.objects.create_user(name, is_staff=True)
     names = [f"{permission}_weightset" for permission in ("view", *permissions)]
     user.user_permissions.add(
@@ -31,7 +31,7 @@ def login(client: Client, *permissions: str, name: str = "ann") -> User:
 
 
 def form_data(weight_set: WeightSet | None = None, **changes: Any) -> dict[str, Any]:
-    """What the browser posts: the first weights, with `changes` such as login__weight="0.4"."""
+    """Return the fields that a browser sends: the first weights, with `changes` such as login__weight="0.4"."""
     data: dict[str, Any] = {
         "name": "Mine", "reason": "More logins", "monetary_norm": "1000",
         "weights-TOTAL_FORMS": "6", "weights-INITIAL_FORMS": "0" if weight_set is None else "6",

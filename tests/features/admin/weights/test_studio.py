@@ -1,4 +1,4 @@
-"""The studio's page: its preview, what it says to numbers that can't be used, and saving."""
+"""The studio's page: its preview, its messages for invalid numbers, and saving."""
 
 import json
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def url(part: str, weight_set: WeightSet) -> str:
 
 
 def fields(**changes: Any) -> dict[str, Any]:
-    """What the browser posts: the first weights, with `changes` such as weight_login="0.4"."""
+    """Return the fields that a browser sends: the first weights, with `changes` such as weight_login="0.4"."""
     weights = {f"weight_{name}": value for name, value in FIRST.items()}
     norms = {f"norm_{name}": 50 for name in EVENT_TYPES}
     return {**weights, **norms, "monetary_norm": 1000, "threshold": 0.5, "name": "Mine", "reason": "Try", **changes}
