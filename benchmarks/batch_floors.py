@@ -38,7 +38,9 @@ def leave_servers_alone() -> None:
 def floor_aggregation() -> Spent:
     """Return the cost of the same GROUP BY, sent by psql."""
     with connection.cursor() as cursor:
-        statement = cursor.mogrify(postgres.activity_of_all(), postgres.window(database_now(), window_days=WINDOW_DAYS))
+        statement = cursor.mogrify(
+            postgres.activity_sql_of_all(), postgres.shared_parameters(database_now(), window_days=WINDOW_DAYS)
+        )
     with spent() as cost:
         psql(f"create table {TABLE} as {statement}")
     drop()

@@ -9,7 +9,15 @@ from typing import Any
 import dj_database_url
 
 from featurehub.admin import navigation
-from featurehub.lib.environment import number, read_setting, switch, url, whole_number, whole_number_or_zero, words
+from featurehub.lib.environment import (
+    comma_separated,
+    number,
+    read_setting,
+    switch,
+    url,
+    whole_number,
+    whole_number_or_zero,
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOCAL_DIR = Path(read_setting("FEATUREHUB_LOCAL_DIR", parse=str, expected="a folder", default=".local"))
@@ -70,7 +78,7 @@ SNAPSHOT_SECONDS = 5.0
 # --- Django -----------------------------------------------------------------------------------------------------------
 SECRET_KEY = read_setting("SECRET_KEY", parse=str, expected="a long random string")
 DEBUG = False
-ALLOWED_HOSTS = read_setting("ALLOWED_HOSTS", parse=words, expected="host names separated by commas")
+ALLOWED_HOSTS = read_setting("ALLOWED_HOSTS", parse=comma_separated, expected="host names separated by commas")
 PORT = read_setting(
     "PORT", parse=whole_number(least=1, most=65535), expected="a port number from 1 to 65535", default="8000"
 )

@@ -25,7 +25,7 @@ from features.lifecycle import weight_set_steps
 from features.materialization import refresh, renewal, rescore, runs
 from features.materialization.locks import database_now
 from features.models import Customer, Renewal
-from features.registry.weight_sets import active_set, as_weights, merged
+from features.registry.weight_sets import active_set, as_weights, with_changes
 
 CUSTOMERS = 1_000_000
 # Peak memory is compared with that of this many times fewer customers.
@@ -136,7 +136,7 @@ def weights_row(customers: int) -> Row:
     """Activate other weights, then re-score and publish everybody; no event is read."""
     since = database_now()
     active = active_set("1.0")
-    numbers = merged(as_weights(active), changes={"page_view": {"weight": 0.25}}, monetary_norm=None)
+    numbers = with_changes(as_weights(active), changes={"page_view": {"weight": 0.25}}, monetary_norm=None)
     draft = weight_set_steps.draft_weight_set(
         version="1.0", name="Benchmark", reason="To be measured", numbers=numbers, by=None
     )

@@ -102,7 +102,7 @@ def floor(labels: Path, *, folder: Path) -> Spent:
     """Return the cost of the same statement on the same labels, by psql into a CSV file."""
     server = Postgres(Path(os.environ["FEATUREHUB_LOCAL_DIR"]) / "postgres")
     copy = f"\\copy staged_label (customer_id, moment, churned) from '{labels}' (format csv, header)"
-    join = training_set.join(training_set.views_by_name(NAMES, versions=()), known_at=None).as_string()
+    join = training_set.join_sql(training_set.views_by_name(NAMES, versions=()), known_at=None).as_string()
     commands = [part for command in (STAGE, copy, join) for part in ("-c", command)]
     with spent() as cost, (folder / "floor.csv").open("wb") as out:
         psql = [*server._binary("psql"), server.url, "-X", "-q", "-v", "ON_ERROR_STOP=1"]

@@ -64,7 +64,7 @@ def switch(text: str) -> bool:
     return word in ON
 
 
-def words(text: str) -> list[str]:
+def comma_separated(text: str) -> list[str]:
     """Return the comma-separated words without blanks around them."""
     return [word.strip() for word in text.split(",") if word.strip()]
 

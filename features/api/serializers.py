@@ -31,7 +31,7 @@ class FeaturesPatch(msgspec.Struct, kw_only=True):
     timestamp: Moment | None = None
 
 
-class BatchQuestion(msgspec.Struct, kw_only=True):
+class BatchRequest(msgspec.Struct, kw_only=True):
     """The body of `POST features/batch/`."""
 
     customer_ids: Annotated[list[str], msgspec.Meta(min_length=1, max_length=CUSTOMERS_PER_BATCH)]
@@ -44,7 +44,7 @@ class WeightChange(msgspec.Struct, kw_only=True, omit_defaults=True):
     norm: Positive | None = None
 
 
-class ComputeQuestion(msgspec.Struct, kw_only=True):
+class ComputeRequest(msgspec.Struct, kw_only=True):
     """The body of `POST features/compute/`; `weights` replaces some of the active set's numbers."""
 
     events: Annotated[list[NewEvent], msgspec.Meta(max_length=EVENTS_PER_REQUEST)]
@@ -94,7 +94,7 @@ class FeaturesPatchSerializer(serializers.Serializer[Any]):
     timestamp = serializers.DateTimeField(required=False)
 
 
-class BatchQuestionSerializer(serializers.Serializer[Any]):
+class BatchRequestSerializer(serializers.Serializer[Any]):
     customer_ids = serializers.ListField(child=serializers.CharField(), max_length=CUSTOMERS_PER_BATCH)
     names = serializers.ListField(child=serializers.CharField(), max_length=NAMES_PER_BATCH)
     version = serializers.ListField(child=serializers.CharField(), required=False)
@@ -104,7 +104,7 @@ class BatchSerializer(serializers.Serializer[Any]):
     results = ValuesSerializer(many=True)
 
 
-class ComputeQuestionSerializer(serializers.Serializer[Any]):
+class ComputeRequestSerializer(serializers.Serializer[Any]):
     events = serializers.ListField(child=serializers.DictField(), max_length=EVENTS_PER_REQUEST)
     as_of = serializers.DateTimeField(required=False)
     weights = serializers.DictField(required=False, child=serializers.DictField(child=serializers.FloatField()))

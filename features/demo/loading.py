@@ -151,7 +151,7 @@ def summarise() -> Loaded | None:
     rows = history.latest(ids, versions=[(FeatureType.BEHAVIORAL, version)])
     if not rows:
         return None
-    example = max(rows, key=fitness)
+    example = max(rows, key=example_rank)
     return Loaded(
         customers=len(ids),
         events=demo_events().count(),
@@ -162,7 +162,7 @@ def summarise() -> Loaded | None:
     )
 
 
-def fitness(row: Latest) -> tuple[bool, float]:
+def example_rank(row: Latest) -> tuple[bool, float]:
     """Return the sort key of an example: a customer with a purchase and a high score that is not clamped."""
     score = row.features["engagement_score"]
     return row.features["purchases_30d"] > 0 and score < EXAMPLE_BELOW, score

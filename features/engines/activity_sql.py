@@ -125,9 +125,9 @@ def activity_sql(
             "in_window": f'"timestamp" >= {dialect["oldest"]}',
             "metadata": f", {dialect['json']}" if any(map(windowed_sql.reads_metadata, features)) else "",
             "windowed": WINDOWED.format(
-                aggregates=windowed_sql.aggregates(features, words=dialect, bind=bind),
-                values=windowed_sql.values(features, words=dialect, bind=bind),
-                matching=windowed_sql.matching(features, bind=bind),
+                aggregates=windowed_sql.aggregates_sql(features, words=dialect, bind=bind),
+                values=windowed_sql.value_columns_sql(features, words=dialect, bind=bind),
+                matching=windowed_sql.any_match_sql(features, bind=bind),
             ),
             "join_windowed": "left join windowed using (customer_id)",
             "windowed_or_nothing": f"coalesce(windowed, {bind('nothing')})",

@@ -141,9 +141,9 @@ def aggregated(feature: WindowedFeature, usable: Sequence[tuple[datetime, Any]],
     if feature.kind == DISTINCT:
         return float(len({value if isinstance(value, str) else Decimal(repr(value)) for value in values}))
     if feature.kind == LAST:
-        return clamped(max(usable)[1])
+        return as_double(max(usable)[1])
     if feature.kind == MAX:
-        return clamped(max(values))
+        return as_double(max(values))
     if feature.half_life_days is not None:
         return decayed_aggregate(feature, usable, as_of=as_of)
     return exact_sum(values, divided_by=len(values) if feature.kind == MEAN else 1)
@@ -156,11 +156,11 @@ def decayed_aggregate(feature: WindowedFeature, usable: Sequence[tuple[datetime,
     weights = [0.5 ** min(age, MOST_HALF_LIVES) for age in ages]
     if feature.kind == COUNT:
         return math.fsum(weights)
-    total = math.fsum(weight * decaying(value) for weight, (_, value) in zip(weights, usable, strict=True))
+    total = math.fsum(weight * bounded(value) for weight, (_, value) in zip(weights, usable, strict=True))
     return total / math.fsum(weights) if feature.kind == MEAN else total
 
 
-def decaying(value: float) -> float:
+def bounded(value: float) -> float:
     """Return the number within the bounds in which weighting neither overflows nor underflows.
 
     A number too close to zero becomes 0.
@@ -168,7 +168,7 @@ def decaying(value: float) -> float:
     return 0.0 if abs(value) < SMALLEST_DECAYING else float(max(min(value, LARGEST_DECAYING), -LARGEST_DECAYING))
 
 
-def clamped(value: float) -> float:
+def as_double(value: float) -> float:
     """Return the number as a double, cut to the largest one.
 
     Whole numbers may exceed every double.

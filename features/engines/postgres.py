@@ -52,7 +52,7 @@ def bind(name: str) -> str:
 
 
 @lru_cache(maxsize=16)
-def activity_of_some(features: tuple[WindowedFeature, ...]) -> str:
+def activity_sql_of(features: tuple[WindowedFeature, ...]) -> str:
     """Return the statement for the customers in the parameter `customer_ids`."""
     return activity_sql(
         {**POSTGRES_DIALECT, "materialized": "materialized"},
@@ -64,7 +64,7 @@ def activity_of_some(features: tuple[WindowedFeature, ...]) -> str:
 
 
 @lru_cache(maxsize=16)
-def activity_of_all(features: tuple[WindowedFeature, ...] = ()) -> str:
+def activity_sql_of_all(features: tuple[WindowedFeature, ...] = ()) -> str:
     """Return the statement for every customer.
 
     It reads the events several times instead of materializing them once, so that PostgreSQL scans them in parallel.
@@ -81,9 +81,9 @@ def aggregate(
     customer_ids: Sequence[str], *, as_of: datetime, window_days: int, features: Sequence[WindowedFeature] = ()
 ) -> Activity:
     """Return the activity of these customers at `as_of`, in no particular order."""
-    asked = window(as_of, window_days=window_days, features=features)
+    asked = shared_parameters(as_of, window_days=window_days, features=features)
     with connection.cursor() as cursor:
-        cursor.execute(activity_of_some(tuple(features)), {**asked, "customer_ids": list(customer_ids)})
+        cursor.execute(activity_sql_of(tuple(features)), {**asked, "customer_ids": list(customer_ids)})
         return columns(cursor.fetchall())
 
 
@@ -93,11 +93,11 @@ def aggregate_into(table: str, *, as_of: datetime, window_days: int, features: S
     A table, because PostgreSQL does not run the query of a cursor in parallel.
     """
     with connection.cursor() as cursor:
-        into = f"create table {connection.ops.quote_name(table)} as {activity_of_all(tuple(features))}"
-        cursor.execute(into, window(as_of, window_days=window_days, features=features))
+        into = f"create table {connection.ops.quote_name(table)} as {activity_sql_of_all(tuple(features))}"
+        cursor.execute(into, shared_parameters(as_of, window_days=window_days, features=features))
 
 
-def window(as_of: datetime, *, window_days: int, features: Sequence[WindowedFeature] = ()) -> dict[str, Any]:
+def shared_parameters(as_of: datetime, *, window_days: int, features: Sequence[WindowedFeature] = ()) -> dict[str, Any]:
     """Return the parameters that both statements share.
 
     30 days are 30 × 24 h, whatever the time zone of the session.

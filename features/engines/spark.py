@@ -105,7 +105,7 @@ class Spark:
             events.createOrReplaceTempView("events")
             activity = spark.sql(*statement(as_of, window_days=window_days, features=features))
             activity.write.mode("overwrite").parquet(str(values))
-        staging.fill(table, blocks(values), features=features)
+        staging.create_activity_table(table, csv_blocks(values), features=features)
 
     @contextmanager
     def session(self) -> Iterator[SparkSession]:
@@ -211,7 +211,7 @@ def timestamp_sql(value: datetime) -> str:
     return f"timestamp_micros({microseconds(value)})"
 
 
-def blocks(values: Path) -> Iterator[bytes]:
+def csv_blocks(values: Path) -> Iterator[bytes]:
     """Yield the rows that Spark wrote as CSV for COPY: (customer_id, *ACTIVITY_COLUMNS, windowed)."""
     options = csv.WriteOptions(include_header=False)
     for batch in ds.dataset(values, format="parquet").to_batches(

@@ -25,7 +25,7 @@ where not exists (select from {table} staged where staged.customer_id = features
 COPY_ACTIVITY = "copy {table} (customer_id, {columns}, windowed) from stdin (format csv)"
 
 
-def fill(table: str, blocks: Iterable[bytes], *, features: Sequence[WindowedFeature] = ()) -> None:
+def create_activity_table(table: str, blocks: Iterable[bytes], *, features: Sequence[WindowedFeature] = ()) -> None:
     """Create the table from blocks of CSV: (customer_id, *ACTIVITY_COLUMNS, windowed).
 
     Customers that are in no block get zeros.
@@ -39,5 +39,5 @@ def fill(table: str, blocks: Iterable[bytes], *, features: Sequence[WindowedFeat
         with cursor.copy(COPY_ACTIVITY.format(**names)) as copy:
             for block in blocks:
                 copy.write(block)
-        windowed = windowed_sql.nothing(features) if features else None
+        windowed = windowed_sql.empty_windowed(features) if features else None
         cursor.execute(COMPLETE.format(**names, nothing=nothing), [windowed])

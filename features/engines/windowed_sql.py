@@ -48,7 +48,7 @@ DECAYED = {
 
 def parameters(features: Sequence[WindowedFeature], *, as_of: datetime) -> dict[str, Any]:
     """Return the parameters of the statement: `wN_…` of the Nth feature, and `nothing`."""
-    bound: dict[str, Any] = {"nothing": nothing(features)} if features else {}
+    bound: dict[str, Any] = {"nothing": empty_windowed(features)} if features else {}
     for number, feature in enumerate(features):
         bound |= {f"w{number}_name": feature.name, f"w{number}_oldest": as_of - timedelta(days=feature.window_days)}
         if feature.event_type is not None:
@@ -60,7 +60,7 @@ def parameters(features: Sequence[WindowedFeature], *, as_of: datetime) -> dict[
     return bound
 
 
-def nothing(features: Sequence[WindowedFeature]) -> str:
+def empty_windowed(features: Sequence[WindowedFeature]) -> str:
     """Return the column `windowed` of a customer without a matching event."""
     return orjson.dumps({feature.name: [0.0, None, None] for feature in features}).decode()
 
@@ -73,21 +73,21 @@ def reads_metadata(feature: WindowedFeature) -> bool:
     return feature.metadata_key not in (None, "amount", "category")
 
 
-def values(features: Sequence[WindowedFeature], *, words: Mapping[str, str], bind: Bind) -> str:
+def value_columns_sql(features: Sequence[WindowedFeature], *, words: Mapping[str, str], bind: Bind) -> str:
     """Return SQL with a column `wN` for each feature: the value that an event contributes to it."""
     columns = [
-        (matches(number, feature, bind=bind), value(number, feature, words=words, bind=bind))
+        (match_sql(number, feature, bind=bind), value_sql(number, feature, words=words, bind=bind))
         for number, feature in enumerate(features)
     ]
     return "".join(f", case when {when} then {then} end as w{number}" for number, (when, then) in enumerate(columns))
 
 
-def matching(features: Sequence[WindowedFeature], *, bind: Bind) -> str:
+def any_match_sql(features: Sequence[WindowedFeature], *, bind: Bind) -> str:
     """Return the SQL condition that an event matches any of the features."""
-    return " or ".join(f"({matches(number, feature, bind=bind)})" for number, feature in enumerate(features))
+    return " or ".join(f"({match_sql(number, feature, bind=bind)})" for number, feature in enumerate(features))
 
 
-def matches(number: int, feature: WindowedFeature, *, bind: Bind) -> str:
+def match_sql(number: int, feature: WindowedFeature, *, bind: Bind) -> str:
     """Return the SQL condition that an event is in the window, of the event type and of the category."""
     conditions = [f'"timestamp" >= {bind(f"w{number}_oldest")}']
     if feature.event_type is not None:
@@ -97,7 +97,7 @@ def matches(number: int, feature: WindowedFeature, *, bind: Bind) -> str:
     return " and ".join(conditions)
 
 
-def value(number: int, feature: WindowedFeature, *, words: Mapping[str, str], bind: Bind) -> str:
+def value_sql(number: int, feature: WindowedFeature, *, words: Mapping[str, str], bind: Bind) -> str:
     """Return SQL for the value of a matching event.
 
     That is 1 without a metadata key, a number, or for a distinct count an expression that differs where values differ.
@@ -110,7 +110,7 @@ def value(number: int, feature: WindowedFeature, *, words: Mapping[str, str], bi
     return words["identity" if is_distinct else "number"].format(key=bind(f"w{number}_key"))
 
 
-def aggregates(features: Sequence[WindowedFeature], *, words: Mapping[str, str], bind: Bind) -> str:
+def aggregates_sql(features: Sequence[WindowedFeature], *, words: Mapping[str, str], bind: Bind) -> str:
     """Return SQL for the column `windowed`: JSON with name → [value, first_us, last_us]."""
     items = ", ".join(
         words["item"].format(

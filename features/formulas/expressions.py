@@ -90,7 +90,7 @@ FUNCTIONS = {
     "where": where,
 }
 # The number of values that each function takes; None: two or more.
-TAKES = {
+ARITY = {
     **dict.fromkeys(("abs", "exp", "log", "round", "sqrt"), 1),
     "coalesce": 2,
     **dict.fromkeys(("clamp", "where"), 3),
@@ -99,7 +99,7 @@ TAKES = {
 NODES = (ast.BinOp, ast.UnaryOp, ast.Compare, ast.Call, ast.Name)
 ALLOWED = f"numbers, features, + - * /, comparisons, parentheses and {', '.join(FUNCTIONS)}"
 # Suggestions for constructs that are not allowed.
-INSTEAD: dict[type[ast.AST], str] = {
+SUGGESTED_SYNTAX: dict[type[ast.AST], str] = {
     ast.And: "multiply comparisons: (a > 1) * (b > 1)",
     ast.Or: "use max(a > 1, b > 1)",
     ast.Not: "use 1 - (a > 1)",
@@ -227,7 +227,7 @@ def check_call(node: ast.Call, *, source: str) -> None:
         raise invalid_expression(f"There is no function {name}.{nearest(name, FUNCTIONS)}")
     if node.keywords:
         raise invalid_expression(f"{quoted(node, source=source)}: a function takes no named values.")
-    takes, given = TAKES[name], len(node.args)
+    takes, given = ARITY[name], len(node.args)
     if (given < 2) if takes is None else (given != takes):
         wanted = "two or more values" if takes is None else f"{takes} value{'s' if takes > 1 else ''}"
         raise invalid_expression(f"{quoted(node, source=source)}: {name} takes {wanted}, not {given}.")
@@ -236,7 +236,7 @@ def check_call(node: ast.Call, *, source: str) -> None:
 def not_allowed(node: ast.AST, *, source: str) -> InvalidError:
     """Return the error for a node that is not allowed, with a suggestion."""
     used: ast.AST = getattr(node, "op", node)
-    instead = INSTEAD.get(type(used), f"an expression holds {ALLOWED}")
+    instead = SUGGESTED_SYNTAX.get(type(used), f"an expression holds {ALLOWED}")
     return invalid_expression(f"{quoted(node, source=source)} is not allowed: {instead}.")
 
 
@@ -263,7 +263,7 @@ def evaluate(expression: Expression, columns: Mapping[str, Floats], rows: int) -
     return np.array(np.broadcast_to(value, rows), dtype=np.float64)
 
 
-def in_order(expressions: Mapping[str, Expression], *, known: Collection[str]) -> tuple[str, ...]:
+def computation_order(expressions: Mapping[str, Expression], *, known: Collection[str]) -> tuple[str, ...]:
     """Return the derived features in an order in which each follows those that it reads.
 
     `known` are the features that are not derived. Raises InvalidError for a name that is not a feature, and for a

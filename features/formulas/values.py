@@ -56,10 +56,10 @@ def derived_values(view: FeatureView, inputs: Sequence[Columns]) -> Columns:
             known[name][places] = columns.by_name[name]
     for name in view.reads - known.keys():
         known[name] = np.full(len(customer_ids), np.nan)
-    return Columns(customer_ids, evaluated(view, known, rows=len(customer_ids)))
+    return Columns(customer_ids, evaluate_view(view, known, rows=len(customer_ids)))
 
 
-def evaluated(view: FeatureView, known: Mapping[str, Floats], *, rows: int) -> dict[str, Floats]:
+def evaluate_view(view: FeatureView, known: Mapping[str, Floats], *, rows: int) -> dict[str, Floats]:
     """Evaluate the expressions of a derived version.
 
     `known` has a column of length `rows` for each name that the version reads.
@@ -70,7 +70,7 @@ def evaluated(view: FeatureView, known: Mapping[str, Floats], *, rows: int) -> d
     return {name: values[name] for name in view.expressions}
 
 
-def leaves_us(activity: Activity, *, features: Iterable[WindowedFeature], window_days: int) -> Ints:
+def first_departure_us(activity: Activity, *, features: Iterable[WindowedFeature], window_days: int) -> Ints:
     """Return the moment at which the first counted event of each customer leaves its window.
 
     In microseconds since 1970 UTC; NEVER where no event is counted.

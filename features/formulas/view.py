@@ -35,7 +35,7 @@ class FeatureView:
     @cached_property
     def reads(self) -> frozenset[str]:
         """Return the names that the expressions read from other versions."""
-        return frozenset(names_from_elsewhere(self.expressions))
+        return frozenset(undefined_names(self.expressions))
 
     @cached_property
     def decaying(self) -> tuple[WindowedFeature, ...]:
@@ -49,7 +49,7 @@ class FeatureView:
         return tuple(name for name in self.names if name in TIME_DEPENDENT or name in decaying)
 
 
-def names_from_elsewhere(expressions: Mapping[str, Expression]) -> set[str]:
+def undefined_names(expressions: Mapping[str, Expression]) -> set[str]:
     """Return the names that the expressions read and that none of them defines.
 
     That these are features was checked when the version left its draft state.

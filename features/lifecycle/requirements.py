@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from featurehub.lib.errors import InvalidError
 from features.formulas.behavioral import BEHAVIORAL_FEATURES
-from features.formulas.expressions import Expression, in_order, parse
+from features.formulas.expressions import Expression, computation_order, parse
 from features.models import FeatureDefinition, FeatureType, FeatureVersion
 from features.registry.contents import Registry
 
@@ -40,7 +40,7 @@ def check_expressions(
         if not row.expression:
             raise InvalidError(f"{row.name} has no expression, so nothing computes it.")
         expressions[row.name] = parse(row.expression)
-    in_order(expressions, known=names_of_inputs(inputs, known=known))
+    computation_order(expressions, known=names_of_inputs(inputs, known=known))
     return expressions
 
 

@@ -14,7 +14,7 @@ from django.db import connection
 from featurehub.lib.errors import ConflictError
 from features.engines import postgres
 from features.formulas.activity import NEVER, Activity, Windowed
-from features.formulas.values import Columns, behavioral_values, column, derived_values, leaves_us
+from features.formulas.values import Columns, behavioral_values, column, derived_values, first_departure_us
 from features.formulas.view import FeatureView
 from features.materialization.locks import database_now, lock_customers, register_customers
 from features.models import FeatureType, WeightSet
@@ -161,7 +161,7 @@ def append(
         held = by_view(rows, known=known)
     appended: dict[FeatureView, Appended] = {}
     for view, activity in activities.items():
-        weight_set = weight_sets.of_version(view.number, active=active)
+        weight_set = weight_sets.set_of_version(view.number, active=active)
         appended[view] = append_behavioral(
             view, activity, weight_set=weight_set, as_of=as_of, is_late=is_late, held=held
         )
@@ -262,7 +262,7 @@ def confirm_computed(
     With `read_events`, note also when the next event leaves a window. A computation older than the customer's last one
     changes nothing.
     """
-    leaving = leaves_us(activity, features=known.windowed, window_days=settings.WINDOW_DAYS)
+    leaving = first_departure_us(activity, features=known.windowed, window_days=settings.WINDOW_DAYS)
     parameters: dict[str, Any] = {
         "customer_ids": activity.customer_ids,
         "leaves_us": leaving.tolist(),

@@ -40,13 +40,13 @@ def read_gauges() -> list[GaugeMetricFamily]:
     """Return the gauges that are read from PostgreSQL; none where it does not answer."""
     now = timezone.now()
     try:
-        return [*backlog_gauges(now), *customer_gauges(now), last_run_gauge()] if answers() else []
+        return [*backlog_gauges(now), *customer_gauges(now), last_run_gauge()] if database_answers() else []
     except (Error, PoolTimeout) as error:
         logger.warning("PostgreSQL does not answer, its metrics are left out: %s", error)
         return []
 
 
-def answers() -> bool:
+def database_answers() -> bool:
     """Return whether PostgreSQL accepts connections.
 
     A ping with a short timeout, because a query would wait for PostgreSQL as long as a request does.

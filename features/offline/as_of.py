@@ -16,7 +16,7 @@ from features.models import WRITTEN_BY_CLIENTS
 # The row of one version that holds at an entity's moment, found by the index customer_feature_as_of. It has expired
 # where it is older than `lifetime`. `|| '{{}}'` decompresses the document once instead of once for each name that is
 # taken from it.
-HELD = sql.SQL(
+ROW_HOLDING = sql.SQL(
     """
 select features || '{{}}' as features, coalesce("timestamp" < entity.moment - {lifetime}, false) as has_expired
 from features_customerfeature
@@ -36,7 +36,7 @@ cross join unnest(%(feature_types)s::text[], %(versions)s::text[], %(lifetimes)s
 cross join lateral ({held}) held
 """
 ).format(
-    held=HELD.format(
+    held=ROW_HOLDING.format(
         feature_type=sql.Identifier("wanted", "feature_type"),
         version=sql.Identifier("wanted", "version"),
         lifetime=sql.Identifier("wanted", "lifetime"),
@@ -54,7 +54,7 @@ class Entity:
 
 
 @dataclass(frozen=True, slots=True)
-class HeldRow:
+class RowHolding:
     """The values of one version that held at a moment.
 
     `has_expired`: they were older than the version's time to live.
@@ -76,7 +76,7 @@ def written_lifetime(view: FeatureView) -> timedelta | None:
 
 def rows_holding_at(
     entities: Sequence[Entity], *, versions: Mapping[str, FeatureView], known_at: datetime | None
-) -> dict[int, dict[str, HeldRow]]:
+) -> dict[int, dict[str, RowHolding]]:
     """Return position (from 1) → feature type → the row that held at the entity's moment, in one query.
 
     With `known_at`, only rows that had been recorded by then are read, so that a later correction does not show.
@@ -89,9 +89,9 @@ def rows_holding_at(
         "lifetimes": [written_lifetime(view) for view in versions.values()],
         "known_at": known_at,
     }
-    held: defaultdict[int, dict[str, HeldRow]] = defaultdict(dict)
+    held: defaultdict[int, dict[str, RowHolding]] = defaultdict(dict)
     with connection.cursor() as cursor:
         cursor.execute(AS_OF_JOIN, parameters)
         for position, feature_type, features, has_expired in cursor.fetchall():
-            held[position][feature_type] = HeldRow(orjson.loads(features), has_expired)
+            held[position][feature_type] = RowHolding(orjson.loads(features), has_expired)
     return held

@@ -30,9 +30,9 @@ from featurehub.lib.batched import batched
 from featurehub.lib.errors import InvalidError, UnknownError
 from featurehub.lib.parquet import BLOCK_BYTES, CopyStream, read_csv
 from features.formulas.view import FeatureView
-from features.offline.as_of import HELD, written_lifetime
+from features.offline.as_of import ROW_HOLDING, written_lifetime
 from features.offline.labels import ENCODING, KEYS, Labels
-from features.registry.contents import views_of
+from features.registry.contents import resolve_pins
 from features.registry.snapshot import registry_snapshot
 
 LABELS_PER_BATCH = 50_000
@@ -85,12 +85,14 @@ def build_training_set(
             given = Labels(file)
             check_columns(given.schema, names=views)
             with bar(total=None, unit="labels", description="Reading") as read:
-                staged = stage(given, folder=folder, bar=read)
+                staged = stage_labels(given, folder=folder, bar=read)
         rows_per_part = LABELS_PER_BATCH * ceil(staged / LABELS_PER_BATCH / MAX_PARTS)
         with bar(total=staged, unit="rows", description="Joining") as joined:
-            split(values_held(views, known_at=known_at), folder=folder, rows_per_part=rows_per_part, bar=joined)
+            split_into_parts(
+                values_held(views, known_at=known_at), folder=folder, rows_per_part=rows_per_part, bar=joined
+            )
         with bar(total=staged, unit="rows", description="Writing") as written:
-            complete = write(folder, names=list(views), rows_per_part=rows_per_part, bar=written)
+            complete = write_parquet(folder, names=list(views), rows_per_part=rows_per_part, bar=written)
         complete.replace(out)
     return staged
 
@@ -100,7 +102,7 @@ def views_by_name(names: Sequence[str] | None, *, versions: Sequence[str]) -> di
 
     Raises UnknownError for a name that is in none of them.
     """
-    views = views_of(versions, known=registry_snapshot.get())
+    views = resolve_pins(versions, known=registry_snapshot.get())
     known = {name: view for view in views.values() for name in view.names}
     wanted = sorted(known) if names is None else names
     for name in wanted:
@@ -118,7 +120,7 @@ def check_columns(schema: pa.Schema, *, names: Iterable[str]) -> None:
             raise InvalidError(f"The labels have a column {name}, which is also the name of a feature.")
 
 
-def stage(labels: Labels, *, folder: Path, bar: "tqdm[Any]") -> int:
+def stage_labels(labels: Labels, *, folder: Path, bar: "tqdm[Any]") -> int:
     """Copy the labels to disk and their keys to a temporary table, and return the number of labels."""
     rows = 0
     options = csv.WriteOptions(include_header=False)
@@ -141,17 +143,17 @@ def values_held(views: Mapping[str, FeatureView], *, known_at: datetime | None) 
     """Yield the position and the values that held of each staged label, in any order; one statement."""
     schema = pa.schema([POSITION, *((name, pa.float64()) for name in views)])
     with connection.cursor() as cursor:
-        with cursor.copy(join(views, known_at=known_at)) as copy, CopyStream(copy) as raw:
+        with cursor.copy(join_sql(views, known_at=known_at)) as copy, CopyStream(copy) as raw:
             yield from read_csv(io.BufferedReader(raw, BLOCK_BYTES), schema=schema)
         cursor.execute("drop table staged_label")
 
 
-def join(views: Mapping[str, FeatureView], *, known_at: datetime | None) -> sql.Composed:
+def join_sql(views: Mapping[str, FeatureView], *, known_at: datetime | None) -> sql.Composed:
     """Return the statement of `values_held`: a lateral join for each version, a column for each name."""
     joins = [
         JOIN_HELD.format(
             held=sql.Identifier(view.feature_type),
-            row=HELD.format(
+            row=ROW_HOLDING.format(
                 feature_type=sql.Literal(view.feature_type),
                 version=sql.Literal(view.number),
                 known_at=sql.Literal(known_at),
@@ -167,7 +169,7 @@ def join(views: Mapping[str, FeatureView], *, known_at: datetime | None) -> sql.
     return JOIN.format(values=sql.SQL(", ").join(values), joins=sql.SQL(" ").join(joins))
 
 
-def split(batches: Iterable[pa.RecordBatch], *, folder: Path, rows_per_part: int, bar: "tqdm[Any]") -> None:
+def split_into_parts(batches: Iterable[pa.RecordBatch], *, folder: Path, rows_per_part: int, bar: "tqdm[Any]") -> None:
     """Write each row to the file of the part that its position is in."""
     files: dict[int, ipc.RecordBatchFileWriter] = {}
     with ExitStack() as opened:
@@ -180,7 +182,7 @@ def split(batches: Iterable[pa.RecordBatch], *, folder: Path, rows_per_part: int
             bar.update(batch.num_rows)
 
 
-def write(folder: Path, *, names: Sequence[str], rows_per_part: int, bar: "tqdm[Any]") -> Path:
+def write_parquet(folder: Path, *, names: Sequence[str], rows_per_part: int, bar: "tqdm[Any]") -> Path:
     """Write the labels with their values beside them, in the order of the labels, and return the file."""
     complete = folder / "complete.parquet"
     with ipc.open_file(str(folder / "labels")) as labels:

@@ -22,7 +22,7 @@ from featurehub.lib.batched import T
 from featurehub.lib.clock import microseconds
 from features.formulas.activity import Bools, Floats, Ints
 from features.formulas.decay import DecaySnapshot, decayed_values
-from features.formulas.values import evaluated
+from features.formulas.values import evaluate_view
 from features.formulas.view import FeatureView
 from features.models.definitions import WRITTEN_BY_CLIENTS
 from features.online import layout
@@ -157,7 +157,7 @@ def decayed_derived(
     for row in written_inputs(inputs):
         columns |= {name: held.values(row, name) for name in view.reads.intersection(row.names)}
         row_ids = np.maximum(row_ids, [layout.row_of(stamp) for stamp in held.stamps(row)])
-    values = evaluated(view, columns, rows=len(row_ids))
+    values = evaluate_view(view, columns, rows=len(row_ids))
     has_values = ~np.logical_and.reduce([np.isnan(column) for column in values.values()])
     return DecayedVersion(
         values={name: values[name] for name in held.known.time_dependent_names(view)},

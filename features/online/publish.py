@@ -122,7 +122,7 @@ def with_weight_set(row: Latest) -> dict[str, Any]:
     """Return the row's metadata with the weight set under which the last computation found the same values."""
     if row.weight_set_id is None:
         return row.metadata
-    return {**row.metadata, "weight_set": weight_sets.in_force(row.version, at=row.weight_set_id)}
+    return {**row.metadata, "weight_set": weight_sets.set_active_at(row.version, at=row.weight_set_id)}
 
 
 def as_stored(row: Latest, *, as_of_us: int, **changed: Any) -> Published:

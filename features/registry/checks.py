@@ -18,7 +18,7 @@ def check_behavioral_definitions(*, databases: Sequence[str] | None, **kwargs: A
     messages: list[CheckMessage] = []
     for alias in databases or ():
         if is_migrated(alias):
-            messages += drift(alias)
+            messages += registry_errors(alias)
     return messages
 
 
@@ -36,7 +36,7 @@ def is_migrated(alias: str) -> bool:
     return {"kind", "expression"} <= columns
 
 
-def drift(alias: str) -> Iterator[CheckMessage]:
+def registry_errors(alias: str) -> Iterator[CheckMessage]:
     """Yield an error for each difference between the registry and the code.
 
     Definitions that are in drafts only are checked when a version goes into shadow.

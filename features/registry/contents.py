@@ -110,7 +110,7 @@ class Registry:
         return tuple(name for name in view.names if name in depending)
 
 
-def views_of(pins: Sequence[str], *, known: Registry) -> dict[str, FeatureView]:
+def resolve_pins(pins: Sequence[str], *, known: Registry) -> dict[str, FeatureView]:
     """Return feature type → version to read: the pinned one, or else the live one.
 
     A pin is `behavioral:1.0`, or `1.0` for the same. Raises UnknownError for a version that can't be read, InvalidError

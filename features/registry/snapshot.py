@@ -15,8 +15,8 @@ from django.db.models.functions import Now
 from events.categories import stored_category
 from featurehub.lib.snapshot import Snapshot
 from features.formulas.behavioral import BEHAVIORAL_FEATURES
-from features.formulas.expressions import in_order, parse
-from features.formulas.view import FeatureView, names_from_elsewhere
+from features.formulas.expressions import computation_order, parse
+from features.formulas.view import FeatureView, undefined_names
 from features.formulas.windowed import WindowedFeature
 from features.models import READABLE_STATES, WRITTEN_BY_CLIENTS, FeatureDefinition, FeatureVersion
 from features.registry.contents import Definition, Registry
@@ -99,7 +99,7 @@ def as_view(row: FeatureVersion, *, definitions: Iterable[FeatureDefinition]) ->
         formulas=tuple(name for name in BEHAVIORAL_FEATURES if name in by_name and not by_name[name].kind),
         windowed={name: as_windowed(known) for name, known in by_name.items() if known.kind},
         expressions={
-            name: expressions[name] for name in in_order(expressions, known=names_from_elsewhere(expressions))
+            name: expressions[name] for name in computation_order(expressions, known=undefined_names(expressions))
         },
         inputs=row.inputs,
     )

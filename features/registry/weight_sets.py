@@ -22,7 +22,7 @@ def active_sets() -> dict[str, WeightSet]:
     return {row.version.number: row for row in active}
 
 
-def of_version(number: str, *, active: Mapping[str, WeightSet]) -> WeightSet:
+def set_of_version(number: str, *, active: Mapping[str, WeightSet]) -> WeightSet:
     """Return the version's set among `active_sets`.
 
     Raises UnknownError where the version has none.
@@ -38,7 +38,7 @@ def active_set(number: str) -> WeightSet:
 
     Raises UnknownError where the version has none.
     """
-    return of_version(number, active=active_sets())
+    return set_of_version(number, active=active_sets())
 
 
 def live_set() -> WeightSet | None:
@@ -49,13 +49,13 @@ def live_set() -> WeightSet | None:
 def last_activated(active: Mapping[str, WeightSet]) -> WeightSet:
     """Return the set that was activated last, of any version.
 
-    Its id stands for all of `active_sets`: `in_force` finds each version's set by it.
+    Its id stands for all of `active_sets`: `set_active_at` finds each version's set by it.
     """
     return max(active.values(), key=lambda row: (row.activated_at, row.pk))
 
 
 @lru_cache(maxsize=1024)
-def in_force(number: str, *, at: int) -> int | None:
+def set_active_at(number: str, *, at: int) -> int | None:
     """Return the id of the version's set that was active when the set `at` was activated; None where there was none.
 
     `at` is the id of a set of any version. Activated sets do not change, so the result is cached.
@@ -118,7 +118,7 @@ def activated_sets() -> list[dict[str, Any]]:
     return [describe_weight_set(row) for row in activated.select_related("version").prefetch_related("weights")]
 
 
-def merged(weights: Weights, *, changes: Mapping[str, Any], monetary_norm: float | None) -> Weights:
+def with_changes(weights: Weights, *, changes: Mapping[str, Any], monetary_norm: float | None) -> Weights:
     """Return `weights` with some numbers replaced.
 
     `changes` is event type → {"weight", "norm"}, each optional. `monetary_norm` is kept where it is None.

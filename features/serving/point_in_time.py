@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from features.offline.as_of import Entity, HeldRow, rows_holding_at
-from features.registry.contents import views_of
+from features.offline.as_of import Entity, RowHolding, rows_holding_at
+from features.registry.contents import resolve_pins
 from features.registry.snapshot import registry_snapshot
 from features.serving.render import missing_reasons
 
@@ -31,7 +31,7 @@ def as_of_join(
     With `known_at`, only values that had been recorded by then. Raises UnknownError for a version that can't be read.
     """
     known = registry_snapshot.get()
-    views = views_of(versions, known=known)
+    views = resolve_pins(versions, known=known)
     registered = {name: view.feature_type for view in views.values() for name in view.names if name in names}
     wanted = {feature_type: views[feature_type] for feature_type in set(registered.values())}
     defaults = {name: known.definitions[name].default if name in registered else 0.0 for name in names}
@@ -43,7 +43,7 @@ def as_of_join(
 
 
 def training_row(
-    entity: Entity, *, held: Mapping[str, HeldRow], defaults: Mapping[str, float], registered: Mapping[str, str]
+    entity: Entity, *, held: Mapping[str, RowHolding], defaults: Mapping[str, float], registered: Mapping[str, str]
 ) -> TrainingRow:
     """Return the values of the names in `defaults` that held; the default and a reason for the others."""
     values = {name: value for row in held.values() for name, value in row.features.items()}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from features.online import layout
-from features.registry.contents import Registry, views_of
+from features.registry.contents import Registry, resolve_pins
 from features.registry.snapshot import registry_snapshot
 
 
@@ -57,7 +57,7 @@ def plan_read(names: Sequence[str] | None, *, versions: Sequence[str] = (), with
 @lru_cache(maxsize=256)
 def cached_plan(names: tuple[str, ...] | None, *, pins: tuple[str, ...], known: Registry, metadata: bool) -> ReadPlan:
     """Return the plan for one content of the registry."""
-    views = views_of(pins, known=known)
+    views = resolve_pins(pins, known=known)
     if names is None:
         names = tuple(name for feature_type in sorted(views) for name in views[feature_type].names)
     registered = {

@@ -36,7 +36,7 @@ def compute_features(
     known = registry_snapshot.get()
     view = known.live_view(FeatureType.BEHAVIORAL)
     weight_set = weight_sets.active_set(view.number)
-    numbers = weight_sets.merged(
+    numbers = weight_sets.with_changes(
         weight_sets.as_weights(weight_set), changes=weight_changes, monetary_norm=monetary_norm
     )
     customer_id = customer_ids[0] if customer_ids else ""

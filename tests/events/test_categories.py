@@ -49,8 +49,8 @@ def test_a_window_is_read_from_its_index_alone(committed: None) -> None:
     with connection.cursor() as cursor:
         cursor.execute("vacuum analyze events_event")
         cursor.execute("set enable_seqscan = off; set enable_bitmapscan = off")
-        asked = {**postgres.window(database_now(), window_days=30), "customer_ids": ["c1"]}
-        cursor.execute(f"explain {postgres.activity_of_some(())}", asked)
+        asked = {**postgres.shared_parameters(database_now(), window_days=30), "customer_ids": ["c1"]}
+        cursor.execute(f"explain {postgres.activity_sql_of(())}", asked)
         plan = "\n".join(line for (line,) in cursor.fetchall())
         cursor.execute("reset enable_seqscan; reset enable_bitmapscan")
     assert "Index Only Scan" in plan

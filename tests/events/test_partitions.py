@@ -66,8 +66,8 @@ def test_ingestion_takes_the_same_number_of_statements_with_and_without_new_mont
 def test_the_window_reads_the_months_it_lies_in_only() -> None:
     as_of = datetime(2024, 6, 15, tzinfo=UTC)
     partitions.make_partitions(datetime(2023, 1, 1, tzinfo=UTC), until=datetime(2025, 1, 1, tzinfo=UTC))
-    window = postgres.window(as_of, window_days=30)
-    for statement in (postgres.activity_of_some(()), postgres.activity_of_all(())):
+    window = postgres.shared_parameters(as_of, window_days=30)
+    for statement in (postgres.activity_sql_of(()), postgres.activity_sql_of_all(())):
         read = plan(statement, {**window, "customer_ids": ["c1", "c2"]})
         assert {name for name in names() if name in read} == {"events_event_2024_05", "events_event_2024_06"}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.core.exceptions import ImproperlyConfigured
 
-from featurehub.lib.environment import read_setting, switch, url, whole_number, words
+from featurehub.lib.environment import comma_separated, read_setting, switch, url, whole_number
 
 PROJECT = Path(__file__).resolve().parents[2]
 RIGHT = {
@@ -98,7 +98,7 @@ def test_a_switch_knows_the_usual_words(text: str, meaning: bool) -> None:
 
 
 def test_words_are_separated_by_commas_and_blanks_do_not_count() -> None:
-    assert words(" a.example, b.example ,,") == ["a.example", "b.example"]
+    assert comma_separated(" a.example, b.example ,,") == ["a.example", "b.example"]
 
 
 @pytest.mark.parametrize("text", ["", "redis:/x", "redis://", "http://x", "//x", "redis"])

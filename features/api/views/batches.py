@@ -13,11 +13,11 @@ from featurehub.http.responses import json_body, json_response
 from featurehub.http.view import ApiView, body_as
 from featurehub.lib.clock import in_utc
 from features.api.serializers import (
-    BatchQuestion,
-    BatchQuestionSerializer,
+    BatchRequest,
+    BatchRequestSerializer,
     BatchSerializer,
-    ComputeQuestion,
-    ComputeQuestionSerializer,
+    ComputeRequest,
+    ComputeRequestSerializer,
     CustomerFeatureSerializer,
     DefinitionSerializer,
     DefinitionsSerializer,
@@ -29,8 +29,8 @@ from features.registry.weight_sets import activated_sets, live_set
 from features.serving.feature_store import values_as_json
 from features.serving.simulate import compute_features
 
-batch_decoder = msgspec.json.Decoder(BatchQuestion)
-compute_decoder = msgspec.json.Decoder(ComputeQuestion)
+batch_decoder = msgspec.json.Decoder(BatchRequest)
+compute_decoder = msgspec.json.Decoder(ComputeRequest)
 
 
 class BatchView(ApiView):
@@ -38,7 +38,7 @@ class BatchView(ApiView):
 
     scopes = {"POST": Scope.READ}
 
-    @extend_schema(request=BatchQuestionSerializer, responses=BatchSerializer)
+    @extend_schema(request=BatchRequestSerializer, responses=BatchSerializer)
     def post(self, request: HttpRequest) -> HttpResponse:
         body = body_as(batch_decoder, request)
         check_customer_ids(body.customer_ids, attr="customer_ids")
@@ -52,7 +52,7 @@ class ComputeView(ApiView):
 
     scopes = {"POST": Scope.READ}
 
-    @extend_schema(request=ComputeQuestionSerializer, responses=CustomerFeatureSerializer)
+    @extend_schema(request=ComputeRequestSerializer, responses=CustomerFeatureSerializer)
     def post(self, request: HttpRequest) -> HttpResponse:
         body = body_as(compute_decoder, request)
         now = datetime.now(UTC)

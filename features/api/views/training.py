@@ -25,7 +25,7 @@ class EntityBody(msgspec.Struct):
     timestamp: Moment
 
 
-class AsOfQuestion(msgspec.Struct, kw_only=True):
+class AsOfRequest(msgspec.Struct, kw_only=True):
     """The body of `POST features/as-of/`."""
 
     entities: Annotated[list[EntityBody], msgspec.Meta(min_length=1, max_length=ENTITIES_PER_REQUEST)]
@@ -39,7 +39,7 @@ class EntitySerializer(serializers.Serializer[Any]):
     timestamp = serializers.DateTimeField()
 
 
-class AsOfQuestionSerializer(serializers.Serializer[Any]):
+class AsOfRequestSerializer(serializers.Serializer[Any]):
     entities = EntitySerializer(many=True)
     names = serializers.ListField(child=serializers.CharField(), max_length=NAMES_PER_BATCH)
     version = serializers.ListField(child=serializers.CharField(), required=False)
@@ -55,7 +55,7 @@ class AsOfSerializer(serializers.Serializer[Any]):
     results = TrainingRowSerializer(many=True)
 
 
-as_of_decoder = msgspec.json.Decoder(AsOfQuestion)
+as_of_decoder = msgspec.json.Decoder(AsOfRequest)
 
 
 class AsOfView(ApiView):
@@ -63,7 +63,7 @@ class AsOfView(ApiView):
 
     scopes = {"POST": Scope.READ}
 
-    @extend_schema(request=AsOfQuestionSerializer, responses=AsOfSerializer)
+    @extend_schema(request=AsOfRequestSerializer, responses=AsOfSerializer)
     def post(self, request: HttpRequest) -> HttpResponse:
         body = body_as(as_of_decoder, request)
         for position, entity in enumerate(body.entities):

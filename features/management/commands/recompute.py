@@ -84,7 +84,7 @@ class Command(BaseCommand):
 
     def recompute_all(self, options: dict[str, Any], *, as_of: datetime | None) -> None:
         if options["events"] is not None:
-            as_of = within(options["events"], as_of=as_of)
+            as_of = export_moment(options["events"], as_of=as_of)
         self.stdout.write("Aggregating events.")
         freeze_loaded_objects()
         run = recompute.begin_recompute(engine=engine_of(options), as_of=as_of)
@@ -115,7 +115,7 @@ def moments_between(as_of: datetime | None, *, until: datetime | None) -> list[d
     return [as_of + timedelta(days=day) for day in range((until - as_of).days + 1)]
 
 
-def within(exported: Path, *, as_of: datetime | None) -> datetime:
+def export_moment(exported: Path, *, as_of: datetime | None) -> datetime:
     """Return `as_of`, or the moment of the export without one.
 
     Raises CommandError where the export ends before `as_of`.

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from featurehub.lib.errors import InvalidError
 from features.formulas.activity import Floats
-from features.formulas.expressions import depending_on, evaluate, in_order, parse
+from features.formulas.expressions import computation_order, depending_on, evaluate, parse
 from tests.reference import rfm_score
 
 NAN = math.nan
@@ -313,11 +313,11 @@ def test_the_deepest_expression_that_is_allowed_is_evaluated() -> None:
 
 def test_a_derived_feature_comes_after_those_it_uses() -> None:
     derived = expressions(total="share + base", share="half / base", half="base / 2")
-    assert in_order(derived, known={"base", "other"}) == ("half", "share", "total")
+    assert computation_order(derived, known={"base", "other"}) == ("half", "share", "total")
 
 
 def test_without_derived_features_there_is_nothing_to_order() -> None:
-    assert in_order({}, known={"base"}) == ()
+    assert computation_order({}, known={"base"}) == ()
 
 
 @pytest.mark.parametrize(
@@ -332,7 +332,7 @@ def test_without_derived_features_there_is_nothing_to_order() -> None:
 )
 def test_unknown_features_and_cycles_are_named(texts: dict[str, str], sentence: str) -> None:
     with pytest.raises(InvalidError) as refused:
-        in_order(expressions(**texts), known={"recency_score"})
+        computation_order(expressions(**texts), known={"recency_score"})
     assert refused.value.detail == sentence
 
 
@@ -351,7 +351,7 @@ def test_every_order_is_possible_or_names_a_cycle(uses: dict[str, list[str]]) ->
     derived = {name: parse(" + ".join(used)) for name, used in uses.items()}
     known = set("abcdefxy") - set(derived)
     try:
-        order = in_order(derived, known=known)
+        order = computation_order(derived, known=known)
     except InvalidError as refused:
         cycle = refused.detail.removeprefix("A feature can't use itself: ").removesuffix(".").split(" → ")
         assert cycle[0] == cycle[-1]

@@ -6,7 +6,7 @@ from django.db import IntegrityError
 from featurehub.lib.errors import InvalidError, UnknownError
 from features.formulas.behavioral import BEHAVIORAL_FEATURES
 from features.models import FeatureDefinition, FeatureVersion
-from features.registry.contents import views_of
+from features.registry.contents import resolve_pins
 from features.registry.snapshot import registry_snapshot
 from tests.factories import ago, forget_registry
 
@@ -67,7 +67,7 @@ def test_a_name_belongs_to_one_type(db: None) -> None:
 def test_a_pinned_version_is_read_in_the_place_of_the_live_one(db: None, pins: list[str], expected: str) -> None:
     FeatureVersion.objects.create(feature_type="behavioral", number="2.0", state="shadow")
     forget_registry()
-    read = {name: view.number for name, view in views_of(pins, known=registry_snapshot.get()).items()}
+    read = {name: view.number for name, view in resolve_pins(pins, known=registry_snapshot.get()).items()}
     assert read == {**dict.fromkeys(TYPES, "1.0"), "behavioral": expected}
 
 
@@ -85,4 +85,4 @@ def test_a_pin_that_says_nothing_clear_is_refused(db: None, pins: list[str], err
     FeatureVersion.objects.create(feature_type="behavioral", number="2.0", state="shadow")
     forget_registry()
     with pytest.raises(error):
-        views_of(pins, known=registry_snapshot.get())
+        resolve_pins(pins, known=registry_snapshot.get())
