@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def _leave(number: int, frame: FrameType | None) -> None:
-    """Ends as Ctrl-C would, so that embedded servers are stopped on the way out."""
+    """End as Ctrl-C does, so that embedded servers are stopped on the way out."""
     sys.exit(128 + number)
 
 

@@ -1,0 +1,1 @@
+"""The feature store: definitions, computation, history, serving, weights, admin."""

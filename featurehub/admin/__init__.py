@@ -1,0 +1,1 @@
+"""Base classes, permissions and navigation that the admin of every app uses."""

@@ -1,4 +1,4 @@
-"""Runs of long work: how far they are, how fast, and how long they still take."""
+"""Runs of long work: progress, pace and the time that is left."""
 
 from datetime import datetime
 from typing import Any
@@ -22,7 +22,7 @@ RUNS_PER_ANSWER = 200
 
 
 def run_progress(run: Run, *, now: datetime) -> dict[str, Any]:
-    """What the page and its refresh show: `percent` of 100, how far it is, and its pace in words."""
+    """Return the progress that the page and its refresh show: `percent`, `text` and `pace`."""
     is_running = run.state == Run.State.RUNNING
     seconds = ((now if is_running else run.updated_at) - run.started_at).total_seconds()
     rate = run.done / seconds if seconds > 0 else 0.0
@@ -36,19 +36,19 @@ def run_progress(run: Run, *, now: datetime) -> dict[str, Any]:
 
 
 def pace_in_words(rate: float, *, rest: str) -> str:
-    """The rate where it is worth a number, and the rest of the sentence."""
+    """Return the rate, where it is 1 per second or more, followed by `rest`."""
     return f"{rate:,.0f} a second, {rest}" if rate >= 1 else rest
 
 
 def percent_done(run: Run) -> int:
-    """Rounded down: 100 means all."""
+    """Return the percentage done, rounded down, so that 100 means all."""
     if not run.total:
         return 100 if run.state == Run.State.DONE else 0
     return min(100 * run.done // run.total, 100)
 
 
 def time_left(run: Run, *, rate: float) -> str:
-    """At the rate so far."""
+    """Return the time left at the average rate so far, as text."""
     if not rate:
         return "waiting for a worker"
     return f"{duration(max(run.total - run.done, 0) / rate)} left"
@@ -73,7 +73,7 @@ class RunAdmin(ReadOnlyAdmin):
         return [address, *super().get_urls()]
 
     def progress_view(self, request: HttpRequest) -> JsonResponse:
-        """`?id=1&id=2` → {"runs": [progress]}: what progress.js asks for while a run is running."""
+        """Return the progress of the runs in `?id=1&id=2`, for progress.js while a run is running."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         ids = [int(text) for text in request.GET.getlist("id") if text.isascii() and text.isdigit() and len(text) < 19]

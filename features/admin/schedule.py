@@ -25,7 +25,7 @@ class StyledTaskSelect(UnfoldAdminSelectWidget, TaskSelectWidget):
 class StyledPeriodicTaskForm(PeriodicTaskForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Not there for somebody who may only look.
+        # The form of a user who may only view has no fields.
         if "task" in self.fields:
             self.fields["task"].widget = UnfoldAdminTextInputWidget()
             self.fields["regtask"].widget = StyledTaskSelect()

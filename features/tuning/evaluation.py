@@ -1,4 +1,6 @@
-"""How well scores tell who will buy. Pure: columns in, plain numbers out; intervals hold 95 %.
+"""Measures of how well scores separate later buyers from the others: AUC, lift and purchase rate by decile.
+
+Pure: columns in, plain numbers out. Intervals are 95 % confidence intervals.
 
 A customer appears on several of the days scored, and is like itself: intervals of the AUC are computed over customers,
 not over rows. Sources: E. R. DeLong et al. 1988 for an AUC's components, N. A. Obuchowski 1997 for summing them by
@@ -41,7 +43,7 @@ class Evaluation:
 
 
 def evaluate_scores(scores: Floats, *, bought: Bools, customers: Ints) -> Evaluation:
-    """n rows of a score, whether the customer bought afterwards, and a number for the customer.
+    """Evaluate n rows: a score, whether the customer bought afterwards, and a number for the customer.
 
     There must be rows of both outcomes.
     """
@@ -52,7 +54,7 @@ def evaluate_scores(scores: Floats, *, bought: Bools, customers: Ints) -> Evalua
 
 
 def auc_components(scores: Floats, *, bought: Bools) -> Floats:
-    """For each row the share of the rows with the other outcome that it is ordered rightly against; ties count half."""
+    """Return for each row the share of rows of the other outcome that it is ordered correctly against; ties are halves."""
     overall = scipy.stats.rankdata(scores)
     components = np.empty(len(scores))
     buyers, others = int(bought.sum()), int((~bought).sum())
@@ -62,7 +64,10 @@ def auc_components(scores: Floats, *, bought: Bools) -> Floats:
 
 
 def auc_estimate(components: Floats, *, bought: Bools, customers: Ints) -> Estimate:
-    """The AUC with its interval. Of two sets' components subtracted: the difference of their AUCs with its interval."""
+    """Return the AUC with its interval.
+
+    For the difference of two sets' components, that is the difference of their AUCs with its interval.
+    """
     value = float(components[bought].mean())
     influence = np.where(bought, components - value, components - float(components[~bought].mean()))
     influence = influence / np.where(bought, bought.sum(), (~bought).sum())
@@ -74,7 +79,7 @@ def auc_estimate(components: Floats, *, bought: Bools, customers: Ints) -> Estim
 
 
 def deciles(scores: Floats, *, bought: Bools, customers: Ints) -> list[Decile]:
-    """Ten parts by falling score. Equal scores are ordered by the customer's number, which says nothing of buying."""
+    """Return ten parts by falling score; equal scores are ordered by the customer's number, which is arbitrary."""
     overall = float(bought.mean())
     order = np.lexsort((customers, -scores))
     parts = [part for part in np.array_split(order, DECILES) if len(part)]
@@ -97,13 +102,13 @@ def share_estimate(hits: int, *, of: int) -> Estimate:
 
 
 def difference(first: Floats, second: Floats, *, bought: Bools, customers: Ints) -> Estimate:
-    """The second scores' AUC minus the first's, on the same rows."""
+    """Return the second scores' AUC minus the first's, on the same rows."""
     components = auc_components(second, bought=bought) - auc_components(first, bought=bought)
     return auc_estimate(components, bought=bought, customers=customers)
 
 
 def evaluation_as_json(evaluation: Evaluation) -> dict[str, Any]:
-    """JSON types only, so that it can be stored."""
+    """Return the evaluation as JSON types, to be stored."""
 
     def numbers(estimate: Estimate) -> dict[str, float]:
         return {"value": estimate.value, "low": estimate.low, "high": estimate.high}

@@ -1,4 +1,4 @@
-"""The geometry of the customer page's pictures: numbers in, percentages out; the templates draw them."""
+"""The geometry of the charts on a customer's page: numbers in, percentages out; the templates draw them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ CLAMP = 1.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BarSegment:
-    """One event type's part of the bar; `width` in percent of the bar's whole length. `is_cut` by the clamp."""
+    """One event type's part of the bar; `width` in percent of the bar's length, `is_cut` by the clamp."""
 
     event_type: str
     contribution: float
@@ -40,7 +40,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """The moment another weight set took over; `x` in percent."""
+    """The moment from which another weight set is active; `x` in percent."""
 
     x: float
     weight_set: int | None
@@ -49,7 +49,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """A step line in a box of 100 × 100, y downwards: `path` for SVG, `marks` for what happened beneath it."""
+    """A step line in a box of 100 × 100, y downwards: `path` for SVG, `marks` for changes of the weight set."""
 
     path: str
     marks: Sequence[Mark]
@@ -59,7 +59,10 @@ class Line:
 
 
 def stacked_bar(contributions: Sequence[Mapping[str, Any]], *, unclamped: float) -> ContributionBar:
-    """As long as 1, or as the sum where that is more: what the clamp takes away is seen to its right."""
+    """Return the contributions side by side.
+
+    The bar is as long as 1, or as the sum where that is more, so that the part beyond the clamp is visible.
+    """
     length = max(CLAMP, unclamped)
     parts = [row for row in contributions if row["contribution"] > 0]
     ends = accumulate(row["contribution"] for row in parts)
@@ -80,7 +83,7 @@ def stacked_bar(contributions: Sequence[Mapping[str, Any]], *, unclamped: float)
 
 
 def step_line(points: Sequence[Point], *, until: datetime) -> Line | None:
-    """Values in [0, 1], oldest first; each holds until the next one. None where there are no points."""
+    """Return a line through values in [0, 1], oldest first, each held until the next; None without points."""
     if not points:
         return None
     since = points[0].moment

@@ -1,4 +1,4 @@
-"""The feature history, to look at: it is appended to by computations and by clients, and never changed."""
+"""The feature history, read-only: computations and clients append to it, and nothing changes it."""
 
 import json
 from typing import Any
@@ -45,7 +45,7 @@ class CustomerFeatureAdmin(LargeTableAdmin):
     fields = readonly_fields = ("customer", "kind", "timestamp", "recorded_at", "features_as_json", "metadata_as_json")
 
     def get_ordering(self, request: HttpRequest) -> tuple[str, ...]:
-        """One customer's rows in the order of their index; all of them in the order they came."""
+        """Return the order of the index: by timestamp for one customer, by id for all rows."""
         return ("-timestamp", "-id") if request.GET.get("q") else self.ordering
 
     @display(description="Customer")
@@ -59,7 +59,7 @@ class CustomerFeatureAdmin(LargeTableAdmin):
 
     @display(description="Values")
     def values(self, row: CustomerFeature) -> str:
-        """The first few that are not zero."""
+        """Return the first few values that are not zero."""
         shown = [f"{name} {value:.3g}" for name, value in row.features.items() if value][:NAMES_SHOWN]
         rest = len(row.features) - len(shown)
         return ", ".join(shown) + (f" and {rest} more" if rest else "") if shown else "all zero"

@@ -1,4 +1,4 @@
-"""Customers: found by the beginning of their id, and one page each."""
+"""The list of customers, searched by the beginning of an id, and a page for each."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -47,8 +47,7 @@ class ActivityFilter(RadioFilter):
 
 
 class ScoredChangeList(BoundedChangeList):
-    """Each customer of the page with the score that a client would read now, and the weights it is of: one read for all
-    of them."""
+    """A page of customers, each with its current score and the weight set of that score, from one read."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -77,7 +76,7 @@ class CustomerAdmin(LargeTableAdmin):
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        """The page of one customer; there is nothing to change here."""
+        """Show the page of one customer, which is read-only."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         customer = self.find(request, unquote(object_id))
@@ -95,7 +94,7 @@ class CustomerAdmin(LargeTableAdmin):
     def find(self, request: HttpRequest, customer_id: str) -> Customer | None:
         try:
             customer: Customer | None = self.get_object(request, customer_id)
-        except DataError:  # no id can hold a NUL
+        except DataError:  # PostgreSQL refuses a NUL
             return None
         return customer
 
@@ -114,5 +113,5 @@ class CustomerAdmin(LargeTableAdmin):
 
     @display(description="Weight set")
     def weights(self, customer: Customer) -> str:
-        """That of the live version: the one a customer is noted with stands for all versions."""
+        """Return the live version's weight set; `customer.weight_set` is the last activated of all versions."""
         return str(customer.weights or "–")  # type: ignore[attr-defined]

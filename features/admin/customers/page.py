@@ -1,4 +1,4 @@
-"""What the page of one customer shows: the values as clients read them, why the score is what it is, how it went."""
+"""The page of one customer: current values, the explanation of the score, and its history."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ from features.serving.render import Values
 
 SCORES_SHOWN = 200
 EVENTS_SHOWN = 20
-# Types in the order in which they are looked at; a type without definitions is left out.
+# Feature types in the order of the page; a type without definitions is left out.
 TYPES_SHOWN = (FeatureType.BEHAVIORAL, FeatureType.DERIVED, FeatureType.CUSTOMER, FeatureType.CONTEXTUAL)
 MISSING_IN_WORDS = {"no_value": "no value yet", "expired": "expired", "unknown": "not registered"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feature:
-    """A value and what it means; `missing` says why it is 0 without having a value, else it is empty."""
+    """A value and its meaning; `missing` is the reason where there is no value, else empty."""
 
     definition: FeatureDefinition
     meaning: str
@@ -39,7 +39,7 @@ class Feature:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureGroup:
-    """The features of one type, `as_of` when the computation or the client said they hold."""
+    """The features of one type; `as_of` is the moment at which they hold."""
 
     feature_type: str
     version: str
@@ -50,7 +50,7 @@ class FeatureGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cached:
-    """The customer's key in Redis, before this page read it. `seconds_left` is None where it was not there."""
+    """The customer's key in Redis before this page reads it; `seconds_left` is None where there is no hash."""
 
     key: str
     is_away: bool
@@ -66,7 +66,7 @@ def cached(customer_id: str) -> Cached:
 
 
 def feature_groups(customer_id: str) -> list[FeatureGroup]:
-    """The live values by type, through the same reads that clients use. What only other versions have is left out."""
+    """Return the live values by type, read as clients read them."""
     known = registry_snapshot.get()
     definitions = FeatureDefinition.objects.in_bulk(field_name="name")
     found = []
@@ -100,7 +100,7 @@ def group(
 
 
 def score_line(customer_id: str, *, now: datetime) -> tuple[Line | None, list[Point]]:
-    """The score's newest SCORES_SHOWN values: as a line, and as points, newest first."""
+    """Return the newest SCORES_SHOWN scores as a line, and as points, newest first."""
     version = registry_snapshot.get().live.get(FeatureType.BEHAVIORAL, "")
     rows = rows_holding(
         customer_id, name=SCORE, feature_type=FeatureType.BEHAVIORAL, version=version, since=None, until=None
@@ -111,14 +111,14 @@ def score_line(customer_id: str, *, now: datetime) -> tuple[Line | None, list[Po
 
 
 def bar(explanation: dict[str, Any]) -> ContributionBar | None:
-    """The picture of the explanation; None for a customer without behavioral values."""
+    """Return the chart of the explanation; None for a customer without behavioral values."""
     if not explanation["contributions"]:
         return None
     return stacked_bar(explanation["contributions"], unclamped=explanation["unclamped_score"])
 
 
 def customer_context(customer: Customer, *, now: datetime) -> dict[str, Any]:
-    """Everything the page shows, as the template's context. Redis is looked at before the reads that refill it."""
+    """Return the context of the page. The state of Redis is taken first, because the reads refill it."""
     customer_id = customer.pk
     state = cached(customer_id)
     explanation = explain(customer_id)

@@ -1,4 +1,4 @@
-"""The part of a definition's page that shows what it would be for a sample of customers."""
+"""The preview on a definition's page: its values for a sample of customers."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from features.tuning.definition_preview import DefinitionPreview, preview_defini
 
 
 def preview_context_of_form(form: DefinitionForm) -> dict[str, Any]:
-    """What the template takes: `problems` where there is nothing to compute, else the figures; None: no customers."""
+    """Return the context of the preview: `problems` of the form, else the figures, None without customers."""
     if not form.is_valid():
         return {
             "problems": [

@@ -1,4 +1,4 @@
-"""What a feature is, in words."""
+"""Descriptions of features as sentences."""
 
 from features.models import FeatureDefinition
 from features.models.definitions import WRITTEN_BY_CLIENTS
@@ -14,7 +14,7 @@ OF_KIND = {
 
 
 def definition_in_words(definition: FeatureDefinition) -> str:
-    """Sum of amount of purchase events in category shoes over 14 days, half-life 7 days."""
+    """Return a description such as "Sum of amount of purchase events over 14 days, half-life 7 days"."""
     if definition.kind:
         return window_in_words(definition)
     if definition.expression:
@@ -25,7 +25,7 @@ def definition_in_words(definition: FeatureDefinition) -> str:
 
 
 def window_in_words(definition: FeatureDefinition) -> str:
-    """What a windowed definition is computed from."""
+    """Return the events and the window that a windowed definition is computed from, as text."""
     events = f"{definition.event_type.replace('_', ' ')} events" if definition.event_type else "all events"
     category = "" if definition.category is None else f" in category {definition.category or '“”'}"
     days = definition.window_days
