@@ -54,7 +54,7 @@ def evaluate_scores(scores: Floats, *, bought: Bools, customers: Ints) -> Evalua
 
 
 def auc_components(scores: Floats, *, bought: Bools) -> Floats:
-    """Return for each row the share of the other outcome's rows that it is ordered correctly against; ties are halves."""
+    """Return for each row the share of rows of the other outcome it is ordered correctly against; ties are halves."""
     overall = scipy.stats.rankdata(scores)
     components = np.empty(len(scores))
     buyers, others = int(bought.sum()), int((~bought).sum())
