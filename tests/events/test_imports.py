@@ -292,8 +292,8 @@ def test_a_broken_csv_row_costs_only_itself(tmp_path: Path, line: str, reason: s
         (b"{", "not JSON"),
         (b"[]", "not a JSON object"),
         (b"7", "not a JSON object"),
-        (b"[" * 100_000, "It is not JSON: it is nested too deeply."),
-        (b'{"customer_id": "\xff"}', "It is not JSON: it is not UTF-8."),
+        (b"[" * 100_000, "The line is not JSON: it is nested too deeply."),
+        (b'{"customer_id": "\xff"}', "The line is not JSON: it is not UTF-8."),
         (b'{"customer_id": "' + b"c" * 3_000_000 + b'"}', "not JSON"),
         (b"{}", "required"),
         (
