@@ -5,6 +5,7 @@ This is four times as fast as psycopg's `write_row` with its adapters.
 
 import uuid
 from collections.abc import Iterator, Sequence
+from datetime import UTC
 
 import msgspec
 
@@ -43,11 +44,14 @@ def copy_lines(events: Sequence[NewEvent]) -> bytes:
 
 
 def iso_timestamps(events: Sequence[NewEvent]) -> list[str]:
-    """Return the timestamps in ISO 8601.
+    """Return the timestamps in ISO 8601, in UTC.
 
-    msgspec encodes them twenty times as fast as `datetime.isoformat`.
+    msgspec encodes them twenty times as fast as `datetime.isoformat`. Those with another offset are converted to UTC:
+    PostgreSQL accepts offsets below 16:00 only.
     """
-    return encode_json([event.timestamp for event in events])[2:-2].decode().split('","')
+    moments = [event.timestamp for event in events]
+    moments = [moment if moment.tzinfo is UTC else moment.astimezone(UTC) for moment in moments]
+    return encode_json(moments)[2:-2].decode().split('","')
 
 
 def escaped(texts: Sequence[str | None]) -> list[str]:

@@ -96,7 +96,7 @@ def ingest_lines(blocks: Iterable[bytes], *, number: int) -> Ingested:
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(CREATE_INCOMING)
-            with cursor.copy(COPY_INCOMING) as copy:
+            with connection.wrap_database_errors, cursor.copy(COPY_INCOMING) as copy:
                 for block in blocks:
                     copy.write(block)
             cursor.execute(ERASED_AMONG_INCOMING)

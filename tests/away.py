@@ -1,4 +1,4 @@
-"""Servers that are away: connections go to an address on which no server listens."""
+"""Servers that are away: connections go to an address on which no server listens, or sessions are ended."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +12,10 @@ from django.test import override_settings
 from features.online import hmget
 
 NOBODY = "127.0.0.1:1"
+END_OTHER_SESSIONS = """
+select pg_terminate_backend(pid, 5000) from pg_stat_activity
+where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'
+"""
 
 
 def nobody_at(url: str) -> str:

@@ -18,6 +18,7 @@ from featurehub.lib.clock import EPOCH
 ROWS_PER_READ = 1_000
 BUFFER = 1024 * 1024
 MICROSECOND = timedelta(microseconds=1)
+MICROSECONDS_PER = {"s": 1_000_000, "ms": 1_000, "us": 1}
 ID_COLUMNS = ("event_id", "customer_id", "session_id")
 
 
@@ -68,10 +69,14 @@ def python_values(name: str, column: pa.Array) -> list[Any]:
 def timestamps(column: pa.Array) -> list[Any]:
     """Return timestamps in UTC, truncated to microseconds.
 
-    A value outside of Python's calendar stays a whole number, which validation rejects.
+    A value outside of Python's calendar stays a whole number, which validation rejects. Seconds and milliseconds are
+    converted here, since Arrow's own conversion wraps around at 2^63.
     """
-    counted = column.cast(pa.timestamp("us", "UTC"), safe=False).cast(pa.int64()).to_pylist()
-    return [None if number is None else timestamp_of(number) for number in counted]
+    if column.type.unit == "ns":
+        column = column.cast(pa.timestamp("us", "UTC"), safe=False)
+    per_unit = MICROSECONDS_PER[column.type.unit]
+    counted = column.cast(pa.int64()).to_pylist()
+    return [None if number is None else timestamp_of(number * per_unit) for number in counted]
 
 
 def timestamp_of(microseconds: int) -> datetime | int:

@@ -2,11 +2,15 @@
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
+from io import BytesIO
 from typing import Any
 
+from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.db import connection
 from django.http import HttpResponse, QueryDict
+
+from featurehub.http.errors import error_response
 
 API = "/api/v1/"
 
@@ -22,14 +26,52 @@ class Handler(WSGIHandler):
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:  # type: ignore[override]
         if not environ["PATH_INFO"].startswith(API):
             return super().__call__(environ, start_response)
-        request = WSGIRequest(environ)
-        request.GET = query_of(environ.get("QUERY_STRING", ""))  # type: ignore[assignment]
-        response = self.get_response(request)
-        assert isinstance(response, HttpResponse)
+        response = self.respond(environ) if is_utf8(environ["PATH_INFO"]) else path_not_utf8()
         start_response(f"{response.status_code} {response.reason_phrase}", list(response.items()))
         if connection.connection is not None:
             response.close()
         return [response.content]
+
+    def respond(self, environ: dict[str, Any]) -> HttpResponse:
+        if "HTTP_TRANSFER_ENCODING" in environ:
+            read_chunked_body(environ)
+        request = WSGIRequest(environ)
+        request.GET = query_of(environ.get("QUERY_STRING", ""))  # type: ignore[assignment]
+        response = self.get_response(request)
+        assert isinstance(response, HttpResponse)
+        return response
+
+
+def read_chunked_body(environ: dict[str, Any]) -> None:
+    """Read a body that came without its length, which Django would take for an empty one.
+
+    At most one byte more than a body may have is read: Django refuses it by its length.
+    """
+    most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1
+    body, stream = BytesIO(), environ["wsgi.input"]
+    while body.tell() < most and (part := stream.read(most - body.tell())):
+        body.write(part)
+    environ["CONTENT_LENGTH"] = str(body.tell())
+    body.seek(0)
+    environ["wsgi.input"] = body
+
+
+def is_utf8(path: str) -> bool:
+    """Return whether a path, which has its bytes as latin-1, is UTF-8.
+
+    Django would replace other bytes by their escapes, so that %FF meant the id of three characters "%FF".
+    """
+    if path.isascii():
+        return True
+    try:
+        path.encode("iso-8859-1").decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def path_not_utf8() -> HttpResponse:
+    return error_response("client_error", code="invalid", detail="The path is not UTF-8.", status_code=400)
 
 
 @lru_cache(maxsize=256)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from featurehub.lib.errors import InvalidError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 EXAMPLE = "2026-01-31T12:00:00Z"
 
 
@@ -21,6 +22,17 @@ def in_utc(moment: datetime, *, attr: str) -> datetime:
     except OverflowError:
         pass
     raise InvalidError("A moment is one from 1970 to 9999 in UTC.", attr=attr)
+
+
+def nearest_in_utc(moment: datetime) -> datetime:
+    """Return the same moment in UTC, or the first or last one of Python's calendar for one that is beyond it.
+
+    PostgreSQL refuses offsets of 16:00 and more, which ISO 8601 allows.
+    """
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        return FIRST if moment.year == FIRST.year else LAST
 
 
 def parse_moment(text: str, *, attr: str) -> datetime:

@@ -41,7 +41,8 @@ def export(
 
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("set local time zone 'UTC'")
-        with cursor.copy(COPY_OUT.format(query=query)) as copy, CopyStream(copy) as raw:
+        copying = cursor.copy(COPY_OUT.format(query=query))
+        with connection.wrap_database_errors, copying as copy, CopyStream(copy) as raw:
             ds.write_dataset(
                 pa.RecordBatchReader.from_batches(schema, batches(io.BufferedReader(raw, BLOCK_BYTES))),
                 to,

@@ -3,6 +3,8 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django_celery_beat.admin import (
     ClockedScheduleAdmin,
     CrontabScheduleAdmin,
@@ -38,6 +40,34 @@ class StyledPeriodicTaskAdmin(PeriodicTaskAdmin, ModelAdmin):
     list_filter = ("enabled",)
     date_hierarchy = None
     show_facets = admin.ShowFacets.NEVER
+
+    # The actions of django-celery-beat ask for no permission and are not in the log.
+
+    @admin.action(permissions=["change"], description="Enable the selected tasks")
+    def enable_tasks(self, request: HttpRequest, queryset: QuerySet[PeriodicTask]) -> None:
+        self.log_all(request, queryset, "Enabled.")
+        super().enable_tasks(request, queryset)
+
+    @admin.action(permissions=["change"], description="Disable the selected tasks")
+    def disable_tasks(self, request: HttpRequest, queryset: QuerySet[PeriodicTask]) -> None:
+        self.log_all(request, queryset, "Disabled.")
+        super().disable_tasks(request, queryset)
+
+    @admin.action(
+        permissions=["change"], description="Enable the disabled and disable the enabled of the selected tasks"
+    )
+    def toggle_tasks(self, request: HttpRequest, queryset: QuerySet[PeriodicTask]) -> None:
+        self.log_all(request, queryset, "Enabled or disabled.")
+        super().toggle_tasks(request, queryset)
+
+    @admin.action(permissions=["change"], description="Run the selected tasks now")
+    def run_tasks(self, request: HttpRequest, queryset: QuerySet[PeriodicTask]) -> None:
+        self.log_all(request, queryset, "Run by hand.")
+        super().run_tasks(request, queryset)
+
+    def log_all(self, request: HttpRequest, tasks: QuerySet[PeriodicTask], message: str) -> None:
+        for task in tasks:
+            self.log_change(request, task, message)
 
 
 @admin.register(ClockedSchedule)

@@ -36,7 +36,7 @@ def create_activity_table(table: str, blocks: Iterable[bytes], *, features: Sequ
     )
     with connection.cursor() as cursor:
         cursor.execute(MAKE_TABLE.format(**names))
-        with cursor.copy(COPY_ACTIVITY.format(**names)) as copy:
+        with connection.wrap_database_errors, cursor.copy(COPY_ACTIVITY.format(**names)) as copy:
             for block in blocks:
                 copy.write(block)
         windowed = windowed_sql.empty_windowed(features) if features else None

@@ -10,6 +10,7 @@ import orjson
 from django.db import connection
 from psycopg import sql
 
+from featurehub.lib.clock import nearest_in_utc
 from features.formulas.view import FeatureView
 from features.models import WRITTEN_BY_CLIENTS
 
@@ -83,11 +84,11 @@ def rows_holding_at(
     """
     parameters: dict[str, Any] = {
         "customer_ids": [entity.customer_id for entity in entities],
-        "moments": [entity.timestamp for entity in entities],
+        "moments": [nearest_in_utc(entity.timestamp) for entity in entities],
         "feature_types": list(versions),
         "versions": [view.number for view in versions.values()],
         "lifetimes": [written_lifetime(view) for view in versions.values()],
-        "known_at": known_at,
+        "known_at": None if known_at is None else nearest_in_utc(known_at),
     }
     held: defaultdict[int, dict[str, RowHolding]] = defaultdict(dict)
     with connection.cursor() as cursor:

@@ -126,7 +126,7 @@ def stage_labels(labels: Labels, *, folder: Path, bar: "tqdm[Any]") -> int:
     options = csv.WriteOptions(include_header=False)
     with ipc.new_file(folder / "labels", labels.schema) as file, connection.cursor() as cursor:
         cursor.execute(STAGE)
-        with cursor.copy(COPY_LABELS) as copy:
+        with connection.wrap_database_errors, cursor.copy(COPY_LABELS) as copy:
             for batch in labels.batches(rows=LABELS_PER_BATCH):
                 file.write(batch)
                 positions = pa.array(range(rows, rows + batch.num_rows))
@@ -143,7 +143,8 @@ def values_held(views: Mapping[str, FeatureView], *, known_at: datetime | None) 
     """Yield the position and the values that held of each staged label, in any order; one statement."""
     schema = pa.schema([POSITION, *((name, pa.float64()) for name in views)])
     with connection.cursor() as cursor:
-        with cursor.copy(join_sql(views, known_at=known_at)) as copy, CopyStream(copy) as raw:
+        copying = cursor.copy(join_sql(views, known_at=known_at))
+        with connection.wrap_database_errors, copying as copy, CopyStream(copy) as raw:
             yield from read_csv(io.BufferedReader(raw, BLOCK_BYTES), schema=schema)
         cursor.execute("drop table staged_label")
 

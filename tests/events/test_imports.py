@@ -488,3 +488,21 @@ def test_a_real_log_is_imported_line_by_line_and_twice_is_once(tmp_path: Path) -
     assert "69,659 accepted, 0 duplicates, 0 rejected" in run_import(path)
     assert "0 accepted, 69,659 duplicates, 0 rejected" in run_import(path)
     assert Event.objects.values("customer_id").distinct().count() == 23_570
+
+
+@pytest.mark.parametrize("offset", ["+16:00", "-23:59"])
+def test_an_offset_that_postgresql_does_not_know_is_a_moment_like_any_other(tmp_path: Path, offset: str) -> None:
+    path, text = tmp_path / "events.jsonl", f"2026-01-02T03:04:05{offset}"
+    path.write_text(json.dumps({**GOOD, "timestamp": text}))
+    run_import(path)
+    assert Event.objects.get().timestamp == datetime.fromisoformat(text)
+
+
+@pytest.mark.parametrize("number", [2**62, -(2**62), 2**55])
+def test_a_parquet_timestamp_beyond_the_calendar_is_rejected(tmp_path: Path, number: int) -> None:
+    path = tmp_path / "events.parquet"
+    columns = {name: [value] for name, value in GOOD.items() if name != "metadata"}
+    columns["timestamp"] = pa.array([number], pa.timestamp("ms", tz="UTC"))
+    pq.write_table(pa.table(columns), path)
+    assert failure_of(path).returncode == 1
+    assert (len(rejected(path)), Event.objects.count()) == (1, 0)

@@ -2,17 +2,20 @@
 
 import os
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
-from django.db import transaction
+from django.db import OperationalError, connection, transaction
 from django_redis import get_redis_connection
 
-from events.ingest import NUDGE, Ingested, ingest
+from events.copy_text import copy_blocks
+from events.ingest import NUDGE, Ingested, ingest, ingest_lines
 from events.models import DirtyCustomer, Event
-from tests.at_once import in_a_process
-from tests.away import nobody_at, redis_away
+from tests.at_once import environment_of_tests, in_a_process
+from tests.away import END_OTHER_SESSIONS, nobody_at, redis_away
 from tests.factories import ago, make_event, new_event, post_events, store_events, stored_events
 
 NUDGE_KEY = f":1:{NUDGE}"
@@ -98,3 +101,16 @@ def test_without_a_broker_events_are_taken_in_and_soon(committed: None) -> None:
 def test_a_redis_that_is_full_takes_no_event_away(committed: None, api: Any, full_redis: None) -> None:
     assert post_events(api, make_event()).status_code == 201
     assert (stored_events(), DirtyCustomer.objects.count()) == (1, 1)
+
+
+def test_a_session_that_ends_during_copy_is_an_error_of_the_database_and_stores_nothing(committed: None) -> None:
+    def blocks() -> Iterator[bytes]:
+        with psycopg.connect(environment_of_tests()["DATABASE_URL"], autocommit=True) as other:
+            assert other.execute(END_OTHER_SESSIONS).fetchall()
+        for _ in range(1_000):
+            yield from copy_blocks([new_event()])
+
+    with pytest.raises(OperationalError):
+        ingest_lines(blocks(), number=1_000)
+    connection.close()
+    assert stored_events() == 0

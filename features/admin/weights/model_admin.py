@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
@@ -196,6 +197,8 @@ class WeightSetAdmin(ModelAdmin):
 
     def progress(self, request: HttpRequest, run_id: int) -> HttpResponse:
         """Show the progress of a re-scoring. htmx polls for the part of the page that changes."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
         run = get_object_or_404(Run.objects.select_related("weight_set"), pk=run_id, kind=Run.Kind.RESCORE)
         template = "progress_bar" if request.headers.get("HX-Request") else "progress"
         context = {**self.page_context(request), "title": f"Re-scoring under {run.weight_set}", "run": run}

@@ -12,7 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
 from events.exports import complete_until
-from featurehub.lib.clock import parse_moment
+from featurehub.lib.clock import in_utc, parse_moment
 from featurehub.lib.errors import FeatureHubError, InvalidError
 from featurehub.lib.gc_tuning import freeze_loaded_objects
 from featurehub.lib.progress import progress_bar
@@ -30,7 +30,7 @@ def moment(text: str) -> datetime:
     Raises ArgumentTypeError for a text that is not a moment.
     """
     try:
-        return parse_moment(text, attr="as_of")
+        return in_utc(parse_moment(text, attr="as_of"), attr="as_of")
     except InvalidError as error:
         raise ArgumentTypeError(error.detail) from None
 

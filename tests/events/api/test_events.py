@@ -259,3 +259,9 @@ def test_the_same_events_sent_at_once_count_once(committed: None) -> None:
 
     accepted = at_once(*(post(client, events[::step]) for client, step in zip(clients, (1, -1, 1, -1), strict=True)))
     assert (sum(accepted), stored_events()) == (200, 200)
+
+
+@pytest.mark.parametrize("offset", ["+16:00", "-16:00", "+23:59", "-23:59"])
+def test_an_offset_that_postgresql_does_not_know_is_a_moment_like_any_other(api: ApiClient, offset: str) -> None:
+    assert post_events(api, make_event(timestamp=f"2026-05-02T12:00:00{offset}")).json()["accepted"] == 1
+    assert Event.objects.get().timestamp == datetime.fromisoformat(f"2026-05-02T12:00:00{offset}")

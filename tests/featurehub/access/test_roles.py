@@ -1,13 +1,14 @@
 """Permissions of each role, tested through the admin's own pages."""
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group
 from django.core.management import call_command
 from django.test import Client
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
 from featurehub.access.roles import MANAGED
-from features.models import FeatureDefinition, WeightSet
+from features.models import FeatureDefinition, Run, WeightSet
 from tests.factories import make_customer
 from tests.staff import log_in
 
@@ -100,6 +101,18 @@ def test_only_the_operator_changes_the_schedule() -> None:
     assert IntervalSchedule.objects.filter(pk=task.interval_id).exists()
 
 
+@pytest.mark.parametrize("action", ["enable_tasks", "disable_tasks", "toggle_tasks", "run_tasks"])
+def test_only_the_operator_acts_on_the_schedule_and_it_is_logged(role: str, action: str) -> None:
+    task = PeriodicTask.objects.get(task="features.fit_weights")
+    LogEntry.objects.all().delete()
+    PeriodicTask.objects.filter(pk=task.pk).update(enabled=action == "disable_tasks")
+    data = {"action": action, "_selected_action": [task.pk]}
+    log_in(role).post("/admin/django_celery_beat/periodictask/", data)
+    task.refresh_from_db()
+    has_changed = action != "run_tasks" and task.enabled is not (action == "disable_tasks")
+    assert (has_changed, LogEntry.objects.count()) == ((action != "run_tasks", 1) if role == "operator" else (False, 0))
+
+
 def test_no_role_gives_itself_more(role: str) -> None:
     client = log_in(role)
     group = Group.objects.get(name="viewer")
@@ -116,6 +129,8 @@ def test_staff_without_a_role_are_told_so_and_see_no_numbers() -> None:
     assert "Waiting to be computed" not in page
     assert client.get("/admin/features/customer/").status_code == 403
     assert client.get("/admin/features/run/progress/?id=1").status_code == 403
+    run = Run.objects.create(kind=Run.Kind.RESCORE, state=Run.State.DONE)
+    assert client.get(f"/admin/features/weightset/progress/{run.pk}/").status_code == 403
 
 
 def test_who_is_not_logged_in_is_asked_to(client: Client) -> None:

@@ -16,7 +16,7 @@ from featurehub.access.models import ApiKey, Scope, create_api_key
 from features.models import CustomerFeature
 from tests.api_client import ApiClient, error_of
 from tests.at_once import environment_of_tests
-from tests.away import postgres_away, redis_away
+from tests.away import END_OTHER_SESSIONS, postgres_away, redis_away
 from tests.factories import make_client, make_customer, make_event, post_events, url_of
 
 PATCH = {"feature_type": "customer", "version": "1.0", "features": {"tenure_days": 1}}
@@ -40,11 +40,6 @@ PATHS = sorted({path for _, path, _, _ in ENDPOINTS})
 each_endpoint = pytest.mark.parametrize(
     ("method", "path", "scope", "body"), ENDPOINTS, ids=[f"{method} {path}" for method, path, _, _ in ENDPOINTS]
 )
-
-END_OTHER_SESSIONS = """
-select pg_terminate_backend(pid, 5000) from pg_stat_activity
-where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'
-"""
 
 
 def ask(client: ApiClient, method: str, path: str, body: Any) -> Any:

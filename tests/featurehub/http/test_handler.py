@@ -1,6 +1,7 @@
 """Requests on the API's fast path give the same answers as through Django's handler."""
 
 import io
+import json
 from typing import Any
 
 import pytest
@@ -76,3 +77,34 @@ def test_no_request_leaves_its_database_connection_open() -> None:
     client = make_client()
     status, _, _ = ask(Handler(), "GET", "/api/v1/weights/", client=client)
     assert (status, connection.connection) == ("200 OK", None)
+
+
+def test_a_chunked_body_is_read(db: None) -> None:
+    body = json.dumps({"customer_ids": ["c1"], "names": ["page_views_30d"]}).encode()
+    status, _, answer = ask_chunked(body, path="/api/v1/features/batch/")
+    assert (status, json.loads(answer)["results"][0]["customer_id"]) == ("200 OK", "c1")
+
+
+def test_a_chunked_body_is_read_no_further_than_a_body_may_go(db: None) -> None:
+    with override_settings(DATA_UPLOAD_MAX_MEMORY_SIZE=1_000):
+        status, _, _ = ask_chunked(b" " * 5_000, path="/api/v1/features/batch/")
+    assert status.startswith("413")
+
+
+def ask_chunked(body: bytes, *, path: str) -> tuple[str, Any, bytes]:
+    started: list[Any] = []
+    environ = {
+        **RequestFactory()._base_environ(),
+        **make_client().defaults,
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": path,
+        "HTTP_TRANSFER_ENCODING": "chunked",
+        "wsgi.input": io.BytesIO(body),
+    }
+    answer = Handler()(environ, lambda status, headers: started.extend((status, headers)))
+    return (*started, b"".join(answer))
+
+
+def test_an_id_that_is_not_utf8_is_not_taken_for_its_escape(db: None) -> None:
+    status, _, body = ask(Handler(), "GET", "/api/v1/customers/\xff/features/", client=make_client())
+    assert status.startswith("400"), body

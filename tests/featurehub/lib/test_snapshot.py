@@ -52,7 +52,7 @@ def test_a_reader_may_ask_for_a_younger_one(source: Source) -> None:
 def test_a_copy_that_must_be_younger_is_kept_while_its_fingerprint_is_the_same(source: Source) -> None:
     fingerprints = ["a", "a", "b", "b"]
     snapshot = Snapshot(source.load, seconds=FOREVER, fingerprint=lambda: fingerprints.pop(0))
-    # The fingerprint at the first load, an equal one, and another one, which leads to the second load.
+    # One at the first load, an equal one, another one, and one more before the load that follows from it.
     assert [snapshot.get(), snapshot.get(younger_than=0), snapshot.get(younger_than=0)] == [1, 1, 2]
     assert fingerprints == []
 

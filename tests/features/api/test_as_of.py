@@ -113,3 +113,14 @@ def test_what_a_client_wrote_too_long_before_has_expired(api: ApiClient) -> None
     rows = ask(api, entity(NOON + timedelta(hours=1)), entity(NOON + timedelta(hours=1, microseconds=1)))
     assert [row["features"]["cart_value"] for row in rows] == [9.0, 0.0]
     assert [row["missing"].get("cart_value") for row in rows] == [None, "expired"]
+
+
+@pytest.mark.parametrize("offset", ["+16:00", "-16:00", "+23:59", "-23:59"])
+def test_an_offset_that_postgresql_does_not_know_is_a_moment_like_any_other(
+    api: ApiClient, two_purchases: None, offset: str
+) -> None:
+    moment = f"2026-03-11T00:00:00{offset}"
+    in_utc = datetime.fromisoformat(moment).astimezone(UTC)
+    asked = {"customer_id": "c1", "timestamp": moment}
+    assert ask(api, asked)[0]["features"] == ask(api, entity(in_utc))[0]["features"]
+    assert ask(api, asked, known_at=moment)[0]["missing"]["purchases_30d"] == "no_value"
