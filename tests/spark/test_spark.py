@@ -31,7 +31,7 @@ from features.materialization import recompute
 from features.materialization.locks import register_customers
 from features.models import Run
 from tests.factories import ago, cached, first_weights, make_event, make_purchase, new_event, rows_of, store_events
-from tests.features.test_engines import (
+from tests.features.engines.test_engines import (
     AS_OF,
     CUSTOMERS,
     assert_windows,
