@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from featurehub.lib.errors import InvalidError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-FIRST, LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+FIRST_MOMENT, LAST_MOMENT = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 EXAMPLE = "2026-01-31T12:00:00Z"
 
 
@@ -32,7 +32,7 @@ def nearest_in_utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError:
-        return FIRST if moment.year == FIRST.year else LAST
+        return FIRST_MOMENT if moment.year == FIRST_MOMENT.year else LAST_MOMENT
 
 
 def parse_moment(text: str, *, attr: str) -> datetime:
