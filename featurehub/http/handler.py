@@ -2,10 +2,8 @@
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from io import BytesIO
 from typing import Any
 
-from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.db import connection
 from django.http import HttpResponse, QueryDict
@@ -33,27 +31,11 @@ class Handler(WSGIHandler):
         return [response.content]
 
     def respond(self, environ: dict[str, Any]) -> HttpResponse:
-        if "HTTP_TRANSFER_ENCODING" in environ:
-            read_chunked_body(environ)
         request = WSGIRequest(environ)
         request.GET = query_of(environ.get("QUERY_STRING", ""))  # type: ignore[assignment]
         response = self.get_response(request)
         assert isinstance(response, HttpResponse)
         return response
-
-
-def read_chunked_body(environ: dict[str, Any]) -> None:
-    """Read a body that came without its length, which Django would take for an empty one.
-
-    At most one byte more than a body may have is read: Django refuses it by its length.
-    """
-    most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE + 1
-    body, stream = BytesIO(), environ["wsgi.input"]
-    while body.tell() < most and (part := stream.read(most - body.tell())):
-        body.write(part)
-    environ["CONTENT_LENGTH"] = str(body.tell())
-    body.seek(0)
-    environ["wsgi.input"] = body
 
 
 def is_utf8(path: str) -> bool:

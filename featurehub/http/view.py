@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, TypeVar
 
 import msgspec
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import status
@@ -17,7 +18,7 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.views import APIView
 
 from featurehub.access.authentication import ApiKeyAuthentication, Client, client_of
-from featurehub.http.errors import as_api_exception
+from featurehub.http.errors import PayloadTooLarge, as_api_exception
 from featurehub.http.responses import json_response
 from featurehub.lib.errors import json_problem, wrong_shape
 
@@ -95,10 +96,25 @@ def body_as(decoder: "msgspec.json.Decoder[T]", request: HttpRequest) -> T:
     Raise ParseError if it is not JSON, and ValidationError if it is JSON of another shape.
     """
     try:
-        return decoder.decode(request.body)
+        return decoder.decode(body_of(request))
     except msgspec.ValidationError as error:
         raise as_api_exception(wrong_shape(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ParseError(f"The body is not JSON: {json_problem(error)}") from None
     except RecursionError:
         raise ParseError("The body is nested too deeply.") from None
+
+
+def body_of(request: HttpRequest) -> bytes:
+    """Return the request's body, also one in chunks, without its length: Django would take that for an empty one.
+
+    Raises PayloadTooLarge for more than DATA_UPLOAD_MAX_MEMORY_SIZE bytes.
+    """
+    if "HTTP_TRANSFER_ENCODING" not in request.META:
+        return request.body
+    most, body = settings.DATA_UPLOAD_MAX_MEMORY_SIZE, bytearray()
+    while len(body) <= most and (part := request.META["wsgi.input"].read(most + 1 - len(body))):
+        body += part
+    if len(body) > most:
+        raise PayloadTooLarge
+    return bytes(body)
