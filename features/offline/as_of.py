@@ -88,7 +88,7 @@ def rows_holding_at(
         "feature_types": list(versions),
         "versions": [view.number for view in versions.values()],
         "lifetimes": [written_lifetime(view) for view in versions.values()],
-        "known_at": None if known_at is None else nearest_in_utc(known_at),
+        "known_at": known_at and nearest_in_utc(known_at),
     }
     held: defaultdict[int, dict[str, RowHolding]] = defaultdict(dict)
     with connection.cursor() as cursor:

@@ -9,6 +9,7 @@ import orjson
 from django.db import connection
 from django.db.models import QuerySet
 
+from featurehub.lib.clock import nearest_in_utc
 from featurehub.lib.errors import UnknownError
 from features.models import CustomerFeature
 from features.registry.snapshot import registry_snapshot
@@ -198,9 +199,9 @@ def rows_holding(
         customer_id=customer_id, feature_type=feature_type, version=version, features__has_key=name
     )
     if since is not None:
-        rows = rows.filter(timestamp__gte=since)
+        rows = rows.filter(timestamp__gte=nearest_in_utc(since))
     if until is not None:
-        rows = rows.filter(timestamp__lte=until)
+        rows = rows.filter(timestamp__lte=nearest_in_utc(until))
     return rows.order_by("-timestamp", "-id")
 
 

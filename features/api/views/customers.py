@@ -12,7 +12,7 @@ from events.validation import check_customer_id, check_metadata, check_timestamp
 from featurehub.access.models import Scope
 from featurehub.http.responses import json_body, json_response
 from featurehub.http.view import ApiView, body_as
-from featurehub.lib.clock import in_utc, nearest_in_utc, parse_moment
+from featurehub.lib.clock import in_utc, parse_moment
 from featurehub.lib.errors import InvalidError
 from features.api.serializers import (
     CustomerFeatureSerializer,
@@ -170,4 +170,4 @@ def moment_parameter(request: HttpRequest, name: str) -> datetime | None:
     Raises InvalidError where it is not a moment.
     """
     text = request.GET.get(name)
-    return None if text is None else nearest_in_utc(parse_moment(text, attr=name))
+    return None if text is None else parse_moment(text, attr=name)

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from featurehub.lib.clock import nearest_in_utc, parse_moment
+from featurehub.lib.clock import parse_moment
 from featurehub.lib.errors import FeatureHubError
 from featurehub.lib.progress import progress_bar
 from features.offline.training_set import build_training_set, no_bar
@@ -24,8 +24,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            text = options["known_at"]
-            known_at = nearest_in_utc(parse_moment(text, attr="known_at")) if text else None
+            known_at = parse_moment(options["known_at"], attr="known_at") if options["known_at"] else None
             rows = build_training_set(
                 options["labels"],
                 out=options["out"],
