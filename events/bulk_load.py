@@ -10,6 +10,7 @@ from events.copy_text import copy_blocks
 from events.ingest import Ingested, ingest_lines, nudge
 from events.tombstones import HOLD_OFF_ERASURE, refuse_erased
 from events.validation import CLOCK_SKEW, EARLIEST, NewEvent
+from featurehub.lib.copying import copying
 
 COPY_EVENTS = """
 copy events_event (event_id, customer_id, event_type, "timestamp", session_id, amount, category, metadata) from stdin
@@ -74,7 +75,7 @@ def copy_in(bulk: Bulk) -> None:
         cursor.execute(HOLD_OFF_ERASURE)
         cursor.execute(ERASED_AMONG, [customers])
         refuse_erased([customer_id for (customer_id,) in cursor.fetchall()])
-        with connection.wrap_database_errors, cursor.copy(COPY_EVENTS) as copy:
+        with copying(cursor, COPY_EVENTS) as copy:
             for block in bulk.blocks:
                 copy.write(block)
         cursor.execute(MARK, [customers])

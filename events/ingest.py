@@ -14,6 +14,7 @@ from django.db.backends.utils import CursorWrapper
 from events.copy_text import copy_blocks
 from events.tombstones import HOLD_OFF_ERASURE, ErasedError, refuse_erased
 from events.validation import NewEvent
+from featurehub.lib.copying import copying
 from featurehub.lib.enqueue import enqueue
 from featurehub.lib.redis_away import ANY_REDIS_ERROR
 
@@ -96,7 +97,7 @@ def ingest_lines(blocks: Iterable[bytes], *, number: int) -> Ingested:
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(CREATE_INCOMING)
-            with connection.wrap_database_errors, cursor.copy(COPY_INCOMING) as copy:
+            with copying(cursor, COPY_INCOMING) as copy:
                 for block in blocks:
                     copy.write(block)
             cursor.execute(ERASED_AMONG_INCOMING)

@@ -6,16 +6,15 @@ The rows are streamed through COPY, so that the memory used does not grow with t
 import io
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-import psycopg
 import pyarrow as pa
 import pyarrow.dataset as ds
 from django.db import connection, transaction
 from pyarrow import csv
 
+from featurehub.lib.copying import BLOCK_BYTES, copy_stream
+
 COPY_OUT = "copy ({query}) to stdout (format csv)"
-BLOCK_BYTES = 4 * 1024 * 1024
 ROWS_PER_GROUP = 250_000
 MOMENT_TYPE = pa.timestamp("us", tz="UTC")
 TEXT_TYPE = pa.string()
@@ -41,10 +40,9 @@ def export(
 
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("set local time zone 'UTC'")
-        copying = cursor.copy(COPY_OUT.format(query=query))
-        with connection.wrap_database_errors, copying as copy, CopyStream(copy) as raw:
+        with copy_stream(cursor, COPY_OUT.format(query=query)) as stream:
             ds.write_dataset(
-                pa.RecordBatchReader.from_batches(schema, batches(io.BufferedReader(raw, BLOCK_BYTES))),
+                pa.RecordBatchReader.from_batches(schema, batches(stream)),
                 to,
                 format="parquet",
                 partitioning=ds.partitioning(pa.schema([("date", TEXT_TYPE)]), flavor="hive"),
@@ -70,22 +68,3 @@ def read_csv(stream: io.BufferedReader, *, schema: pa.Schema) -> Iterator[pa.Rec
             column_types=schema, strings_can_be_null=True, quoted_strings_can_be_null=False, null_values=[""]
         ),
     )
-
-
-class CopyStream(io.RawIOBase):
-    """The output of COPY as a file that can be read once."""
-
-    def __init__(self, copy: psycopg.Copy) -> None:
-        self._blocks = iter(copy)
-        self._left = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        if not self._left:
-            self._left = memoryview(next(self._blocks, b""))
-        size = min(len(buffer), len(self._left))
-        buffer[:size] = self._left[:size]
-        self._left = self._left[size:]
-        return size

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from django.db import connection
 
+from featurehub.lib.copying import copying
 from features.engines import windowed_sql
 from features.engines.activity_sql import ACTIVITY_COLUMNS
 from features.formulas.activity import NEVER
@@ -36,7 +37,7 @@ def create_activity_table(table: str, blocks: Iterable[bytes], *, features: Sequ
     )
     with connection.cursor() as cursor:
         cursor.execute(MAKE_TABLE.format(**names))
-        with connection.wrap_database_errors, cursor.copy(COPY_ACTIVITY.format(**names)) as copy:
+        with copying(cursor, COPY_ACTIVITY.format(**names)) as copy:
             for block in blocks:
                 copy.write(block)
         windowed = windowed_sql.empty_windowed(features) if features else None

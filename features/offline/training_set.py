@@ -27,8 +27,10 @@ from pyarrow import csv, ipc
 from tqdm import tqdm
 
 from featurehub.lib.batched import batched
+from featurehub.lib.clock import nearest_in_utc
+from featurehub.lib.copying import copy_stream, copying
 from featurehub.lib.errors import InvalidError, UnknownError
-from featurehub.lib.parquet import BLOCK_BYTES, CopyStream, read_csv
+from featurehub.lib.parquet import read_csv
 from features.formulas.view import FeatureView
 from features.offline.as_of import ROW_HOLDING, written_lifetime
 from features.offline.labels import ENCODING, KEYS, Labels
@@ -126,7 +128,7 @@ def stage_labels(labels: Labels, *, folder: Path, bar: "tqdm[Any]") -> int:
     options = csv.WriteOptions(include_header=False)
     with ipc.new_file(folder / "labels", labels.schema) as file, connection.cursor() as cursor:
         cursor.execute(STAGE)
-        with connection.wrap_database_errors, cursor.copy(COPY_LABELS) as copy:
+        with copying(cursor, COPY_LABELS) as copy:
             for batch in labels.batches(rows=LABELS_PER_BATCH):
                 file.write(batch)
                 positions = pa.array(range(rows, rows + batch.num_rows))
@@ -143,9 +145,8 @@ def values_held(views: Mapping[str, FeatureView], *, known_at: datetime | None) 
     """Yield the position and the values that held of each staged label, in any order; one statement."""
     schema = pa.schema([POSITION, *((name, pa.float64()) for name in views)])
     with connection.cursor() as cursor:
-        copying = cursor.copy(join_sql(views, known_at=known_at))
-        with connection.wrap_database_errors, copying as copy, CopyStream(copy) as raw:
-            yield from read_csv(io.BufferedReader(raw, BLOCK_BYTES), schema=schema)
+        with copy_stream(cursor, join_sql(views, known_at=known_at)) as stream:
+            yield from read_csv(stream, schema=schema)
         cursor.execute("drop table staged_label")
 
 
@@ -157,7 +158,7 @@ def join_sql(views: Mapping[str, FeatureView], *, known_at: datetime | None) -> 
             row=ROW_HOLDING.format(
                 feature_type=sql.Literal(view.feature_type),
                 version=sql.Literal(view.number),
-                known_at=sql.Literal(known_at),
+                known_at=sql.Literal(known_at and nearest_in_utc(known_at)),
                 lifetime=LIFETIME.format(lifetime=sql.Literal(written_lifetime(view))),
             ),
         )
