@@ -48,6 +48,11 @@ class Step:
     is_main: bool = False
 
 
+def with_reason(step: Callable[..., object]) -> Callable[[int, User, StepForm], object]:
+    """Return the `take` of a step that needs the person and the reason only: `step(pk, by=…, reason=…)`."""
+    return lambda pk, by, form: step(pk, by=by, reason=form.why)
+
+
 def step_page(
     request: HttpRequest,
     *,

@@ -8,7 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 
 from featurehub.admin.permissions import may
-from features.admin.step_pages import Step, StepForm, step_page
+from features.admin.step_pages import Step, StepForm, step_page, with_reason
 from features.admin.versions.forms import InputsForm, LifetimeForm, RetireForm
 from features.lifecycle import drafts, version_steps
 from features.lifecycle.drafts import BEFORE_RETIREMENT
@@ -51,7 +51,7 @@ VERSION_STEPS = {
         done="{subject} is in shadow.",
         permission="features.release_featureversion",
         states=(VersionState.DRAFT,),
-        take=lambda pk, by, form: version_steps.put_into_shadow(pk, by=by, reason=form.why),
+        take=with_reason(version_steps.put_into_shadow),
         is_main=True,
     ),
     "go-live": VersionStep(
@@ -70,7 +70,7 @@ VERSION_STEPS = {
         done=f"{{subject}} is the live version: readers are switched in {SECONDS} seconds.",
         permission="features.release_featureversion",
         states=(VersionState.SHADOW,),
-        take=lambda pk, by, form: version_steps.go_live(pk, by=by, reason=form.why),
+        take=with_reason(version_steps.go_live),
         is_main=True,
     ),
     "back-to-live": VersionStep(
@@ -87,7 +87,7 @@ VERSION_STEPS = {
         done=f"{{subject}} is live again: readers are switched in {SECONDS} seconds.",
         permission="features.release_featureversion",
         states=(VersionState.DEPRECATED,),
-        take=lambda pk, by, form: version_steps.go_live(pk, by=by, reason=form.why),
+        take=with_reason(version_steps.go_live),
         is_main=True,
     ),
     "retire": VersionStep(
@@ -117,7 +117,7 @@ VERSION_STEPS = {
         permission="features.release_featureversion",
         states=(VersionState.SHADOW, VersionState.LIVE, VersionState.DEPRECATED),
         types=COMPUTED,
-        take=lambda pk, by, form: version_steps.compute_again(pk, by=by, reason=form.why),
+        take=with_reason(version_steps.compute_again),
     ),
     "time-to-live": VersionStep(
         title="Change the time to live",

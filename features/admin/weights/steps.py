@@ -8,7 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 
 from featurehub.admin.permissions import may
-from features.admin.step_pages import Step, StepForm, step_page
+from features.admin.step_pages import Step, StepForm, step_page, with_reason
 from features.admin.weights.forms import ScheduleForm
 from features.lifecycle import weight_set_steps
 from features.lifecycle.steps import UNDER_WAY, VersionState, WeightSetState
@@ -27,7 +27,7 @@ WEIGHT_SET_STEPS = {
         done="{subject} is proposed: somebody who may approve can do so now.",
         permission="features.change_weightset",
         states=(WeightSetState.DRAFT,),
-        take=lambda pk, by, form: weight_set_steps.propose(pk, by=by, reason=form.why),
+        take=with_reason(weight_set_steps.propose),
         is_main=True,
     ),
     "approve": Step(
@@ -37,7 +37,7 @@ WEIGHT_SET_STEPS = {
         done="{subject} is approved: it can be activated or scheduled.",
         permission="features.approve_weightset",
         states=(WeightSetState.PROPOSED,),
-        take=lambda pk, by, form: weight_set_steps.approve(pk, by=by, reason=form.why),
+        take=with_reason(weight_set_steps.approve),
         is_main=True,
     ),
     "activate": Step(
@@ -51,7 +51,7 @@ WEIGHT_SET_STEPS = {
         done="{subject} is active. Customers are being re-scored.",
         permission="features.activate_weightset",
         states=(WeightSetState.DRAFT, *UNDER_WAY),
-        take=lambda pk, by, form: weight_set_steps.activate(pk, by=by, reason=form.why),
+        take=with_reason(weight_set_steps.activate),
         is_main=True,
     ),
     "schedule": Step(
@@ -71,7 +71,7 @@ WEIGHT_SET_STEPS = {
         done="{subject} is off the schedule.",
         permission="features.activate_weightset",
         states=(WeightSetState.SCHEDULED,),
-        take=lambda pk, by, form: weight_set_steps.unschedule(pk, by=by, reason=form.why),
+        take=with_reason(weight_set_steps.unschedule),
     ),
     "shadow": Step(
         title="Run in shadow",
@@ -83,7 +83,7 @@ WEIGHT_SET_STEPS = {
         done="{subject} runs in shadow: its page shows a point for each day, the first within the hour.",
         permission="features.change_weightset",
         states=UNDER_WAY,
-        take=lambda pk, by, form: weight_set_steps.start_shadow(pk, by=by, reason=form.why),
+        take=with_reason(weight_set_steps.start_shadow),
     ),
     "unshadow": Step(
         title="End the shadow",
@@ -92,7 +92,7 @@ WEIGHT_SET_STEPS = {
         done="{subject} does not run in shadow any more.",
         permission="features.change_weightset",
         states=UNDER_WAY,
-        take=lambda pk, by, form: weight_set_steps.end_shadow(pk, by=by, reason=form.why),
+        take=with_reason(weight_set_steps.end_shadow),
     ),
     "send-back": Step(
         title="Send back",
@@ -101,7 +101,7 @@ WEIGHT_SET_STEPS = {
         done="{subject} is a draft again.",
         permission="features.change_weightset",
         states=UNDER_WAY,
-        take=lambda pk, by, form: weight_set_steps.send_back(pk, by=by, reason=form.why),
+        take=with_reason(weight_set_steps.send_back),
     ),
     "roll-back": Step(
         title="Roll back to this set",
@@ -113,7 +113,7 @@ WEIGHT_SET_STEPS = {
         done="The weights of {subject} are active again. Customers are being re-scored.",
         permission="features.activate_weightset",
         states=(WeightSetState.SUPERSEDED,),
-        take=lambda pk, by, form: weight_set_steps.roll_back(pk, by=by, reason=form.why),
+        take=with_reason(weight_set_steps.roll_back),
         is_main=True,
     ),
 }
