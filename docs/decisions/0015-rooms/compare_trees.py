@@ -16,7 +16,7 @@ from collections import Counter, defaultdict
 from fnmatch import fnmatch
 from pathlib import Path
 
-from rename import Map, Scopes, rewrite
+from rename import Map, Scopes, rewrite, top_level_names
 
 HERE = Path(__file__).resolve().parent
 PACKAGES = ("featurehub", "events", "features")
@@ -73,12 +73,7 @@ def functions(module: str, source: str, place) -> dict[str, tuple[str, str]]:
     for node in tree.body:
         if isinstance(node, ast.ImportFrom) and node.module:
             names |= {a.asname or a.name: f"{node.module}.{a.name}" for a in node.names}
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names[node.name] = place(module, node.name)
-        elif isinstance(node, ast.Assign):
-            names |= {x.id: place(module, x.id) for t in node.targets for x in ast.walk(t) if isinstance(x, ast.Name)}
-        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            names[node.target.id] = place(module, node.target.id)
+        names |= {name: place(module, name) for name in top_level_names(node)}
     scopes = Scopes()
     scopes.visit(tree)
     canonical = Canonical(names, {id(node) for node in scopes.globals})
@@ -120,7 +115,11 @@ def main() -> int:
 
         renamed = rewrite(source, names, own=module)
         # The file's own names have been renamed; their place is looked up by the old ones.
-        back = {names.symbol(module, old_name)[1]: old_name for old_name in top_names(source)}
+        back = {
+            names.symbol(module, old_name)[1]: old_name
+            for node in ast.parse(source).body
+            for old_name in top_level_names(node)
+        }
         old |= functions(module, renamed, lambda module, name: place(module, back.get(name, name)))
     new: dict[str, tuple[str, str]] = {}
     for path, source in sources("HEAD").items():
@@ -146,18 +145,6 @@ def main() -> int:
     for name in unexplained:
         print(f"WITHOUT A REASON: {name}")
     return bool(unexplained)
-
-
-def top_names(source: str) -> list[str]:
-    found = []
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            found.append(node.name)
-        elif isinstance(node, ast.Assign):
-            found += [x.id for t in node.targets for x in ast.walk(t) if isinstance(x, ast.Name)]
-        elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            found.append(node.target.id)
-    return found
 
 
 if __name__ == "__main__":

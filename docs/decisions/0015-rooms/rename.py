@@ -1,370 +1,323 @@
-"""Apply a map of old names to new names to Python files, by their syntax trees."""
+"""Apply a map of old names to new names to Python source, by its syntax tree."""
 
 import ast
 import re
-import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
 class Map:
-    def __init__(self, *paths):
-        self.modules, self.symbols, self.identifiers, self.texts, self.files = {}, {}, {}, {}, {}
-        for path in paths:
-            data = tomllib.loads(Path(path).read_text())
-            for part in ("modules", "symbols", "identifiers", "texts", "files"):
-                getattr(self, part).update(data.get(part, {}))
-        self.dotted = {**self.modules, **self.symbols}
-        keys = sorted((k for k, v in self.dotted.items() if v), key=len, reverse=True)
-        self.dotted_re = re.compile(r"(?<![\w.])(" + "|".join(map(re.escape, keys)) + r")(?!\w)") if keys else None
-        # a dotted path whose module moved: module.prefix followed by .symbol
+    """The map of names: dotted paths of modules and of the names in them, old → new; texts and parts of files."""
 
-    def module(self, name):
-        """New path of a module; '' where it was split up."""
-        return self.modules.get(name, name)
+    def __init__(self, path: Path) -> None:
+        data = tomllib.loads(path.read_text())
+        self.modules: dict[str, str] = data["modules"]  # an empty new path: divided among several modules
+        self.symbols: dict[str, str] = data["symbols"]
+        self.texts: dict[str, str] = data["texts"]
+        self.files: dict[str, list[list[str]]] = data["files"]
+        self.dotted = {old: new for old, new in (self.modules | self.symbols).items() if new}
+        alternatives = "|".join(map(re.escape, sorted(self.dotted, key=len, reverse=True)))
+        self.dotted_pattern = re.compile(rf"(?<![\w.])({alternatives})(?!\w)")
 
-    def is_module(self, name):
-        return name in self.modules
+    def module(self, path: str) -> str:
+        """Return the new path of a module; empty where it was divided."""
+        return self.modules.get(path, path)
 
-    def symbol(self, module, name):
-        """New (module, name) of a name in an old module."""
-        full = f"{module}.{name}"
-        if full in self.symbols:
-            new = self.symbols[full]
-            return tuple(new.rsplit(".", 1)) if new else ("", name)
-        return self.module(module), name
+    def symbol(self, module: str, name: str) -> tuple[str, str]:
+        """Return the new module, which may be empty, and the new name of a name in an old module."""
+        new = self.symbols.get(f"{module}.{name}")
+        if new is None:
+            return self.module(module), name
+        return tuple(new.rsplit(".", 1)) if new else ("", name)
 
 
 class Scopes(ast.NodeVisitor):
-    """Which Name nodes are bound in a function, not at the top of the file."""
+    """Collect the Name nodes that stand for names at the top of the file, not for those of a function or class."""
 
-    def __init__(self):
-        self.local = []
-        self.globals = []  # (Name node)
+    def __init__(self) -> None:
+        self.local: list[set[str]] = []
+        self.globals: list[ast.Name] = []
 
-    def bound(self, node):
-        names = set()
-
-        class B(ast.NodeVisitor):
-            def visit_FunctionDef(s, n):
-                names.add(n.name)
-
-            visit_AsyncFunctionDef = visit_ClassDef = visit_FunctionDef
-
-            def visit_Lambda(s, n):
-                pass
-
-            def visit_Name(s, n):
-                if isinstance(n.ctx, (ast.Store, ast.Del)):
-                    names.add(n.id)
-
-            def visit_ExceptHandler(s, n):
-                if n.name:
-                    names.add(n.name)
-                s.generic_visit(n)
-
-            def visit_ListComp(s, n):  # own scope but the first iterable; treat targets as local everywhere
-                s.generic_visit(n)
-
-            def visit_MatchAs(s, n):
-                if n.name:
-                    names.add(n.name)
-                s.generic_visit(n)
-
-            def visit_Global(s, n):
-                pass
-
-        b = B()
-        for child in ast.iter_child_nodes(node):
-            b.visit(child)
-        return names
-
-    def args(self, a):
-        return {
-            x.arg
-            for x in [
-                *a.posonlyargs,
-                *a.args,
-                *a.kwonlyargs,
-                *([a.vararg] if a.vararg else []),
-                *([a.kwarg] if a.kwarg else []),
-            ]
-        }
-
-    def visit_FunctionDef(self, n):
-        for d in n.decorator_list:
-            self.visit(d)
-        for d in [*n.args.defaults, *[x for x in n.args.kw_defaults if x]]:
-            self.visit(d)
-        for x in [
-            *n.args.posonlyargs,
-            *n.args.args,
-            *n.args.kwonlyargs,
-            *([n.args.vararg] if n.args.vararg else []),
-            *([n.args.kwarg] if n.args.kwarg else []),
-        ]:
-            if x.annotation:
-                self.visit(x.annotation)
-        if n.returns:
-            self.visit(n.returns)
-        names = self.args(n.args)
-        for c in n.body:
-            names |= self.bound(ast.Module([c], []))
-        globs = {g for c in ast.walk(n) if isinstance(c, ast.Global) for g in c.names}
-        self.local.append(names - globs)
-        for c in n.body:
-            self.visit(c)
+    def visit_in(self, names: set[str], nodes: list[ast.AST]) -> None:
+        """Visit the nodes in a scope that binds these names."""
+        self.local.append(names)
+        for node in nodes:
+            self.visit(node)
         self.local.pop()
+
+    def visit_all(self, nodes: list[ast.AST]) -> None:
+        for node in nodes:
+            self.visit(node)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> None:
+        arguments = arguments_of(node.args)
+        annotations = [argument.annotation for argument in arguments if argument.annotation]
+        self.visit_all([*node.decorator_list, *defaults_of(node.args), *annotations])
+        if node.returns:
+            self.visit(node.returns)
+        names = {argument.arg for argument in arguments} | bound_in(node.body)
+        names -= {name for part in ast.walk(node) if isinstance(part, ast.Global) for name in part.names}
+        self.visit_in(names, node.body)
 
     visit_AsyncFunctionDef = visit_FunctionDef
 
-    def visit_ClassDef(self, n):
-        for d in [*n.decorator_list, *n.bases, *[k.value for k in n.keywords]]:
-            self.visit(d)
-        names = self.bound(ast.Module(n.body, []))
-        for c in n.body:
-            if isinstance(c, (ast.FunctionDef, ast.AsyncFunctionDef)):
-                self.visit(c)
-            else:
-                self.local.append(names)
-                self.visit(c)
-                self.local.pop()
+    def visit_ClassDef(self, node: ast.ClassDef) -> None:
+        self.visit_all([*node.decorator_list, *node.bases, *(keyword.value for keyword in node.keywords)])
+        names = bound_in(node.body)
+        for part in node.body:  # methods do not see the names of their class
+            is_method = isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef)
+            self.visit(part) if is_method else self.visit_in(names, [part])
 
-    def visit_Lambda(self, n):
-        for d in [*n.args.defaults, *[x for x in n.args.kw_defaults if x]]:
-            self.visit(d)
-        self.local.append(self.args(n.args))
-        self.visit(n.body)
-        self.local.pop()
+    def visit_Lambda(self, node: ast.Lambda) -> None:
+        self.visit_all(defaults_of(node.args))
+        self.visit_in({argument.arg for argument in arguments_of(node.args)}, [node.body])
 
-    def comp(self, n):
-        names = {x.id for g in n.generators for x in ast.walk(g.target) if isinstance(x, ast.Name)}
-        # first iterable is evaluated outside
-        self.visit(n.generators[0].iter)
-        self.local.append(names)
-        for i, g in enumerate(n.generators):
-            if i:
-                self.visit(g.iter)
-            for c in g.ifs:
-                self.visit(c)
-        for part in ("elt", "key", "value"):
-            if hasattr(n, part):
-                self.visit(getattr(n, part))
-        self.local.pop()
+    def visit_comprehension_scope(self, node: ast.ListComp | ast.DictComp) -> None:
+        first, *others = node.generators
+        targets = {part.id for one in node.generators for part in ast.walk(one.target) if isinstance(part, ast.Name)}
+        self.visit(first.iter)  # outside of the scope
+        results = [getattr(node, part) for part in ("elt", "key", "value") if hasattr(node, part)]
+        conditions = [condition for one in node.generators for condition in one.ifs]
+        self.visit_in(targets, [*(one.iter for one in others), *conditions, *results])
 
-    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = comp
+    visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = visit_comprehension_scope
 
-    def visit_Name(self, n):
-        if not any(n.id in names for names in self.local):
-            self.globals.append(n)
+    def visit_Name(self, node: ast.Name) -> None:
+        if not any(node.id in names for names in self.local):
+            self.globals.append(node)
 
 
-def rewrite(source, names, *, own=None):
-    """The source with new names; `own` is the old dotted path of the file where it is a module of the map."""
-    tree = ast.parse(source)
-    lines = source.encode().splitlines(keepends=True)
-    starts = [0]
-    for line in lines:
-        starts.append(starts[-1] + len(line))
-    raw = source.encode()
-    pos = lambda line, col: starts[line - 1] + col
-    edits, extra = [], set()
-    aliases = {}  # local name → ("module", old path, new local) or ("symbol", new local)
-    tops = {n.name for n in ast.walk(tree) if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
-    taken = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)} | {
-        a.arg for n in ast.walk(tree) if isinstance(n, ast.arguments) for a in [*n.args, *n.kwonlyargs]
-    }
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            out, changed = [], False
-            for a in node.names:
-                full = f"{node.module}.{a.name}"
-                local = a.asname or a.name
-                if names.is_module(full):
-                    new = names.module(full)
-                    if new:
-                        pkg, _, last = new.rpartition(".")
-                        alias = a.asname or (local if last in tops and last != local else None)
-                        aliases[local] = ("module", full, alias or last)
-                        out.append((pkg, last, alias))
-                    else:
-                        aliases[local] = ("module", full, None)
-                    changed = True
-                elif full in names.symbols or names.is_module(node.module):
-                    mod, name = names.symbol(node.module, a.name)
-                    if not mod:
-                        if full in names.symbols and not names.symbols[full]:
-                            changed = True
-                            continue
-                        raise SystemExit(f"no new place for {full}")
-                    aliases[local] = ("symbol", a.asname or name)
-                    out.append((mod, name, a.asname))
-                    changed = changed or (mod, name) != (node.module, a.name)
-                else:
-                    if full in {m.rsplit(".", 1)[0] for m in ()}:
-                        pass
-                    out.append((node.module, a.name, a.asname))
-                    aliases.setdefault(local, ("module", full, local))
-            if changed:
-                text = "\n".join(f"from {m} import {n}{f' as {s}' if s else ''}" for m, n, s in out) or "pass"
-                edits.append(
-                    (
-                        pos(node.lineno, node.col_offset),
-                        pos(node.end_lineno, node.end_col_offset),
-                        text if text != "pass" else "",
-                    )
-                )
-    scopes = Scopes()
-    scopes.visit(tree)
-    global_names = {id(n) for n in scopes.globals}
-    # names defined at the top of this file that are renamed
-    defined = {}
-    if own:
-        for node in tree.body:
-            ts = []
-            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
-                ts = [node.name]
-            elif isinstance(node, ast.Assign):
-                ts = [t.id for t in node.targets if isinstance(t, ast.Name)]
-            elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-                ts = [node.target.id]
-            for t in ts:
-                mod, name = names.symbol(own, t)
-                if name != t:
-                    defined[t] = name
-            if isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)) and node.name in defined:
-                head = raw[
-                    pos(node.lineno, node.col_offset) : pos(node.lineno + 2, 0)
-                    if node.lineno + 1 < len(starts)
-                    else len(raw)
-                ]
-                m = re.compile(rb"(?:def|class)\s+(" + node.name.encode() + rb")\b").search(head)
-                at = pos(node.lineno, node.col_offset) + m.start(1)
-                edits.append((at, at + len(node.name), defined[node.name]))
-    done = set()
-    for node in ast.walk(tree):
-        # monkeypatch.setattr(module, "name", …)
-        if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Attribute)
-            and node.func.attr == "setattr"
-            and len(node.args) > 1
-        ):
-            target, text = node.args[:2]
-            if (
-                isinstance(target, ast.Name)
-                and id(target) in global_names
-                and isinstance(text, ast.Constant)
-                and isinstance(text.value, str)
-            ):
-                a = aliases.get(target.id)
-                if a and a[0] == "module":
-                    mod, name = names.symbol(a[1], text.value)
-                    if mod and (mod != names.module(a[1]) or name != text.value):
-                        pkg, _, last = mod.rpartition(".")
-                        if mod != names.module(a[1]):
-                            extra.add((pkg, last))
-                        else:
-                            last = a[2]
-                        edits.append(
-                            (pos(target.lineno, target.col_offset), pos(target.end_lineno, target.end_col_offset), last)
-                        )
-                        done.add(id(target))
-                        edits.append(
-                            (pos(text.lineno, text.col_offset), pos(text.end_lineno, text.end_col_offset), f'"{name}"')
-                        )
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and id(node.value) in global_names:
-            a = aliases.get(node.value.id)
-            if a and a[0] == "module":
-                old = a[1]
-                mod, name = names.symbol(old, node.attr)
-                if f"{old}.{node.attr}" in names.modules:
-                    new = names.modules[f"{old}.{node.attr}"]
-                    pkg, _, last = new.rpartition(".")
-                    extra.add((pkg, last))
-                    edits.append((pos(node.lineno, node.col_offset), pos(node.end_lineno, node.end_col_offset), last))
-                    done.add(id(node.value))
-                    continue
-                if mod == names.module(old) and a[2]:
-                    if name != node.attr:
-                        end = pos(node.end_lineno, node.end_col_offset)
-                        edits.append((end - len(node.attr.encode()), end, name))
-                elif mod:
-                    pkg, _, last = mod.rpartition(".")
-                    if last in taken and not (last == a[2]):
-                        extra.add((mod, name))
-                        text = name
-                    else:
-                        extra.add((pkg, last))
-                        text = f"{last}.{name}"
-                    if name in tops or last in tops:
-                        extra.discard((pkg, last))
-                        extra.discard((mod, name))
-                        extra.add((mod, f"{name} as {name}_moved"))
-                        text = f"{name}_moved"
-                    edits.append((pos(node.lineno, node.col_offset), pos(node.end_lineno, node.end_col_offset), text))
-                    done.add(id(node.value))
-                else:
-                    print("  !! lost", old, node.attr, file=sys.stderr)
-        if isinstance(node, ast.Attribute) and node.attr in names.identifiers:
-            end = pos(node.end_lineno, node.end_col_offset)
-            edits.append((end - len(node.attr.encode()), end, names.identifiers[node.attr]))
-        if isinstance(node, ast.arg) and node.arg in names.identifiers:
-            at = pos(node.lineno, node.col_offset)
-            edits.append((at, at + len(node.arg.encode()), names.identifiers[node.arg]))
-        if isinstance(node, ast.keyword) and node.arg in names.identifiers:
-            at = pos(node.lineno, node.col_offset)
-            edits.append((at, at + len(node.arg.encode()), names.identifiers[node.arg]))
-        if (
-            isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
-            and node.name in names.identifiers
-            and node.name not in defined
-        ):
-            head = raw[pos(node.lineno, node.col_offset) :]
-            m = re.compile(rb"(?:def|class)\s+(" + node.name.encode() + rb")\b").search(head)
-            at = pos(node.lineno, node.col_offset) + m.start(1)
-            edits.append((at, at + len(node.name.encode()), names.identifiers[node.name]))
-        if isinstance(node, ast.ExceptHandler):
-            pass
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name) and id(node) not in done:
-            new = None
-            if id(node) in global_names:
-                a = aliases.get(node.id)
-                if a:
-                    new = a[2] if a[0] == "module" else a[1]
-                elif node.id in defined:
-                    new = defined[node.id]
-            if new is None or new == node.id:
-                new = names.identifiers.get(node.id, node.id)
-            if new != node.id:
-                edits.append((pos(node.lineno, node.col_offset), pos(node.end_lineno, node.end_col_offset), new))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            a, b = pos(node.lineno, node.col_offset), pos(node.end_lineno, node.end_col_offset)
-            text = raw[a:b].decode()
-            new = text
-            if names.dotted_re:
-                new = names.dotted_re.sub(lambda m: names.dotted[m[1]], new)
-            if node.value in names.texts:
-                new = text.replace(node.value, names.texts[node.value]) if node.value in text else new
-            if new != text and b > a:
-                edits.append((a, b, new))
-    edits = sorted(set(edits))
-    # drop nested
-    out, last = [], -1
-    for e in edits:
-        if e[0] < last:
+def arguments_of(arguments: ast.arguments) -> list[ast.arg]:
+    every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
+    return [argument for argument in every if argument]
+
+
+def defaults_of(arguments: ast.arguments) -> list[ast.expr]:
+    return [default for default in (*arguments.defaults, *arguments.kw_defaults) if default]
+
+
+def bound_in(body: list[ast.stmt]) -> set[str]:
+    """Return the names that the statements of a scope bind, those of nested scopes left out."""
+    names = set()
+    nodes: list[ast.AST] = list(body)
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, Definition):
+            names.add(node.name)
             continue
-        out.append(e)
-        last = e[1]
-    for a, b, text in reversed(out):
-        raw = raw[:a] + text.encode() + raw[b:]
-    result = raw.decode()
-    if extra:
-        imports = "".join(f"from {p} import {n}\n" for p, n in sorted(extra))
-        # after the docstring and future imports: before the first import
-        first = next((n for n in ast.parse(result).body if isinstance(n, (ast.Import, ast.ImportFrom))), None)
-        at = first.lineno - 1 if first else (1 if ast.get_docstring(tree) else 0)
-        rl = result.splitlines(keepends=True)
-        result = "".join(rl[:at]) + imports + "".join(rl[at:])
-    return result
+        if isinstance(node, ast.Lambda):
+            continue
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
+            names.add(node.id)
+        if isinstance(node, ast.ExceptHandler | ast.MatchAs) and node.name:
+            names.add(node.name)
+        nodes += ast.iter_child_nodes(node)
+    return names
+
+
+class Renaming:
+    """The renaming of one file: edits are collected from its tree and applied to its bytes at the end.
+
+    `own` is the old dotted path of the file. `modules` maps a local name to the old path of the module that it is, and
+    `locals` maps a local name to the new one. `missing` are the imports that the new names need.
+    """
+
+    def __init__(self, source: str, names: Map, own: str) -> None:
+        self.names, self.own, self.source = names, own, source.encode()
+        self.tree = ast.parse(source)
+        self.nodes = list(ast.walk(self.tree))
+        lengths = [len(line) for line in self.source.splitlines(keepends=True)]
+        self.starts = [sum(lengths[:line]) for line in range(len(lengths) + 1)]
+        scopes = Scopes()
+        scopes.visit(self.tree)
+        self.globals = {id(node) for node in scopes.globals}
+        self.definitions = {node.name for node in self.nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+        self.identifiers = {node.id for node in self.nodes if isinstance(node, ast.Name)} | {
+            argument.arg
+            for node in self.nodes
+            if isinstance(node, ast.arguments)
+            for argument in [*node.args, *node.kwonlyargs]
+        }
+        self.edits: set[tuple[int, int, str]] = set()
+        self.missing: set[tuple[str, str]] = set()
+        self.replaced: set[int] = set()
+        self.modules: dict[str, str] = {}
+        self.locals: dict[str, str | None] = {}
+
+    def result(self) -> str:
+        for node in self.nodes:
+            if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                self.rename_import(node)
+        self.rename_definitions()
+        for node in self.nodes:
+            if isinstance(node, ast.Call):
+                self.rename_patched(node)
+            elif isinstance(node, ast.Attribute):
+                self.rename_attribute(node)
+        for node in self.nodes:
+            if isinstance(node, ast.Name):
+                self.rename_name(node)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                self.rename_in_text(node)
+        return self.with_imports(self.edited())
+
+    # --- Edits --------------------------------------------------------------------------------------------------------
+
+    def span(self, node: ast.AST) -> tuple[int, int]:
+        return self.starts[node.lineno - 1] + node.col_offset, self.starts[node.end_lineno - 1] + node.end_col_offset
+
+    def replace(self, node: ast.AST, text: str) -> None:
+        self.edits.add((*self.span(node), text))
+
+    def edited(self) -> str:
+        """Return the source after the edits; of two that overlap, the first counts."""
+        source, end, parts = self.source, 0, []
+        for start, stop, text in sorted(self.edits):
+            if start >= end:
+                parts += [source[end:start], text.encode()]
+                end = stop
+        return b"".join([*parts, source[end:]]).decode()
+
+    def with_imports(self, source: str) -> str:
+        """Return the source with the missing imports before its first one."""
+        imports = [f"from {module} import {name}\n" for module, name in sorted(self.missing)]
+        body = ast.parse(source).body
+        first = next((node.lineno - 1 for node in body if isinstance(node, ast.Import | ast.ImportFrom)), None)
+        if first is None:
+            first = 1 if ast.get_docstring(self.tree) else 0
+        lines = source.splitlines(keepends=True)
+        return "".join([*lines[:first], *imports, *lines[first:]])
+
+    # --- What is renamed ----------------------------------------------------------------------------------------------
+
+    def rename_import(self, node: ast.ImportFrom) -> None:
+        imports = [(alias, self.new_import(node.module, alias)) for alias in node.names]
+        if any(new != (node.module, alias.name, alias.asname) for alias, new in imports):
+            lines = [f"from {new[0]} import {new[1]}{f' as {new[2]}' if new[2] else ''}" for _, new in imports if new]
+            self.replace(node, "\n".join(lines))
+
+    def new_import(self, module: str, alias: ast.alias) -> tuple[str, str, str | None] | None:
+        """Return module, name and `as` of an import, None where it goes; note what its local name stands for."""
+        full, local = f"{module}.{alias.name}", alias.asname or alias.name
+        if full in self.names.modules:
+            self.modules[local] = full
+            self.locals[local] = None
+            if not (new := self.names.module(full)):
+                return None
+            package, _, name = new.rpartition(".")
+            asname = alias.asname or (local if name in self.definitions and name != local else None)
+            self.locals[local] = asname or name
+            return package, name, asname
+        if full in self.names.symbols or module in self.names.modules:
+            new_module, name = self.names.symbol(module, alias.name)
+            if not new_module and full not in self.names.symbols:
+                raise ValueError(f"no new place for {full}")
+            if not new_module:
+                return None
+            self.locals[local] = name if alias.asname is None else alias.asname
+            return new_module, name, alias.asname
+        self.modules.setdefault(local, full)
+        self.locals.setdefault(local, local)
+        return module, alias.name, alias.asname
+
+    def rename_definitions(self) -> None:
+        """Rename the names that the file itself defines."""
+        for node in self.tree.body:
+            for name in top_level_names(node):
+                new = self.names.symbol(self.own, name)[1]
+                if new != name:
+                    self.locals.setdefault(name, new)
+                    if isinstance(node, Definition):
+                        start = self.source.index(name.encode(), self.span(node)[0])
+                        self.edits.add((start, start + len(name), new))
+
+    def rename_patched(self, node: ast.Call) -> None:
+        """Rename `monkeypatch.setattr(module, "name", …)`."""
+        if not (isinstance(node.func, ast.Attribute) and node.func.attr == "setattr" and len(node.args) > 1):
+            return
+        target, text = node.args[:2]
+        if not (isinstance(text, ast.Constant) and isinstance(text.value, str)):
+            return
+        if (old := self.module_that_is(target)) is None:
+            return
+        module, name = self.names.symbol(old, text.value)
+        has_moved = module != self.names.module(old)
+        if not module or not (has_moved or name != text.value):
+            return
+        package, _, last = module.rpartition(".")
+        if has_moved:
+            self.missing.add((package, last))
+        self.replace(target, last if has_moved else self.locals[target.id])
+        self.replace(text, f'"{name}"')
+        self.replaced.add(id(target))
+
+    def rename_attribute(self, node: ast.Attribute) -> None:
+        """Rename `module.name`."""
+        if (old := self.module_that_is(node.value)) is None:
+            return
+        if (submodule := self.names.modules.get(f"{old}.{node.attr}")) is not None:
+            package, _, last = submodule.rpartition(".")
+            self.missing.add((package, last))
+            self.replace(node, last)
+            self.replaced.add(id(node.value))
+            return
+        module, name = self.names.symbol(old, node.attr)
+        local = self.locals[node.value.id]
+        if module == self.names.module(old) and local:
+            if name != node.attr:
+                end = self.span(node)[1]
+                self.edits.add((end - len(node.attr.encode()), end, name))
+        elif module:
+            self.replace(node, self.imported(module, name, local=local))
+            self.replaced.add(id(node.value))
+        else:
+            raise ValueError(f"no new place for {old}.{node.attr}")
+
+    def imported(self, module: str, name: str, *, local: str | None) -> str:
+        """Return how a name of a module is written here, and add the import that this needs."""
+        package, _, last = module.rpartition(".")
+        if name in self.definitions or last in self.definitions:
+            self.missing.add((module, f"{name} as {name}_moved"))
+            return f"{name}_moved"
+        if last in self.identifiers and last != local:
+            self.missing.add((module, name))
+            return name
+        self.missing.add((package, last))
+        return f"{last}.{name}"
+
+    def rename_name(self, node: ast.Name) -> None:
+        new = self.locals.get(node.id)
+        if id(node) in self.globals and id(node) not in self.replaced and new and new != node.id:
+            self.replace(node, new)
+
+    def rename_in_text(self, node: ast.Constant) -> None:
+        """Rename the dotted paths in a string."""
+        start, end = self.span(node)
+        text = self.source[start:end].decode()
+        new = self.names.dotted_pattern.sub(lambda match: self.names.dotted[match[1]], text)
+        if new != text:
+            self.replace(node, new)
+
+    def module_that_is(self, node: ast.AST) -> str | None:
+        """Return the old path of the module that a name stands for."""
+        is_global = isinstance(node, ast.Name) and id(node) in self.globals
+        return self.modules.get(node.id) if is_global else None
+
+
+def top_level_names(node: ast.stmt) -> Iterator[str]:
+    """Yield the names that a statement at the top of a file defines."""
+    if isinstance(node, Definition):
+        yield node.name
+    elif isinstance(node, ast.Assign):
+        for target in node.targets:
+            yield from (part.id for part in ast.walk(target) if isinstance(part, ast.Name))
+    elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+        yield node.target.id
+
+
+def rewrite(source: str, names: Map, *, own: str) -> str:
+    """Return the source with new names; `own` is the old dotted path of the file."""
+    return Renaming(source, names, own).result()
