@@ -8,6 +8,8 @@ from typing import TypedDict
 
 # The child writes its own pid before it becomes the program, so that the pid is known even if we are killed.
 _LAUNCH = 'echo $$ >"$0"; exec "$@"'
+# A process has no arguments while the kernel replaces its program, for some microseconds.
+_LOOKS_AT_ARGUMENTS = 50
 
 # Processes started by this one: they must be waited for, so that no zombies stay in the process table.
 _children: list[subprocess.Popen[bytes]] = []
@@ -63,10 +65,20 @@ def command_line(pid: int) -> str:
 
     The text is empty if the process does not exist or is a zombie.
     """
-    proc = Path("/proc")
-    if (proc / "self").exists():
+    if Path("/proc/self").exists():
         try:
-            return (proc / str(pid) / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            return _arguments_in_proc(Path("/proc", str(pid)))
         except (FileNotFoundError, ProcessLookupError):
             return ""
     return subprocess.run(["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True).stdout
+
+
+def _arguments_in_proc(process: Path) -> str:
+    """Return the arguments of a process of Linux, empty for a zombie; wait for those of one in the middle of exec."""
+    for _ in range(_LOOKS_AT_ARGUMENTS):
+        arguments = (process / "cmdline").read_bytes()
+        state = (process / "stat").read_text().rpartition(") ")[2][:1]
+        if arguments or state == "Z":
+            break
+        time.sleep(0.001)
+    return arguments.replace(b"\0", b" ").decode(errors="replace")
