@@ -56,11 +56,11 @@ def checked_events(events: Sequence[PostedEvent], *, now: datetime, oldest: date
         check_fields_together(events, now=now, oldest=oldest)
         return [with_checked_metadata(event) for event in events]
     except InvalidError:
-        check_each(events, partial(checked_event, now=now, oldest=oldest))
+        check_each(events, partial(check_posted, now=now, oldest=oldest))
         raise
 
 
-def checked_event(event: PostedEvent, *, now: datetime, oldest: datetime) -> CheckedEvent:
+def check_posted(event: PostedEvent, *, now: datetime, oldest: datetime) -> CheckedEvent:
     """Return the event as it is stored. Raise InvalidError with `attr` if a value of it is not acceptable."""
     check_fields(event, now=now, oldest=oldest)
     return with_checked_metadata(event)

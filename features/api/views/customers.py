@@ -34,7 +34,7 @@ from features.serving.usage import note_read, note_write
 patch_decoder = msgspec.json.Decoder(FeaturesPatch)
 # A number with fewer digits fits PostgreSQL's bigint.
 DIGITS_OF_AN_ID = 19
-NAMES = OpenApiParameter(
+NAME_LIST = OpenApiParameter(
     "names", str, description=f"at most {NAMES_PER_BATCH} names, separated by commas; all of them if it is left out"
 )
 VERSION = OpenApiParameter(
@@ -72,7 +72,7 @@ class FeaturesView(CustomerView):
 
     scopes = {"GET": Scope.READ, "PATCH": Scope.WRITE}
 
-    @extend_schema(parameters=[NAMES, VERSION], responses=ValuesSerializer)
+    @extend_schema(parameters=[NAME_LIST, VERSION], responses=ValuesSerializer)
     def get(self, request: HttpRequest, customer_id: str) -> HttpResponse:
         versions = request.GET.getlist("version")
         values = values_as_json([customer_id], names=names_of(request), versions=versions, key_id=self.client.key_id)
