@@ -12,6 +12,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from events.copy_text import copy_blocks
+from events.posted import CheckedEvent
 from events.tombstones import HOLD_OFF_ERASURE, ErasedError, refuse_erased
 from events.validation import NewEvent
 from featurehub.lib.copying import copying
@@ -75,7 +76,7 @@ class Ingested:
     duplicates: int
 
 
-def ingest(events: Sequence[NewEvent]) -> Ingested:
+def ingest(events: Sequence[NewEvent | CheckedEvent]) -> Ingested:
     """Store checked events and mark their customers, all or none, in six statements for any number of events.
 
     Duplicates of stored events, and duplicates among `events` (same event_id and timestamp), are counted and change

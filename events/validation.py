@@ -5,9 +5,10 @@ The validator is compiled (msgspec): a DRF serializer costs more per event than 
 
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal
+from functools import partial
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 import orjson
@@ -25,14 +26,15 @@ LARGEST_AMOUNT = sys.float_info.max
 # PostgreSQL's text type refuses NUL, and its jsonb type lone surrogates as well.
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 NUL_IN_JSON = rb"\u0000"
+NO_METADATA = b"{}"
 
 Text64 = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Text128 = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-class NewEvent(msgspec.Struct, kw_only=True, gc=False):
-    """An event as a client sends it.
+class EventFields(msgspec.Struct, kw_only=True, gc=False):
+    """The fields of an event without its metadata.
 
     gc=False: an event can't be part of a reference cycle, so the garbage collector need not track it.
     """
@@ -42,23 +44,27 @@ class NewEvent(msgspec.Struct, kw_only=True, gc=False):
     timestamp: Moment
     event_id: Text64 | None = None
     session_id: Text128 | None = None
+
+
+class NewEvent(EventFields, kw_only=True, gc=False):
+    """An event with its metadata as an object: of a file, or to be computed with."""
+
     metadata: dict[str, Any] = {}
 
     @property
     def amount(self) -> float | None:
-        amount = self.metadata.get("amount")
-        return None if amount is None else float(amount)
+        return amount_in(self.metadata)
 
     @property
     def category(self) -> str | None:
-        category: str | None = self.metadata.get("category")
-        return None if category is None else stored_category(category)
+        return category_in(self.metadata)
+
+    @property
+    def metadata_json(self) -> str:
+        return encode_metadata(self.metadata).decode()
 
 
-class EventBatch(msgspec.Struct):
-    """The body of `POST events/`."""
-
-    events: Annotated[list[NewEvent], msgspec.Meta(min_length=1, max_length=EVENTS_PER_REQUEST)]
+Fields = TypeVar("Fields", bound=EventFields)
 
 
 def check_all(events: Sequence[NewEvent], *, now: datetime, oldest: datetime = EARLIEST) -> None:
@@ -66,7 +72,7 @@ def check_all(events: Sequence[NewEvent], *, now: datetime, oldest: datetime = E
     try:
         check_together(events, now=now, oldest=oldest)
     except InvalidError:
-        check_each(events, now=now, oldest=oldest)
+        check_each(events, partial(check_event, now=now, oldest=oldest))
 
 
 def check_together(events: Sequence[NewEvent], *, now: datetime, oldest: datetime = EARLIEST) -> None:
@@ -74,6 +80,13 @@ def check_together(events: Sequence[NewEvent], *, now: datetime, oldest: datetim
 
     Raise InvalidError if one of them is not acceptable. Call `check_each` to find out which.
     """
+    check_fields_together(events, now=now, oldest=oldest)
+    for event in events:
+        check_metadata(event.metadata)
+
+
+def check_fields_together(events: Sequence[EventFields], *, now: datetime, oldest: datetime) -> None:
+    """Raise InvalidError if a value of one of the events, other than its metadata, is not acceptable."""
     if not events:
         return
     check_customer_ids([event.customer_id for event in events], attr="customer_id")
@@ -82,15 +95,13 @@ def check_together(events: Sequence[NewEvent], *, now: datetime, oldest: datetim
     moments = [event.timestamp for event in events]
     check_timestamp(min(moments), now=now, oldest=oldest)
     check_timestamp(max(moments), now=now, oldest=oldest)
-    for event in events:
-        check_metadata(event.metadata)
 
 
-def check_each(events: Iterable[NewEvent], *, now: datetime, oldest: datetime) -> None:
-    """Raise InvalidError with `attr` `events.N.…` at the first event that is not acceptable."""
+def check_each(events: Iterable[Fields], check: Callable[[Fields], object]) -> None:
+    """Raise InvalidError with `attr` `events.N.…` at the first event for which `check` raises one."""
     for position, event in enumerate(events):
         try:
-            check_event(event, now=now, oldest=oldest)
+            check(event)
         except InvalidError as error:
             error.attr = f"events.{position}.{error.attr}"
             raise
@@ -101,11 +112,16 @@ def check_event(event: NewEvent, *, now: datetime, oldest: datetime = EARLIEST) 
 
     `oldest` is the oldest accepted timestamp: `partitions.oldest_kept` for events that are to be stored.
     """
+    check_fields(event, now=now, oldest=oldest)
+    check_metadata(event.metadata)
+
+
+def check_fields(event: EventFields, *, now: datetime, oldest: datetime) -> None:
+    """Raise InvalidError with `attr` if a value of the event, other than its metadata, is not acceptable."""
     check_customer_id(event.customer_id)
     check_text(event.event_id, attr="event_id")
     check_text(event.session_id, attr="session_id")
     check_timestamp(event.timestamp, now=now, oldest=oldest)
-    check_metadata(event.metadata)
 
 
 def check_timestamp(timestamp: datetime, *, now: datetime, oldest: datetime = EARLIEST) -> None:
@@ -145,13 +161,25 @@ def check_customer_ids(customer_ids: Sequence[str], *, attr: str) -> None:
             check_customer_id(customer_id, attr=f"{attr}.{position}")
 
 
-def check_metadata(metadata: dict[str, Any]) -> None:
-    """Raise InvalidError unless the metadata is at most 8 KB of JSON that PostgreSQL can store.
+def amount_in(metadata: dict[str, Any]) -> float | None:
+    """Return the amount in checked metadata."""
+    amount = metadata.get("amount")
+    return None if amount is None else float(amount)
+
+
+def category_in(metadata: dict[str, Any]) -> str | None:
+    """Return the category in checked metadata, as it is stored."""
+    category: str | None = metadata.get("category")
+    return None if category is None else stored_category(category)
+
+
+def check_metadata(metadata: dict[str, Any]) -> bytes:
+    """Return the metadata as JSON. Raise InvalidError unless it is at most 8 KB that PostgreSQL can store.
 
     `amount` must be a finite number ≥ 0 and `category` a string, if present.
     """
     if not metadata:
-        return
+        return NO_METADATA
     amount, category = metadata.get("amount"), metadata.get("category")
     if amount is not None and (isinstance(amount, bool) or not isinstance(amount, int | float)):
         raise InvalidError("The amount must be a number.", attr="metadata.amount")
@@ -166,6 +194,7 @@ def check_metadata(metadata: dict[str, Any]) -> None:
     # escape is fast, but finds a few other texts, too: only then is every string examined.
     if NUL_IN_JSON in encoded and any("\x00" in text for text in strings_in(metadata)):
         raise InvalidError("The text contains a character that can't be stored.", attr="metadata")
+    return encoded
 
 
 def encode_metadata(metadata: dict[str, Any]) -> bytes:

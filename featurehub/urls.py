@@ -3,10 +3,11 @@
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularSwaggerView
 
 from events.api.urls import urlpatterns as events
 from featurehub import health
+from featurehub.http.schema import SchemaView
 from features.api.urls import urlpatterns as features
 
 api = [*features, *events]  # reads first, since patterns are tried in order
@@ -14,12 +15,13 @@ urlpatterns = [
     path("api/v1/", include(api)),
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
-    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/schema/", SchemaView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("healthz", health.alive, name="healthz"),
     path("readyz", health.ready, name="readyz"),
     path("metrics", health.metrics, name="metrics"),
 ]
 
+handler400 = "featurehub.http.errors.bad_request"
 handler404 = "featurehub.http.errors.page_not_found"
 handler500 = "featurehub.http.errors.server_error"

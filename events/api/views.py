@@ -9,7 +9,7 @@ from drf_spectacular.utils import extend_schema
 from events.api.serializers import EventBatchSerializer, IngestedSerializer
 from events.ingest import ingest
 from events.partitions import oldest_kept
-from events.validation import EventBatch, check_all
+from events.posted import EventBatch, checked_events
 from featurehub.access.models import Scope
 from featurehub.http.responses import json_response
 from featurehub.http.view import ApiView, body_as
@@ -24,8 +24,7 @@ class EventsView(ApiView):
 
     @extend_schema(request=EventBatchSerializer, responses={201: IngestedSerializer})
     def post(self, request: HttpRequest) -> HttpResponse:
-        events = body_as(events_decoder, request).events
+        posted = body_as(events_decoder, request).events
         now = datetime.now(UTC)
-        check_all(events, now=now, oldest=oldest_kept(now))
-        ingested = ingest(events)
+        ingested = ingest(checked_events(posted, now=now, oldest=oldest_kept(now)))
         return json_response({"accepted": ingested.accepted, "duplicates": ingested.duplicates}, status=201)

@@ -2,16 +2,19 @@
 
 from typing import Any
 
+from axes.models import AccessAttempt, AccessFailureLog
 from django.conf import settings
 from django.contrib import admin, messages
+from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
-from django.db.models import ManyToManyField, QuerySet
+from django.db.models import Exists, ManyToManyField, OuterRef, QuerySet
 from django.forms import ModelForm, MultipleChoiceField
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import RadioFilter
@@ -22,8 +25,10 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from featurehub.access.authentication import clients
+from featurehub.access.logins import FAILURES_OF_AN_ADDRESS, lift_locks, still_counted
 from featurehub.access.models import ApiKey, Scope, create_api_key, revoke_api_keys
-from featurehub.admin.permissions import may
+from featurehub.admin.large_tables import DayRangeFilter, ReadOnlyAdmin
+from featurehub.admin.permissions import may, person
 
 SCOPES = {
     Scope.READ: "read: values, history, explanations",
@@ -217,3 +222,61 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
     filter_horizontal = ()
+
+
+class LoginAdmin(ReadOnlyAdmin):
+    """The base of the pages about failed logins. It shows only names that a user has: others may be passwords."""
+
+    search_fields = ("ip_address",)
+    search_help_text = "An address or its beginning"
+    show_facets = admin.ShowFacets.NEVER
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows: QuerySet[Any] = super().get_queryset(request)
+        known = User.objects.filter(username=OuterRef("username"))
+        return rows.annotate(is_known=Exists(known))  # type: ignore[no-any-return]
+
+    @display(description="User name")
+    def who(self, row: Any) -> str:
+        return str(row.username) if row.is_known else "unknown"
+
+
+@admin.register(AccessFailureLog)
+class FailedLoginAdmin(LoginAdmin):
+    list_display = ("attempt_time", "who", "ip_address", "outcome")
+    list_filter = (("attempt_time", DayRangeFilter), "locked_out")
+    list_filter_submit = True
+    fields = readonly_fields = ("attempt_time", "who", "ip_address", "user_agent", "outcome")
+
+    @display(description="Outcome", label={"failed": "info", "failed, then locked": "warning"})
+    def outcome(self, row: AccessFailureLog) -> str:
+        return "failed, then locked" if row.locked_out else "failed"
+
+
+@admin.register(AccessAttempt)
+class LockedLoginAdmin(LoginAdmin):
+    list_display = ("who", "ip_address", "failures_since_start", "attempt_time", "state")
+    fields = readonly_fields = ("who", "ip_address", "user_agent", "failures_since_start", "attempt_time", "state")
+    actions = ("lift",)  # type: ignore[assignment]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Return the failures that still count."""
+        return still_counted(super().get_queryset(request), now=timezone.now())
+
+    @display(description="State", label={"counted": "info", "locked": "warning", "address locked": "danger"})
+    def state(self, row: Any) -> str:
+        if row.of_address >= FAILURES_OF_AN_ADDRESS:
+            return "address locked"
+        return "locked" if row.of_user >= settings.AXES_FAILURE_LIMIT else "counted"
+
+    def has_lift_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return may(request, "axes.delete_accessattempt")
+
+    @admin.action(description="Forget all failures of the selected addresses", permissions=["lift"])
+    def lift(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
+        """Forget the failures of the rows' addresses, and log who did that."""
+        addresses = sorted(set(queryset.values_list("ip_address", flat=True)))
+        named = ", ".join(addresses)
+        LogEntry.objects.log_actions(person(request).pk, queryset, DELETION, f"Forgot the failed logins from {named}.")
+        lift_locks(addresses)
+        messages.success(request, f"Logins from {named} are possible again.")

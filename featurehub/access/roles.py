@@ -10,7 +10,7 @@ from django.apps import AppConfig
 from django.apps.registry import Apps
 from django.db.models import Q
 
-# Apps that every role can view: all except sessions.
+# Apps that every role can view: all except sessions, and failed logins with their addresses.
 VISIBLE_APPS = ("events", "features", "access", "auth", "django_celery_beat")
 # Role → the models it manages, `app.*` for all of an app. A role has every permission on a model that it manages,
 # including custom ones. Its admin page may still refuse an action, such as deleting an API key.
@@ -24,6 +24,8 @@ MANAGED: Mapping[str, Sequence[str]] = {
         "access.apikey",
         "events.erasedcustomer",
         "django_celery_beat.*",
+        "axes.accessattempt",
+        "axes.accessfailurelog",
     ),
 }
 
@@ -33,14 +35,16 @@ def grant(app_config: AppConfig, *, apps: Apps, using: str, **_: Any) -> None:
 
     Django creates the permissions in a receiver that is connected before this one. No permission is ever removed here.
     """
-    if app_config.label not in VISIBLE_APPS:
+    label = app_config.label
+    viewed = Q(codename__startswith="view_") if label in VISIBLE_APPS else Q(pk__in=[])
+    if label not in (*VISIBLE_APPS, "axes"):
         return
     group_model = apps.get_model("auth", "Group")
     permissions = apps.get_model("auth", "Permission").objects.using(using)
-    in_app = permissions.filter(content_type__app_label=app_config.label)
+    in_app = permissions.filter(content_type__app_label=label)
     for role, managed in MANAGED.items():
         group, _created = group_model.objects.using(using).get_or_create(name=role)
-        group.permissions.add(*in_app.filter(Q(codename__startswith="view_") | on_models(managed)))
+        group.permissions.add(*in_app.filter(viewed | on_models(managed)))
 
 
 def on_models(names: Sequence[str]) -> Q:

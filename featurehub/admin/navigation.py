@@ -71,6 +71,8 @@ NAVIGATION = [
             item("API keys", icon="key", model="access.apikey"),
             item("Users", icon="person", model="auth.user"),
             item("Roles", icon="badge", model="auth.group"),
+            item("Failed logins", icon="password", model="axes.accessfailurelog"),
+            item("Locked logins", icon="lock_person", model="axes.accessattempt"),
         ],
     },
 ]

@@ -7,6 +7,8 @@ from pathlib import Path
 from secrets import token_urlsafe
 
 from django.contrib.auth.models import User
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.db import transaction
 
 from featurehub.access.models import ApiKey, Scope, create_api_key, hash_key
@@ -22,8 +24,11 @@ def ensure_admin(folder: Path, *, password: str | None) -> str | None:
     """Create the superuser `admin` if there is none, and return its password, or None if it was changed since.
 
     Without `password`, a random one is made. With `password`, it is set whenever it differs from the last one that was
-    set here; a password chosen by the admin meanwhile is kept as long as `password` stays the same.
+    set here; a password chosen by the admin meanwhile is kept as long as `password` stays the same. Raise
+    ImproperlyConfigured for a weak one.
     """
+    if password is not None:
+        refuse_weak(password)
     file = folder / ADMIN_PASSWORD_FILE
     held = file.read_text() if file.exists() else None
     with transaction.atomic():
@@ -39,6 +44,15 @@ def ensure_admin(folder: Path, *, password: str | None) -> str | None:
             return None
         write_private(file, held)
     return held
+
+
+def refuse_weak(password: str) -> None:
+    """Raise ImproperlyConfigured, without the password in it, if one of Django's validators refuses the password."""
+    try:
+        validate_password(password, user=User(username=ADMIN))
+    except ValidationError as error:
+        reasons = " ".join(error.messages)
+        raise ImproperlyConfigured(f"FEATUREHUB_ADMIN_PASSWORD is refused, choose another one. {reasons}") from None
 
 
 def ensure_demo_key(folder: Path) -> str:

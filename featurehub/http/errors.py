@@ -1,6 +1,6 @@
 """Translate errors to HTTP responses, in one JSON form."""
 
-from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation, TooManyFieldsSent
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.views import defaults
@@ -51,7 +51,9 @@ def as_api_exception(error: Exception) -> Exception:
         return Unavailable()
     if isinstance(error, RequestDataTooBig):
         return PayloadTooLarge()
-    if isinstance(error, SuspiciousOperation):  # an unknown host, thousands of query parameters
+    if isinstance(error, TooManyFieldsSent):
+        return ParseError("The query string has too many parameters.")
+    if isinstance(error, SuspiciousOperation):  # an unknown host
         return ParseError(str(error))
     if isinstance(error, UnknownError):
         return NotFound(error.detail, code=error.code)
@@ -65,6 +67,14 @@ def as_api_exception(error: Exception) -> Exception:
 def invalid(detail: str, *, attr: str | None, code: str = "invalid") -> ValidationError:
     """Return a 400 that names the part of the input."""
     return ValidationError({attr: [detail]} if attr else [detail], code=code)
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Return 400 for a request that Django refuses: in the API's form under /api/, else Django's page."""
+    if not request.path.startswith("/api/"):
+        return defaults.bad_request(request, exception)
+    detail = "The request's host or its parameters are not acceptable."
+    return error_response("client_error", code="invalid", detail=detail, status_code=400)
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

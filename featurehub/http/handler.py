@@ -1,16 +1,29 @@
 """Django's WSGI handler, with less work around requests to the API (decision 5)."""
 
 from collections.abc import Callable, Iterable
-from functools import lru_cache
 from typing import Any
 
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.db import connection
-from django.http import HttpResponse, QueryDict
+from django.http import HttpResponse
 
 from featurehub.http.errors import error_response
 
 API = "/api/v1/"
+
+
+class PlainRequest(WSGIRequest):
+    """A request that ignores the parameters of its content type: bodies and forms are UTF-8.
+
+    Django looks charsets up, and Python keeps the names of those that it does not know for ever: anybody could fill the
+    memory with them, without a key. A parameter with a charset of its own (`name*=charset'...`) that is unknown would
+    even be a 500, so that the body of such a request is no form. Django's parser of uploads finds its boundary itself.
+    """
+
+    def _set_content_type_params(self, meta: dict[str, Any]) -> None:
+        header = meta.get("CONTENT_TYPE", "")
+        self.content_type = "" if "*" in header else header.partition(";")[0].strip().lower()
+        self.content_params = {}
 
 
 class Handler(WSGIHandler):
@@ -20,6 +33,8 @@ class Handler(WSGIHandler):
     the thread's database connection. A request of the API returns its connection to the pool at its end, so that there
     is nothing to check before the next one; the check at its end is needed only if it used PostgreSQL.
     """
+
+    request_class = PlainRequest
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:  # type: ignore[override]
         if not environ["PATH_INFO"].startswith(API):
@@ -31,9 +46,7 @@ class Handler(WSGIHandler):
         return [response.content]
 
     def respond(self, environ: dict[str, Any]) -> HttpResponse:
-        request = WSGIRequest(environ)
-        request.GET = query_of(environ.get("QUERY_STRING", ""))  # type: ignore[assignment]
-        response = self.get_response(request)
+        response = self.get_response(self.request_class(environ))
         assert isinstance(response, HttpResponse)
         return response
 
@@ -54,12 +67,3 @@ def is_utf8(path: str) -> bool:
 
 def path_not_utf8() -> HttpResponse:
     return error_response("client_error", code="invalid", detail="The path is not UTF-8.", status_code=400)
-
-
-@lru_cache(maxsize=256)
-def query_of(text: str) -> QueryDict:
-    """Return the parsed query string, which is immutable; the last 256 are cached.
-
-    Clients request customer after customer with the same query string. `text` has the bytes as latin-1, as in WSGI.
-    """
-    return QueryDict(text.encode("iso-8859-1"))

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -126,7 +125,7 @@ def render_json(rows: Iterable[tuple[str, Row, str]], plan: ReadPlan) -> list[by
 
     Redis' texts are copied as they are: decimal strings are JSON's numbers, too (decision 5).
     """
-    template, moments = template_of(plan), MomentTexts(now=datetime.now(UTC))
+    moments = MomentTexts(now=datetime.now(UTC))
     types, values_at = len(plan.versions), plan.values_at
     answers = []
     for customer_id, row, source in rows:
@@ -136,23 +135,8 @@ def render_json(rows: Iterable[tuple[str, Row, str]], plan: ReadPlan) -> list[by
             answers.append(orjson.dumps(values_as_dict(parsed, now=moments.now), option=orjson.OPT_UTC_Z))
         else:
             moment = moments[min(filter(None, row[:types]))[layout.STAMP_MOMENT]]
-            answers.append(template % (orjson.dumps(customer_id), *values, *moment, source.encode()))
+            answers.append(plan.template % (orjson.dumps(customer_id), *values, *moment, source.encode()))
     return answers
-
-
-@lru_cache(maxsize=256)
-def template_of(plan: ReadPlan) -> bytes:
-    """Return the answer where no value is missing, with a %b for each part that differs between customers."""
-    features = b",".join([literal(name) + b":%b" for name in plan.names])
-    return (
-        b'{"customer_id":%%b,"versions":%b,"features":{%b},"missing":{},'
-        b'"computed_at":%%b,"age_seconds":%%b,"source":"%%b"}'
-    ) % (literal(plan.versions), features)
-
-
-def literal(value: object) -> bytes:
-    """Return the JSON of a value, escaped for a template."""
-    return orjson.dumps(value).replace(b"%", b"%%")
 
 
 def values_as_dict(values: Values, *, now: datetime) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
+from functools import partial
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from events.imports.batches import ROWS_PER_BATCH
 from events.imports.importing import open_events, prefetched
 from events.models import DirtyCustomer, Event
 from events.tombstones import add_tombstone
-from events.validation import EARLIEST, NewEvent, check_each, check_together
+from events.validation import EARLIEST, NewEvent, check_each, check_event, check_together
 from featurehub.lib.errors import InvalidError
 from tests.factories import ago
 
@@ -222,7 +223,7 @@ def test_rows_that_are_taken_together_are_what_each_of_them_is(write: Callable[[
 
     def each() -> list[NewEvent]:
         events = [file.event(row) for row in read]
-        check_each(events, now=now, oldest=EARLIEST)
+        check_each(events, partial(check_event, now=now, oldest=EARLIEST))
         return events
 
     taken = events_or_none(together)

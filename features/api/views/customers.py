@@ -15,6 +15,7 @@ from featurehub.http.view import ApiView, body_as
 from featurehub.lib.clock import in_utc, parse_moment
 from featurehub.lib.errors import InvalidError
 from features.api.serializers import (
+    NAMES_PER_BATCH,
     CustomerFeatureSerializer,
     ExplanationSerializer,
     FeaturesPatch,
@@ -33,6 +34,9 @@ from features.serving.usage import note_read, note_write
 patch_decoder = msgspec.json.Decoder(FeaturesPatch)
 # A number with fewer digits fits PostgreSQL's bigint.
 DIGITS_OF_AN_ID = 19
+NAME_LIST = OpenApiParameter(
+    "names", str, description=f"at most {NAMES_PER_BATCH} names, separated by commas; all of them if it is left out"
+)
 VERSION = OpenApiParameter(
     "version", str, many=True, description="behavioral:1.0, one per feature type; 1.0 means behavioral:1.0"
 )
@@ -41,10 +45,15 @@ VERSION = OpenApiParameter(
 def names_of(request: HttpRequest) -> list[str] | None:
     """Return the names in `?names=a,b`; None where the parameter is absent.
 
-    Raises InvalidError where it is empty.
+    Raises InvalidError where it is empty or has more than NAMES_PER_BATCH names.
     """
     text = request.GET.get("names")
     names = None if text is None else [name for name in text.split(",") if name]
+    if names is not None and len(names) > NAMES_PER_BATCH:
+        detail = (
+            f"At most {NAMES_PER_BATCH} features can be named, not {len(names):,}; omit `names` to read all of them."
+        )
+        raise InvalidError(detail, attr="names")
     if names == []:
         raise InvalidError("Name at least one feature, or omit `names` to read all of them.", attr="names")
     return names
@@ -63,7 +72,7 @@ class FeaturesView(CustomerView):
 
     scopes = {"GET": Scope.READ, "PATCH": Scope.WRITE}
 
-    @extend_schema(parameters=[OpenApiParameter("names", str), VERSION], responses=ValuesSerializer)
+    @extend_schema(parameters=[NAME_LIST, VERSION], responses=ValuesSerializer)
     def get(self, request: HttpRequest, customer_id: str) -> HttpResponse:
         versions = request.GET.getlist("version")
         values = values_as_json([customer_id], names=names_of(request), versions=versions, key_id=self.client.key_id)

@@ -18,8 +18,8 @@ class Command(BaseCommand):
     help = "Prepares `make run`: creates the admin user and a demo API key, and loads the demo data once."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.load_demo_once()
         password = ensure_admin(settings.LOCAL_DIR, password=settings.ADMIN_PASSWORD)
+        self.load_demo_once()
         key = ensure_demo_key(settings.LOCAL_DIR)
         self.describe(password=password, key=key)
 

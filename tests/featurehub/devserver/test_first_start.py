@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.db.models.functions import Now
 from pytest_django import Settings
@@ -84,6 +85,25 @@ def test_a_demo_key_of_another_database_is_replaced(tmp_path: Path) -> None:
     assert ensure_demo_key(tmp_path) != key
 
 
+@pytest.mark.parametrize(
+    ("password", "reason"),
+    [
+        ("hunter2", "too short"),
+        ("password123", "too common"),
+        ("84629571036", "entirely numeric"),
+        ("admin-1", "username"),
+    ],
+)
+def test_a_weak_password_is_refused_in_a_sentence_that_does_not_repeat_it(
+    tmp_path: Path, password: str, reason: str
+) -> None:
+    ensure_admin(tmp_path, password="from outside")
+    with pytest.raises(ImproperlyConfigured, match=f"^FEATUREHUB_ADMIN_PASSWORD is refused, .*{reason}") as refused:
+        ensure_admin(tmp_path, password=password)
+    assert password not in str(refused.value)
+    assert admin_accepts("from outside")
+
+
 @pytest.fixture
 def local_dir(settings: Settings, tmp_path: Path) -> Path:
     settings.LOCAL_DIR = tmp_path
@@ -127,4 +147,12 @@ def test_bootstrap_does_not_load_the_demo_data_after_the_first_start(local_dir: 
     bootstrap()
     Event.objects.all().delete()
     bootstrap()
+    assert not Event.objects.exists()
+
+
+def test_bootstrap_refuses_a_weak_password_before_it_loads_anything(local_dir: Path, settings: Settings) -> None:
+    settings.ADMIN_PASSWORD = "secret"
+    with pytest.raises(ImproperlyConfigured, match="FEATUREHUB_ADMIN_PASSWORD"):
+        bootstrap()
+    assert not User.objects.exists()
     assert not Event.objects.exists()

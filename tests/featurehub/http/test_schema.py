@@ -1,0 +1,71 @@
+"""GET /api/schema/: generated once per process, in four formats, with an ETag."""
+
+import json
+
+import pytest
+from django.test import Client
+from django.utils.translation import trans_real
+from drf_spectacular.generators import SchemaGenerator
+
+from featurehub.http.schema import schema, schema_as
+
+SCHEMA = "/api/schema/"
+
+
+class CountedGenerator(SchemaGenerator):
+    generated = 0
+
+    def get_schema(self, *args: object, **kwargs: object) -> object:
+        CountedGenerator.generated += 1
+        return super().get_schema(*args, **kwargs)
+
+
+@pytest.fixture
+def generator(monkeypatch: pytest.MonkeyPatch) -> type[CountedGenerator]:
+    """Count how often the schema is generated."""
+    monkeypatch.setattr("featurehub.http.schema.SchemaGenerator", CountedGenerator)
+    CountedGenerator.generated = 0
+    for cache in (schema, schema_as):
+        cache.cache_clear()
+    return CountedGenerator
+
+
+def test_the_schema_is_generated_once(client: Client, generator: type[CountedGenerator]) -> None:
+    answers = [client.get(SCHEMA, {"format": wanted}) for wanted in ("json", "yaml", "json", "yaml")]
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert answers[0].content == answers[2].content
+    assert generator.generated == 1
+
+
+def test_it_is_given_in_the_format_that_is_asked_for(client: Client) -> None:
+    as_yaml = client.get(SCHEMA)
+    assert as_yaml.content.startswith(b"openapi: 3.0")
+    assert as_yaml.headers["Content-Type"] == "application/vnd.oai.openapi"
+    assert as_yaml.headers["Content-Disposition"] == 'inline; filename="FeatureHub.yaml"'
+    for wanted in ("application/json", "application/vnd.oai.openapi+json"):
+        answer = client.get(SCHEMA, headers={"Accept": wanted})
+        assert answer.headers["Content-Type"] == wanted
+        assert "/api/v1/events/" in json.loads(answer.content)["paths"]
+        assert "/api/schema/" not in json.loads(answer.content)["paths"]
+    assert client.get(SCHEMA, headers={"Accept": "text/html"}).status_code == 406
+
+
+def test_who_has_it_already_is_told_so(client: Client) -> None:
+    etag = client.get(SCHEMA).headers["ETag"]
+    assert client.get(SCHEMA, headers={"If-None-Match": etag}).status_code == 304
+    assert client.get(SCHEMA, headers={"If-None-Match": '"another"'}).status_code == 200
+    assert client.get(SCHEMA, {"format": "json"}).headers["ETag"] != etag
+
+
+def test_a_language_that_nobody_speaks_is_not_kept(client: Client) -> None:
+    client.get(SCHEMA)
+    known = len(trans_real._translations)
+    for number in range(5):
+        assert client.get(SCHEMA, {"lang": f"x{number}"}).status_code == 200
+    assert len(trans_real._translations) == known
+
+
+def test_the_page_of_the_api_reads_it(client: Client) -> None:
+    page = client.get("/api/docs/")
+    assert page.status_code == 200
+    assert SCHEMA in page.content.decode()
