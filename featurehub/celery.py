@@ -6,7 +6,8 @@ Messages are nudges: PostgreSQL holds the work that is to be done.
 import os
 
 from celery import Celery
-from celery.signals import worker_process_init
+from celery.signals import task_postrun, worker_process_init
+from django.db import close_old_connections
 
 from featurehub.lib.gc_tuning import freeze_loaded_objects
 
@@ -15,6 +16,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "featurehub.settings")
 app = Celery("featurehub")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+# After each task its session goes back to the pool of the process, which keeps it for the next task and checks it then.
+# Celery itself would close the pool, too: CELERY_DB_REUSE_MAX keeps it from that.
+task_postrun.connect(close_old_connections)
 
 
 @worker_process_init.connect
