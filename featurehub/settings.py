@@ -3,6 +3,7 @@
 Every value that differs between machines comes from the environment.
 """
 
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -195,7 +196,14 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_DEFAULT_QUEUE = "realtime"
+# Workers and beat outlive any trouble of the broker, including one that answers with errors: a replica that accepts no
+# writes yet, a full disk.
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True
+CELERY_BEAT_SCHEDULER = "featurehub.beat:PatientScheduler"
+# After so many tasks Celery closes the pool of sessions to PostgreSQL: never, see featurehub/celery.py.
+CELERY_DB_REUSE_MAX = sys.maxsize
 # A message is a nudge: if the broker is down, sending one must not delay a request for longer than this.
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 1, "socket_timeout": 30}

@@ -1,23 +1,23 @@
 """Complete the environment of a program on a developer's machine: unset variables get a value that works there."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from featurehub.devserver import servers
 from featurehub.devserver.secret_files import read_or_make
-from featurehub.devserver.server import EmbeddedServerError
+from featurehub.devserver.server import EmbeddedServerError, Server
 
 PROJECT = Path(__file__).resolve().parents[2]
 
 
 @contextmanager
-def local_environment() -> Iterator[None]:
+def local_environment() -> Iterator[Sequence[Server]]:
     """Set the unset variables in os.environ for the duration of the block, and keep the others.
 
-    For DATABASE_URL and REDIS_URL, embedded servers in FEATUREHUB_LOCAL_DIR are started, or shared if they run. Raise
-    EmbeddedServerError if one can't be started.
+    For DATABASE_URL and REDIS_URL, embedded servers in FEATUREHUB_LOCAL_DIR are started, or shared if they run. Yield
+    these servers. Raise EmbeddedServerError if one can't be started.
     """
     folder = Path(os.environ.get("FEATUREHUB_LOCAL_DIR") or PROJECT / ".local").resolve()
     with ExitStack() as stack:
@@ -33,7 +33,7 @@ def local_environment() -> Iterator[None]:
                 f"{error.filename} belongs to another user: run as that user, "
                 "or set FEATUREHUB_LOCAL_DIR to another folder."
             ) from error
-        yield
+        yield [servers.server_of(folder, name=name) for name in unset]
 
 
 def _fill(stack: ExitStack, **values: str) -> None:

@@ -1,4 +1,7 @@
-"""Run FeatureHub on this machine, from an empty folder on, and stop everything at Ctrl-C: `make run`."""
+"""Run FeatureHub on this machine, from an empty folder on, and stop everything at Ctrl-C: `make run`.
+
+Programs and embedded servers that die are started again.
+"""
 
 import argparse
 import http.client
@@ -14,8 +17,11 @@ from django.core.exceptions import ImproperlyConfigured
 
 from featurehub.devserver import servers
 from featurehub.devserver.local import PROJECT, local_environment
+from featurehub.devserver.output import say
+from featurehub.devserver.restarts import ProcessEnded
 from featurehub.devserver.server import EmbeddedServerError, is_free
-from featurehub.devserver.supervisor import ProcessEnded, Stopped, Supervisor, die_with_parent, say
+from featurehub.devserver.servers import WatchedServer
+from featurehub.devserver.supervisor import Stopped, Supervisor, die_with_parent
 from featurehub.lib.environment import read_setting, whole_number
 
 _SET_UP = {
@@ -39,7 +45,7 @@ def main() -> int:
     if "MAKELEVEL" in os.environ:
         die_with_parent()
     try:
-        run(options.procfile, set_up=not options.skip_set_up)
+        run(options.procfile, set_up=not options.skip_set_up, first_delay=options.restart_after)
     except Stopped:
         return 0
     except KeyboardInterrupt:
@@ -54,14 +60,17 @@ def main() -> int:
         return 2
 
 
-def run(procfile: Path, *, set_up: bool) -> NoReturn:
-    """Run until an exception says why it ends; programs end before the servers that they use."""
+def run(procfile: Path, *, set_up: bool, first_delay: float) -> NoReturn:
+    """Run until an exception says why it ends; programs end before the servers that they use.
+
+    What dies is started again, at first after `first_delay` seconds.
+    """
     port = _free_port()
     programs = _read_procfile(procfile)
     supervisor = Supervisor()
     if not all(os.environ.get(name) for name in servers.SERVERS):
         say("Starting the embedded servers")
-    with local_environment():
+    with local_environment() as embedded:
         # Read all settings here, so that a wrong one is reported in one sentence, not by a traceback of each program.
         importlib.import_module("featurehub.settings")
         environment = _environment(port)
@@ -69,14 +78,17 @@ def run(procfile: Path, *, set_up: bool) -> NoReturn:
             if set_up:
                 _set_up(supervisor, environment=environment)
             say("Starting " + ", ".join(programs))
-            supervisor.start(programs, environment=environment)
-            supervisor.watch(each_look=Readiness(port).look)
+            supervisor.start(programs, environment=environment, first_delay=first_delay)
+            watched = [WatchedServer(one, pause=supervisor.pause, first_delay=first_delay) for one in embedded]
+            supervisor.watch(watched, each_look=Readiness(port).look)
 
 
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m featurehub.devserver.run", description=__doc__)
     parser.add_argument("--procfile", type=Path, default=PROJECT / "Procfile", help="the programs to run")
     parser.add_argument("--skip-set-up", action="store_true", help="no migrations, static files, admin and demo data")
+    after = "seconds until a program or server that died is started again; the double for each time in a row"
+    parser.add_argument("--restart-after", type=float, default=1.0, metavar="SECONDS", help=after)
     return parser.parse_args()
 
 

@@ -8,7 +8,7 @@ import signal
 import socket
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -80,12 +80,20 @@ class Server(ABC):
             try:
                 with self._changing():
                     fcntl.flock(users, fcntl.LOCK_SH)
-                    self._ensure_running()
+                    self._ensure_running(choose_port=self._choose_port, pause=_sleep_a_moment)
                 yield self.url
             finally:
                 with self._changing():
                     if _is_last(users):
                         self._stop()
+
+    def start_again(self, *, pause: Callable[[], None]) -> None:
+        """Start the server, which died while we share it, on the same port: programs have its URL.
+
+        `pause` sleeps for a moment between two looks at the server, and may raise an error to end the attempt.
+        """
+        with self._changing():
+            self._ensure_running(choose_port=lambda: None, pause=pause)
 
     def _lock_file(self, suffix: str) -> IO[str]:
         """Open a file beside the folder, which may itself belong to the user that the server runs as."""
@@ -98,7 +106,7 @@ class Server(ABC):
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def _ensure_running(self) -> None:
+    def _ensure_running(self, *, choose_port: Callable[[], None], pause: Callable[[], None]) -> None:
         """Use a server that runs, wait for one that is starting or stopping, or start one."""
         deadline = time.monotonic() + _SECONDS_TO_START
         log_read = None
@@ -108,11 +116,11 @@ class Server(ABC):
                 if log_read is not None:
                     self._judge_failure(self._log_since(log_read))
                 log_read = self.log.stat().st_size if self.log.exists() else 0
-                self._choose_port()
+                choose_port()
                 self.launch()
             elif self.is_ready(pid):
                 return
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
+            pause()
         raise EmbeddedServerError(f"{self.name} was not ready after {_SECONDS_TO_START:.0f} s; its log is {self.log}.")
 
     def _judge_failure(self, message: str) -> None:
@@ -149,6 +157,10 @@ class Server(ABC):
             if time.monotonic() > deadline:
                 raise EmbeddedServerError(f"{self.name} (process {pid}) does not stop; its log is {self.log}.")
             time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+
+def _sleep_a_moment() -> None:
+    time.sleep(_SECONDS_BETWEEN_LOOKS)
 
 
 def is_free(port: int) -> bool:

@@ -1,4 +1,4 @@
-"""Run several programs as one: with prefixed output, all ending when one does, none outliving us.
+"""Run several programs as one: with prefixed output, started again when they end, none outliving us.
 
 Decision 2 explains why this is not a package of somebody else.
 """
@@ -10,26 +10,57 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from types import FrameType
-from typing import IO, NoReturn, Self
+from typing import NoReturn, Self
+
+from featurehub.devserver.output import copy_lines, line_prefix, say
+from featurehub.devserver.restarts import ProcessEnded, Restarted
 
 _SECONDS_TO_END = 15.0
 _SECONDS_BETWEEN_CHECKS = 0.1
 # A terminal, make and a process manager may each send the same signal: within this time they count as one.
 _SECONDS_OF_ONE_WISH = 1.0
-_COLOURS = (36, 33, 35, 32, 34)
+# After a program ended, for its last lines to be printed before we say so.
+_SECONDS_FOR_LAST_LINES = 1.0
 _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None)
 
 
-class ProcessEnded(Exception):
-    """A program ended that should run on; the message is a sentence."""
-
-
 class Stopped(Exception):
     """A signal asked us to stop."""
+
+
+class Program(Restarted):
+    """A program of the Procfile, running from its creation on; its output is printed with a prefix."""
+
+    def __init__(
+        self, name: str, *, command: str, environment: Mapping[str, str], prefix: str, first_delay: float
+    ) -> None:
+        super().__init__(name, first_delay=first_delay, now=time.monotonic())
+        # exec: signals reach the program itself, not a shell that started it.
+        self._command = ["/bin/sh", "-c", f"exec {command}"]
+        self._environment = environment
+        self._prefix = prefix
+        self.start()
+
+    def start(self) -> None:
+        self.process = _popen(self._command, environment=self._environment, output=subprocess.PIPE)
+        self._printer = threading.Thread(target=copy_lines, args=(self.process.stdout, self._prefix), daemon=True)
+        self._printer.start()
+
+    def describe_end(self) -> str | None:
+        status = self.process.poll()
+        if status is None:
+            return None
+        # What it has started would occupy its port, or work beside its successor.
+        _kill_group(self.process)
+        self._printer.join(_SECONDS_FOR_LAST_LINES)
+        return _describe(status)
+
+    def point_to_output(self) -> str:
+        return "Its output is above."
 
 
 class Supervisor:
@@ -39,7 +70,8 @@ class Supervisor:
     """
 
     def __init__(self) -> None:
-        self._processes: dict[str, subprocess.Popen[str]] = {}
+        self._programs: list[Program] = []
+        self._step: tuple[str, subprocess.Popen[str]] | None = None
         self._stop_asked_at: float | None = None
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._on_signal)
@@ -48,37 +80,38 @@ class Supervisor:
         return self
 
     def __exit__(self, _type: object, error: BaseException | None, _traceback: object) -> None:
-        say(f"{error or ''} Stopping".strip())
+        if str(error or ""):
+            say(str(error))
+        say("Stopping")
         self._end_all()
 
     def run(self, name: str, *, command: Sequence[str], environment: Mapping[str, str]) -> None:
         """Run a program to its end, without a prefix. Raise ProcessEnded if it fails, and Stopped."""
         process = _popen(command, environment=environment, output=None)
-        self._processes[name] = process
+        self._step = name, process
         while process.poll() is None:
             self.pause()
-        del self._processes[name]
+        self._step = None
         if process.returncode:
             raise ProcessEnded(f"{name} failed ({_describe(process.returncode)}); see its output above.")
 
-    def start(self, commands: Mapping[str, str], *, environment: Mapping[str, str]) -> None:
-        """Start programs given as shell commands by name."""
-        width = max(map(len, commands), default=0)
-        for name, command in commands.items():
-            # exec: signals reach the program itself, not a shell that started it.
-            shell = ["/bin/sh", "-c", f"exec {command}"]
-            self._processes[name] = _popen(shell, environment=environment, output=subprocess.PIPE)
-        for number, (name, process) in enumerate(self._processes.items()):
-            prefix = _prefix(f"{name:<{width}} | ", colour=_COLOURS[number % len(_COLOURS)])
-            assert process.stdout is not None
-            threading.Thread(target=_copy, args=(process.stdout, prefix), daemon=True).start()
+    def start(self, commands: Mapping[str, str], *, environment: Mapping[str, str], first_delay: float) -> None:
+        """Start programs given as shell commands by name.
 
-    def watch(self, *, each_look: Callable[[], None]) -> NoReturn:
-        """Call `each_look` repeatedly until Stopped or ProcessEnded is raised."""
+        A program that ends is started again, at first after `first_delay` seconds.
+        """
+        width = max(map(len, commands), default=0)
+        for number, (name, command) in enumerate(commands.items()):
+            prefix = line_prefix(f"{name:<{width}} | ", number=number)
+            self._programs.append(
+                Program(name, command=command, environment=environment, prefix=prefix, first_delay=first_delay)
+            )
+
+    def watch(self, servers: Sequence[Restarted], *, each_look: Callable[[], None]) -> NoReturn:
+        """Start again what ends, until Stopped or ProcessEnded is raised; call `each_look` repeatedly."""
         while True:
-            for name, process in self._processes.items():
-                if process.poll() is not None:
-                    raise ProcessEnded(f"{name} ended unexpectedly ({_describe(process.returncode)}).")
+            for one in (*servers, *self._programs):
+                one.look(now=time.monotonic())
             each_look()
             self.pause()
 
@@ -94,27 +127,32 @@ class Supervisor:
         if self._stop_asked_at is None:
             self._stop_asked_at = now
         elif number == signal.SIGINT and now > self._stop_asked_at + _SECONDS_OF_ONE_WISH:
-            self._kill_groups()
+            for _, process in self._processes():
+                _kill_group(process)
             raise KeyboardInterrupt
 
     def _end_all(self) -> None:
         """Send SIGTERM to each program, then SIGKILL to what is left of it and of its children."""
-        for process in self._processes.values():
+        processes = list(self._processes())
+        for _, process in processes:
             process.terminate()
         deadline = time.monotonic() + _SECONDS_TO_END
-        for name, process in self._processes.items():
+        for name, process in processes:
             try:
                 process.wait(max(0.0, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 say(f"{name} did not end within {_SECONDS_TO_END:.0f} s and is killed.")
-        self._kill_groups()
-        for process in self._processes.values():
+        for _, process in processes:
+            _kill_group(process)
             process.wait()
 
-    def _kill_groups(self) -> None:
-        for process in self._processes.values():
-            with suppress(ProcessLookupError, PermissionError):  # macOS: PermissionError if only zombies are left
-                os.killpg(process.pid, signal.SIGKILL)
+    def _processes(self) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+        """Yield what may still run, with its name."""
+        if self._step is not None:
+            yield self._step
+        for program in self._programs:
+            if not program.is_waiting:
+                yield program.name, program.process
 
 
 def die_with_parent() -> None:
@@ -137,24 +175,9 @@ def _popen(command: Sequence[str], *, environment: Mapping[str, str], output: in
     )
 
 
-def say(line: str) -> None:
-    """Print a line, or nothing if the output was closed.
-
-    With `| tee`, the reader gets the Ctrl-C, too, and its end must not keep us from stopping the programs.
-    """
-    try:
-        print(line, flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _copy(lines: IO[str], prefix: str) -> None:
-    for line in lines:
-        say(prefix + line.rstrip("\n"))
-
-
-def _prefix(text: str, *, colour: int) -> str:
-    return f"\x1b[{colour}m{text}\x1b[0m" if sys.stdout.isatty() and "NO_COLOR" not in os.environ else text
+def _kill_group(process: subprocess.Popen[str]) -> None:
+    with suppress(ProcessLookupError, PermissionError):  # macOS: PermissionError if only zombies are left
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 def _describe(status: int) -> str:

@@ -1,18 +1,22 @@
-"""The supervisor of `make run`, with small programs in place of web, worker and beat."""
+"""The supervisor of `make run`, with small programs in place of those of the Procfile."""
 
+import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
+import redis
 
 from featurehub.devserver.postgres import Postgres
 from featurehub.devserver.processes import command_line
+from featurehub.devserver.server import Server, is_free
 from featurehub.devserver.valkey import Valkey
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -40,7 +44,10 @@ signal.signal(signal.SIGTERM, signal.SIG_IGN)
 print("here I stay")
 time.sleep(600)
 """,
-    "failing": "sys.exit(3)",
+    "failing": """
+print("this is why")
+sys.exit(3)
+""",
 }
 NOTE_PID = """
 import os, signal, sys, time
@@ -52,14 +59,15 @@ note_pid()
 
 
 @contextmanager
-def run(folder: Path, *programs: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
+def run(folder: Path, *programs: str, restart_after: float = 0.05, **variables: str) -> Iterator[subprocess.Popen[str]]:
     """Run a supervisor of the programs; kill it at the end of the block if it still lives."""
     for name in programs:
         (folder / f"{name}.py").write_text(NOTE_PID + PROGRAMS[name])
     procfile = folder / "Procfile"
     procfile.write_text("# a comment\n\n" + "".join(f"{name}: python {folder}/{name}.py\n" for name in programs))
+    options = ["--skip-set-up", "--procfile", str(procfile), "--restart-after", str(restart_after)]
     with subprocess.Popen(
-        [sys.executable, "-m", "featurehub.devserver.run", "--skip-set-up", "--procfile", str(procfile)],
+        [sys.executable, "-m", "featurehub.devserver.run", *options],
         cwd=PROJECT,
         env={"FEATUREHUB_LOCAL_DIR": str(folder / "local"), "PORT": str(free_port()), **variables},
         stdout=subprocess.PIPE,
@@ -87,15 +95,26 @@ def read_until(supervisor: subprocess.Popen[str], text: str) -> str:
     raise AssertionError(f"ended without {text!r}:\n{lines}")
 
 
-def pids(folder: Path, *, count: int) -> list[int]:
-    """Return the pids that the programs wrote, once there are as many as expected."""
+def pids(folder: Path, *, count: int, name: str = "*") -> list[int]:
+    """Return the pids that the programs wrote, of all or of one, once there are as many as expected."""
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:
-        found = [int(line) for path in folder.glob("*.pids") for line in path.read_text().splitlines()]
+        found = [int(line) for path in folder.glob(f"{name}.py.pids") for line in path.read_text().splitlines()]
         if len(found) == count:
             return found
         time.sleep(0.02)
     raise AssertionError(f"{count} programs expected, not {len(found)}")
+
+
+def kill(server: Server) -> None:
+    os.kill(server.pid(), signal.SIGKILL)
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def lives(pid: int) -> bool:
@@ -145,12 +164,30 @@ def test_a_second_ctrl_c_kills_what_does_not_want_to_end(tmp_path: Path) -> None
         assert_all_end(pids(tmp_path, count=1), seconds=1)
 
 
-def test_a_program_that_ends_ends_all_with_a_sentence(tmp_path: Path) -> None:
+def test_a_killed_program_is_started_again_without_what_it_had_started(tmp_path: Path) -> None:
+    with run(tmp_path, "sleeper", "parent", **NO_SERVERS) as supervisor:
+        read_until(supervisor, "Starting sleeper, parent")
+        sleeper, first = pids(tmp_path, count=1, name="sleeper"), pids(tmp_path, count=2, name="parent")
+        os.kill(first[0], signal.SIGKILL)
+        said = read_until(supervisor, "Starting parent again")
+        assert said == "parent ended unexpectedly (SIGKILL) and is started again in 0.05 s\nStarting parent again\n"
+        second = pids(tmp_path, count=4, name="parent")[2:]
+        assert [lives(pid) for pid in first + second + sleeper] == [False, False, True, True, True]
+        supervisor.terminate()
+        supervisor.communicate(timeout=10)
+        assert not any(map(lives, second + sleeper))
+
+
+def test_a_program_that_ends_again_and_again_ends_all_with_a_sentence_below_its_output(tmp_path: Path) -> None:
     with run(tmp_path, "sleeper", "failing", **NO_SERVERS) as supervisor:
         output = supervisor.communicate(timeout=10)[0]
         assert supervisor.returncode == 1
-        assert "failing ended unexpectedly (exit status 3). Stopping\n" in output
-        assert not any(map(lives, pids(tmp_path, count=2)))
+        delays = ["0.05", "0.1", "0.2", "0.4"]
+        assert [f"again in {delay} s\n" in output for delay in delays] == [True] * 4
+        assert output.endswith(
+            "failing | this is why\nfailing ended 5 times in a row (exit status 3). Its output is above.\nStopping\n"
+        )
+        assert not any(map(lives, pids(tmp_path, count=6)))
 
 
 def test_that_nobody_reads_the_output_any_more_does_not_stop_the_stopping(tmp_path: Path) -> None:
@@ -179,6 +216,64 @@ def test_a_killed_supervisor_takes_its_programs_along_and_a_new_one_finds_the_se
         supervisor.terminate()
         supervisor.communicate(timeout=20)
         assert [server.pid() for server in servers] == [None, None]
+
+
+def test_killed_servers_are_started_again_on_their_ports_with_their_data(tmp_path: Path) -> None:
+    postgres, valkey = Postgres(tmp_path / "local/postgres"), Valkey(tmp_path / "local/valkey")
+    with run(tmp_path, "web", "sleeper") as supervisor:
+        read_until(supervisor, "is ready")
+        urls = postgres.url, valkey.url
+        with psycopg.connect(urls[0], autocommit=True) as session, redis.Redis.from_url(urls[1]) as client:
+            session.execute("create table kept as select 1")
+            client.set("kept", 1)
+        programs = pids(tmp_path, count=2)
+        for server in (postgres, valkey):
+            kill(server)
+            said = read_until(supervisor, f"Starting {server.name} again")
+            assert f"{server.name} ended unexpectedly (its log is {server.log}) and is started again in 0.05 s" in said
+            wait_for(lambda server=server: server.pid() is not None and server.is_ready(server.pid()))
+        assert (postgres.url, valkey.url) == urls
+        with psycopg.connect(urls[0]) as session, redis.Redis.from_url(urls[1]) as client:
+            assert session.execute("select * from kept").fetchone() == (1,)
+            assert client.get("kept") == b"1"
+        assert pids(tmp_path, count=2) == programs
+        supervisor.terminate()
+        supervisor.communicate(timeout=20)
+        assert supervisor.returncode == 0
+        assert (postgres.pid(), valkey.pid()) == (None, None)
+
+
+def test_a_server_that_does_not_start_again_ends_all_with_the_end_of_its_log(tmp_path: Path) -> None:
+    valkey = Valkey(tmp_path / "local/valkey")
+    with run(tmp_path, "web", DATABASE_URL=NO_SERVERS["DATABASE_URL"]) as supervisor:
+        read_until(supervisor, "is ready")
+        next((valkey.home / "appendonlydir").glob("*.base.rdb")).write_bytes(b"no data of Valkey's")
+        kill(valkey)
+        output = supervisor.communicate(timeout=20)[0]
+        assert supervisor.returncode == 1
+        sentence = f"Valkey ended 5 times in a row (Valkey did not start; its log, {valkey.log}, says: Bad file format"
+        assert sentence in output
+        assert f"The end of its log, {valkey.log}:\n" in output
+        assert output.endswith("Stopping\n")
+        assert not any(map(lives, pids(tmp_path, count=1)))
+
+
+def test_ctrl_c_stops_also_while_a_server_starts_again(tmp_path: Path) -> None:
+    valkey = Valkey(tmp_path / "local/valkey")
+    with run(tmp_path, "web", restart_after=1.0, DATABASE_URL=NO_SERVERS["DATABASE_URL"]) as supervisor:
+        read_until(supervisor, "is ready")
+        with socket.socket() as other:  # takes the port as soon as it is free, so that Valkey can't start
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            kill(valkey)
+            wait_for(lambda: is_free(valkey.port))
+            other.bind(("127.0.0.1", valkey.port))
+            other.listen()
+            read_until(supervisor, "Starting Valkey again")
+            time.sleep(0.3)
+            supervisor.send_signal(signal.SIGINT)
+            assert supervisor.communicate(timeout=10)[0].endswith("Stopping\n")
+    assert supervisor.returncode == 0
+    assert valkey.pid() is None
 
 
 def test_a_busy_port_is_one_sentence_and_nothing_is_started(tmp_path: Path) -> None:
