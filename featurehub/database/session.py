@@ -10,7 +10,7 @@ from psycopg.pq import TransactionStatus
 
 from featurehub.lib.breaker import Breaker
 
-SECONDS_BETWEEN_LOOKS = 0.1  # psycopg's default
+WAIT_INTERVAL = 0.1  # psycopg's default
 
 
 class Session(psycopg.Connection[Any]):
@@ -23,7 +23,7 @@ class Session(psycopg.Connection[Any]):
     # The pool's own check of a session, and what it sends to a new one, have SESSION_SECONDS: a thread waits for them.
     is_lent = False
 
-    def wait(self, gen: PQGen[RV], interval: float = SECONDS_BETWEEN_LOOKS, timeout: float | None = None) -> RV:
+    def wait(self, gen: PQGen[RV], interval: float = WAIT_INTERVAL, timeout: float | None = None) -> RV:
         """Return the result of the generator, as psycopg's method does.
 
         Raise OperationalError, and close the session, if PostgreSQL has not answered in time. The answer may still

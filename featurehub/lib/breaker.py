@@ -14,7 +14,7 @@ SECONDS_BETWEEN_PROBES = 0.25
 
 
 class Breaker:
-    """What this process knows of a service: it answers, or a thread is finding out when it does again.
+    """The state of a service in this process: it answers, or a thread is finding out when it does again.
 
     Only processes of a pool have requests to protect: elsewhere a breaker never opens.
     """

@@ -1,4 +1,4 @@
-"""A web process of each pool, on a PostgreSQL and a Valkey of their own, which tests stop, kill and start again."""
+"""A web process of each pool, on a PostgreSQL and two Valkeys of their own, which tests stop, kill and start again."""
 
 import os
 import random
@@ -34,6 +34,7 @@ class Site:
 
     postgres: Postgres
     valkey: Valkey
+    broker: Valkey
     environment: dict[str, str]
     folder: Path
     stack: ExitStack
@@ -86,15 +87,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Run the servers and the web processes `reads` and `api`, with cached customers."""
     folder = tmp_path_factory.mktemp("outages")
     with ExitStack() as stack:
-        postgres, valkey = Postgres(folder / "postgres"), Valkey(folder / "valkey")
+        postgres, valkey, broker = Postgres(folder / "postgres"), Valkey(folder / "valkey"), Valkey(folder / "broker")
         urls = {
             "DATABASE_URL": stack.enter_context(postgres.shared()),
             "REDIS_URL": stack.enter_context(valkey.shared()),
+            "CELERY_BROKER_URL": stack.enter_context(broker.shared()),
         }
         own = {"FEATUREHUB_LOCAL_DIR": str(folder), "SECRET_KEY": "tests", "ALLOWED_HOSTS": "127.0.0.1"}
         site = Site(
-            postgres=postgres, valkey=valkey, folder=folder, stack=stack,
-            environment={**os.environ, **urls, **own, "FEATUREHUB_HTTPS": "0", "CELERY_BROKER_URL": ""},
+            postgres=postgres, valkey=valkey, broker=broker, folder=folder, stack=stack,
+            environment={**os.environ, **urls, **own, "FEATUREHUB_HTTPS": "0"},
         )  # fmt: skip
         site.manage("migrate", "--verbosity", "0")
         scopes = [argument for scope in ("read", "write", "ingest") for argument in ("--scope", scope)]
@@ -102,7 +104,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         for pool in ("reads", "api"):
             site.webs[pool] = stack.enter_context(site.web(pool))
         yield site
-        for server in (postgres, valkey):
+        for server in (postgres, valkey, broker):
             let_go_on(server)
 
 

@@ -25,6 +25,7 @@ def read_missing(web: Web) -> Answer:
 
 
 def test_with_postgresql_frozen_cached_reads_go_on_and_misses_are_refused_at_once(site: Site, reads: Web) -> None:
+    calm = p99(ask_for(2.0, *[lambda: read_cached(reads)] * 20, pause=0.1))
     with frozen(site.postgres):
         cached = ask_for(8.0, *[lambda: read_cached(reads)] * 20, pause=0.1)
         missed = ask_for(1.0, lambda: read_missing(reads), pause=0.02)
@@ -34,8 +35,8 @@ def test_with_postgresql_frozen_cached_reads_go_on_and_misses_are_refused_at_onc
     assert statuses([*cached, *alive]).keys() == {200}
     assert {answer.body["source"] for answer in cached} == {"cache"}
     assert statuses([*missed, *unknown]).keys() == {503}
-    assert p99([*cached, *missed, *unknown, *alive]) < 0.1
-    assert longest([*cached, *missed, *unknown, *alive]) < 0.5
+    assert p99([*cached, *missed, *unknown, *alive]) < max(0.05, 3 * calm)
+    assert longest([*cached, *missed, *unknown, *alive]) < 1.0
 
 
 def test_with_postgresql_frozen_nobody_waits_for_more_than_two_seconds(site: Site, api: Web) -> None:
@@ -104,6 +105,7 @@ def frozen_sessions(site: Site, *, of: str) -> Iterator[None]:
 
 
 def test_with_postgresql_dead_cached_reads_go_on_while_clients_post(site: Site, reads: Web, api: Web) -> None:
+    calm = p99(ask_for(2.0, *[lambda: read_cached(reads)] * 20, pause=0.1))
     with killed(site, site.postgres):
         posted = ask_for(4.0, *[api.ingest] * 20)
         cached = ask_for(2.0, *[lambda: read_cached(reads)] * 20, pause=0.1)
@@ -112,7 +114,7 @@ def test_with_postgresql_dead_cached_reads_go_on_while_clients_post(site: Site, 
     assert longest(posted) < 2.0
     assert statuses(posted).keys() == {503}
     assert statuses(cached).keys() == {200}
-    assert p99(cached) < 0.1
+    assert p99(cached) < max(0.05, 3 * calm)
     assert longest(cached_in_api) < 0.5
     assert wait_until(lambda: api.ingest().status == 201) < SECONDS_TO_RECOVER
 

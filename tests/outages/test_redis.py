@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from redis import Redis
 
 from tests.outages.conftest import CACHED, Site, frozen, killed, wait_until
 from tests.outages.readers import Web, ask_for, longest, report, statuses
@@ -40,16 +41,35 @@ def test_with_redis_frozen_postgresql_answers_in_the_pool_api(site: Site, api: W
 
 
 def test_with_redis_and_the_broker_frozen_writes_are_accepted_in_time(site: Site, api: Web) -> None:
-    with frozen(site.valkey):
+    with frozen(site.valkey, site.broker):
         patched = ask_for(3.0, *[lambda: api.write(CACHED[2], time.monotonic())] * 4)
         posted = ask_for(3.0, *[api.ingest] * 16)
         checked, scraped = api.get("/readyz"), api.get("/metrics")
-    report("Valkey frozen", patch=patched, post=posted, readyz=[checked], metrics=[scraped])
+    report("Valkey and broker frozen", patch=patched, post=posted, readyz=[checked], metrics=[scraped])
     assert statuses(patched).keys() == {200}
     assert statuses(posted).keys() == {201}
     assert longest([*patched, *posted, checked, scraped]) < 2.0
     assert checked.status == 503
     assert {name for name, text in checked.body["checks"].items() if text == "ok"} == {"database", "migrations"}
+
+
+def test_with_the_broker_frozen_events_are_accepted_in_time(site: Site, api: Web) -> None:
+    with frozen(site.broker):
+        time.sleep(1.1)  # the nudge of an earlier test is over
+        first = api.ingest()
+        answers = ask_for(5.0, *[api.ingest] * 8)  # a nudge a second is sent
+        checked = api.get("/readyz")
+    report("broker frozen", first=[first], post=answers, readyz=[checked])
+    assert statuses([first, *answers]).keys() == {201}
+    assert longest([first, *answers, checked]) < 2.0
+    assert {name for name, text in checked.body["checks"].items() if text != "ok"} == {"broker"}
+    wait_until(lambda: api.get("/readyz").status == 200)
+    wait_until(lambda: api.ingest().status == 201 and queued(site) > 0, seconds=10)
+
+
+def queued(site: Site) -> int:
+    """Return the number of tasks that wait at the broker."""
+    return int(Redis.from_url(site.broker.url).llen("realtime"))
 
 
 def test_a_read_that_finds_redis_frozen_in_its_midst_is_one_that_waits_a_moment(site: Site, reads: Web) -> None:
