@@ -53,7 +53,7 @@ def execute_in_a_transaction() -> None:
 @pytest.mark.parametrize("wait", [lambda: execute(ASLEEP), read_copy, execute_in_a_transaction])
 def test_a_wait_ends_after_its_limit_and_so_does_the_session(wait: Callable[[], None]) -> None:
     begun = time.monotonic()
-    with pytest.raises(OperationalError, match="did not answer|connection is closed"):
+    with pytest.raises(OperationalError, match="not answer"):
         wait()
     assert SECONDS <= time.monotonic() - begun < SECONDS + 0.5
     connections.close_all()
