@@ -30,13 +30,15 @@ class Session(psycopg.Connection[Any]):
         come, and nobody could tell it from that to a later statement.
         """
         limit = settings.DATABASE_SECONDS
-        if limit is not None and not self.is_lent:
+        if limit is None or timeout is not None:
+            return super().wait(gen, interval, timeout)
+        if not self.is_lent:
             limit = min(limit, settings.SESSION_SECONDS)
         try:
-            return super().wait(gen, interval, limit if timeout is None else timeout)
+            return super().wait(gen, interval, limit)
         except psycopg.OperationalError as error:
-            # An operation that ended, with whatever error, is not active any more; one that timed out is.
-            if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
+            # PostgreSQL's own errors have a code, and what it has ended is not active any more.
+            if error.sqlstate is not None or self.pgconn.transaction_status != TransactionStatus.ACTIVE:
                 raise
             self.close()
             late = psycopg.OperationalError(f"PostgreSQL did not answer within {limit:g} seconds.")

@@ -116,7 +116,11 @@ class Snapshot(Generic[T]):
             if last is None:
                 raise
             logger.warning("PostgreSQL can't be reached: using the copy in memory.")
-            return self._use(replace(last, loaded_at=time.monotonic(), ends_at=math.inf))
+            kept = replace(last, loaded_at=time.monotonic(), ends_at=math.inf)
+            with self._changing:
+                if self._copy is last:
+                    self._copy = kept
+            return kept
 
     def _load_copy(self) -> Copy[T]:
         """Load a copy and use it from now on."""

@@ -15,7 +15,7 @@ from tests.at_once import at_once
 from tests.away import postgres_away
 
 SECONDS = 0.3
-ASLEEP = "select pg_sleep(20)"
+ASLEEP = "select pg_sleep(2)"
 
 
 @pytest.fixture(autouse=True)
@@ -25,6 +25,8 @@ def api(committed: None, settings: Settings) -> Iterator[None]:
     connections.close_all()
     yield
     wait_until_it_answers()
+    connections.close_all()
+    connection.close_pool()  # other tests have no limits
 
 
 def wait_until_it_answers() -> None:
@@ -39,7 +41,14 @@ def execute(statement: str) -> None:
         cursor.execute(statement)
 
 
+def sleep() -> None:
+    """Wait for a PostgreSQL that does not end the statement itself, as a stopped one does not."""
+    execute("set statement_timeout = 0")
+    execute(ASLEEP)
+
+
 def read_copy() -> None:
+    execute("set statement_timeout = 0")
     with connection.cursor() as cursor, copying(cursor, f"copy ({ASLEEP}) to stdout") as copy:
         for _ in copy:
             pass
@@ -47,10 +56,10 @@ def read_copy() -> None:
 
 def execute_in_a_transaction() -> None:
     with transaction.atomic():
-        execute(ASLEEP)
+        sleep()
 
 
-@pytest.mark.parametrize("wait", [lambda: execute(ASLEEP), read_copy, execute_in_a_transaction])
+@pytest.mark.parametrize("wait", [sleep, read_copy, execute_in_a_transaction])
 def test_a_wait_ends_after_its_limit_and_so_does_the_session(wait: Callable[[], None]) -> None:
     begun = time.monotonic()
     with pytest.raises(OperationalError, match="not answer"):
@@ -63,10 +72,11 @@ def test_a_wait_ends_after_its_limit_and_so_does_the_session(wait: Callable[[], 
 
 def test_a_commit_has_the_limit_too() -> None:
     with pytest.raises(OperationalError, match="did not answer"), transaction.atomic():  # noqa: PT012
+        execute("set statement_timeout = 0")
         execute("create temporary table slow (x int) on commit drop")
         execute(
             "create function pg_temp.doze() returns trigger language plpgsql as"
-            " 'begin perform pg_sleep(20); return null; end'"
+            " 'begin perform pg_sleep(2); return null; end'"
         )
         execute(
             "create constraint trigger late after insert on slow deferrable initially deferred"
@@ -75,13 +85,15 @@ def test_a_commit_has_the_limit_too() -> None:
         execute("insert into slow values (1)")
 
 
-def test_a_statement_that_fails_keeps_its_error_and_its_session() -> None:
+def test_postgresql_itself_ends_what_is_slow_and_the_session_goes_on() -> None:
+    connection.close_pool()  # sessions of this pool have been set up with the limit
     execute("select 1")
     session = connection.connection
     with pytest.raises(OperationalError, match="statement timeout"):
-        execute("set statement_timeout = 50; select pg_sleep(20)")
-    execute("reset statement_timeout")
+        execute(ASLEEP)
+    execute("select 1")
     assert connection.connection is session
+    assert not database_breaker.is_open
 
 
 def test_outside_the_pools_a_statement_may_take_its_time(settings: Settings) -> None:
