@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import dj_database_url
+from django.utils.log import CallbackFilter
 
 from featurehub.admin import navigation
+from featurehub.database.session import Session
 from featurehub.lib.environment import (
     comma_separated,
     number,
+    one_of,
     read_setting,
     switch,
     url,
@@ -23,6 +26,19 @@ from featurehub.lib.environment import (
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOCAL_DIR = Path(read_setting("FEATUREHUB_LOCAL_DIR", parse=str, expected="a folder", default=".local"))
+
+# --- Pools of web processes -------------------------------------------------------------------------------------------
+# The pool that this process is in (decision 16); empty: a command, a worker, a test, a web process without a front.
+POOL = read_setting(
+    "FEATUREHUB_POOL", parse=one_of("", "reads", "api", "admin"), expected="reads, api, admin or empty", default=""
+)
+# The longest waits of its requests, in seconds: for Redis; for a session of PostgreSQL; for an answer of PostgreSQL.
+REDIS_SECONDS, SESSION_SECONDS, DATABASE_SECONDS = {
+    "reads": (0.25, 1.0, 1.5),
+    "api": (0.25, 1.0, 1.5),
+    "admin": (0.25, 1.0, 20.0),
+    "": (5.0, 3.0, None),
+}[POOL]
 
 # --- FeatureHub -------------------------------------------------------------------------------------------------------
 FEATURE_TTL = read_setting(
@@ -175,16 +191,28 @@ DATABASE_URL = read_setting(
 REDIS_URL = read_setting(
     "REDIS_URL", parse=url("redis", "rediss", "unix"), expected="redis://[:password@]host:port/number"
 )
-# Health checks replace sessions that PostgreSQL has ended. If PostgreSQL is down, a request fails after 3 seconds.
-DATABASES: dict[str, Any] = {"default": {**dj_database_url.parse(DATABASE_URL, conn_health_checks=True)}}
-DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 16, "timeout": 3}
+# Health checks replace sessions that PostgreSQL has ended. While it is down, a request fails after SESSION_SECONDS.
+DATABASES: dict[str, Any] = {
+    "default": {**dj_database_url.parse(DATABASE_URL, engine="featurehub.database", conn_health_checks=True)}
+}
+DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
+    "connection_class": Session,
+    "min_size": 1,
+    "max_size": 16,
+    "timeout": SESSION_SECONDS,
+}
+if POOL:
+    DATABASES["default"]["OPTIONS"]["connect_timeout"] = 2  # the least that libpq takes
+    # psycopg's pool tries again at growing intervals for so long; then at the next request for a session.
+    DATABASES["default"]["OPTIONS"]["pool"]["reconnect_timeout"] = SESSION_SECONDS
 CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
         "LOCATION": REDIS_URL,
         "OPTIONS": {
-            "SOCKET_CONNECT_TIMEOUT": 1,
-            "SOCKET_TIMEOUT": 5,
+            "SOCKET_CONNECT_TIMEOUT": min(REDIS_SECONDS, 1.0),
+            "SOCKET_TIMEOUT": REDIS_SECONDS,
+            "CONNECTION_POOL_CLASS": "featurehub.lib.redis_pool.RedisPool",
             "CONNECTION_POOL_KWARGS": {"max_connections": 128},
         },
     }
@@ -206,7 +234,11 @@ CELERY_BEAT_SCHEDULER = "featurehub.beat:PatientScheduler"
 CELERY_DB_REUSE_MAX = sys.maxsize
 # A message is a nudge: if the broker is down, sending one must not delay a request for longer than this.
 CELERY_TASK_PUBLISH_RETRY = False
-CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_connect_timeout": 1, "socket_timeout": 30}
+CELERY_BROKER_TRANSPORT_OPTIONS = (
+    {"socket_connect_timeout": REDIS_SECONDS, "socket_timeout": REDIS_SECONDS}
+    if POOL
+    else {"socket_connect_timeout": 1, "socket_timeout": 30}
+)
 
 # --- API --------------------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {
@@ -252,5 +284,7 @@ LOGGING = {
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "INFO"},
-    "loggers": {"django.request": {"level": "ERROR"}, "axes": {"level": "WARNING"}},
+    # 503 is not logged for each request: the part that is away is reported once.
+    "filters": {"not_503": {"()": CallbackFilter, "callback": lambda line: getattr(line, "status_code", 0) != 503}},
+    "loggers": {"django.request": {"level": "ERROR", "filters": ["not_503"]}, "axes": {"level": "WARNING"}},
 }

@@ -47,7 +47,7 @@ def as_client(key: ApiKey) -> Client:
     )
 
 
-clients = Snapshot(load_clients, seconds=settings.SNAPSHOT_SECONDS)
+clients = Snapshot(load_clients, seconds=settings.SNAPSHOT_SECONDS, in_background=True)
 
 
 def client_of(request: HttpRequest) -> Client:

@@ -23,6 +23,8 @@ local count = redis.call('INCR', KEYS[1])
 if count == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end
 return {count, redis.call('PTTL', KEYS[1])}
 """
+# Not after the minute is over: a new counter has to begin with its TTL.
+TAKE_BACK_SCRIPT = "if redis.call('EXISTS', KEYS[1]) == 1 then redis.call('DECR', KEYS[1]) end"
 # Hash of the refused requests by reason, without a TTL: the counts only grow until Redis is emptied.
 REJECTIONS = "rejected_requests"
 KEY_LIMIT, GUESSES = REJECTION_REASONS = ("key_limit", "guesses")
@@ -34,6 +36,12 @@ def count_request(key_id: int, *, per_minute: int) -> None:
     if number > per_minute:
         count_rejection(KEY_LIMIT)
         raise Throttled(wait=seconds, detail=f"This API key is limited to {per_minute} requests per minute.")
+
+
+def take_back_request(key_id: int) -> None:
+    """Count a request of an API key less, because another pool counts it again; do nothing if Redis is down."""
+    with suppress(*REDIS_AWAY):
+        get_redis_connection("default").register_script(TAKE_BACK_SCRIPT)(keys=[f"rate_limits:key:{key_id}"])
 
 
 def count_failure(address: str) -> None:

@@ -64,6 +64,14 @@ def as_api_exception(error: Exception) -> Exception:
     return error
 
 
+def unavailable() -> HttpResponse:
+    """Return 503, without DRF and its traceback in the log: a part that is away is reported where it is missed."""
+    detail = Unavailable.default_detail
+    response = error_response("server_error", code=Unavailable.default_code, detail=detail, status_code=503)
+    response["Retry-After"] = str(RETRY_AFTER_SECONDS)
+    return response
+
+
 def invalid(detail: str, *, attr: str | None, code: str = "invalid") -> ValidationError:
     """Return a 400 that names the part of the input."""
     return ValidationError({attr: [detail]} if attr else [detail], code=code)

@@ -1,5 +1,6 @@
 """The base view of every endpoint under /api/v1/: API keys, scopes, request bodies."""
 
+import logging
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, ClassVar, TypeVar
@@ -19,10 +20,12 @@ from rest_framework.renderers import JSONRenderer
 from rest_framework.views import APIView
 
 from featurehub.access.authentication import ApiKeyAuthentication, Client, client_of
-from featurehub.http.errors import PayloadTooLarge, as_api_exception
+from featurehub.access.limits import take_back_request
+from featurehub.http.errors import PayloadTooLarge, Unavailable, as_api_exception, unavailable
 from featurehub.http.responses import json_response
-from featurehub.lib.errors import json_problem, wrong_shape
+from featurehub.lib.errors import DatabaseNeeded, json_problem, wrong_shape
 
+logger = logging.getLogger(__name__)
 T = TypeVar("T")
 # Longer query strings, or with more parameters, are parsed each time: the cache has to stay small.
 CACHED_QUERY_CHARACTERS = 8_192
@@ -61,6 +64,8 @@ class ApiView(APIView):
             # Only now: nothing of a request without a valid key is parsed or cached.
             request.GET = query_of(request.META.get("QUERY_STRING", ""))  # type: ignore[assignment]
             response: HttpResponse = getattr(self, method.lower())(request, *args, **kwargs)
+        except DatabaseNeeded:
+            response = self.leave_to_the_next_pool()
         except Exception as error:  # DRF's exception handler reports what it can't handle: a 500
             response = self.refusal(error)
         return response
@@ -74,8 +79,18 @@ class ApiView(APIView):
         if scope not in self.client.scopes:
             raise PermissionDenied(f"This API key lacks the scope {scope}.")
 
+    def leave_to_the_next_pool(self) -> HttpResponse:
+        """Return the 503 on which the front sends the request to the pool `api`, which counts it, too."""
+        client: Client | None = getattr(self, "client", None)  # none where the key is unknown here
+        if client is not None and client.requests_per_minute is not None:
+            take_back_request(client.key_id)
+        return unavailable()
+
     def refusal(self, error: Exception) -> HttpResponse:
-        """Return the response of DRF's exception handler to the error."""
+        """Return the response of DRF's exception handler to the error, or 503 where a part is away."""
+        if isinstance(as_api_exception(error), Unavailable):
+            logger.warning("%s %s is answered with 503: %s", self.request.method, self.request.path, error)
+            return unavailable()
         self.request = self.initialize_request(self.request, *self.args, **self.kwargs)
         refused = self.handle_exception(error)
         response = json_response(refused.data, status=refused.status_code)

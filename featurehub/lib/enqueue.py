@@ -8,12 +8,28 @@ import logging
 from celery import current_app
 from kombu.exceptions import OperationalError
 
+from featurehub.lib.breaker import Breaker
+
 logger = logging.getLogger(__name__)
+BROKER_SECONDS = 1.0
 
 
 def enqueue(task: str, *arguments: int, queue: str = "batch") -> None:
     """Send a task. If the broker is down, log it and raise nothing: no work is lost, it is only done later."""
+    if broker_breaker.is_open:
+        return
     try:
         current_app.send_task(task, args=arguments, queue=queue)
     except OperationalError as error:
         logger.warning("Task %s was not sent; a sweep will find its work: %s", task, error)
+        broker_breaker.open(error)
+
+
+def connect_to_broker() -> None:
+    """Open a connection of its own to the broker. Raise kombu's OperationalError if it does not answer in a second."""
+    waits = dict.fromkeys(("socket_connect_timeout", "socket_timeout"), BROKER_SECONDS)
+    with current_app.connection_for_write(connect_timeout=BROKER_SECONDS, transport_options=waits) as broker:
+        broker.ensure_connection(max_retries=0)
+
+
+broker_breaker = Breaker("The broker", probe=connect_to_broker)

@@ -64,6 +64,17 @@ def switch(text: str) -> bool:
     return word in ON
 
 
+def one_of(*words: str) -> Callable[[str], str]:
+    """Return a parser of these words."""
+
+    def parse(text: str) -> str:
+        if text not in words:
+            raise ValueError(text)
+        return text
+
+    return parse
+
+
 def comma_separated(text: str) -> list[str]:
     """Return the comma-separated words without blanks around them."""
     return [word.strip() for word in text.split(",") if word.strip()]

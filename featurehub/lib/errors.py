@@ -48,6 +48,10 @@ class UnavailableError(FeatureHubError):
     code = "unavailable"
 
 
+class DatabaseNeeded(UnavailableError):
+    """The pool `reads` can't answer without PostgreSQL; the front sends the request to the pool `api`."""
+
+
 def json_problem(error: Exception) -> str:
     """Return what keeps a text from being JSON: in msgspec's words, or in our own where Python's differ by version."""
     if isinstance(error, msgspec.DecodeError):

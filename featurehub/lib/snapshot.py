@@ -5,13 +5,37 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
+from django.conf import settings
 from django.db import InterfaceError, OperationalError
+
+from featurehub.lib.background import background_jobs
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 DATABASE_AWAY = (OperationalError, InterfaceError)
+# In the background a copy is loaded again after this part of its bounded age, so that it is never older.
+PART_OF_AGE = 0.8
+SECONDS_TO_NEXT_TRY = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Copy(Generic[T]):
+    """A value as PostgreSQL held it at `loaded_at`, with the fingerprint of that moment.
+
+    Moments are of the monotonic clock. The value ends at `ends_at`, whatever its age.
+    """
+
+    value: T
+    loaded_at: float
+    ends_at: float
+    fingerprint: object
+
+    def is_younger_than(self, seconds: float) -> bool:
+        now = time.monotonic()
+        return now - self.loaded_at < seconds and now < self.ends_at
 
 
 class Snapshot(Generic[T]):
@@ -27,21 +51,24 @@ class Snapshot(Generic[T]):
         seconds: float,
         until: Callable[[T], float | None] = lambda held: None,
         fingerprint: Callable[[], object] = object,
+        in_background: bool = False,
     ) -> None:
         """Take the functions that load the copy and tell its age.
 
         `until` returns the seconds until an early reload, counted from the load, or None. `fingerprint` costs less than
-        `load` and returns an equal value while the data is unchanged.
+        `load` and returns an equal value while the data is unchanged. With `in_background`, a process of a pool loads
+        the copy again beside its requests, in time, and no request waits for that.
         """
         self._load = load
         self._seconds = seconds
         self._until = until
         self._fingerprint = fingerprint
-        self._loaded: object = None
-        self._lock = threading.Lock()
-        self._held: T | None = None
-        self._loaded_at = 0.0
-        self._ends_at = math.inf
+        self._in_background = in_background
+        self._is_kept_young = False
+        self._loading = threading.Lock()
+        self._changing = threading.Lock()
+        self._copy: Copy[T] | None = None
+        self._oldest = 0.0  # loads that began earlier come too late
 
     def get(self, *, younger_than: float | None = None) -> T:
         """Return the copy: loaded or compared with PostgreSQL at most `younger_than` seconds ago.
@@ -49,46 +76,77 @@ class Snapshot(Generic[T]):
         The default is the bounded age of this snapshot. One thread loads at a time. Without `younger_than`, the others
         use the old copy meanwhile: if PostgreSQL is down, loading takes as long as waiting for a connection.
         """
-        held = self._held
+        copy = self._copy
+        if copy is not None and self._is_kept_young and younger_than is None:
+            return copy.value
+        if self._in_background and settings.POOL and not self._is_kept_young:
+            self._is_kept_young = True
+            background_jobs.run(self._keep_young)
         limit = self._seconds if younger_than is None else younger_than
-        if held is not None and self._is_younger_than(limit):
-            return held
-        if not self._lock.acquire(blocking=held is None or younger_than is not None):
-            assert held is not None
-            return held
+        if copy is not None and copy.is_younger_than(limit):
+            return copy.value
+        if not self._loading.acquire(blocking=copy is None or younger_than is not None):
+            assert copy is not None
+            return copy.value
         try:
-            if self._held is None or not (self._is_younger_than(limit) or self._is_unchanged()):
-                self._held = self._reload()
-                self._loaded_at = time.monotonic()
-                ends_in = self._until(self._held)
-                self._ends_at = math.inf if ends_in is None else self._loaded_at + ends_in
-            return self._held
+            copy = self._copy
+            if copy is None or not (copy.is_younger_than(limit) or self._is_unchanged(copy)):
+                copy = self._reload(copy)
+            return copy.value
         finally:
-            self._lock.release()
+            self._loading.release()
 
     def forget(self) -> None:
         """Load the copy again at its next use; to be called after a change by this process."""
-        with self._lock:
-            self._held = None
+        with self._changing:
+            self._copy, self._oldest = None, time.monotonic()
 
-    def _is_younger_than(self, seconds: float) -> bool:
-        now = time.monotonic()
-        return now - self._loaded_at < seconds and now < self._ends_at
-
-    def _is_unchanged(self) -> bool:
+    def _is_unchanged(self, copy: Copy[T]) -> bool:
         """Return whether the copy is within the bounded age and equal to what PostgreSQL holds."""
         try:
-            return self._is_younger_than(self._seconds) and self._fingerprint() == self._loaded
+            return copy.is_younger_than(self._seconds) and self._fingerprint() == copy.fingerprint
         except DATABASE_AWAY:
             return False
 
-    def _reload(self) -> T:
+    def _reload(self, last: Copy[T] | None) -> Copy[T]:
+        """Return a new copy, or the last one as if it were new: PostgreSQL is not asked more often while it is away."""
         try:
-            # Before the load: a change between the two makes the next comparison fail, and the copy is loaded again.
-            self._loaded = self._fingerprint()
-            return self._load()
+            return self._load_copy()
         except DATABASE_AWAY:
-            if self._held is None:
+            if last is None:
                 raise
             logger.warning("PostgreSQL can't be reached: using the copy in memory.")
-            return self._held
+            kept = replace(last, loaded_at=time.monotonic(), ends_at=math.inf)
+            with self._changing:
+                if self._copy is last:
+                    self._copy = kept
+            return kept
+
+    def _load_copy(self) -> Copy[T]:
+        """Load a copy and use it from now on."""
+        begun = time.monotonic()
+        # Before the load: a change between the two makes the next comparison fail, and the copy is loaded again.
+        fingerprint = self._fingerprint()
+        value = self._load()
+        ends_in = self._until(value)
+        ends_at = math.inf if ends_in is None else time.monotonic() + ends_in
+        return self._use(Copy(value, begun, ends_at, fingerprint))
+
+    def _use(self, copy: Copy[T]) -> Copy[T]:
+        """Use the copy from now on, unless one that was loaded later is there."""
+        with self._changing:
+            if copy.loaded_at >= self._oldest:
+                self._copy, self._oldest = copy, copy.loaded_at
+        return copy
+
+    def _keep_young(self) -> None:
+        """Load the copy now, and again before it is too old; in the thread for jobs in the background."""
+        in_seconds = SECONDS_TO_NEXT_TRY
+        try:
+            copy = self._load_copy()
+            next_at = min(copy.loaded_at + PART_OF_AGE * self._seconds, copy.ends_at)
+            in_seconds = max(next_at - time.monotonic(), 0.0)
+        except DATABASE_AWAY as error:
+            logger.debug("The copy in memory stays in use: %s", error)
+        finally:
+            background_jobs.run(self._keep_young, in_seconds=in_seconds)

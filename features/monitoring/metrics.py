@@ -7,20 +7,16 @@ import logging
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from django.db import Error, connection
+from django.db import Error
 from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
-from psycopg.conninfo import make_conninfo
-from psycopg.pq import PGconn, Ping
-from psycopg_pool import PoolTimeout
 
 from features.models import Run
 from features.monitoring import overview
 from features.online import outbox
 
 logger = logging.getLogger(__name__)
-PING_SECONDS = 2
 
 
 class FeatureStoreCollector(Collector):
@@ -40,20 +36,10 @@ def read_gauges() -> list[GaugeMetricFamily]:
     """Return the gauges that are read from PostgreSQL; none where it does not answer."""
     now = timezone.now()
     try:
-        return [*backlog_gauges(now), *customer_gauges(now), last_run_gauge()] if database_answers() else []
-    except (Error, PoolTimeout) as error:
+        return [*backlog_gauges(now), *customer_gauges(now), last_run_gauge()]
+    except Error as error:
         logger.warning("PostgreSQL does not answer, its metrics are left out: %s", error)
         return []
-
-
-def database_answers() -> bool:
-    """Return whether PostgreSQL accepts connections.
-
-    A ping with a short timeout, because a query would wait for PostgreSQL as long as a request does.
-    """
-    known = connection.settings_dict
-    conninfo = make_conninfo(host=known["HOST"], port=known["PORT"] or None, connect_timeout=PING_SECONDS)
-    return PGconn.ping(conninfo.encode()) == Ping.OK
 
 
 def gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

@@ -128,7 +128,11 @@ def fingerprint() -> str:
 
 
 registry_snapshot = Snapshot(
-    load_registry, seconds=settings.SNAPSHOT_SECONDS, until=lambda held: held.seconds_to_switch, fingerprint=fingerprint
+    load_registry,
+    seconds=settings.SNAPSHOT_SECONDS,
+    until=lambda held: held.seconds_to_switch,
+    fingerprint=fingerprint,
+    in_background=True,
 )
 
 

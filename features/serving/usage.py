@@ -3,10 +3,12 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 
+from django.conf import settings
 from django.db import Error, connection
-from psycopg_pool import PoolTimeout
 
+from featurehub.lib.background import background_jobs
 from features.models import VersionUse
 
 logger = logging.getLogger(__name__)
@@ -47,26 +49,29 @@ def note_write(key_id: int, versions: Mapping[str, str]) -> None:
 
 
 def note_use(kind: Kind, *, key_id: int, versions: Mapping[str, str]) -> None:
-    """Note the versions, if any of them was not noted within the last hour."""
+    """Note the versions, if any of them was not noted within the last hour: in a pool beside the request."""
     now, due = time.monotonic(), _due[kind]
     for feature_type, number in versions.items():
         if due.get((key_id, feature_type, number), 0.0) <= now and now >= _next_try:
-            note(kind, key_id=key_id, used=[use for use in versions.items() if due.get((key_id, *use), 0.0) <= now])
+            used = [use for use in versions.items() if due.get((key_id, *use), 0.0) <= now]
+            # Set before the statement runs, so that other threads do not write the same uses.
+            due.update({(key_id, *use): now + SECONDS_BETWEEN_NOTES for use in used})
+            if settings.POOL:
+                background_jobs.run(partial(note, kind, key_id=key_id, used=used))
+            else:
+                note(kind, key_id=key_id, used=used)
             return
 
 
 def note(kind: Kind, *, key_id: int, used: Sequence[tuple[str, str]]) -> None:
     """Write the uses, (type, number) each, to PostgreSQL. One statement."""
-    now, due = time.monotonic(), _due[kind]
-    # Set before the statement runs, so that other threads do not write the same uses.
-    due.update({(key_id, *use): now + SECONDS_BETWEEN_NOTES for use in used})
     types, numbers = zip(*used, strict=True)
     try:
         with connection.cursor() as cursor:
             cursor.execute(NOTE, {"key_id": key_id, "kind": kind, "types": list(types), "numbers": list(numbers)})
-    except (Error, PoolTimeout) as error:
-        due.update(dict.fromkeys(((key_id, *use) for use in used), 0.0))
-        put_off(now + SECONDS_UNTIL_NEXT_TRY)
+    except Error as error:
+        _due[kind].update(dict.fromkeys(((key_id, *use) for use in used), 0.0))
+        put_off(time.monotonic() + SECONDS_UNTIL_NEXT_TRY)
         logger.warning("It was not noted what API key %s uses (%s): %s", key_id, kind, error)
 
 

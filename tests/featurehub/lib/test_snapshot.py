@@ -1,10 +1,12 @@
 """Snapshots of something in PostgreSQL: their age, and their behaviour while PostgreSQL is away."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from threading import Barrier, Event
 
 import pytest
 from django.db import InterfaceError, OperationalError
+from pytest_django import Settings
 
 from featurehub.lib.snapshot import Snapshot
 from tests.at_once import at_once
@@ -138,3 +140,101 @@ def test_while_one_thread_loads_it_again_the_others_go_on_with_the_old_copy(sour
 
     source.while_loading = wait_for_the_others
     assert at_once(snapshot.get, get_meanwhile, get_meanwhile, get_meanwhile) == [2, 1, 1, 1]
+
+
+# --- In a pool --------------------------------------------------------------------------------------------------------
+
+
+def wait_for(claim: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not claim():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def kept(source: Source, settings: Settings) -> Iterator[Snapshot[int]]:
+    """Return a snapshot that a process of a pool keeps young in the background."""
+    settings.POOL = "api"
+    snapshot = Snapshot(source.load, seconds=0.2, in_background=True)
+    yield snapshot
+    settings.POOL = ""
+    snapshot._keep_young = lambda: None  # type: ignore[method-assign]
+
+
+def test_in_a_pool_it_is_loaded_again_beside_its_readers(source: Source, kept: Snapshot[int]) -> None:
+    kept.get()
+    wait_for(lambda: source.loads >= 4)
+    before = source.loads
+    assert kept.get() in (before, before + 1)
+
+
+def test_in_a_pool_nobody_waits_for_a_load_once_there_is_a_copy(source: Source, kept: Snapshot[int]) -> None:
+    kept.get()
+    loading, may_end = Event(), Event()
+
+    def wait() -> None:
+        loading.set()
+        may_end.wait(20)
+
+    source.while_loading = wait
+    assert loading.wait(20)
+    time.sleep(0.5)  # older than its age by far
+    begun = time.monotonic()
+    assert kept.get() >= 1
+    assert time.monotonic() - begun < 0.1
+    source.while_loading = lambda: None
+    may_end.set()
+
+
+def test_in_a_pool_the_last_copy_serves_while_postgresql_is_away(source: Source, kept: Snapshot[int]) -> None:
+    kept.get()
+    source.away = OperationalError()
+    wait_for(lambda: source.loads >= 3)
+    value = kept.get()
+    source.away = None
+    wait_for(lambda: kept.get() > value)
+
+
+def test_in_a_pool_an_error_of_the_load_does_not_end_the_reloads(source: Source, kept: Snapshot[int]) -> None:
+    kept.get()
+    source.away = ZeroDivisionError()
+    wait_for(lambda: source.loads >= 3)
+    source.away = None
+    value = kept.get()
+    wait_for(lambda: kept.get() > value)
+
+
+def test_in_a_pool_it_is_loaded_at_its_early_end(settings: Settings) -> None:
+    settings.POOL = "api"
+    loads: list[float] = []
+
+    def load() -> float:
+        loads.append(time.monotonic())
+        return 0.3 if len(loads) <= 2 else 3600.0
+
+    snapshot = Snapshot(load, seconds=FOREVER, until=lambda held: held, in_background=True)
+    snapshot.get()
+    wait_for(lambda: snapshot.get() == 3600.0)
+    assert 0.29 < loads[-1] - loads[0] < 1.0
+
+
+def test_a_load_that_began_before_the_copy_was_forgotten_comes_too_late(source: Source, settings: Settings) -> None:
+    snapshot = Snapshot(source.load, seconds=FOREVER)
+    loading, may_end = Event(), Event()
+
+    def wait() -> None:
+        loading.set()
+        may_end.wait(20)
+
+    source.while_loading = wait
+
+    def forget_meanwhile() -> int:
+        assert loading.wait(20)
+        snapshot.forget()
+        source.while_loading = lambda: None
+        may_end.set()
+        return 0
+
+    at_once(snapshot.get, forget_meanwhile)
+    assert snapshot.get() == 2

@@ -1,0 +1,52 @@
+"""The database engine, which Django finds by the name of this module and its class."""
+
+from typing import Any
+
+import psycopg
+from django.conf import settings
+from django.db.backends.postgresql import base
+
+from featurehub.database.session import Session, database_breaker
+from featurehub.lib.background import is_in_background
+from featurehub.lib.errors import DatabaseNeeded
+
+MARGIN_MS = 100
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    """Django's connection to PostgreSQL, which gives out no session where none would answer (decision 16)."""
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        """Return a session of the pool.
+
+        Raise DatabaseNeeded in a request of the pool `reads`, and psycopg's OperationalError (PoolTimeout is one) where
+        PostgreSQL gave no session within SESSION_SECONDS, or did not answer a moment ago.
+        """
+        if settings.POOL == "reads" and not is_in_background():
+            raise DatabaseNeeded("PostgreSQL is needed, which this process does not use.")
+        if database_breaker.is_open:
+            raise psycopg.OperationalError("PostgreSQL did not answer a moment ago.")
+        try:
+            session = super().get_new_connection(conn_params)
+        except psycopg.OperationalError as error:
+            database_breaker.open(error)
+            raise
+        if isinstance(session, Session):
+            session.is_lent = True
+        return session
+
+    def _configure_connection(self, connection: Any) -> bool:
+        """Let PostgreSQL itself end what takes too long, a little earlier than the client would.
+
+        So a slow statement costs neither its session nor the others' requests, and is not left running.
+        """
+        changed: bool = super()._configure_connection(connection)  # type: ignore[misc]
+        if settings.DATABASE_SECONDS is None:
+            return changed
+        connection.execute(f"set statement_timeout = {1000 * settings.DATABASE_SECONDS - MARGIN_MS:.0f}")
+        return True
+
+    def _close(self) -> None:
+        if isinstance(self.connection, Session):
+            self.connection.is_lent = False
+        super()._close()  # type: ignore[misc]
