@@ -37,7 +37,7 @@ class FrontRefused(Exception):
     """A front that can't start here; the message is a sentence that says how to solve that."""
 
 
-def main(arguments: Sequence[str]) -> None:
+def run_front(arguments: Sequence[str]) -> None:
     """Become nginx, or print its configuration. End with status 1 and a sentence, or 2 for a wrong setting."""
     parser = argparse.ArgumentParser(prog="python -m featurehub.front", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on, 127.0.0.1 if left out")
@@ -48,7 +48,7 @@ def main(arguments: Sequence[str]) -> None:
         if options.print:
             print(configuration)
         else:
-            run(configuration)
+            become_nginx(configuration)
     except ImproperlyConfigured as error:
         print(error, file=sys.stderr)
         sys.exit(2)
@@ -110,7 +110,7 @@ def raise_file_limit() -> int:
     return limit - OTHER_FILES
 
 
-def run(configuration: str) -> NoReturn:
+def become_nginx(configuration: str) -> NoReturn:
     """Become nginx. Its files are in the folder `front` of the local one."""
     binary = nginx()
     home = local_folder() / "front"
@@ -135,4 +135,4 @@ def nginx() -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_front(sys.argv[1:])

@@ -24,7 +24,7 @@ class PoolRefused(Exception):
     """A pool that can't start here; the message is a sentence that says how to solve that."""
 
 
-def main(arguments: Sequence[str]) -> NoReturn:
+def run_pool(arguments: Sequence[str]) -> NoReturn:
     """Become granian. A pool that can't start ends with status 1 and a sentence."""
     parser = argparse.ArgumentParser(prog="python -m featurehub.pool", description=__doc__, allow_abbrev=False)
     parser.add_argument("pool", choices=POOLS)
@@ -71,4 +71,4 @@ def socket_path(pool: str) -> Path:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_pool(sys.argv[1:])

@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -48,7 +49,7 @@ class WebPrograms:
 @contextmanager
 def web_programs(folder: Path, **variables: str) -> Iterator[WebPrograms]:
     """Run the front and the pools until the end of the block, one worker in each."""
-    port = next(port for port in PORTS if is_free(port))
+    port = next(port for port in random.sample(PORTS, len(PORTS)) if is_free(port))
     environment = {
         **environment_of_tests(),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -102,7 +103,7 @@ class Front:
 def running_front(
     folder: Path, *, pools: tuple[str, ...] = ("reads", "api", "admin"), **variables: str
 ) -> Iterator[Front]:
-    port = next(port for port in PORTS if is_free(port))
+    port = next(port for port in random.sample(PORTS, len(PORTS)) if is_free(port))
     environment = {**os.environ, "PORT": str(port), "FEATUREHUB_LOCAL_DIR": str(folder), **variables}
     with ExitStack() as stack:
         servers = {name: stack.enter_context(Pool(name, folder=folder)) for name in pools}
