@@ -40,12 +40,13 @@ class Server:
 
 
 @contextmanager
-def featurehub(*, key: str, workers: int = 1, redis_database: int = 0) -> Iterator[Server]:
-    """Run FeatureHub as the Procfile does, with API keys checked."""
-    command = procfile("web").replace("--workers 1 ", f"--workers {workers} ")
+def featurehub(*, key: str, pool: str = "reads", workers: int = 1, redis_database: int = 0) -> Iterator[Server]:
+    """Run a pool of FeatureHub as the Procfile does, with API keys checked, but on a port and without the front."""
     redis_url = f"{os.environ['REDIS_URL'].rpartition('/')[0]}/{redis_database}"
+    environment = {"REDIS_URL": redis_url, "WEB_CONCURRENCY": str(workers)}
     headers = {"Authorization": f"Api-Key {key}"}
-    with running("featurehub", command=command, headers=headers, environment={"REDIS_URL": redis_url}) as server:
+    command = f"{procfile(pool)} --host 127.0.0.1 --port $PORT"
+    with running("featurehub", command=command, headers=headers, environment=environment) as server:
         yield server
 
 

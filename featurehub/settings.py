@@ -15,6 +15,7 @@ from featurehub.admin import navigation
 from featurehub.database.session import Session
 from featurehub.lib.environment import (
     comma_separated,
+    networks,
     number,
     one_of,
     read_setting,
@@ -89,6 +90,13 @@ AUTO_ACTIVATION_LEAST_CUSTOMERS = read_setting(
     expected="a whole number from 1 on",
     default="1000",
 )
+# Peers whose X-Forwarded-For and X-Forwarded-Proto are believed, beside the front on its Unix socket: load balancers.
+TRUSTED_PROXIES = read_setting(
+    "FEATUREHUB_TRUSTED_PROXIES",
+    parse=networks,
+    expected="networks separated by commas, such as 10.0.0.0/8",
+    default="",
+)
 ADMIN_PASSWORD = read_setting("FEATUREHUB_ADMIN_PASSWORD", parse=str, expected="a password", default="") or None
 # Largest age of the in-memory copies of API keys, feature definitions and versions, in seconds.
 SNAPSHOT_SECONDS = 5.0
@@ -108,8 +116,9 @@ FORMAT_MODULE_PATH = ["featurehub.formats"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 APPEND_SLASH = False
-# The largest valid request has 10,000 events with 8 KB of metadata each.
-DATA_UPLOAD_MAX_MEMORY_SIZE = 100 * 1024 * 1024
+# The front has the same limits of bodies (deploy/nginx.conf.template). Events have one of their own: 10,000 of 1.6 KB.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
+EVENTS_MAX_MEMORY_SIZE = 16 * 1024 * 1024
 
 INSTALLED_APPS = [
     "unfold",

@@ -29,7 +29,11 @@ def run() -> list[Row]:
     # Nothing is left of an earlier benchmark: no mark, no message, no value.
     DirtyCustomer.objects.all().delete()
     get_redis_connection("default").flushdb()
-    with servers.featurehub(key=peers.reader_key()) as server, servers.celery(), ThreadPoolExecutor(64) as threads:
+    with (
+        servers.featurehub(key=peers.reader_key(), pool="api") as server,
+        servers.celery(),
+        ThreadPoolExecutor(64) as threads,
+    ):
         start = time.monotonic()
         sent = []
         for number in range(REQUESTS):

@@ -28,7 +28,7 @@ def run() -> list[Row]:
     now = datetime.now(UTC)
     make_partitions(now - timedelta(days=3), until=now)
     copied, posted = list[float](), list[float]()
-    with servers.featurehub(key=peers.reader_key()) as server, ThreadPoolExecutor(CONNECTIONS) as threads:
+    with servers.featurehub(key=peers.reader_key(), pool="api") as server, ThreadPoolExecutor(CONNECTIONS) as threads:
         clients = [sending.Client(server) for _ in range(CONNECTIONS)]
         for _ in range(ROUNDS):
             copied.append(EVENTS / seconds_to_copy())

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 
 import msgspec
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
 
@@ -24,7 +25,7 @@ class EventsView(ApiView):
 
     @extend_schema(request=EventBatchSerializer, responses={201: IngestedSerializer})
     def post(self, request: HttpRequest) -> HttpResponse:
-        posted = body_as(events_decoder, request).events
+        posted = body_as(events_decoder, request, most=settings.EVENTS_MAX_MEMORY_SIZE).events
         now = datetime.now(UTC)
         ingested = ingest(checked_events(posted, now=now, oldest=oldest_kept(now)))
         return json_response({"accepted": ingested.accepted, "duplicates": ingested.duplicates}, status=201)

@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.db import connection
 from django.http import HttpResponse
 
 from featurehub.http.errors import error_response
+from featurehub.http.peers import declared_length, tell_client
 
 API = "/api/v1/"
 
@@ -37,9 +39,13 @@ class Handler(WSGIHandler):
     request_class = PlainRequest
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:  # type: ignore[override]
+        tell_client(environ)
         if not environ["PATH_INFO"].startswith(API):
-            return super().__call__(environ, start_response)
-        response = self.respond(environ) if is_utf8(environ["PATH_INFO"]) else path_not_utf8()
+            if declared_length(environ) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+                return super().__call__(environ, start_response)
+            response = page_too_large()
+        else:
+            response = self.respond(environ) if is_utf8(environ["PATH_INFO"]) else path_not_utf8()
         start_response(f"{response.status_code} {response.reason_phrase}", list(response.items()))
         if connection.connection is not None:
             response.close()
@@ -67,3 +73,8 @@ def is_utf8(path: str) -> bool:
 
 def path_not_utf8() -> HttpResponse:
     return error_response("client_error", code="invalid", detail="The path is not UTF-8.", status_code=400)
+
+
+def page_too_large() -> HttpResponse:
+    """Return 413 for a form; Django would answer 400, and read files of any size."""
+    return HttpResponse("The body is too large.", status=413, content_type="text/plain")

@@ -22,6 +22,7 @@ from rest_framework.views import APIView
 from featurehub.access.authentication import ApiKeyAuthentication, Client, client_of
 from featurehub.access.limits import take_back_request
 from featurehub.http.errors import PayloadTooLarge, Unavailable, as_api_exception, unavailable
+from featurehub.http.peers import declared_length
 from featurehub.http.responses import json_response
 from featurehub.lib.errors import DatabaseNeeded, json_problem, wrong_shape
 
@@ -127,13 +128,14 @@ def parse_query(text: str) -> QueryDict:
 cached_query = lru_cache(maxsize=256)(parse_query)
 
 
-def body_as(decoder: "msgspec.json.Decoder[T]", request: HttpRequest) -> T:
+def body_as(decoder: "msgspec.json.Decoder[T]", request: HttpRequest, *, most: int | None = None) -> T:
     """Return the request's body as the decoder's type.
 
-    Raise ParseError if it is not JSON, and ValidationError if it is JSON of another shape.
+    Raise ParseError if it is not JSON, ValidationError if it is JSON of another shape, and PayloadTooLarge for more
+    than `most` bytes, DATA_UPLOAD_MAX_MEMORY_SIZE if left out.
     """
     try:
-        return decoder.decode(body_of(request))
+        return decoder.decode(body_of(request, most=most or settings.DATA_UPLOAD_MAX_MEMORY_SIZE))
     except msgspec.ValidationError as error:
         raise as_api_exception(wrong_shape(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -142,14 +144,16 @@ def body_as(decoder: "msgspec.json.Decoder[T]", request: HttpRequest) -> T:
         raise ParseError("The body is nested too deeply.") from None
 
 
-def body_of(request: HttpRequest) -> bytes:
+def body_of(request: HttpRequest, *, most: int) -> bytes:
     """Return the request's body, also one in chunks, without its length: Django would take that for an empty one.
 
-    Raises PayloadTooLarge for more than DATA_UPLOAD_MAX_MEMORY_SIZE bytes.
+    Raise PayloadTooLarge for more than `most` bytes: before any is read if the length is given.
     """
     if "HTTP_TRANSFER_ENCODING" not in request.META:
-        return request.body
-    most, body = settings.DATA_UPLOAD_MAX_MEMORY_SIZE, bytearray()
+        if declared_length(request.META) > most:
+            raise PayloadTooLarge
+        return request.read()
+    body = bytearray()
     while len(body) <= most and (part := request.META["wsgi.input"].read(most + 1 - len(body))):
         body += part
     if len(body) > most:

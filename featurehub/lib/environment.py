@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -78,6 +79,11 @@ def one_of(*words: str) -> Callable[[str], str]:
 def comma_separated(text: str) -> list[str]:
     """Return the comma-separated words without blanks around them."""
     return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """Return the comma-separated addresses and networks; ValueError comes from one that is neither."""
+    return tuple(ip_network(word) for word in comma_separated(text))
 
 
 def url(*schemes: str) -> Callable[[str], str]:

@@ -172,7 +172,7 @@ def test_a_body_is_json_whatever_it_calls_itself(
 def test_a_body_beyond_the_limit_is_refused(
     api: ApiClient, settings: pytest_django.Settings, method: str, path: str, scope: str, body: Any
 ) -> None:
-    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 10
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = settings.EVENTS_MAX_MEMORY_SIZE = 10
     if body is not None:
         assert error_of(ask(api, method, path, body)) == (413, None)
         assert stored() == (0, 0)

@@ -91,6 +91,35 @@ def test_a_chunked_body_is_read_no_further_than_a_body_may_go(db: None) -> None:
     assert status.startswith("413")
 
 
+@pytest.mark.parametrize(
+    ("path", "most"),
+    [("/api/v1/features/batch/", 1024**2), ("/api/v1/events/", 16 * 1024**2), ("/admin/login/", 1024**2)],
+)
+def test_a_body_declared_larger_than_its_endpoint_takes_is_refused_before_a_byte_is_read(
+    committed: None, path: str, most: int
+) -> None:
+    for size, is_refused in ((most + 1, True), (most, False)):
+        body = io.BytesIO(b" " * size)
+        assert ask_declared(body, size=size, path=path).startswith("413") is is_refused
+        assert (body.tell() == 0) is is_refused
+
+
+def ask_declared(body: io.BytesIO, *, size: int, path: str) -> str:
+    started: list[str] = []
+    environ = {
+        **RequestFactory()._base_environ(),
+        **make_client(*Scope.values).defaults,
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": path,
+        "CONTENT_TYPE": "application/x-www-form-urlencoded",
+        "CONTENT_LENGTH": str(size),
+        "HTTP_COOKIE": f"csrftoken={'x' * 32}",
+        "wsgi.input": body,
+    }
+    Handler()(environ, lambda status, _: started.append(status))
+    return started[0]
+
+
 def ask_chunked(body: bytes, *, path: str) -> tuple[str, Any, bytes]:
     started: list[Any] = []
     environ = {

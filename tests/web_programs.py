@@ -1,0 +1,176 @@
+"""The web programs of the Procfile as processes, on the test database and the test run's Redis, and steady reads."""
+
+import http.client
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from featurehub.devserver.server import is_free
+from tests.at_once import PROJECT, environment_of_tests
+
+WEB = ("front", "reads", "api", "admin")
+PORTS = range(25_000, 32_000)
+SECONDS_TO_START = 90.0
+READERS = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebPrograms:
+    """The running programs by name, and the port of the front."""
+
+    port: int
+    processes: "dict[str, subprocess.Popen[bytes]]"
+    log: Path
+
+    def status_of(self, method: str, path: str, *, key: str = "", body: str | None = None) -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method, path, body=body, headers={"Authorization": f"Api-Key {key}"})
+            answer = connection.getresponse()
+            answer.read()
+            return answer.status
+        finally:
+            connection.close()
+
+    def kill(self, name: str) -> None:
+        """Send SIGKILL to a program and what it has started."""
+        os.killpg(self.processes[name].pid, signal.SIGKILL)
+
+
+@contextmanager
+def web_programs(folder: Path, **variables: str) -> Iterator[WebPrograms]:
+    """Run the front and the pools until the end of the block, one worker in each."""
+    port = next(port for port in random.sample(PORTS, len(PORTS)) if is_free(port))
+    environment = {
+        **environment_of_tests(),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "PORT": str(port),
+        "FEATUREHUB_LOCAL_DIR": str(folder),
+        "WEB_CONCURRENCY": "1",
+        **variables,
+    }
+    log = folder / "log"
+    with ExitStack() as stack, log.open("wb") as output:
+        started: dict[str, subprocess.Popen[bytes]] = {}
+        for name in WEB:
+            started[name] = stack.enter_context(program(name, environment=environment, output=output.fileno()))
+        running = WebPrograms(port=port, processes=started, log=log)
+        wait_until_all_answer(running)
+        yield running
+
+
+@contextmanager
+def program(name: str, *, environment: dict[str, str], output: int) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run a program of the Procfile in a process group of its own, none of which is left after the block."""
+    lines = dict(line.split(": ", 1) for line in (PROJECT / "Procfile").read_text().splitlines())
+    process = subprocess.Popen(
+        ["/bin/sh", "-c", f"exec {lines[name]}"],
+        cwd=PROJECT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
+    )  # fmt: skip
+    try:
+        yield process
+    finally:
+        process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(15)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def wait_until_all_answer(programs: WebPrograms) -> None:
+    """Return when every pool answers. The reads pool's own answer is 401: no key was sent."""
+    deadline = time.monotonic() + SECONDS_TO_START
+    expected = {"/healthz": 200, "/api/v1/customers/c1/vector/": 401, "/api/v1/weights/": 401, "/admin/login/": 200}
+    while time.monotonic() < deadline:
+        sockets = all((programs.log.parent / f"{name}.sock").exists() for name in WEB[1:])
+        with suppress(OSError, http.client.HTTPException):
+            if sockets and all(programs.status_of("GET", path) == status for path, status in expected.items()):
+                return
+        time.sleep(0.2)
+    raise AssertionError(f"The web programs do not answer:\n{programs.log.read_text()[-4000:]}")
+
+
+@dataclass(slots=True)
+class Reads:
+    """The latencies of reads in seconds, the answers other than 200, and how late this process awoke to send them."""
+
+    seconds: list[float] = field(default_factory=list)
+    late: list[float] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+
+    @property
+    def p99(self) -> float:
+        return percentile_99(self.seconds)
+
+    @property
+    def delay(self) -> float:
+        """Return how long the machine lets a process wait for a processor."""
+        return percentile_99(self.late)
+
+    @property
+    def longest(self) -> float:
+        return max(self.seconds)
+
+
+def percentile_99(numbers: list[float]) -> float:
+    return sorted(numbers)[int(len(numbers) * 0.99)]
+
+
+def steady_reads(port: int, *, path: str, key: str, seconds: float, per_second: int = 200) -> Reads:
+    """Send reads at this rate on READERS connections, each of which waits for its answer.
+
+    Latency counts from the sending: on a busy machine this client falls behind, which says nothing about the server.
+    """
+    reads, start = Reads(), time.monotonic()
+
+    def read_on(first: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        for number in range(first, int(seconds * per_second), READERS):
+            due = start + number / per_second
+            if (early := due - time.monotonic()) > 0:
+                time.sleep(early)
+                reads.late.append(time.monotonic() - due)
+            sent = time.monotonic()
+            if sent > start + seconds + 1.0:
+                break
+            try:
+                connection.request("GET", path, headers={"Authorization": f"Api-Key {key}"})
+                answer = connection.getresponse()
+                answer.read()
+                reads.failures += [] if answer.status == 200 else [str(answer.status)]
+            except (OSError, http.client.HTTPException) as error:
+                reads.failures.append(repr(error))
+                connection.close()
+            reads.seconds.append(time.monotonic() - sent)
+        connection.close()
+
+    with ThreadPoolExecutor(READERS) as threads:
+        list(threads.map(read_on, range(READERS)))
+    return reads
+
+
+@contextmanager
+def meanwhile(port: int, *, path: str, key: str, seconds: float) -> Iterator[Reads]:
+    """Run steady reads beside the block. The figures are there after it."""
+    reads = Reads()
+
+    def run() -> None:
+        done = steady_reads(port, path=path, key=key, seconds=seconds)
+        reads.seconds, reads.failures, reads.late = done.seconds, done.failures, done.late
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        yield reads
+    finally:
+        thread.join()
