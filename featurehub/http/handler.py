@@ -1,41 +1,72 @@
 """Django's WSGI handler, with less work around requests to the API (decision 5)."""
 
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
+from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 from django.db import connection
-from django.http import HttpResponse, QueryDict
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.middleware.security import SecurityMiddleware
 
+from featurehub.http.endpoints import API, Endpoints
 from featurehub.http.errors import error_response
 
-API = "/api/v1/"
+
+class ApiRequest(WSGIRequest):
+    """A request to the API. Clients ask for customer after customer with the same query string, so it is cached."""
+
+    @cached_property
+    def GET(self) -> QueryDict:  # type: ignore[override]
+        return query_of(self.environ.get("QUERY_STRING", ""))
 
 
 class Handler(WSGIHandler):
-    """A WSGI handler that returns answers of the API as a list.
+    """A WSGI handler that calls the endpoints of the API itself, and returns their answers as a list.
 
     granian sends a list at once, and an iterator in pieces. Django's signals at the start and end of a request check
     the thread's database connection. A request of the API returns its connection to the pool at its end, so that there
     is nothing to check before the next one; the check at its end is needed only if it used PostgreSQL.
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.endpoints = Endpoints()
+        self.security_headers = security_headers()
+
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:  # type: ignore[override]
-        if not environ["PATH_INFO"].startswith(API):
-            return super().__call__(environ, start_response)
-        response = self.respond(environ) if is_utf8(environ["PATH_INFO"]) else path_not_utf8()
-        start_response(f"{response.status_code} {response.reason_phrase}", list(response.items()))
+        path = environ["PATH_INFO"]
+        response = self.respond(environ) if path.startswith(API) else None
+        if response is None:
+            return super().__call__({**environ, "PATH_INFO": path}, start_response)
+        headers = [*response.items(), *self.security_headers]
+        start_response(f"{response.status_code} {response.reason_phrase}", headers)
         if connection.connection is not None:
             response.close()
         return [response.content]
 
-    def respond(self, environ: dict[str, Any]) -> HttpResponse:
-        request = WSGIRequest(environ)
-        request.GET = query_of(environ.get("QUERY_STRING", ""))  # type: ignore[assignment]
-        response = self.get_response(request)
-        assert isinstance(response, HttpResponse)
+    def respond(self, environ: dict[str, Any]) -> HttpResponse | None:
+        """Return the answer of an endpoint; None where Django has to answer."""
+        if not is_utf8(environ["PATH_INFO"]):
+            return error_response("client_error", code="invalid", detail="The path is not UTF-8.", status_code=400)
+        response = self.endpoints.respond(ApiRequest(environ))
+        assert response is None or isinstance(response, HttpResponse)
         return response
+
+
+def security_headers() -> list[tuple[str, str]]:
+    """Return the headers that Django's SecurityMiddleware adds to every answer.
+
+    They depend on the request only by whether it uses HTTPS, which the API's do where the settings ask for it.
+    """
+    request, response = HttpRequest(), HttpResponse()
+    if settings.SECURE_SSL_REDIRECT:
+        name, value = settings.SECURE_PROXY_SSL_HEADER
+        request.META[name] = value
+    del response["Content-Type"]
+    SecurityMiddleware(lambda request: response).process_response(request, response)
+    return list(response.items())
 
 
 def is_utf8(path: str) -> bool:
@@ -52,14 +83,10 @@ def is_utf8(path: str) -> bool:
     return True
 
 
-def path_not_utf8() -> HttpResponse:
-    return error_response("client_error", code="invalid", detail="The path is not UTF-8.", status_code=400)
-
-
 @lru_cache(maxsize=256)
 def query_of(text: str) -> QueryDict:
     """Return the parsed query string, which is immutable; the last 256 are cached.
 
-    Clients request customer after customer with the same query string. `text` has the bytes as latin-1, as in WSGI.
+    `text` has the bytes as latin-1, as in WSGI.
     """
     return QueryDict(text.encode("iso-8859-1"))
