@@ -144,10 +144,11 @@ def measured(server: Server, send: Callable[[], Load]) -> Measured:
     """Measure a load, and the CPU time that the server and Redis take for it."""
     redis_before, before = redis_cpu_seconds(), server.cpu_seconds()
     load = send()
+    requests = max(load.requests, 1)
     return Measured(
         load=load,
-        cpu_ms=(server.cpu_seconds() - before) / load.requests * 1e3,
-        redis_cpu_ms=(redis_cpu_seconds() - redis_before) / load.requests * 1e3,
+        cpu_ms=(server.cpu_seconds() - before) / requests * 1e3,
+        redis_cpu_ms=(redis_cpu_seconds() - redis_before) / requests * 1e3,
     )
 
 

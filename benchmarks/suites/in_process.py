@@ -9,6 +9,7 @@ from benchmarks.customers import FIVE, customer_id
 from benchmarks.rows import RUNS, Row
 from benchmarks.scale import scaled
 from benchmarks.turns import cpu_us
+from featurehub.lib.gc_tuning import freeze_loaded_objects
 from features.serving.feature_store import FeatureStore
 
 CALLS = 10_000
@@ -17,6 +18,7 @@ CUSTOMERS = 1_000
 
 def run() -> list[Row]:
     """Return the row. BENCH_SCALE=10 makes a tenth of the calls."""
+    freeze_loaded_objects()  # as a web worker does
     get_redis_connection("default").flushdb()
     values = settings.LOCAL_DIR / "in_process.parquet"
     customers.write_values(values, customers=CUSTOMERS)

@@ -5,8 +5,7 @@ figures, and docs/operations.md says how to add a middleware that sees the API's
 """
 
 from django.conf import settings
-from django.http import HttpRequest
-from django.http.response import HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, get_resolver
 
 API = "/api/v1/"
@@ -18,7 +17,7 @@ class Endpoints:
     def __init__(self) -> None:
         self.routes = [(pattern.pattern.match, pattern.callback) for pattern in api_patterns()]
 
-    def respond(self, request: HttpRequest) -> HttpResponseBase | None:
+    def respond(self, request: HttpRequest) -> HttpResponse | None:
         """Return the answer of the endpoint with the request's URL.
 
         None where Django has to answer: for an unknown URL, and for a request that must use HTTPS and does not.
@@ -28,7 +27,8 @@ class Endpoints:
         path = request.path_info.removeprefix(API)
         for match, view in self.routes:
             if found := match(path):
-                return view(request, **found[2])
+                response: HttpResponse = view(request, **found[2])
+                return response
         return None
 
 

@@ -40,7 +40,7 @@ class Handler(WSGIHandler):
 
     def __init__(self) -> None:
         super().__init__()
-        self.endpoints = Endpoints()
+        self.answer = Endpoints().respond
         self.security_headers = security_headers()
         self.database = ThreadDatabase()
 
@@ -59,9 +59,7 @@ class Handler(WSGIHandler):
         """Return the answer of an endpoint; None where Django has to answer."""
         if not is_utf8(environ["PATH_INFO"]):
             return error_response("client_error", code="invalid", detail="The path is not UTF-8.", status_code=400)
-        response = self.endpoints.respond(ApiRequest(environ))
-        assert response is None or isinstance(response, HttpResponse)
-        return response
+        return self.answer(ApiRequest(environ))
 
 
 def security_headers() -> list[tuple[str, str]]:

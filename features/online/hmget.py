@@ -43,7 +43,8 @@ class ReadConnection:
 
     def _ask(self, commands: bytes, *, replies: int) -> list[Row]:
         try:
-            self._connection.send_packed_command([commands])
+            # No PING first: a connection that Redis had closed is opened again.
+            self._connection.send_packed_command([commands], check_health=False)
             return [self._connection.read_response(disable_decoding=True) for _ in range(replies)]
         except BaseException:
             # Replies may be on their way, which the next read would take for its own.
