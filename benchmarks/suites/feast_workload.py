@@ -25,7 +25,7 @@ MOST_FEATURES = 250
 
 def run() -> list[Row]:
     """Return the rows. BENCH_SCALE=20 sends a twentieth of the requests."""
-    rows = []
+    rows: list[Row] = []
     with peers.both(synthetic=MOST_FEATURES) as both, fronted(both) as behind:
         for where, sides in (("", both), (", behind nginx", behind)):
             for known in (True, False):
