@@ -55,7 +55,7 @@ fix: $(READY) ## Format the code and apply the safe fixes of the linter.
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: $(READY) $(FEAST) ## Run all benchmarks and print them beside their floors and peers.
+bench: $(READY) $(FEAST) ## Run all benchmarks beside their floors and peers; BENCH_SCALE=10 makes them short.
 	@$(RUN) $(BIN)/python -m benchmarks $(ARGS)
 
 bench-serving: $(READY) $(FEAST) ## Run the benchmarks of the read path.

@@ -1,4 +1,8 @@
-"""`python -m benchmarks [NAME …]`: run the benchmarks named (or all), print a table, write results/NAME.json."""
+"""`python -m benchmarks [NAME …]`: run the benchmarks named (or all) and print tables.
+
+Results are written to results/NAME.json, and from there into the pages that show them. BENCH_SCALE=10 makes each about
+ten times as short, for trying it, and writes nothing.
+"""
 
 import argparse
 import importlib
@@ -12,13 +16,19 @@ from pathlib import Path
 import django
 from django.core.management import call_command
 
-from benchmarks import rows
-from benchmarks.load import MissingTool
+from benchmarks import pages, rows
+from benchmarks.front import nginx
+from benchmarks.load import MissingTool, wrk
+from benchmarks.scale import SCALE
 from benchmarks.servers import PROJECT, NotStarted
 from featurehub.devserver import servers
 from featurehub.devserver.server import EmbeddedServerError
 
 SUITES = tuple(sorted(path.stem for path in (Path(__file__).parent / "suites").glob("[a-z]*.py")))
+
+
+# The benchmarks that need the programs that are no requirement of FeatureHub.
+SENDING = {"serving", "growth", "feast_workload"}
 
 
 def main() -> int:
@@ -31,6 +41,8 @@ def main() -> int:
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}: {', '.join(SUITES)}")
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # so that every server is stopped
     try:
+        if SENDING & set(names):
+            wrk(), nginx()  # before work that would be in vain without them
         with own_servers():
             for name in names:
                 measure(name)
@@ -56,11 +68,13 @@ def own_servers() -> Iterator[None]:
 
 
 def measure(name: str) -> None:
-    """Run one benchmark, print its table and write its results."""
+    """Run one benchmark, print its table, and write its results unless it was made shorter."""
     print(f"\n== {name}", flush=True)
     measured = importlib.import_module(f"benchmarks.suites.{name}").run()
-    print(rows.table(measured))
-    print(f"written to {rows.write(name, measured).relative_to(PROJECT)}", flush=True)
+    print(rows.table(measured), flush=True)
+    if SCALE == 1:
+        print(f"written to {rows.write(name, measured).relative_to(PROJECT)}", flush=True)
+        pages.main()
 
 
 if __name__ == "__main__":

@@ -31,6 +31,11 @@ def missing_id(number: int) -> str:
     return f"nobody-{number:07d}"
 
 
+def feast_view(name: str) -> str:
+    """Return the view of Feast that has the feature; the same names as in `feast_repo/load.py`."""
+    return "five" if name in FIVE else f"tens_{int(name.rpartition('_')[2]) // 10:02d}"
+
+
 def write_values(path: Path, *, customers: int, synthetic: int = 0) -> None:
     """Write a Parquet file with a row a customer: random doubles with all their digits, the same at every run."""
     random = np.random.default_rng(1)

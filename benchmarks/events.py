@@ -42,6 +42,7 @@ from (
     ) draw
 ) event
 """
+DELETE_VALUES = "truncate features_customer, features_customerfeature, features_run, features_runchunk"
 REGISTER = """
 insert into features_customer (customer_id)
 select 'customer-' || lpad(number::text, 8, '0') from generate_series(0, %(customers)s - 1) number
@@ -64,3 +65,13 @@ def make_events(*, customers: int) -> None:
             bar.update(last + 1 - first)
         cursor.execute(REGISTER, {"customers": customers})
         cursor.execute("vacuum analyze events_event, features_customer")
+
+
+def delete_values() -> None:
+    """Delete all that was computed, and keep the events and the ids of the customers."""
+    with connection.cursor() as cursor:
+        cursor.execute("create temporary table known as select customer_id from features_customer")
+        cursor.execute(DELETE_VALUES)
+        cursor.execute("insert into features_customer (customer_id) select customer_id from known")
+        cursor.execute("drop table known")
+        cursor.execute("vacuum analyze features_customer")

@@ -44,13 +44,17 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Load:
-    """The figures of a load generator. Errors are answers other than 2xx, broken connections and timeouts."""
+    """The figures of a load generator. Errors are answers other than 2xx, broken connections and timeouts.
+
+    Past saturation the server takes fewer requests than are due, so that latency grows as long as the load lasts.
+    """
 
     requests: int
     seconds: float
     errors: int
     p50_ms: float
     p99_ms: float
+    is_past_saturation: bool = False
 
     @property
     def per_second(self) -> float:
@@ -58,24 +62,44 @@ class Load:
 
 
 def saturate(
-    port: int, requests: Sequence[Request], *, headers: Mapping[str, str], seconds: float, connections: int
+    port: int, requests: Sequence[Request], *, headers: Mapping[str, str], seconds: int, connections: int
 ) -> Load:
     """Return the figures of wrk: each connection sends its next request when it has the answer to the last one."""
-    wrk = shutil.which("wrk")
-    if wrk is None:
-        raise MissingTool("The benchmarks need wrk: apt install wrk, or brew install wrk.")
     with TemporaryDirectory() as folder:
         lines, script = Path(folder) / "requests", Path(folder) / "wrk.lua"
         lines.write_text("".join(f"{each.method} {each.path} {each.body}\n" for each in requests))
         header_lines = ", ".join(f'["{name}"] = "{value}"' for name, value in headers.items())
         script.write_text(SCRIPT % {"headers": header_lines, "requests": lines})
-        command = [wrk, "-t1", f"-c{connections}", f"-d{seconds:g}s", f"--timeout={SECONDS_TO_ANSWER:g}s", "-s", script]
+        command = [
+            wrk(),
+            "-t1",
+            f"-c{connections}",
+            f"-d{seconds}s",
+            f"--timeout={SECONDS_TO_ANSWER:g}s",
+            "-s",
+            script,
+        ]
         done = subprocess.run([*command, f"http://127.0.0.1:{port}"], check=True, capture_output=True, text=True)
     return Load(**json.loads(done.stdout.partition("RESULT ")[2]))
 
 
-def summary(latencies: Sequence[float], *, errors: int, seconds: float) -> Load:
+def wrk() -> str:
+    """Return the path of wrk. Raises MissingTool."""
+    program = shutil.which("wrk")
+    if program is None:
+        raise MissingTool("The benchmarks need wrk, which is no Python package: apt install wrk, or brew install wrk.")
+    return program
+
+
+def summary(latencies: Sequence[float], *, errors: int, seconds: float, is_past_saturation: bool = False) -> Load:
     """Return the figures of latencies in seconds."""
     ordered = sorted(latencies)
     p50, p99 = (ordered[int(len(ordered) * share)] * 1e3 for share in (0.5, 0.99))
-    return Load(requests=len(ordered), seconds=seconds, errors=errors, p50_ms=p50, p99_ms=p99)
+    return Load(
+        requests=len(ordered),
+        seconds=seconds,
+        errors=errors,
+        p50_ms=p50,
+        p99_ms=p99,
+        is_past_saturation=is_past_saturation,
+    )

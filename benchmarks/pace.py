@@ -12,6 +12,10 @@ from collections.abc import Mapping, Sequence
 from benchmarks.load import SECONDS_TO_ANSWER, Load, Request, summary
 
 BYTES_PER_RECEIVE = 262_144
+# A server that is so many seconds behind takes fewer requests than are due.
+SECONDS_PAST_SATURATION = 2.0
+# So does one that needs so many times as long for all of them.
+LATE_BY = 1.1
 
 
 class BadAnswer(Exception):
@@ -61,21 +65,30 @@ class Pace:
         self.errors = 0
 
     def run(self) -> Load:
-        """Send all requests and return the figures.
+        """Send all requests and return the figures; stop early where the server can't keep up.
 
         Requests without an answer SECONDS_TO_ANSWER after the last one was due are errors.
         """
         start = time.monotonic()
         end = self.number / self.per_second + SECONDS_TO_ANSWER
         while len(self.latencies) < self.number and (now := time.monotonic() - start) < end:
+            if self.sent < self.number and now - self.sent / self.per_second > SECONDS_PAST_SATURATION:
+                return self.figures(seconds=now, unanswered=0, is_past_saturation=True)
             self.send_due(now=now)
             for connection in select.select(self.asking, [], [], self.seconds_to_wait(now=now))[0]:
                 self.take_in(connection, start=start)
+        return self.figures(seconds=time.monotonic() - start, unanswered=self.number - len(self.latencies))
+
+    def figures(self, *, seconds: float, unanswered: int, is_past_saturation: bool = False) -> Load:
+        """Close the connections and return the figures."""
         for connection in self.idle + self.asking:
             connection.socket.close()
-        unanswered = self.number - len(self.latencies)
-        latencies = self.latencies + [SECONDS_TO_ANSWER] * unanswered
-        return summary(latencies, errors=self.errors + unanswered, seconds=time.monotonic() - start)
+        return summary(
+            self.latencies + [SECONDS_TO_ANSWER] * unanswered,
+            errors=self.errors + unanswered,
+            seconds=seconds,
+            is_past_saturation=is_past_saturation or seconds > LATE_BY * self.number / self.per_second,
+        )
 
     def send_due(self, *, now: float) -> None:
         """Send the requests that are due, as far as connections are idle."""
@@ -106,15 +119,14 @@ class Pace:
 
 
 def pace(
-    port: int, requests: Sequence[Request], *, headers: Mapping[str, str], seconds: float, per_second: float,
+    port: int, requests: Sequence[Request], *, headers: Mapping[str, str], number: int, per_second: float,
     connections: int = 16,
 ) -> Load:  # fmt: skip
-    """Return the figures of requests at a fixed rate.
+    """Return the figures of `number` requests at a fixed rate.
 
     Latency counts from the moment a request was due, so a server that stalls is charged for the requests that waited.
     """
     texts = [as_bytes(request, headers=headers) for request in requests]
-    number = round(seconds * per_second)
     return Pace(port, requests=texts, per_second=per_second, number=number, connections=connections).run()
 
 

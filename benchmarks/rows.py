@@ -1,53 +1,65 @@
-"""Results of a benchmark: rows with a figure, its reference, and whether the two meet the goal."""
+"""Results of a benchmark: rows with the figures of each run, those of a floor or peer, and whether they meet the goal.
+
+A goal is met only if the worst run meets it: a margin that is thinner than the noise does not count.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Literal
 
+from benchmarks.goals import Goal
 from benchmarks.machine import machine
 
 RESULTS = Path(__file__).parent / "results"
+RUNS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A result: `figure` in `unit`.
+    """A result: the figure of each run in `unit`, and in `references` that of the floor or peer in the same run.
 
-    The goal is for figure / reference, or for the figure where there is no reference.
+    Without figures, `note` says why: a side was past saturation, for example.
     """
 
     work: str
-    figure: float
+    figures: Sequence[float]
     unit: str
     against: Literal["peer", "floor"] | None = None
-    reference: float | None = None
-    at_most: float | None = None
-    at_least: float | None = None
-    runs: int = 1
+    references: Sequence[float] = ()
+    goal: Goal | None = None
+    note: str = ""
     details: Mapping[str, object] = field(default_factory=dict)
 
     @property
-    def ratio(self) -> float | None:
-        """Return figure / reference, None without a reference."""
-        return self.figure / self.reference if self.reference else None
+    def figure(self) -> float | None:
+        """Return the median figure."""
+        return median(self.figures) if self.figures else None
 
     @property
-    def goal(self) -> str:
-        """Return the goal as text, empty where there is none."""
-        what = "ratio" if self.reference else self.unit
-        if self.at_most is not None:
-            return f"{what} <= {self.at_most:.3g}"
-        return "" if self.at_least is None else f"{what} >= {self.at_least:.3g}"
+    def reference(self) -> float | None:
+        """Return the median figure of the floor or peer."""
+        return median(self.references) if self.references else None
+
+    @property
+    def ratio(self) -> float | None:
+        """Return figure / reference."""
+        return self.figure / self.reference if self.figure is not None and self.reference else None
+
+    @property
+    def worst(self) -> float | None:
+        """Return the ratio (or figure) of the run that is farthest from the goal, None without a goal or figures."""
+        judged = [figure / other for figure, other in zip(self.figures, self.references, strict=False)] or self.figures
+        if self.goal is None or not judged:
+            return None
+        return min(judged) if self.goal.is_least else max(judged)
 
     @property
     def met(self) -> bool | None:
-        """Return whether the goal is met, None where there is no goal."""
-        judged = self.figure if self.ratio is None else self.ratio
-        if self.at_most is not None:
-            return judged <= self.at_most
-        return None if self.at_least is None else judged >= self.at_least
+        """Return whether the worst run meets the goal."""
+        return None if self.goal is None or self.worst is None else self.goal.is_met_by(self.worst)
 
 
 def as_json(row: Row) -> dict[str, object]:
@@ -59,10 +71,12 @@ def as_json(row: Row) -> dict[str, object]:
         "unit": row.unit,
         **held_against,
         "ratio": significant(row.ratio),
-        "goal": row.goal,
+        "worst": significant(row.worst),
+        "goal": "" if row.goal is None else str(row.goal),
         "met": row.met,
-        "runs": row.runs,
+        "runs": len(row.figures),
         "machine": machine(),
+        "note": row.note,
         "details": row.details,
     }
 
@@ -82,10 +96,11 @@ def write(name: str, rows: Sequence[Row]) -> Path:
 
 def table(rows: Sequence[Row]) -> str:
     """Return the rows as a table."""
-    lines = [("work", "figure", "unit", "peer/floor", "ratio", "goal", "met")]
+    lines = [("work", "figure", "unit", "peer/floor", "ratio", "worst", "goal", "met", "")]
     for row in rows:
         met = {True: "yes", False: "NO", None: ""}[row.met]
-        lines.append((row.work, text(row.figure), row.unit, text(row.reference), text(row.ratio), row.goal, met))
+        numbers = (text(row.reference), text(row.ratio), text(row.worst))
+        lines.append((row.work, text(row.figure), row.unit, *numbers, str(row.goal or ""), met, row.note))
     return aligned(lines)
 
 

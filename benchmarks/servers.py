@@ -18,7 +18,8 @@ from featurehub.devserver.server import is_free
 PROJECT = Path(__file__).resolve().parent.parent
 FEAST = PROJECT / "benchmarks/.venv-feast/bin/feast"
 SECONDS_TO_START = 60.0
-FLOOR = "granian --interface wsgi --http 1 --no-ws --workers 1 --blocking-threads 1 --log-level warning"
+# The worker of both FeatureHub and the bare function. No server under test is pinned to a processor.
+GRANIAN = "granian --interface wsgi --http 1 --no-ws --log-level warning"
 
 
 class NotStarted(Exception):
@@ -27,16 +28,16 @@ class NotStarted(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
-    """A running server; `headers` are those that a client must send."""
+    """A running server; `headers` are those that a client must send. `pids` are those of the programs that serve."""
 
     name: str
     port: int
-    pid: int
+    pids: tuple[int, ...]
     headers: Mapping[str, str]
 
     def cpu_seconds(self) -> float:
         """Return the CPU time of all its processes so far."""
-        return cpu_seconds(self.pid)
+        return sum(cpu_seconds(pid) for pid in self.pids)
 
 
 @contextmanager
@@ -77,19 +78,30 @@ def feast(repository: Path) -> Iterator[Server]:
 @contextmanager
 def floor() -> Iterator[Server]:
     """Run a bare WSGI function with its HMGET on granian."""
-    with running("floor", command=f"{FLOOR} --port $PORT benchmarks.floor:application", headers={}) as server:
+    command = f"{GRANIAN} --workers 1 --blocking-threads 1 --port $PORT benchmarks.floor:application"
+    with running("floor", command=command, headers={}) as server:
         yield server
 
 
 @contextmanager
 def running(
-    name: str, *, command: str, headers: Mapping[str, str], environment: Mapping[str, str] = MappingProxyType({})
+    name: str,
+    *,
+    command: str,
+    headers: Mapping[str, str],
+    environment: Mapping[str, str] = MappingProxyType({}),
+    port: int | None = None,
 ) -> Iterator[Server]:
-    """Run a server until the end of the block. `command` is for the shell and finds $PORT."""
-    port = next(port for port in range(7000, 9000) if is_free(port))
+    """Run a server until the end of the block. `command` is for the shell and finds $PORT, a free one if not given."""
+    port = port or free_port()
     with started(name, command=command, environment={**environment, "PORT": str(port)}) as process:
         wait_until_it_listens(process, port=port, log=log_of(name))
-        yield Server(name=name, port=port, pid=process.pid, headers=headers)
+        yield Server(name=name, port=port, pids=(process.pid,), headers=headers)
+
+
+def free_port() -> int:
+    """Return a port on which no program listens."""
+    return next(port for port in range(7000, 9000) if is_free(port))
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Full recompute, refresh before expiry and new weights, each beside its floor."""
 
-import os
 import subprocess
 import sys
 import time
@@ -12,9 +11,10 @@ from pathlib import Path
 from django.db.models.functions import Now
 from django_redis import get_redis_connection
 
-from benchmarks import events
+from benchmarks import events, goals
 from benchmarks.batch_floors import floor_aggregation, floor_hashes, floor_history, leave_servers_alone
-from benchmarks.rows import Row
+from benchmarks.rows import RUNS, Row
+from benchmarks.scale import scaled
 from benchmarks.servers import PROJECT
 from benchmarks.spent import Spent, spent
 from events.ingest import ingest
@@ -31,51 +31,56 @@ CUSTOMERS = 1_000_000
 # Peak memory is compared with that of this many times fewer customers.
 FEWER = 30
 CHANGED = 0.01
-REFRESHES = 3
 SECONDS_BETWEEN_LOOKS = 0.1
 
 
 def run() -> list[Row]:
     """Return the rows. BENCH_SCALE=30 takes a thirtieth of the customers and their events."""
-    customers = round(CUSTOMERS / float(os.environ.get("BENCH_SCALE", "1")))
+    customers = scaled(CUSTOMERS)
     leave_servers_alone()
     freeze_loaded_objects()  # as a worker does
     events.make_events(customers=customers // FEWER)
-    _, small_mb = recompute_all()
+    small_mb = [recompute_all()[1] for _ in range(RUNS)]
     events.make_events(customers=customers)
-    everything, peak_mb = recompute_all()
+    turns = [recompute_turn() for _ in range(RUNS)]
+    everything = [cost for cost, _, _ in turns]
+    floors = [sum(parts.values(), Spent()) for _, _, parts in turns]
     memory = Row(
         work=f"peak memory of a recompute of {customers:,} customers against {customers // FEWER:,}",
-        figure=peak_mb,
+        figures=[mb for _, mb, _ in turns],
         unit="MB",
         against="peer",
-        reference=small_mb,
-        at_most=1.5,
+        references=small_mb,
+        goal=goals.RECOMPUTE_MEMORY,
     )
-    aggregated, copied = floor_aggregation(), floor_history()
-    refreshed = refresh_row(everything=everything)
-    hashed = floor_hashes()
-    floor = aggregated + copied + hashed
     recomputed = Row(
         work=f"full recompute of {customers:,} customers",
-        figure=everything.cpu,
+        figures=[cost.cpu for cost in everything],
         unit="CPU s",
         against="floor",
-        reference=floor.cpu,
-        at_most=3.0,
+        references=[floor.cpu for floor in floors],
+        goal=goals.RECOMPUTE,
         details={
-            "wall": everything.wall, "floor_wall": floor.wall, "aggregation": aggregated.cpu,
-            "copy": copied.cpu, "hset": hashed.cpu,
+            "wall": [cost.wall for cost in everything],
+            "floor_wall": [floor.wall for floor in floors],
+            "floors": [{name: part.cpu for name, part in parts.items()} for _, _, parts in turns],
         },
-    )  # fmt: skip
-    return [recomputed, memory, refreshed, weights_row(customers)]
+    )
+    return [recomputed, memory, refresh_row(everything=everything), weights_row(customers)]
+
+
+def recompute_turn() -> tuple[Spent, int, dict[str, Spent]]:
+    """Return the cost and peak memory of a full recompute, and the floors' cost of the same rows."""
+    cost, peak_mb = recompute_all()
+    return cost, peak_mb, {"aggregation": floor_aggregation(), "copy": floor_history(), "hset": floor_hashes()}
 
 
 def recompute_all() -> tuple[Spent, int]:
-    """Recompute everybody in a process of its own, where nothing was computed before, from the events to Redis.
+    """Recompute everybody in a process of its own, from the events to Redis, after all values are deleted.
 
     Return the cost to all processes that take part, and the process' peak memory in MB.
     """
+    events.delete_values()
     get_redis_connection("default").flushdb()
     command = [sys.executable, "manage.py", "recompute"]
     peak_mb = 0
@@ -98,29 +103,27 @@ def peak_mb_of(pid: int) -> int:
     return 0
 
 
-def refresh_row(*, everything: Spent) -> Row:
-    """Return the median turn of a refresh: all active customers are due, and one in a hundred has a new event.
+def refresh_row(*, everything: Sequence[Spent]) -> Row:
+    """Return the turns of a refresh: all active customers are due, and one in a hundred has a new event.
 
-    In the first turn Redis makes room for values that are longer than before.
+    Before them stands a turn that does not count: Redis makes room for values that are longer than before.
     """
     active = list(Customer.objects.filter(recompute_at__isnull=False).order_by("pk").values_list("pk", flat=True))
     one_in = round(1 / CHANGED)
-    turns = [refresh_turn(changed=active[number::one_in]) for number in range(REFRESHES)]
-    marks, renewals = sorted(turns, key=lambda turn: (turn[0] + turn[1]).cpu)[len(turns) // 2]
-    whole = marks + renewals
+    turns = [refresh_turn(changed=active[number::one_in]) for number in range(1 + RUNS)][1:]
     return Row(
         work=f"refresh of {len(active):,} active customers of whom {len(active[::one_in]):,} changed",
-        figure=whole.cpu,
+        figures=[(marks + renewals).cpu for marks, renewals in turns],
         unit="CPU s",
         against="peer",
-        reference=everything.cpu,
-        at_most=0.1,
-        runs=REFRESHES,
+        references=[cost.cpu for cost in everything],
+        goal=goals.REFRESH,
         details={
-            "wall": whole.wall, "recompute_wall": everything.wall, "marks": marks.cpu, "renewals": renewals.cpu,
-            "turns": [(marks + renewals).cpu for marks, renewals in turns],
+            "wall": [(marks + renewals).wall for marks, renewals in turns],
+            "marks": [marks.cpu for marks, _ in turns],
+            "renewals": [renewals.cpu for _, renewals in turns],
         },
-    )  # fmt: skip
+    )
 
 
 def refresh_turn(*, changed: Sequence[str]) -> tuple[Spent, Spent]:
@@ -133,28 +136,39 @@ def refresh_turn(*, changed: Sequence[str]) -> tuple[Spent, Spent]:
 
 
 def weights_row(customers: int) -> Row:
-    """Activate other weights, then re-score and publish everybody; no event is read."""
+    """Activate other weights, then re-score and publish everybody, in each run; no event is read."""
+    turns = [weights_turn(page_view=0.25 + number / 100) for number in range(RUNS)]
+    floors = [copied + hashed for _, copied, hashed in turns]
+    return Row(
+        work=f"new weights live for {customers:,} customers",
+        figures=[cost.cpu for cost, _, _ in turns],
+        unit="CPU s",
+        against="floor",
+        references=[floor.cpu for floor in floors],
+        goal=goals.NEW_WEIGHTS,
+        details={
+            "wall": [cost.wall for cost, _, _ in turns],
+            "floor_wall": [floor.wall for floor in floors],
+            "copy": [copied.cpu for _, copied, _ in turns],
+            "hset": [hashed.cpu for _, _, hashed in turns],
+        },
+    )
+
+
+def weights_turn(*, page_view: float) -> tuple[Spent, Spent, Spent]:
+    """Return the cost of new weights, of a COPY of the rows that they append, and of the HSETs."""
     since = database_now()
-    active = active_set("1.0")
-    numbers = with_changes(as_weights(active), changes={"page_view": {"weight": 0.25}}, monetary_norm=None)
+    numbers = with_changes(
+        as_weights(active_set("1.0")), changes={"page_view": {"weight": page_view}}, monetary_norm=None
+    )
     draft = weight_set_steps.draft_weight_set(
-        version="1.0", name="Benchmark", reason="To be measured", numbers=numbers, by=None
+        version="1.0", name=f"Benchmark {page_view}", reason="To be measured", numbers=numbers, by=None
     )
     with spent() as cost:
         run = weight_set_steps.activate(draft.pk, by=None, reason="To be measured")
         while rescore.rescore(run) or not runs.finish_rescore(run):
             pass
-    copied, hashed = floor_history(since=since), floor_hashes()
-    floor = copied + hashed
-    return Row(
-        work=f"new weights live for {customers:,} customers",
-        figure=cost.cpu,
-        unit="CPU s",
-        against="floor",
-        reference=floor.cpu,
-        at_most=2.0,
-        details={"wall": cost.wall, "floor_wall": floor.wall, "copy": copied.cpu, "hset": hashed.cpu},
-    )
+    return cost, floor_history(since=since), floor_hashes()
 
 
 def work(step: Callable[[], int]) -> Spent:

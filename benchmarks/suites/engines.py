@@ -4,25 +4,23 @@ import importlib.util
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
 
 from benchmarks import events, plot, rows
 from benchmarks.batch_floors import TABLE, WINDOW_DAYS, drop, floor_aggregation, leave_servers_alone
-from benchmarks.rows import Row
+from benchmarks.rows import RUNS, Row
+from benchmarks.scale import scaled
 from benchmarks.spent import Spent, spent
 from events.exports import export_events
 from features.engines import postgres
 from features.materialization.locks import database_now
 
 EVENTS = (1_000_000, 10_000_000, 30_000_000)
-ROUNDS = 2
 
 
 def run() -> list[Row]:
     """Return the rows. BENCH_SCALE=30 takes a thirtieth of the events."""
-    scale = float(os.environ.get("BENCH_SCALE", "1"))
     leave_servers_alone()
-    sizes = [round(number / scale / events.EVENTS_PER_CUSTOMER) for number in EVENTS]
+    sizes = [scaled(number / events.EVENTS_PER_CUSTOMER) for number in EVENTS]
     costs = {size: engines_at(size) for size in sizes}
     return [*spark_rows(costs), aggregation_row(sizes[-1])]
 
@@ -75,24 +73,21 @@ def spark_rows(costs: dict[int, dict[str, Spent]]) -> Iterator[Row]:
     for size, by_engine in costs.items():
         yield Row(
             work=f"Spark against PostgreSQL, {numbers[size]:,} events",
-            figure=by_engine["Spark"].wall,
+            figures=[by_engine["Spark"].wall],
             unit="s",
             against="peer",
-            reference=by_engine["PostgreSQL"].wall,
+            references=[by_engine["PostgreSQL"].wall],
             details={name: {"wall": cost.wall, "cpu": cost.cpu} for name, cost in by_engine.items()},
         )
 
 
 def aggregation_row(customers: int) -> Row:
     """Return the aggregation by FeatureHub against psql's."""
-    turns = [(aggregation(), floor_aggregation()) for _ in range(ROUNDS)]
-    ours, floor = (median(cost.wall for cost in side) for side in zip(*turns, strict=True))
+    turns = [(aggregation(), floor_aggregation()) for _ in range(RUNS)]
     return Row(
         work=f"aggregation of {customers * events.EVENTS_PER_CUSTOMER:,} events",
-        figure=ours,
+        figures=[ours.wall for ours, _ in turns],
         unit="s",
         against="floor",
-        reference=floor,
-        at_most=1.2,
-        runs=ROUNDS,
+        references=[floor.wall for _, floor in turns],
     )

@@ -4,20 +4,21 @@ One connection sends one request after the other, so that latency is the time of
 tenth of the customers.
 """
 
-import os
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 
 from django.conf import settings
 from django_redis import get_redis_connection
 
-from benchmarks import customers, peers, plot, servers
+from benchmarks import customers, goals, peers, plot, servers
 from benchmarks.customers import FIVE, SYNTHETIC, customer_id
+from benchmarks.goals import Goal
 from benchmarks.load import Request
 from benchmarks.peers import DIFFERENT_REQUESTS, Measured, featurehub_request
-from benchmarks.rows import Row
+from benchmarks.rows import RUNS, Row
+from benchmarks.scale import scaled
 from benchmarks.servers import PROJECT, Server
 from featurehub.lib.batched import batched
 from features.online import layout
@@ -28,19 +29,17 @@ WITH_MANY_FEATURES = 1_000  # customers
 PER_BATCH = (1, 10, 100, 1_000)
 WORKERS = (1, 2)
 DIFFERENT_CUSTOMERS = 10_000
-ROUNDS = 15
-SECONDS = 1.0
+SECONDS = scaled(5)
 CONNECTIONS_TO_WORKERS = 16
 IMAGES = PROJECT / "docs/images"
 PER_PIPELINE = 10_000
 
-# Size of what grows → the turn measured with it.
-Turns = Mapping[int, Measured]
+# Size of what grows → the turns measured with it, in the order of the runs.
+Turns = Mapping[int, Sequence[Measured]]
 
 
 def run() -> list[Row]:
-    scale = float(os.environ.get("BENCH_SCALE", "1"))
-    sizes = [round(size / scale) for size in CUSTOMERS]
+    sizes = [scaled(size) for size in CUSTOMERS]
     key = peers.reader_key()
     with ExitStack() as stack:
         stack.enter_context(room_in_redis())
@@ -56,10 +55,30 @@ def run() -> list[Row]:
         by_workers = in_turn(
             {n: (server, requests) for n, server in workers.items()}, connections=CONNECTIONS_TO_WORKERS
         )
-    draw(by_customers, by_batch, by_features)
-    draw_workers(by_workers)
+    draw(
+        {
+            name: medians(turns)
+            for name, turns in {
+                "customers in Redis": by_customers,
+                "customers per batch": by_batch,
+                "features per read": by_features,
+            }.items()
+        }
+    )
+    draw_workers(medians(by_workers))
     return [
-        growth_row(by_customers),
+        growth_row(
+            by_customers,
+            of=lambda turn: turn.load.p50_ms,
+            goal=goals.CUSTOMERS_IN_REDIS,
+            work="one customer, 5 features: p50 with {:,} customers against {:,}",
+        ),
+        growth_row(
+            by_workers,
+            of=lambda turn: turn.cpu_ms,
+            goal=goals.WORKERS,
+            work="one customer, 5 features: CPU per request with {} workers against {}",
+        ),
         *as_rows(by_customers, work="one of {:,} customers, 5 features"),
         *as_rows(by_batch, work="a batch of {:,} customers × 5 features"),
         *as_rows(by_features, work="one customer, {} features"),
@@ -131,40 +150,47 @@ def batches(size: int, *, of: int) -> list[Request]:
 
 
 def in_turn(sides: Mapping[int, tuple[Server, Sequence[Request]]], *, connections: int = 1) -> Turns:
-    """Return each side's median turn, after one to warm up."""
+    """Return each side's turns, after one to warm up."""
     turns: dict[int, list[Measured]] = {size: [] for size in sides}
-    for number in range(1 + ROUNDS):
+    for number in range(1 + RUNS):
         for size, (server, requests) in sides.items():
-            turn = peers.turn(server, requests, seconds=SECONDS, connections=connections)
+            turn = peers.turn(server, requests, seconds=SECONDS if number else 1, connections=connections)
             turns[size] += [turn] if number else []
-    medians = {size: peers.median_turn(measured) for size, measured in turns.items()}
-    print(peers.side_by_side({f"{size:,}": turn for size, turn in medians.items()}), flush=True)
-    return medians
+    print(peers.side_by_side({f"{size:,}": turn for size, turn in medians(turns).items()}), flush=True)
+    return turns
 
 
-def growth_row(by_customers: Turns) -> Row:
-    most, fewest = max(by_customers), min(by_customers)
+def medians(turns: Turns) -> dict[int, Measured]:
+    return {size: peers.median_turn(each) for size, each in turns.items()}
+
+
+def growth_row(turns: Turns, *, of: Callable[[Measured], float], work: str, goal: Goal) -> Row:
+    """Return a figure of the turns with the most against that with the fewest."""
+    most, fewest = max(turns), min(turns)
     return Row(
-        work=f"one customer, 5 features: p50 with {most:,} customers against {fewest:,}",
-        figure=by_customers[most].load.p50_ms,
+        work=work.format(most, fewest),
+        figures=[of(turn) for turn in turns[most]],
         unit="ms",
         against="floor",
-        reference=by_customers[fewest].load.p50_ms,
-        at_most=1.1,
-        runs=ROUNDS,
+        references=[of(turn) for turn in turns[fewest]],
+        goal=goal,
     )
 
 
 def as_rows(turns: Turns, *, work: str) -> list[Row]:
     return [
-        Row(work=f"{work.format(size)}: CPU", figure=turn.cpu_ms, unit="ms", runs=ROUNDS, details=asdict(turn))
-        for size, turn in turns.items()
+        Row(
+            work=f"{work.format(size)}: CPU",
+            figures=[turn.cpu_ms for turn in each],
+            unit="ms",
+            details=asdict(peers.median_turn(each)),
+        )
+        for size, each in turns.items()
     ]
 
 
-def draw(by_customers: Turns, by_batch: Turns, by_features: Turns) -> None:
+def draw(grown: Mapping[str, Mapping[int, Measured]]) -> None:
     """Draw a chart for each thing that grows."""
-    grown = {"customers in Redis": by_customers, "customers per batch": by_batch, "features per read": by_features}
     for name, turns in grown.items():
         lines = {
             "latency (p50)": [(size, turn.load.p50_ms) for size, turn in turns.items()],
@@ -175,7 +201,7 @@ def draw(by_customers: Turns, by_batch: Turns, by_features: Turns) -> None:
         plot.line_chart(path, lines, title=f"One request, by {name}", x_name=name, y_name="ms")
 
 
-def draw_workers(by_workers: Turns) -> None:
+def draw_workers(by_workers: Mapping[int, Measured]) -> None:
     lines = {"requests a second": [(number, turn.load.per_second) for number, turn in by_workers.items()]}
     plot.line_chart(
         IMAGES / "growth-workers.svg", lines, title="Reads by workers", x_name="workers", y_name="requests a second"

@@ -2,20 +2,20 @@
 
 import csv
 import json
-import os
 import random
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from django.db import connection, transaction
 
-from benchmarks.rows import Row
+from benchmarks import goals
+from benchmarks.rows import RUNS, Row
+from benchmarks.scale import scaled
 from events.event_types import EVENT_TYPES
 from events.imports.batches import read_batches
 from events.imports.importing import import_events, open_events
@@ -26,32 +26,29 @@ from featurehub.lib.gc_tuning import gc_disabled, short_switch_interval
 EVENTS = 300_000
 CUSTOMERS = 10_000
 DAYS = 40
-ROUNDS = 5
-GOAL = 0.6
 COLUMNS = ("event_id", "customer_id", "event_type", "timestamp", "session_id", "amount", "category", "metadata")
 COPY = f"copy events_event ({', '.join(COLUMNS)}) from stdin"
 
 
 def run() -> list[Row]:
     """Return the rows. BENCH_SCALE=10 takes a tenth of the events."""
-    events = round(EVENTS / float(os.environ.get("BENCH_SCALE", "1")))
+    events = scaled(EVENTS)
     make_partitions(datetime.now(UTC) - timedelta(days=DAYS), until=datetime.now(UTC))
     with TemporaryDirectory() as folder:
         files = write_files(Path(folder), events=events)
         blocks = [block for batch in read_batches(open_events(files[0])) for block in batch.bulk.blocks]
         pieces: dict[str, Callable[[], object]] = {"COPY": lambda: bare_copy(blocks)}
         pieces |= {path.suffix: imported(path) for path in files}
-        rates = {name: events / seconds for name, seconds in timed(pieces).items()}
+        rates = {name: [events / each for each in seconds] for name, seconds in timed(pieces).items()}
     empty()
     return [
         Row(
             work=f"import_events of {events:,} rows, {path.suffix}",
-            figure=rates[path.suffix],
+            figures=rates[path.suffix],
             unit="rows/s",
             against="floor",
-            reference=rates["COPY"],
-            at_least=GOAL,
-            runs=ROUNDS,
+            references=rates["COPY"],
+            goal=goals.IMPORT,
         )
         for path in files
     ]
@@ -91,16 +88,16 @@ def made(events: int) -> Iterator[tuple[object, ...]]:
         )  # fmt: skip
 
 
-def timed(pieces: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Return the seconds that each piece takes on an empty table: medians, in turn."""
+def timed(pieces: dict[str, Callable[[], object]]) -> dict[str, list[float]]:
+    """Return the seconds that each piece takes on an empty table in each run, in turn."""
     measured: dict[str, list[float]] = {name: [] for name in pieces}
-    for _ in range(ROUNDS):
+    for _ in range(RUNS):
         for name, work in pieces.items():
             empty()
             start = time.perf_counter()
             work()
             measured[name].append(time.perf_counter() - start)
-    return {name: median(times) for name, times in measured.items()}
+    return measured
 
 
 def empty() -> None:

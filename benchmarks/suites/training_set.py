@@ -4,14 +4,14 @@ import os
 import random
 import subprocess
 import sys
-from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
 from benchmarks import history
-from benchmarks.rows import Row
+from benchmarks.rows import RUNS, Row
+from benchmarks.scale import scaled
 from benchmarks.servers import PROJECT
 from benchmarks.spent import Spent, spent
 from featurehub.devserver.postgres import Postgres
@@ -19,7 +19,6 @@ from features.offline import training_set
 
 CUSTOMERS = 100_000
 LABELS = 1_000_000
-ROUNDS = 3
 NAMES = (
     "engagement_score", "page_views_30d", "email_opens_30d", "email_clicks_30d", "form_submits_30d", "purchases_30d",
     "conversion_rate", "login_frequency", "session_duration", "recency_score", "frequency_score",
@@ -33,43 +32,32 @@ create temporary table staged_label
 
 def run() -> list[Row]:
     """Return the rows. BENCH_SCALE=10 takes a tenth of the customers and labels."""
-    scale = float(os.environ.get("BENCH_SCALE", "1"))
-    customers, labels = round(CUSTOMERS / scale), round(LABELS / scale)
+    customers, labels = scaled(CUSTOMERS), scaled(LABELS)
     rows = history.make_history(customers=customers)
     with TemporaryDirectory() as name:
         folder = Path(name)
         file = write_labels(folder / "labels.csv", labels=labels, customers=customers)
         tenth = write_labels(folder / "tenth.csv", labels=labels // 10, customers=customers)
-        turns = [(build(file, folder=folder), floor(file, folder=folder)) for _ in range(ROUNDS)]
+        turns = [(build(file, folder=folder), floor(file, folder=folder)) for _ in range(RUNS)]
         _, peak_of_tenth = build(tenth, folder=folder)
     ours, floors = [cost for (cost, _), _ in turns], [cost for _, cost in turns]
-    peak = max(mb for (_, mb), _ in turns)
     return [
         Row(
             work=f"build_training_set, {labels:,} labels × {len(NAMES)} features, {rows:,} rows of history",
-            figure=labels / wall(ours),
+            figures=[labels / cost.wall for cost in ours],
             unit="rows/s",
             against="floor",
-            reference=labels / wall(floors),
-            at_least=0.5,
-            runs=ROUNDS,
+            references=[labels / cost.wall for cost in floors],
             details={"cpu": median(cost.cpu for cost in ours), "floor_cpu": median(cost.cpu for cost in floors)},
         ),
         Row(
             work="peak memory of build_training_set, 10 × the labels",
-            figure=peak,
+            figures=[mb for (_, mb), _ in turns],
             unit="MB",
             against="peer",
-            reference=peak_of_tenth,
-            at_most=1.25,
-            runs=ROUNDS,
+            references=[peak_of_tenth] * RUNS,
         ),
     ]
-
-
-def wall(costs: Sequence[Spent]) -> float:
-    """Return the median wall time."""
-    return median(cost.wall for cost in costs)
 
 
 def write_labels(path: Path, *, labels: int, customers: int) -> Path:

@@ -1,7 +1,8 @@
 """HMGETs of many keys in one round trip, without redis-py's cost for each command (decision 5).
 
-redis-py opens the connection (password, database, TLS, timeouts) and handles failures. In between, commands are joined
-as bytes and hiredis parses the replies.
+redis-py opens the connection (password, database, TLS, timeouts), parses the replies and names the errors. The commands
+are joined as bytes here: most of the cost of redis-py's own `hmget` is in building a command and looking for its
+callbacks.
 """
 
 import os
@@ -9,59 +10,46 @@ import threading
 import weakref
 from collections.abc import Sequence
 from functools import lru_cache
-from socket import socket
-from typing import Any, cast
+from typing import Any
 
-import hiredis
 from django_redis import get_redis_connection
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import ConnectionError as RedisConnectionError
 
 Row = list[bytes | None]
-BYTES_PER_RECEIVE = 65_536
-
-
-class UnexpectedReply(Exception):
-    """A reply that is not a row: an error, or the end of a connection that Redis had closed."""
 
 
 class ReadConnection:
-    """A connection by which one thread reads hashes."""
+    """A connection by which one thread reads hashes. A read opens it where it is not open, as after an error."""
 
     def __init__(self) -> None:
         pool = get_redis_connection("default").connection_pool
-        connection: Any = pool.connection_class(**pool.connection_kwargs)
+        self._connection: Any = pool.connection_class(**pool.connection_kwargs)
         # Close it with this object. redis-py's connections refer to themselves, so they would wait for the garbage
         # collector.
-        weakref.finalize(self, connection.disconnect)
-        connection.connect()
-        self._socket: socket = connection._sock
-        self._replies = hiredis.Reader()
+        weakref.finalize(self, self._connection.disconnect)
 
     def hmget_each(self, keys: Sequence[str], fields: tuple[str, ...]) -> list[Row]:
-        """Return a row for each key: its fields in the order asked, None for an absent one.
-
-        Raises UnexpectedReply, or redis-py's TimeoutError. After any exception this connection must not be used again.
-        """
+        """Return a row for each key; ask once more if Redis had closed the connection. Raises redis-py's exceptions."""
         before, after = around_the_key(fields)
         encoded = [key.encode() for key in keys]
+        commands = b"".join([b"%b$%d\r\n%b\r\n%b" % (before, len(key), key, after) for key in encoded])
+        was_open = self._connection.is_connected
         try:
-            self._socket.sendall(b"".join([b"%b$%d\r\n%b\r\n%b" % (before, len(key), key, after) for key in encoded]))
-            return [self._next_row() for _ in keys]
-        except TimeoutError as error:
-            raise RedisTimeoutError("Redis does not answer.") from error
-        except OSError as error:
-            raise UnexpectedReply from error
+            return self._ask(commands, replies=len(keys))
+        except RedisConnectionError:
+            if not was_open:
+                raise
+            return self._ask(commands, replies=len(keys))
 
-    def _next_row(self) -> Row:
-        """Return the next reply. Raises UnexpectedReply where it is not a row."""
-        while (reply := self._replies.gets()) is False:
-            received = self._socket.recv(BYTES_PER_RECEIVE)
-            if not received:
-                raise UnexpectedReply
-            self._replies.feed(received)
-        if type(reply) is not list:
-            raise UnexpectedReply
-        return cast(Row, reply)
+    def _ask(self, commands: bytes, *, replies: int) -> list[Row]:
+        try:
+            # No PING first: a connection that Redis had closed is opened again.
+            self._connection.send_packed_command([commands], check_health=False)
+            return [self._connection.read_response(disable_decoding=True) for _ in range(replies)]
+        except BaseException:
+            # Replies may be on their way, which the next read would take for its own.
+            self._connection.disconnect()
+            raise
 
 
 class ThreadConnection(threading.local):
@@ -88,23 +76,9 @@ def around_the_key(fields: tuple[str, ...]) -> tuple[bytes, bytes]:
 def hmget_each(keys: Sequence[str], fields: tuple[str, ...]) -> list[Row]:
     """Return a row for each key: its fields in the order asked, None for an absent one.
 
-    Where the thread's own connection fails, redis-py repeats the commands: it connects again where Redis had closed the
-    connection, and raises the exception of its own where Redis replies with an error. Raises redis-py's exceptions.
+    Raises redis-py's exceptions.
     """
-    connection, thread_connection.connection = thread_connection.connection, None
-    try:
-        connection = connection or ReadConnection()
-        rows = connection.hmget_each(keys, fields)
-    except UnexpectedReply:
-        return ask_redis_py(keys, fields)
-    thread_connection.connection = connection
-    return rows
-
-
-def ask_redis_py(keys: Sequence[str], fields: tuple[str, ...]) -> list[Row]:
-    """Return the rows as redis-py's client reads them."""
-    with get_redis_connection("default").pipeline(transaction=False) as pipeline:
-        for key in keys:
-            pipeline.hmget(key, list(fields))
-        rows: list[Row] = pipeline.execute()
-        return rows
+    connection = thread_connection.connection
+    if connection is None:
+        connection = thread_connection.connection = ReadConnection()
+    return connection.hmget_each(keys, fields)

@@ -65,7 +65,9 @@ def read_cached(customer_ids: Sequence[str], plan: ReadPlan, *, suffixes: Mappin
 
 
 def are_hits(rows: Sequence[Row], *, version_texts: Sequence[bytes]) -> bool:
-    """Return whether all rows are hits. Four times as fast as `is_hit` of each: stamps have few different endings."""
+    """Return whether all rows are hits. Four times as fast as `is_hit` of many: stamps have few different endings."""
+    if len(rows) == 1:
+        return is_hit(rows[0], version_texts=version_texts)
     return all(
         {stamp and stamp[layout.STAMP_VERSION] for stamp in (row[place] for row in rows)} <= {version_text, b""}
         for place, version_text in enumerate(version_texts)
