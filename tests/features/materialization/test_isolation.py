@@ -73,8 +73,15 @@ def test_computing_it_again_takes_it_up_once_it_can_be_computed(failing: Feature
         version_steps.go_live(failing.pk, by=None, reason="Now")
     with pytest.raises(InvalidError, match="retire a version first, or take features out"):
         version_steps.compute_again(failing.pk, by=None, reason="Once more")
-    with connection.cursor() as cursor:  # repaired behind the registry's back, as it was broken
-        cursor.execute("update features_featuredefinition set kind = '', window_days = null where name like 'w\\_%'")
+    with connection.cursor() as cursor:  # repaired past the triggers, as it was broken past the check
+        cursor.execute("set session_replication_role = replica")
+        cursor.execute("delete from features_featureversion_definitions where featureversion_id = %s", [failing.pk])
+        cursor.execute(
+            "insert into features_featureversion_definitions (featureversion_id, featuredefinition_id) "
+            "select %s, id from features_featuredefinition where name = 'one'",
+            [failing.pk],
+        )
+        cursor.execute("reset session_replication_role")
     forget_registry()
     version_steps.compute_again(failing.pk, by=None, reason="Repaired")
     failing.refresh_from_db()
