@@ -120,8 +120,8 @@ def columns(rows: Sequence[tuple[Any, ...]]) -> Activity:
 
 
 def windowed_columns(texts: Sequence[str | None]) -> dict[str, Windowed]:
-    """Return the column `windowed`, JSON texts that all have the same names, as columns by name."""
-    rows = [orjson.loads(text) for text in texts if text is not None]
+    """Return the column `windowed`, lists of objects that all have the same names, as columns by name."""
+    rows = [merged(orjson.loads(text)) for text in texts if text is not None]
     return {
         name: Windowed(
             value=np.array([row[name][0] for row in rows], dtype=np.float64),
@@ -130,3 +130,8 @@ def windowed_columns(texts: Sequence[str | None]) -> dict[str, Windowed]:
         )
         for name in (rows[0] if rows else ())
     }
+
+
+def merged(objects: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the members of all objects in one; usually there is one."""
+    return objects[0] if len(objects) == 1 else {name: values for part in objects for name, values in part.items()}

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from featurehub.lib.batched import batched
 from features.formulas.windowed import (
     COUNT,
     DISTINCT,
@@ -26,6 +27,8 @@ from features.formulas.windowed import (
 # Returns the placeholder of a parameter in a dialect.
 Bind = Callable[[str], str]
 WEIGHT = "power(cast(0.5 as {double}), least({age_days} * {rate}, {most_half_lives}))"
+# A function of PostgreSQL takes 100 arguments, and a feature has two: its name and its values.
+FEATURES_PER_OBJECT = 50
 # Bounds of the half-lives per day, within which no age overflows or underflows.
 SLOWEST, FASTEST = 1e-200, 1e200
 DECAYING_VALUE = """cast(case when {value} is null then null when abs({value}) < {smallest} then 0
@@ -62,7 +65,7 @@ def parameters(features: Sequence[WindowedFeature], *, as_of: datetime) -> dict[
 
 def empty_windowed(features: Sequence[WindowedFeature]) -> str:
     """Return the column `windowed` of a customer without a matching event."""
-    return orjson.dumps({feature.name: [0.0, None, None] for feature in features}).decode()
+    return orjson.dumps([{feature.name: [0.0, None, None] for feature in features}]).decode()
 
 
 def reads_metadata(feature: WindowedFeature) -> bool:
@@ -111,8 +114,8 @@ def value_sql(number: int, feature: WindowedFeature, *, words: Mapping[str, str]
 
 
 def aggregates_sql(features: Sequence[WindowedFeature], *, words: Mapping[str, str], bind: Bind) -> str:
-    """Return SQL for the column `windowed`: JSON with name → [value, first_us, last_us]."""
-    items = ", ".join(
+    """Return SQL for the column `windowed`: JSON, a list of objects with name → [value, first_us, last_us]."""
+    items = [
         words["item"].format(
             name=bind(f"w{number}_name"),
             value=f"coalesce({aggregate_sql(f'w{number}', feature, words=words)}, 0)",
@@ -120,8 +123,9 @@ def aggregates_sql(features: Sequence[WindowedFeature], *, words: Mapping[str, s
             last=words["micros"].format(moment=f'max(case when w{number} is not null then "timestamp" end)'),
         )
         for number, feature in enumerate(features)
-    )
-    return words["pack"].format(items=items)
+    ]
+    objects = [words["pack"].format(items=", ".join(part)) for part in batched(items, FEATURES_PER_OBJECT)]
+    return "concat('[', " + ", ',', ".join(objects) + ", ']')"
 
 
 def aggregate_sql(column: str, feature: WindowedFeature, *, words: Mapping[str, str]) -> str:

@@ -2,11 +2,23 @@
 
 from collections.abc import Iterable, Mapping
 
+from django.conf import settings
+from django.db import DatabaseError, connection, transaction
+from psycopg.errors import QueryCanceled
+
 from featurehub.lib.errors import InvalidError
+from features.engines import postgres
 from features.formulas.behavioral import BEHAVIORAL_FEATURES
 from features.formulas.expressions import Expression, computation_order, parse
+from features.materialization.isolation import active_customers, is_of_the_statement
+from features.materialization.locks import database_now
 from features.models import FeatureDefinition, FeatureType, FeatureVersion
 from features.registry.contents import Registry
+from features.registry.snapshot import as_windowed
+
+# Of all readable versions together. Each is three columns of a statement, and PostgreSQL takes 1,664.
+MOST_WINDOWED = 300
+SECONDS_OF_A_TRIAL = 5
 
 
 def check_can_be_computed(version: FeatureVersion, *, known: Registry) -> None:
@@ -16,6 +28,7 @@ def check_can_be_computed(version: FeatureVersion, *, known: Registry) -> None:
         raise InvalidError(f"{version} has no feature yet: add one first.")
     if version.feature_type == FeatureType.BEHAVIORAL:
         check_are_computed(definitions)
+        check_can_be_aggregated(definitions, known=known)
     if version.feature_type == FeatureType.DERIVED:
         check_expressions(definitions, inputs=version.inputs, known=known)
 
@@ -25,6 +38,39 @@ def check_are_computed(definitions: Iterable[FeatureDefinition]) -> None:
     lacking = [row.name for row in definitions if not row.kind and row.name not in BEHAVIORAL_FEATURES]
     if lacking:
         raise InvalidError(f"Nothing computes {', '.join(lacking)}: no kind is chosen, and no formula has that name.")
+
+
+def check_can_be_aggregated(definitions: Iterable[FeatureDefinition], *, known: Registry) -> None:
+    """Raise InvalidError unless PostgreSQL aggregates these windows together with those of all versions.
+
+    One statement aggregates the windows of all versions, so that one that fails would hold up every version. It is run
+    for the customers that were computed last.
+    """
+    windows = {row.name: as_windowed(row) for row in definitions if row.kind}
+    together = {feature.name: feature for feature in known.windowed} | windows
+    if len(together) > MOST_WINDOWED:
+        raise InvalidError(
+            f"With it, the readable versions would have {len(together)} windowed features, and {MOST_WINDOWED} is the "
+            "most: retire a version first, or take features out."
+        )
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(f"set local statement_timeout = '{SECONDS_OF_A_TRIAL}s'")
+            customer_ids = active_customers()
+            postgres.aggregate(
+                customer_ids,
+                as_of=database_now(),
+                window_days=settings.WINDOW_DAYS,
+                features=tuple(together.values()),
+            )
+            cursor.execute("set local statement_timeout = default")
+    except DatabaseError as error:
+        if not (is_of_the_statement(error) or isinstance(error.__cause__, QueryCanceled)):
+            raise
+        raise InvalidError(
+            f"PostgreSQL can't aggregate its features for the {len(customer_ids)} customers that were computed last: "
+            f"{str(error).strip()}. Take features out until it can."
+        ) from error
 
 
 def check_expressions(

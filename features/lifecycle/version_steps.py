@@ -67,6 +67,9 @@ def compute_again(version_id: int, *, by: Actor, reason: str) -> Run:
         if version.feature_type in WRITTEN_BY_CLIENTS:
             raise ConflictError(f"Clients write the values of {version}: there is nothing to compute.")
         check_is_computed(version, else_say="Nothing was changed.", may_have_failed=True)
+        if version.put_aside_at is not None:
+            check_can_be_computed(version, known=load_registry())
+            FeatureVersion.objects.filter(pk=version.pk).update(put_aside_at=None, put_aside_because="")
         record(version, by=by, reason=f"Computing everybody again. {reason}")
         return start_computing(version)
 
@@ -97,6 +100,8 @@ def go_live(version_id: int, *, by: Actor, reason: str) -> None:
 
 def check_is_computed(version: FeatureVersion, *, else_say: str, may_have_failed: bool = False) -> None:
     """Raise ConflictError unless the last run that was to compute all customers' values of the version is done."""
+    if version.put_aside_at is not None and not may_have_failed:
+        raise ConflictError(f"{version} is put aside: {version.put_aside_because} Compute it again first.")
     run = version.runs.first()
     if run is None or run.state == Run.State.DONE:
         return

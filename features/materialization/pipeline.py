@@ -16,9 +16,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from django.db import transaction
+from django.db import DatabaseError, transaction
 
 from features.materialization.compute import Recomputed
+from features.materialization.isolation import is_of_the_statement, put_failing_aside
 from features.materialization.locks import lock_customers
 from features.materialization.publish_delta import publish_delta
 from features.online.outbox import announce, settle
@@ -56,12 +57,21 @@ def process(
 
     `compute` appends rows of the claimed customers and returns the result of a computation from stored activity, or
     None for one from events. Raises redis' ConnectionError or TimeoutError where it is away: the note stays then.
+
+    Where the statement that computes fails, nothing is changed but that failing versions are put aside: the error is
+    raised, and the next attempt computes the others.
     """
-    with transaction.atomic():
-        claimed = claim()
-        if claimed is None:
-            return None
-        recomputed = compute(claimed.customer_ids)
+    claimed = None
+    try:
+        with transaction.atomic():
+            claimed = claim()
+            if claimed is None:
+                return None
+            recomputed = compute(claimed.customer_ids)
+    except DatabaseError as error:
+        if claimed is not None and is_of_the_statement(error):
+            put_failing_aside(claimed.customer_ids)
+        raise
     publish_claimed(claimed, recomputed)
     return claimed
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models.functions import Now
 
 from events.tombstones import erased_among
@@ -21,6 +21,7 @@ from features.engines.activity_sql import ACTIVITY_COLUMNS
 from features.formulas.activity import Activity
 from features.materialization import runs
 from features.materialization.compute import record_activity
+from features.materialization.isolation import active_customers, is_of_the_statement, put_failing_aside
 from features.materialization.locks import database_now, lock_customers, register_customers
 from features.materialization.pipeline import Claim, claim_customers, process
 from features.materialization.refresh import CUSTOMERS_PER_CHUNK
@@ -66,10 +67,24 @@ def begin_recompute(*, engine: Engine = postgres.aggregate_into, as_of: datetime
 def aggregate_for_run(run: Run) -> None:
     """Aggregate the events of everybody for a run that was left to workers; do nothing where that is done.
 
-    It is one transaction, so a worker that dies leaves all of it to the next one.
+    It is one transaction, so a worker that dies leaves all of it to the next one. Versions that can't be aggregated are
+    put aside, and the others are aggregated, unless the run is to compute one of those.
     """
     register_customers(None)
-    with runs.failing(run), transaction.atomic():
+    with runs.failing(run):
+        try:
+            run.as_of = aggregate_once(run)
+        except DatabaseError as error:
+            failing = put_failing_aside(active_customers()) if is_of_the_statement(error) else ()
+            own = run.version and (run.version.feature_type, run.version.number)
+            if not failing or own in {view.key for view in failing}:
+                raise
+            run.as_of = aggregate_once(run)
+
+
+def aggregate_once(run: Run) -> datetime:
+    """Aggregate the events for the run in one transaction, unless that is done. Return the moment they hold at."""
+    with transaction.atomic():
         held = Run.objects.select_for_update().get(pk=run.pk)
         if held.as_of is None:
             held.as_of = database_now()
@@ -78,7 +93,7 @@ def aggregate_for_run(run: Run) -> None:
             postgres.aggregate_into(table_of(run), as_of=held.as_of, window_days=window_days, features=features)
             make_chunks(run)
             Run.objects.filter(pk=run.pk).update(as_of=held.as_of, updated_at=Now())
-    run.as_of = held.as_of
+    return held.as_of
 
 
 def table_of(run: Run) -> str:

@@ -34,6 +34,9 @@ class FeatureVersion(models.Model):
     time_to_live = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
     # The moment from which readers get it by default. Set ahead, so that all processes switch at once.
     live_from = models.DateTimeField(null=True, editable=False)
+    # Set where its computation failed: it is no longer computed, until an operator has all its values computed again.
+    put_aside_at = models.DateTimeField(null=True, editable=False)
+    put_aside_because = models.TextField(blank=True, db_default="", editable=False)
 
     class Meta:
         permissions = [("release_featureversion", "Can put versions into shadow, live and out of use")]
@@ -50,6 +53,9 @@ class FeatureVersion(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(time_to_live__isnull=True) | Q(time_to_live__gt=0), name="version_time_to_live_is_positive"
+            ),
+            models.CheckConstraint(
+                condition=Q(put_aside_at__isnull=True) | ~Q(put_aside_because=""), name="version_put_aside_has_a_reason"
             ),
         ]
         ordering = ["feature_type", "number"]

@@ -67,6 +67,7 @@ def customer_gauges(now: datetime) -> list[GaugeMetricFamily]:
         gauge("customers", "Customers (estimated above 10,000)", overview.customers().number),
         gauge("customers_active", "Customers with events in the window (estimated above 10,000)", fresh.active.number),
         gauge("customers_behind", "Active customers that were not renewed within a TTL", fresh.behind.number),
+        gauge("versions_put_aside", "Versions whose computation failed", float(overview.versions_put_aside().count())),
     ]
 
 

@@ -12,7 +12,7 @@ from events.models import DirtyCustomer, Event
 from featurehub.lib.row_estimate import RowCount, estimate_rows
 from featurehub.lib.snapshot import Snapshot
 from features.materialization.renewal import seconds_since_renewal
-from features.models import Customer, Renewal, Run
+from features.models import Customer, FeatureVersion, Renewal, Run
 
 RENEWAL_AGE_SECONDS = 10.0
 
@@ -76,6 +76,11 @@ def behind(active: QuerySet[Customer], *, now: datetime) -> QuerySet[Customer]:
     buckets = list(held_since.filter(held_since__lt=lost_since).values_list("bucket", flat=True))
     lost = active.filter(computed_at__lt=lost_since)
     return lost.filter(Q(bucket__in=buckets) | Q(recompute_at__lt=lost_since))
+
+
+def versions_put_aside() -> QuerySet[FeatureVersion]:
+    """Return the versions that are not computed any more, because their computation failed."""
+    return FeatureVersion.objects.filter(put_aside_at__isnull=False).exclude(state=FeatureVersion.State.RETIRED)
 
 
 def customers() -> RowCount:

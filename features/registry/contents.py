@@ -28,7 +28,8 @@ class Registry:
     """One load of the registry.
 
     `definitions`: name → definition. `views`: (type, number) → readable version. `live`: feature type → number of the
-    live version. `switched`: the types whose live version changed within the last FEATURE_TTL. `started`: (type,
+    live version. `put_aside`: (type, number) of the readable versions that are not computed, because their computation
+    failed. `switched`: the types whose live version changed within the last FEATURE_TTL. `started`: (type,
     number) of every version past its draft state, retired ones included. `seconds_to_switch`: seconds from the load
     until a version goes live, which ends the load; None where none is to go live.
 
@@ -38,6 +39,7 @@ class Registry:
     definitions: Mapping[str, Definition]
     views: Mapping[tuple[str, str], FeatureView]
     live: Mapping[str, str]
+    put_aside: frozenset[tuple[str, str]] = frozenset()
     switched: frozenset[str]
     started: tuple[tuple[str, str], ...]
     seconds_to_switch: float | None
@@ -58,18 +60,20 @@ class Registry:
     def is_live(self, view: FeatureView) -> bool:
         return self.live.get(view.feature_type) == view.number
 
-    def of_type(self, feature_type: str) -> tuple[FeatureView, ...]:
-        """Return the readable versions of a type, the live one first."""
-        views = [view for view in self.views.values() if view.feature_type == feature_type]
+    def computed(self, feature_type: str) -> tuple[FeatureView, ...]:
+        """Return the versions of a type that are computed, the live one first."""
+        views = [
+            view for view in self.views.values() if view.feature_type == feature_type and view.key not in self.put_aside
+        ]
         return tuple(sorted(views, key=self.is_live, reverse=True))
 
     @cached_property
     def behavioral(self) -> tuple[FeatureView, ...]:
-        return self.of_type(FeatureType.BEHAVIORAL)
+        return self.computed(FeatureType.BEHAVIORAL)
 
     @cached_property
     def derived(self) -> tuple[FeatureView, ...]:
-        return self.of_type(FeatureType.DERIVED)
+        return self.computed(FeatureType.DERIVED)
 
     @cached_property
     def derived_from_behavioral(self) -> tuple[FeatureView, ...]:

@@ -1,5 +1,7 @@
 """`{% load featurehub %}`: filters that format numbers, moments and names, and the banner of every admin page."""
 
+from typing import Any
+
 from django import template
 from django.conf import settings
 
@@ -18,6 +20,13 @@ register.filter("brief", humanize.brief)
 def as_words(name: str) -> str:
     """Return a name with spaces for underscores: page_view → page view."""
     return name.replace("_", " ")
+
+
+@register.inclusion_tag("features/admin/put_aside.html", takes_context=True)
+def put_aside_banner(context: template.Context) -> dict[str, Any]:
+    """Return the context of the banner that tells those who may see versions which of them are put aside."""
+    may_see = may(context["request"], "features.view_featureversion")
+    return {"versions": overview.versions_put_aside() if may_see else []}
 
 
 @register.inclusion_tag("features/admin/behind.html", takes_context=True)

@@ -156,7 +156,8 @@ VERSION_STEPS = {
 
 def possible_version_steps(version: FeatureVersion, *, request: HttpRequest) -> list[tuple[str, VersionStep]]:
     """Return the steps that the version's state and the user's permissions allow, in the order of a version's life."""
-    has_failed = version.runs.exists() and version.runs.all()[0].state == Run.State.FAILED
+    newest = version.runs.first()
+    has_failed = version.put_aside_at is not None or (newest is not None and newest.state == Run.State.FAILED)
     return [
         (name, step)
         for name, step in VERSION_STEPS.items()

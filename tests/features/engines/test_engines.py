@@ -249,3 +249,21 @@ def test_a_customer_whose_only_events_are_older_than_window_days_has_windowed_va
     assert_windows(activity, log=log, features=features)
     assert records(activity)["c1"]["page_view"] == 0
     assert windows(activity)["c1", "n"][0] == 1
+
+
+@pytest.mark.parametrize("number", [50, 51, 101, 300])
+def test_many_windowed_features_are_aggregated_as_each_of_them_alone(partitions: None, number: int) -> None:
+    kinds = [windowed(place, "sum", metadata_key="count", window_days=1 + place % 90) for place in range(number)]
+    log = [
+        new_event(customer_id="c1", timestamp=AS_OF - timedelta(days=age), metadata={"count": age}) for age in range(60)
+    ]
+    with stored(log):
+        aggregated = postgres.aggregate(["c1", "c2"], as_of=AS_OF, window_days=30, features=kinds)
+    values = {
+        name: dict(zip(aggregated.customer_ids, column.value.tolist(), strict=True))
+        for name, column in aggregated.windowed.items()
+    }
+    expected = in_process_of(log, "c1", features=kinds).windowed
+    assert list(values) == [feature.name for feature in kinds]
+    assert {name: of["c1"] for name, of in values.items()} == {name: c.value[0] for name, c in expected.items()}
+    assert {of["c2"] for of in values.values()} == {0.0}

@@ -530,3 +530,17 @@ def test_nobody_is_scored_again_because_the_version_whose_weights_came_last_is_r
     make_customer("after", login=1)
     assert runs.catch_up() == []
     assert rows_of("after")[-1].metadata["weight_set"] == active_set("1.0").pk
+
+
+@pytest.mark.parametrize(("number", "is_refused"), [(51, False), (300, False), (301, True)])
+def test_a_draft_with_more_windows_than_can_be_aggregated_stays_a_draft(
+    db: None, number: int, is_refused: bool
+) -> None:
+    windows = {f"w_{place}": {"event_type": "login", "window_days": 1 + place % 90} for place in range(number)}
+    version = make_version(**windows)
+    if is_refused:
+        with pytest.raises(InvalidError, match="would have 301 windowed features, and 300 is the most"):
+            version_steps.put_into_shadow(version.pk, by=None, reason="Try")
+    else:
+        version_steps.put_into_shadow(version.pk, by=None, reason="Try")
+    assert state_of(version) == ("draft" if is_refused else "shadow")

@@ -1,0 +1,81 @@
+"""Put aside a version whose features can't be aggregated, so that the other versions go on.
+
+One statement aggregates the windows of all versions. Where it fails, each version that is not live is tried alone, for
+the same customers. A version that fails is marked in PostgreSQL and recorded in its history: it is not computed any
+more, its readers keep the values that it had, and "Compute again" takes it up for everybody, which is how it gets what
+it has missed. The live version is never put aside: where that one fails, computing fails loudly.
+"""
+
+import logging
+from collections.abc import Collection, Sequence
+
+from django.conf import settings
+from django.db import DatabaseError, transaction
+from django.db.models import F
+from django.db.models.functions import Now
+
+from features.engines import postgres
+from features.formulas.view import FeatureView
+from features.materialization.locks import database_now
+from features.models import Customer, FeatureVersion, FeatureVersionStep
+from features.registry.snapshot import registry_snapshot
+
+logger = logging.getLogger(__name__)
+
+# Classes of SQLSTATE: data, syntax and names, limits of a statement, features that do not exist, internal errors.
+CUSTOMERS_TRIED = 1_000
+OF_THE_STATEMENT = ("22", "42", "54", "0A", "XX")
+
+
+def is_of_the_statement(error: DatabaseError) -> bool:
+    """Return whether the error is the statement's own, and not that of a server which is away, busy or full."""
+    sqlstate: str | None = getattr(error.__cause__, "sqlstate", None)
+    return sqlstate is not None and sqlstate.startswith(OF_THE_STATEMENT)
+
+
+def put_failing_aside(customer_ids: Sequence[str]) -> Collection[FeatureView]:
+    """Put aside the versions that can't be aggregated for these customers, and return them."""
+    known = registry_snapshot.get(younger_than=0)
+    others = [view for view in known.behavioral if not known.is_live(view)]
+    failing = {view: reason for view in others if (reason := reason_to_fail(view, customer_ids=customer_ids))}
+    for view, reason in failing.items():
+        put_aside(view, because=reason)
+    registry_snapshot.forget()
+    return failing.keys()
+
+
+def reason_to_fail(view: FeatureView, *, customer_ids: Sequence[str]) -> str | None:
+    """Return PostgreSQL's reason where it can't aggregate the version's features for these customers, else None."""
+    try:
+        with transaction.atomic():
+            postgres.aggregate(
+                customer_ids,
+                as_of=database_now(),
+                window_days=settings.WINDOW_DAYS,
+                features=tuple(view.windowed.values()),
+            )
+    except DatabaseError as error:
+        if not is_of_the_statement(error):
+            raise
+        return str(error).strip().splitlines()[0]
+    return None
+
+
+def put_aside(view: FeatureView, *, because: str) -> None:
+    """Mark the version, record why, and log it; do nothing where it is put aside already."""
+    with transaction.atomic():
+        versions = FeatureVersion.objects.filter(feature_type=view.feature_type, number=view.number)
+        version = versions.select_for_update(no_key=True).filter(put_aside_at__isnull=True).first()
+        if version is None:
+            return
+        versions.update(put_aside_at=Now(), put_aside_because=because)
+        FeatureVersionStep.objects.create(
+            version=version, state=version.state, reason=f"Put aside, since it can't be computed: {because}"
+        )
+    logger.error("%s is put aside, since it can't be computed: %s", version, because)
+
+
+def active_customers() -> Sequence[str]:
+    """Return customers to try a version on, where the failing ones are not known: those that were computed last."""
+    newest = Customer.objects.order_by(F("computed_at").desc(nulls_last=True))
+    return list(newest.values_list("pk", flat=True)[:CUSTOMERS_TRIED])
