@@ -31,7 +31,7 @@ Text128 = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-class NewEvent(msgspec.Struct, kw_only=True, gc=False):
+class NewEvent(msgspec.Struct, kw_only=True, gc=False, forbid_unknown_fields=True):
     """An event as a client sends it.
 
     gc=False: an event can't be part of a reference cycle, so the garbage collector need not track it.
@@ -55,7 +55,7 @@ class NewEvent(msgspec.Struct, kw_only=True, gc=False):
         return None if category is None else stored_category(category)
 
 
-class EventBatch(msgspec.Struct):
+class EventBatch(msgspec.Struct, forbid_unknown_fields=True):
     """The body of `POST events/`."""
 
     events: Annotated[list[NewEvent], msgspec.Meta(min_length=1, max_length=EVENTS_PER_REQUEST)]
