@@ -70,30 +70,38 @@ MANY_EVENTS = 200
 
 @dataclass(frozen=True, slots=True)
 class Ingested:
-    """Number of events that were stored, and of those that had been stored before."""
+    """Number of events that were stored, of those that had been stored before, and the indexes of the others.
+
+    `refused` are the events of erased customers.
+    """
 
     accepted: int
     duplicates: int
+    refused: Sequence[int] = ()
 
 
 def ingest(events: Sequence[NewEvent | CheckedEvent]) -> Ingested:
     """Store checked events and mark their customers, all or none, in six statements for any number of events.
 
     Duplicates of stored events, and duplicates among `events` (same event_id and timestamp), are counted and change
-    nothing. Raise ErasedError with `attr` `events.N.customer_id` at the first event of an erased customer.
+    nothing. Events of erased customers are refused, and don't keep the others from being stored.
     """
-    try:
-        return ingest_lines(copy_blocks(events), number=len(events))
-    except ErasedError as error:
-        position = next(n for n, event in enumerate(events) if event.customer_id in error.customer_ids)
-        error.attr = f"events.{position}.customer_id"
-        raise
+    erased: frozenset[str] = frozenset()
+    while True:  # further customers may be erased meanwhile
+        taken = [event for event in events if event.customer_id not in erased] if erased else events
+        try:
+            stored = ingest_lines(copy_blocks(taken), number=len(taken))
+        except ErasedError as error:
+            erased |= error.customer_ids
+        else:
+            refused = [place for place, event in enumerate(events) if event.customer_id in erased] if erased else ()
+            return Ingested(accepted=stored.accepted, duplicates=stored.duplicates, refused=refused)
 
 
 def ingest_lines(blocks: Iterable[bytes], *, number: int) -> Ingested:
     """Store `number` events that are encoded by `copy_blocks`, as `ingest` does.
 
-    Raise ErasedError if one of the customers was erased.
+    Raise ErasedError if one of the customers was erased: then nothing is stored.
     """
     with transaction.atomic():
         with connection.cursor() as cursor:

@@ -36,7 +36,7 @@ class PostedEvent(EventFields, kw_only=True, gc=False):
     metadata: msgspec.Raw = msgspec.Raw(NO_METADATA)
 
 
-class EventBatch(msgspec.Struct):
+class EventBatch(msgspec.Struct, forbid_unknown_fields=True):
     """The body of `POST events/`."""
 
     events: Annotated[list[PostedEvent], msgspec.Meta(min_length=1, max_length=EVENTS_PER_REQUEST)]

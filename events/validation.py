@@ -33,7 +33,7 @@ Text128 = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-class EventFields(msgspec.Struct, kw_only=True, gc=False):
+class EventFields(msgspec.Struct, kw_only=True, gc=False, forbid_unknown_fields=True):
     """The fields of an event without its metadata.
 
     gc=False: an event can't be part of a reference cycle, so the garbage collector need not track it.

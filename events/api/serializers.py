@@ -23,6 +23,12 @@ class EventBatchSerializer(serializers.Serializer[Any]):
     events = EventSerializer(many=True)
 
 
+class RefusedEventSerializer(serializers.Serializer[Any]):
+    index = serializers.IntegerField()
+    reason = serializers.ChoiceField(choices=["erased"])
+
+
 class IngestedSerializer(serializers.Serializer[Any]):
     accepted = serializers.IntegerField()
     duplicates = serializers.IntegerField()
+    refused = RefusedEventSerializer(many=True, required=False)

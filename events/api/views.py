@@ -1,6 +1,7 @@
 """View of POST /api/v1/events/."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 from django.conf import settings
@@ -15,11 +16,13 @@ from featurehub.access.models import Scope
 from featurehub.http.responses import json_response
 from featurehub.http.view import ApiView, body_as
 
+ERASED_REASON = "erased"
+
 events_decoder = msgspec.json.Decoder(EventBatch)
 
 
 class EventsView(ApiView):
-    """Store 1 to 10,000 events, all of them or none."""
+    """Store 1 to 10,000 events, all of them or none; those of erased customers are given back as refused."""
 
     scopes = {"POST": Scope.INGEST}
 
@@ -28,4 +31,7 @@ class EventsView(ApiView):
         posted = body_as(events_decoder, request, most=settings.EVENTS_MAX_MEMORY_SIZE).events
         now = datetime.now(UTC)
         ingested = ingest(checked_events(posted, now=now, oldest=oldest_kept(now)))
-        return json_response({"accepted": ingested.accepted, "duplicates": ingested.duplicates}, status=201)
+        answer: dict[str, Any] = {"accepted": ingested.accepted, "duplicates": ingested.duplicates}
+        if ingested.refused:
+            answer["refused"] = [{"index": place, "reason": ERASED_REASON} for place in ingested.refused]
+        return json_response(answer, status=201)

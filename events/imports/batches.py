@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from events.bulk_load import Bulk
 from events.copy_text import encode_json
-from events.imports.rejections import Rejection
+from events.imports.rejections import rejection_line
 from events.partitions import oldest_kept
 from events.tombstones import refuse_erased
 from events.validation import NewEvent, check_event, check_together
@@ -47,15 +47,15 @@ class EventFile(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class Batch:
-    """The events and rejections of `size` consecutive rows, the last of which has the number `last`.
+    """The events of `size` consecutive rows, the last of which has the number `last`.
 
-    The rows themselves are not kept, so that their memory is reused.
+    `rejected` are the lines that list the other rows. The rows themselves are not kept, so that their memory is reused.
     """
 
     size: int = 0
     last: int = 0
     bulk: Bulk = field(default_factory=Bulk)
-    rejections: list[Rejection] = field(default_factory=list)
+    rejected: list[bytes] = field(default_factory=list)
 
 
 def numbered_rows(file: EventFile) -> Iterator[NumberedRow]:
@@ -107,7 +107,7 @@ def add_checked(
                 events.append(checked_event(row, file=file, now=now, erased=erased))
                 numbers.append(number)
             except InvalidError as error:
-                batch.rejections.append(Rejection(number=number, error=error, data=file.described(row)))
+                batch.rejected.append(rejection_line(number, error=error, data=file.described(row)))
     for number, event in zip(numbers, events, strict=True):
         if event.event_id is None:
             event.event_id = row_id(number, event=event)

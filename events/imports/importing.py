@@ -63,11 +63,11 @@ def import_events(file: EventFile, *, rejected: RejectedFile, progress: Progress
     with flushed_at_the_end():
         for batch in prefetched(read_batches(file)):
             stored, ingested = store_batch(batch, file=file, rows_again=rows_again)
-            for rejection in stored.rejections:
-                rejected.add(rejection)
+            for line in stored.rejected:
+                rejected.add(line)
             imported.accepted += ingested.accepted
             imported.duplicates += ingested.duplicates
-            imported.rejected += len(stored.rejections)
+            imported.rejected += len(stored.rejected)
             progress(batch.size)
     return imported
 

@@ -11,9 +11,9 @@ from typing import IO, Any, AnyStr
 
 import msgspec
 
-from events.imports.fields import FIELDS, EventColumns, as_event, decode_json
+from events.imports.fields import EventColumns
 from events.validation import NewEvent
-from featurehub.lib.errors import InvalidError, json_problem
+from featurehub.lib.errors import InvalidError, json_problem, wrong_shape
 
 # In bytes or characters, far more than any event has. The rest of a longer line is skipped, to bound the memory.
 LINE_LIMIT = 1024 * 1024
@@ -71,18 +71,11 @@ class CsvFile:
         return self.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
-class EventLine(NewEvent, forbid_unknown_fields=True):
-    """A line with the fields of an event and no others, which is the usual case."""
-
-
-decode_line = msgspec.json.Decoder(EventLine).decode
+decode_line = msgspec.json.Decoder(NewEvent).decode
 
 
 class JsonLinesFile:
-    """A file with one JSON object per line, as in `POST events/`.
-
-    Values of further keys are added to the metadata, as in the other formats.
-    """
+    """A file with one JSON object per line, as in `POST events/`: values of an event's own stand in its metadata."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -96,24 +89,13 @@ class JsonLinesFile:
     def event(self, row: bytes) -> NewEvent:
         try:
             return decode_line(row)
-        except (ValueError, RecursionError):
-            return self._other_event(row)
+        except msgspec.ValidationError as error:
+            raise wrong_shape(error) from None
+        except (ValueError, RecursionError) as error:
+            raise InvalidError(f"The line is not JSON: {json_problem(error)}.") from None
 
     def events(self, rows: list[bytes]) -> list[NewEvent]:
         return [self.event(row) for row in rows]
-
-    def _other_event(self, row: bytes) -> NewEvent:
-        """Return the event of a line with further keys.
-
-        Raise InvalidError if the line is not an event.
-        """
-        try:
-            values = decode_json(row)
-        except (ValueError, RecursionError) as error:
-            raise InvalidError(f"The line is not JSON: {json_problem(error)}.") from None
-        if not isinstance(values, dict):
-            raise InvalidError("The line is not a JSON object.")
-        return as_event({name: values.pop(name) for name in FIELDS if name in values}, further=values)
 
     def described(self, row: bytes) -> Any:
         return row.decode(errors="replace")

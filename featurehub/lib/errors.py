@@ -73,4 +73,10 @@ def wrong_shape(error: msgspec.ValidationError) -> InvalidError:
     absent = re.fullmatch(r"Object missing required field `(\w+)`", detail)
     if absent:
         return InvalidError("This field is required.", attr=".".join(filter(None, [attr, absent[1]])), code="required")
+    unknown = re.fullmatch(r"Object contains unknown field `(.+)`", detail, re.DOTALL)
+    if unknown:
+        attr = ".".join(filter(None, [attr, unknown[1]]))
+        return InvalidError(
+            "There is no such field: correct its name or leave it out.", attr=attr, code="unknown_field"
+        )
     return InvalidError(f"{detail}.", attr=attr or None)

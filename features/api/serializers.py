@@ -21,7 +21,7 @@ Positive = Annotated[float, msgspec.Meta(gt=0)]
 EventType = Literal["page_view", "email_open", "email_click", "form_submit", "purchase", "login"]
 
 
-class FeaturesPatch(msgspec.Struct, kw_only=True):
+class FeaturesPatch(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The body of `PATCH customers/{id}/features/`."""
 
     feature_type: str
@@ -31,7 +31,7 @@ class FeaturesPatch(msgspec.Struct, kw_only=True):
     timestamp: Moment | None = None
 
 
-class BatchRequest(msgspec.Struct, kw_only=True):
+class BatchRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The body of `POST features/batch/`."""
 
     customer_ids: Annotated[list[str], msgspec.Meta(min_length=1, max_length=CUSTOMERS_PER_BATCH)]
@@ -39,12 +39,12 @@ class BatchRequest(msgspec.Struct, kw_only=True):
     version: str | list[str] = []
 
 
-class WeightChange(msgspec.Struct, kw_only=True, omit_defaults=True):
+class WeightChange(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
     weight: NonNegative | None = None
     norm: Positive | None = None
 
 
-class ComputeRequest(msgspec.Struct, kw_only=True):
+class ComputeRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The body of `POST features/compute/`; `weights` replaces some of the active set's numbers."""
 
     events: Annotated[list[NewEvent], msgspec.Meta(max_length=EVENTS_PER_REQUEST)]

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,12 +71,19 @@ class Stack:
 
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Run `python -m featurehub.devserver.run` on a free port with an empty folder, until the end of the tests."""
+    """Run an instance until the end of the tests."""
+    with running_stack(tmp_path_factory.mktemp("stack"), log_name="stack.log") as stack:
+        yield stack
+
+
+@contextmanager
+def running_stack(folder: Path, *, log_name: str) -> Iterator[Stack]:
+    """Run `python -m featurehub.devserver.run` on a free port with an empty folder, until the end of the block."""
     port = next(port for port in random.sample(PORTS, len(PORTS)) if is_free(port))
     password = secrets.token_urlsafe(16)
-    environment = environment_of(tmp_path_factory.mktemp("stack"), port=port, password=password)
+    environment = environment_of(folder, port=port, password=password)
     ARTEFACTS.mkdir(parents=True, exist_ok=True)
-    log = ARTEFACTS / "stack.log"
+    log = ARTEFACTS / log_name
     with log.open("w") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", "featurehub.devserver.run"],

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from events.imports import batches
 from events.imports.batches import ROWS_PER_BATCH
+from events.imports.fields import FIELDS
 from events.imports.importing import open_events, prefetched
 from events.models import DirtyCustomer, Event
 from events.tombstones import add_tombstone
@@ -42,7 +43,16 @@ def write_csv(path: Path, rows: Rows) -> None:
 
 
 def write_jsonl(path: Path, rows: Rows) -> None:
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path.write_text("".join(json.dumps(with_further_in_metadata(row)) + "\n" for row in rows))
+
+
+def with_further_in_metadata(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the row as an event, whose further values stand in its metadata."""
+    further = {name: value for name, value in row.items() if name not in FIELDS}
+    metadata = row.get("metadata", {})
+    if not further or not isinstance(metadata, dict):
+        return {name: value for name, value in row.items() if name in FIELDS}
+    return {**{name: row[name] for name in row if name in FIELDS}, "metadata": {**metadata, **further}}
 
 
 def write_parquet(path: Path, rows: Rows) -> None:
@@ -115,10 +125,17 @@ def test_amount_category_and_further_columns_are_kept_in_the_metadata(write: Cal
     assert (event.amount, event.category) == (3.5, "pop")
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
-def test_metadata_that_is_no_object_is_refused_beside_further_columns_too(tmp_path: Path, suffix: str) -> None:
-    path = tmp_path / f"events{suffix}"
-    FORMATS[suffix](path, [{**GOOD, "metadata": []}, {**GOOD, "metadata": [], "store": "Graz"}])
+def test_a_line_with_a_field_that_events_do_not_have_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    path.write_text(json.dumps({**GOOD, "amount": 3.5}) + "\n" + json.dumps(GOOD))
+    failure_of(path)
+    assert [(row["row"], row["attr"]) for row in rejected(path)] == [(1, "amount")]
+    assert Event.objects.count() == 1
+
+
+def test_metadata_that_is_no_object_is_refused_beside_further_columns_too(tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    write_csv(path, [{**GOOD, "metadata": []}, {**GOOD, "metadata": [], "store": "Graz"}])
     failure_of(path)
     assert [row["attr"] for row in rejected(path)] == ["metadata", "metadata"]
     assert Event.objects.count() == 0
@@ -291,9 +308,9 @@ def test_a_broken_csv_row_costs_only_itself(tmp_path: Path, line: str, reason: s
     ("line", "reason"),
     [
         (b"{", "not JSON"),
-        (b"[]", "not a JSON object"),
-        (b"7", "not a JSON object"),
-        (b"[" * 100_000, "The line is not JSON: it is nested too deeply."),
+        (b"[]", "Expected `object`, got `array`."),
+        (b"7", "Expected `object`, got `int`."),
+        (b'{"metadata": ' + b"[" * 100_000, "The line is not JSON: it is nested too deeply."),
         (b'{"customer_id": "\xff"}', "The line is not JSON: it is not UTF-8."),
         (b'{"customer_id": "' + b"c" * 3_000_000 + b'"}', "not JSON"),
         (b"{}", "required"),

@@ -44,6 +44,9 @@ class Command(BaseCommand):
             raise CommandError(f"The list of rejected rows can't be written: {error}. {AGAIN}", returncode=2) from None
         except (OperationalError, InterfaceError) as error:
             raise CommandError(f"PostgreSQL can't be reached: {error}. {AGAIN}", returncode=2) from None
+        except Exception as error:  # of any kind: exit status 1 would say that all other rows are stored
+            broke_off = f"The import broke off ({type(error).__name__}: {error}); --traceback shows where. {AGAIN}"
+            raise CommandError(broke_off, returncode=2) from error
         self.stdout.write(
             f"{path}: {imported.accepted:,} accepted, {imported.duplicates:,} duplicates, "
             f"{imported.rejected:,} rejected"

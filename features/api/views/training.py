@@ -20,12 +20,12 @@ from features.serving.usage import note_read
 ENTITIES_PER_REQUEST = 10_000
 
 
-class EntityBody(msgspec.Struct):
+class EntityBody(msgspec.Struct, forbid_unknown_fields=True):
     customer_id: str
     timestamp: Moment
 
 
-class AsOfRequest(msgspec.Struct, kw_only=True):
+class AsOfRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The body of `POST features/as-of/`."""
 
     entities: Annotated[list[EntityBody], msgspec.Meta(min_length=1, max_length=ENTITIES_PER_REQUEST)]

@@ -208,10 +208,6 @@ def test_a_clock_may_be_five_minutes_ahead(api: ApiClient, ahead: timedelta, sta
     assert post_events(api, make_event(timestamp=datetime.now(UTC) + ahead)).status_code == status
 
 
-def test_fields_that_nobody_knows_are_ignored(api: ApiClient) -> None:
-    assert post_events(api, make_event(colour="red")).status_code == 201
-
-
 @pytest.mark.parametrize(("number", "status"), [(10_000, 201), (10_001, 400)])
 def test_a_request_holds_at_most_ten_thousand_events(api: ApiClient, number: int, status: int) -> None:
     response = post_events(api, *[make_event(event_id=None)] * number)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from events.models import ErasedCustomer, Event
+from events.models import DirtyCustomer, ErasedCustomer, Event
 from featurehub.access.models import Scope
 from features.materialization.erasure import erase_customer
 from tests.api_client import ApiClient
@@ -29,12 +29,25 @@ def test_erasing_again_finds_nothing_and_is_no_error(api: ApiClient) -> None:
     assert again.json()["events"] == 0
 
 
-def test_later_events_are_refused_by_name_and_nothing_of_the_request_is_stored(api: ApiClient) -> None:
+def test_later_events_are_given_back_as_refused_and_the_others_are_stored(api: ApiClient) -> None:
     erase_customer("c1")
-    answer = post_events(api, make_event(customer_id="c2"), make_event(customer_id="c1"))
-    assert answer.status_code == 400
-    error = answer.json()["errors"][0]
-    assert (error["code"], error["attr"]) == ("erased", "events.1.customer_id")
+    erase_customer("c3")
+    answer = post_events(api, *[make_event(customer_id=customer_id) for customer_id in ("c2", "c1", "c4", "c3", "c1")])
+    assert answer.status_code == 201
+    assert answer.json() == {
+        "accepted": 2,
+        "duplicates": 0,
+        "refused": [{"index": place, "reason": "erased"} for place in (1, 3, 4)],
+    }
+    assert set(Event.objects.values_list("customer_id", flat=True)) == {"c2", "c4"}
+    assert set(DirtyCustomer.objects.values_list("customer_id", flat=True)) >= {"c2", "c4"}
+
+
+def test_a_request_with_nothing_but_events_of_erased_customers_stores_nothing(api: ApiClient) -> None:
+    erase_customer("c1")
+    answer = post_events(api, make_event(customer_id="c1"))
+    assert answer.status_code == 201
+    assert answer.json() == {"accepted": 0, "duplicates": 0, "refused": [{"index": 0, "reason": "erased"}]}
     assert Event.objects.count() == 0
 
 
