@@ -244,7 +244,8 @@ CELERY_DB_REUSE_MAX = sys.maxsize
 # A message is a nudge: if the broker is down, sending one must not delay a request for longer than this.
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_BROKER_TRANSPORT_OPTIONS = (
-    {"socket_connect_timeout": REDIS_SECONDS, "socket_timeout": REDIS_SECONDS}
+    # Without max_retries, kombu would try for seconds to open a connection.
+    {"socket_connect_timeout": REDIS_SECONDS, "socket_timeout": REDIS_SECONDS, "max_retries": 0}
     if POOL
     else {"socket_connect_timeout": 1, "socket_timeout": 30}
 )
