@@ -158,7 +158,11 @@ REDIS_URL = read_setting(
 )
 # Health checks replace sessions that PostgreSQL has ended. If PostgreSQL is down, a request fails after 3 seconds.
 DATABASES: dict[str, Any] = {"default": {**dj_database_url.parse(DATABASE_URL, conn_health_checks=True)}}
-DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {"min_size": 1, "max_size": 16, "timeout": 3}
+# reconnect_timeout: the pause between attempts to connect doubles up to this, and would be minutes after an absence of
+# minutes.
+DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
+    "min_size": 1, "max_size": 16, "timeout": 3, "reconnect_timeout": 3,
+}  # fmt: skip
 CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",
