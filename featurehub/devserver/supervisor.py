@@ -15,7 +15,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import NoReturn, Self
 
-from featurehub.devserver.output import print_lines, line_prefix, say
+from featurehub.devserver.output import line_prefix, print_lines, say
 from featurehub.devserver.restarts import ProcessEnded, Restarted
 
 _SECONDS_TO_END = 15.0
