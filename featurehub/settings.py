@@ -209,11 +209,11 @@ DATABASES["default"].setdefault("OPTIONS", {})["pool"] = {
     "min_size": 1,
     "max_size": 16,
     "timeout": SESSION_SECONDS,
+    # The pause between attempts to connect doubles up to this, and would be minutes after an absence of minutes.
+    "reconnect_timeout": SESSION_SECONDS,
 }
 if POOL:
     DATABASES["default"]["OPTIONS"]["connect_timeout"] = 2  # the least that libpq takes
-    # psycopg's pool tries again at growing intervals for so long; then at the next request for a session.
-    DATABASES["default"]["OPTIONS"]["pool"]["reconnect_timeout"] = SESSION_SECONDS
 CACHES = {
     "default": {
         "BACKEND": "django_redis.cache.RedisCache",

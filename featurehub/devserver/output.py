@@ -18,7 +18,7 @@ def say(line: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def copy_lines(lines: IO[str], prefix: str) -> None:
+def print_lines(lines: IO[str], prefix: str) -> None:
     """Print each line with the prefix until the input ends."""
     for line in lines:
         say(prefix + line.rstrip("\n"))

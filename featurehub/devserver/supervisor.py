@@ -15,7 +15,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import NoReturn, Self
 
-from featurehub.devserver.output import copy_lines, line_prefix, say
+from featurehub.devserver.output import line_prefix, print_lines, say
 from featurehub.devserver.restarts import ProcessEnded, Restarted
 
 _SECONDS_TO_END = 15.0
@@ -47,7 +47,7 @@ class Program(Restarted):
 
     def start(self) -> None:
         self.process = _popen(self._command, environment=self._environment, output=subprocess.PIPE)
-        self._printer = threading.Thread(target=copy_lines, args=(self.process.stdout, self._prefix), daemon=True)
+        self._printer = threading.Thread(target=print_lines, args=(self.process.stdout, self._prefix), daemon=True)
         self._printer.start()
 
     def describe_end(self) -> str | None:
