@@ -98,7 +98,8 @@ def compute_from_history(customer_ids: Sequence[str]) -> Recomputed | None:
         return None
     held = by_view((row for row in rows if row.customer_id in complete), known=known)
     activities = {view: stored_activity(held[view], view=view, as_of=as_of) for view in known.behavioral}
-    appended = append(activities, as_of=as_of, known=known, read_events=False, is_late=False, held=held)
+    base = activities[known.behavioral[0]]
+    appended = append(activities, base=base, as_of=as_of, known=known, read_events=False, is_late=False, held=held)
     return Recomputed(as_of=as_of, known=known, held=held, appended=appended)
 
 
@@ -122,9 +123,16 @@ def record_activity(
     known = known or registry_snapshot.get(younger_than=0)
     computable = [view for view in known.behavioral if view.windowed.keys() <= activity.windowed.keys()]
     live = known.live_view(FeatureType.BEHAVIORAL)
-    if live not in computable:
+    if live in known.behavioral and live not in computable:
         raise ConflictError(f"{live.feature_type}:{live.number} has gone live since this began: start it again.")
-    append(dict.fromkeys(computable, activity), as_of=as_of, known=known, read_events=True, is_late=is_late)
+    append(
+        dict.fromkeys(computable, activity),
+        base=activity,
+        as_of=as_of,
+        known=known,
+        read_events=True,
+        is_late=is_late,
+    )
 
 
 def stored_activity(rows: Sequence[Latest], *, view: FeatureView, as_of: datetime) -> Activity:
@@ -140,6 +148,7 @@ def stored_activity(rows: Sequence[Latest], *, view: FeatureView, as_of: datetim
 def append(
     activities: Mapping[FeatureView, Activity],
     *,
+    base: Activity,
     as_of: datetime,
     known: Registry,
     read_events: bool,
@@ -148,16 +157,16 @@ def append(
 ) -> dict[FeatureView, Appended]:
     """Append each behavioral version's values that changed, and those of the derived versions. Return them by version.
 
-    `activities`: behavioral version → what it is computed from. `held`: the rows that hold at `as_of`, of every version
+    `activities`: behavioral version → what it is computed from; `base`: the activity of the same customers, also where
+    every version is put aside. `held`: the rows that hold at `as_of`, of every version
     that is computed or read; None: they are read here. `read_events`: the activities come from events, so the next
     moment at which an event leaves the window is known. The weights are read after `as_of`: a computation later than an
     activation can't miss it.
     """
-    live = activities[known.live_view(FeatureType.BEHAVIORAL)]
     active = weight_sets.active_sets()
     if held is None:
         views = [*beside_behavioral(known), *(view for view in known.behavioral if view.decaying)]
-        rows = history.latest(live.customer_ids, versions=[view.key for view in views], as_of=as_of)
+        rows = history.latest(base.customer_ids, versions=[view.key for view in views], as_of=as_of)
         held = by_view(rows, known=known)
     appended: dict[FeatureView, Appended] = {}
     for view, activity in activities.items():
@@ -168,7 +177,7 @@ def append(
     for view in known.derived:
         appended[view] = append_derived(view, appended=appended, as_of=as_of, known=known, is_late=is_late, held=held)
     weight_set_id = weight_sets.last_activated(active).pk
-    confirm_computed(live, weight_set_id=weight_set_id, as_of=as_of, known=known, read_events=read_events)
+    confirm_computed(base, weight_set_id=weight_set_id, as_of=as_of, known=known, read_events=read_events)
     return appended
 
 

@@ -1,13 +1,16 @@
 """Put aside a version whose features can't be aggregated, so that the other versions go on.
 
-One statement aggregates the windows of all versions. Where it fails, each version that is not live is tried alone, for
-the same customers. A version that fails is marked in PostgreSQL and recorded in its history: it is not computed any
-more, its readers keep the values that it had, and "Compute again" takes it up for everybody, which is how it gets what
-it has missed. The live version is never put aside: where that one fails, computing fails loudly.
+One statement aggregates the windows of all versions. Only where it fails, versions are tried for the same customers,
+the live one first, each together with those that were found to work. So a version is found that fails alone, and one
+that is too much beside the others; of those it is the one that is not live.
+
+A version that fails is marked in PostgreSQL and recorded in its history. It is not computed any more, its readers keep
+the values that it had, and "Compute again" takes it up for everybody, which is how it gets what it has missed. The live
+version is no exception: its readers get old values, which say how old they are, and the other versions go on.
 """
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from django.conf import settings
 from django.db import DatabaseError, transaction
@@ -16,14 +19,15 @@ from django.db.models.functions import Now
 
 from features.engines import postgres
 from features.formulas.view import FeatureView
+from features.formulas.windowed import WindowedFeature
 from features.materialization.locks import database_now
 from features.models import Customer, FeatureVersion, FeatureVersionStep
 from features.registry.snapshot import registry_snapshot
 
 logger = logging.getLogger(__name__)
 
-# Classes of SQLSTATE: data, syntax and names, limits of a statement, features that do not exist, internal errors.
 CUSTOMERS_TRIED = 1_000
+# Classes of SQLSTATE: data, syntax and names, limits of a statement, features that do not exist, internal errors.
 OF_THE_STATEMENT = ("22", "42", "54", "0A", "XX")
 
 
@@ -34,25 +38,37 @@ def is_of_the_statement(error: DatabaseError) -> bool:
 
 
 def put_failing_aside(customer_ids: Sequence[str]) -> Collection[FeatureView]:
-    """Put aside the versions that can't be aggregated for these customers, and return them."""
+    """Put aside the versions that can't be aggregated for these customers, and return them.
+
+    There are none where the statement fails without any windowed feature: no version is the reason then.
+    """
     known = registry_snapshot.get(younger_than=0)
-    others = [view for view in known.behavioral if not known.is_live(view)]
-    failing = {view: reason for view in others if (reason := reason_to_fail(view, customer_ids=customer_ids))}
+    working: dict[str, WindowedFeature] = {}
+    failing: dict[FeatureView, str] = {}
+    if reason_to_fail(working, customer_ids=customer_ids) is not None:
+        return ()
+    for view in known.behavioral:
+        tried = working | view.windowed
+        reason = reason_to_fail(tried, customer_ids=customer_ids)
+        if reason is None:
+            working = tried
+        else:
+            failing[view] = reason
     for view, reason in failing.items():
         put_aside(view, because=reason)
     registry_snapshot.forget()
     return failing.keys()
 
 
-def reason_to_fail(view: FeatureView, *, customer_ids: Sequence[str]) -> str | None:
-    """Return PostgreSQL's reason where it can't aggregate the version's features for these customers, else None."""
+def reason_to_fail(windowed: Mapping[str, WindowedFeature], *, customer_ids: Sequence[str]) -> str | None:
+    """Return PostgreSQL's reason where it can't aggregate the features for these customers, else None."""
     try:
         with transaction.atomic():
             postgres.aggregate(
                 customer_ids,
                 as_of=database_now(),
                 window_days=settings.WINDOW_DAYS,
-                features=tuple(view.windowed.values()),
+                features=tuple(windowed.values()),
             )
     except DatabaseError as error:
         if not is_of_the_statement(error):

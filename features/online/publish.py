@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from django.conf import settings
 
+from featurehub.lib.clock import microseconds
 from features.formulas.decay import decayed_values
 from features.formulas.values import Columns, column, derived_values
 from features.formulas.view import FeatureView
@@ -100,21 +101,26 @@ def as_written(rows: Iterable[Latest]) -> ByCustomer:
 
 
 def as_computed(rows: Sequence[Latest], *, view: FeatureView, known: Registry) -> ByCustomer:
-    """Return the entries of a behavioral version's rows, decayed to the moments up to which they are known to hold."""
+    """Return the entries of a behavioral version's rows, decayed to the moments up to which they are known to hold.
+
+    Those of a version that is put aside are not known to hold longer than until then.
+    """
     snapshot = decay_snapshot_of(rows, view=view, inputs=known.read_by_derived(view))
     until_us = np.array([row.confirmed_us for row in rows], dtype=np.int64)
+    if view.key in known.put_aside:
+        until_us = np.minimum(until_us, microseconds(known.put_aside[view.key]))
     values = decayed_values(snapshot, view=view, until_us=until_us, window_days=settings.WINDOW_DAYS)
     texts = decay_snapshot_texts(snapshot, (row.computation_us for row in rows))
     columns = (column.tolist() for column in values.values())
     return {
         row.customer_id: as_stored(
             row,
-            as_of_us=row.confirmed_us,
+            as_of_us=as_of_us,
             features={**row.features, **dict(zip(values, of_row, strict=True))},
             metadata=with_weight_set(row),
             decay_snapshot=text,
         )
-        for row, text, *of_row in zip(rows, texts, *columns, strict=True)
+        for row, as_of_us, text, *of_row in zip(rows, until_us.tolist(), texts, *columns, strict=True)
     }
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property
 
 from featurehub.lib.errors import InvalidError, UnknownError
@@ -28,8 +29,8 @@ class Registry:
     """One load of the registry.
 
     `definitions`: name → definition. `views`: (type, number) → readable version. `live`: feature type → number of the
-    live version. `put_aside`: (type, number) of the readable versions that are not computed, because their computation
-    failed. `switched`: the types whose live version changed within the last FEATURE_TTL. `started`: (type,
+    live version. `put_aside`: (type, number) of a readable version that is not computed, because its computation failed
+    → since when. `switched`: the types whose live version changed within the last FEATURE_TTL. `started`: (type,
     number) of every version past its draft state, retired ones included. `seconds_to_switch`: seconds from the load
     until a version goes live, which ends the load; None where none is to go live.
 
@@ -39,7 +40,7 @@ class Registry:
     definitions: Mapping[str, Definition]
     views: Mapping[tuple[str, str], FeatureView]
     live: Mapping[str, str]
-    put_aside: frozenset[tuple[str, str]] = frozenset()
+    put_aside: Mapping[tuple[str, str], datetime]
     switched: frozenset[str]
     started: tuple[tuple[str, str], ...]
     seconds_to_switch: float | None
