@@ -1,9 +1,8 @@
 """The append-only history: rows are appended where values change, and the newest ones are read."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from django.db import connection
@@ -90,14 +89,14 @@ left join features_renewal renewal on renewal.bucket = customer.bucket
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Latest:
+class Latest(NamedTuple):
     """The newest row of a customer, type and version, and what the last computation or renewal confirmed of it.
 
-    Moments are microseconds since 1970 UTC, because datetimes would cost more than the rest of the row. From
-    `since_us`, the row's timestamp, until `confirmed_us` the values are known to hold, changed by decay only. The
-    customer's last computation was at `computation_us`; `weight_set_id` is the set that had been activated last by
-    then, of any version. `is_newer_than_computation`: the row was recorded later, as a client's write may be.
+    Its fields are the columns of LATEST. Moments are microseconds since 1970 UTC, because datetimes would cost more
+    than the rest of the row. From `since_us`, the row's timestamp, until `confirmed_us` the values are known to hold,
+    changed by decay only. The customer's last computation was at `computation_us`; `weight_set_id` is the set that had
+    been activated last by then, of any version. `is_newer_than_computation`: the row was recorded later, as a client's
+    write may be.
     """
 
     customer_id: str
@@ -174,20 +173,7 @@ def latest(
             },
         )
         return [
-            Latest(
-                customer_id=row[0],
-                feature_type=row[1],
-                version=row[2],
-                id=row[3],
-                since_us=row[4],
-                features=orjson.loads(row[5]),
-                metadata=orjson.loads(row[6]),
-                confirmed_us=row[7],
-                weight_set_id=row[8],
-                is_newer_than_computation=row[9],
-                computation_us=row[10],
-            )
-            for row in cursor.fetchall()
+            Latest._make((*row[:5], orjson.loads(row[5]), orjson.loads(row[6]), *row[7:])) for row in cursor.fetchall()
         ]
 
 

@@ -1,7 +1,7 @@
 """Publish from the offline store to the online store: what PostgreSQL holds, never what a process has in memory."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -59,18 +59,19 @@ def current_values(customer_ids: Sequence[str]) -> dict[Hash, list[Published]]:
     """
     known = registry_snapshot.get()
     values = values_of_views(customer_ids)
+    nothing = {view: absent(view) for view in values}
     others = [view for view in values if not known.is_live(view)]
     live = [view for view in values if known.is_live(view)]
     hashes = {
-        Hash(customer_id, suffix_of(*view.key)): [values[view].get(customer_id) or absent(view)]
+        Hash(customer_id, suffix_of(*view.key)): [values[view].get(customer_id, nothing[view])]
         for view in others
         for customer_id in customer_ids
     }
     left_out = {view: known.left_out(view) if view.feature_type in known.switched else () for view in live}
     for customer_id in customer_ids:
-        held = [(view, values[view].get(customer_id) or absent(view)) for view in live]
+        held = [(view, values[view].get(customer_id, nothing[view])) for view in live]
         hashes[Hash(customer_id)] = [
-            replace(part, left_out=left_out[view]) if left_out[view] else part for view, part in held
+            part._replace(left_out=left_out[view]) if left_out[view] else part for view, part in held
         ]
     return hashes
 
@@ -79,10 +80,12 @@ def values_of_views(customer_ids: Sequence[str]) -> dict[FeatureView, ByCustomer
     """Return the newest values of every readable version, of the customers that have any. One query."""
     known = registry_snapshot.get()
     stored = [view for view in known.views.values() if view.feature_type != FeatureType.DERIVED]
-    rows = history.latest(customer_ids, versions=[view.key for view in stored])
+    rows: defaultdict[tuple[str, str], list[Latest]] = defaultdict(list)
+    for row in history.latest(customer_ids, versions=[view.key for view in stored]):
+        rows[row.feature_type, row.version].append(row)
     values: dict[FeatureView, ByCustomer] = {}
     for view in stored:
-        held = [row for row in rows if (row.feature_type, row.version) == view.key]
+        held = rows[view.key]
         is_computed = view.feature_type == FeatureType.BEHAVIORAL
         values[view] = as_computed(held, view=view, known=known) if is_computed else as_written(held)
     for view in known.derived:

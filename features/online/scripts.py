@@ -7,6 +7,15 @@ from string import Template
 
 from features.online.layout import LUA_PLACES
 
+# Both scripts begin with this. The ends of TTLs are computed once, because EXPIRE is translated into PEXPIREAT for each
+# key.
+OPENING = """
+local call, sub, time = redis.call, string.sub, redis.call('TIME')
+local function end_of(ttl)
+  return string.format('%.0f', (time[1] + ttl) * 1000 + math.floor(time[2] / 1000))
+end
+"""
+
 # PUBLISH: write values over older ones.
 #
 # KEYS: the hashes. ARGV: the TTL, the TTL of a customer without values, then for each key a msgpack document: a list of
@@ -16,24 +25,24 @@ from features.online.layout import LUA_PLACES
 # Of two stamps of one version, the newer has the later history row, and of one row the later moment; of two versions,
 # the newer has the later moment. Where the version changes, the names that only other versions have are deleted.
 # The TTL is renewed either way.
-PUBLISH = Template("""
+PUBLISH = Template("""$opening
 local function is_newer(held, new)
-  if string.sub(held, $version_begins) == string.sub(new, $version_begins) then
-    local row_held, row_new = string.sub(held, $row_begins), string.sub(new, $row_begins)
+  if sub(held, $version_begins) == sub(new, $version_begins) then
+    local row_held, row_new = sub(held, $row_begins), sub(new, $row_begins)
     if row_held ~= row_new then return row_held < row_new end
     return held < new
   end
-  return string.sub(held, 1, $moment_ends) <= string.sub(new, 1, $moment_ends)
+  return sub(held, 1, $moment_ends) <= sub(new, 1, $moment_ends)
 end
-local published = 0
+local held_until, absent_until, published = end_of(ARGV[1]), end_of(math.min(ARGV[1], ARGV[2])), 0
 for i, key in ipairs(KEYS) do
   local parts, fields, new, holds_any = cmsgpack.unpack(ARGV[i + 2]), {}, {}, false
   for n, part in ipairs(parts) do fields[n] = part[1] end
-  local held = redis.call('HMGET', key, unpack(fields))
+  local held = call('HMGET', key, unpack(fields))
   for n, part in ipairs(parts) do
     if not held[n] or is_newer(held[n], part[2]) then
-      if #part[4] > 0 and held[n] and string.sub(held[n], $version_begins) ~= string.sub(part[2], $version_begins) then
-        redis.call('HDEL', key, unpack(part[4]))
+      if #part[4] > 0 and held[n] and sub(held[n], $version_begins) ~= sub(part[2], $version_begins) then
+        call('HDEL', key, unpack(part[4]))
       end
       held[n] = part[2]
       published = published + 1
@@ -43,21 +52,20 @@ for i, key in ipairs(KEYS) do
     end
     if held[n] ~= '' then holds_any = true end
   end
-  for first = 1, #new, 4000 do redis.call('HSET', key, unpack(new, first, math.min(first + 3999, #new))) end
-  redis.call('EXPIRE', key, holds_any and ARGV[1] or math.min(ARGV[1], ARGV[2]))
+  for first = 1, #new, 4000 do call('HSET', key, unpack(new, first, math.min(first + 3999, #new))) end
+  call('PEXPIREAT', key, holds_any and held_until or absent_until)
 end
 return published
-""").substitute(LUA_PLACES)
+""").substitute(LUA_PLACES, opening=OPENING)
 
 # RESTAMP: give hashes a later moment, the values that changed, and a new TTL.
 #
 # KEYS: the hashes. ARGV: the TTL, the moment, and a msgpack document of columns, see `restamp.RestampedHashes`: stamp
 # fields, expected rows, new rows, names, changed values; the columns are in the order of the keys.
 # Returns the places of the hashes that hold other rows than expected; they stay as they are. Hashes of a later moment
-# stay as they are, too. (EXPIRE would be translated into PEXPIREAT for each key.)
-RESTAMP = Template("""
-local call, sub, time, moment = redis.call, string.sub, redis.call('TIME'), ARGV[2]
-local ends_at = string.format('%.0f', (time[1] + ARGV[1]) * 1000 + math.floor(time[2] / 1000))
+# stay as they are, too.
+RESTAMP = Template("""$opening
+local moment, held_until = ARGV[2], end_of(ARGV[1])
 local stamps, expected, endings, names, changed = unpack(cmsgpack.unpack(ARGV[3]))
 local width, new, others = #stamps, {}, {}
 for n, stamp in ipairs(stamps) do new[2 * n - 1] = stamp end
@@ -85,8 +93,8 @@ for i, key in ipairs(KEYS) do
       end
     end
     if last > 0 then call('HSET', key, unpack(new, 1, last)) end
-    call('PEXPIREAT', key, ends_at)
+    call('PEXPIREAT', key, held_until)
   end
 end
 return others
-""").substitute(LUA_PLACES)
+""").substitute(LUA_PLACES, opening=OPENING)

@@ -20,8 +20,7 @@ CUSTOMERS_PER_SCRIPT = 250
 ABSENT_SECONDS = 60
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Published:
+class Published(NamedTuple):
     """The newest values of one customer and feature type; `sequence` is the id of their history row.
 
     They hold at `as_of_us` (microseconds since 1970 UTC); it and `version` are None where PostgreSQL has no values of
