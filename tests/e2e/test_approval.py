@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from featurehub.devserver.postgres import Postgres
 from featurehub.devserver.server import is_free
+from featurehub.devserver.valkey import Valkey
 from tests.e2e.conftest import ARTEFACTS, PORTS, PROJECT, Stack, stop, wait_until_ready
 from tests.e2e.test_weights import MAKE_MARKETER, log_in, run, take_step
 
@@ -20,9 +22,17 @@ CARLA, DAN = "carla", "dan"
 
 @pytest.fixture(scope="module")
 def strict_stack(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Run a second web server on the instance's data, with two-person approval."""
+    """Run a second front and its pools on the instance's data, with two-person approval."""
     port = next(port for port in PORTS if is_free(port))
-    procfile = tmp_path_factory.mktemp("strict") / "Procfile"
+    folder, first = tmp_path_factory.mktemp("strict"), Path(stack.environment["FEATUREHUB_LOCAL_DIR"])
+    (folder / "static").symlink_to(first / "static")
+    its_own = {"PORT": str(port), "FEATUREHUB_LOCAL_DIR": str(folder), "FEATUREHUB_TWO_PERSON_APPROVAL": "1"}
+    shared = {
+        "DATABASE_URL": Postgres(first / "postgres").url,
+        "REDIS_URL": Valkey(first / "valkey").url,
+        "SECRET_KEY": (first / "secret_key").read_text(),
+    }
+    procfile = folder / "Procfile"
     web = ("front:", "reads:", "api:", "admin:")
     lines = (PROJECT / "Procfile").read_text().splitlines(keepends=True)
     procfile.write_text("".join(line for line in lines if line.startswith(web)))
@@ -31,7 +41,7 @@ def strict_stack(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iter
         process = subprocess.Popen(
             [sys.executable, "-m", "featurehub.devserver.run", "--skip-set-up", "--procfile", str(procfile)],
             cwd=PROJECT,
-            env=stack.environment | {"PORT": str(port), "FEATUREHUB_TWO_PERSON_APPROVAL": "1"},
+            env=stack.environment | shared | its_own,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
