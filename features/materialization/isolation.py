@@ -48,7 +48,7 @@ def put_failing_aside(customer_ids: Sequence[str]) -> Collection[FeatureView]:
     if reason_to_fail(working, customer_ids=customer_ids) is not None:
         return ()
     for view in known.behavioral:
-        tried = working | view.windowed
+        tried = {**working, **view.windowed}
         reason = reason_to_fail(tried, customer_ids=customer_ids)
         if reason is None:
             working = tried
