@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.bulk_load import Bulk, load_bulk
+from events.copy_text import copy_blocks
 from events.event_types import EVENT_TYPES
-from events.ingest import NUDGE, Ingested, ingest
+from events.ingest import NUDGE, Ingested, ingest, ingest_lines
 from events.models import DirtyCustomer, Event
 from events.partitions import make_partitions
 from events.tombstones import ErasedError, add_tombstone
@@ -77,7 +78,7 @@ def test_loading_does_what_ingestion_does(stored: list[NewEvent], events: list[N
     stored = [event for event in stored if event.customer_id != "gone"]
     half = len(events) // 2
     loaded = outcome(lambda: load_bulk(bulk_of(events[:half], events[half:])), stored=stored)
-    assert loaded == outcome(lambda: ingest(events), stored=stored)
+    assert loaded == outcome(lambda: ingest_lines(copy_blocks(events), number=len(events)), stored=stored)
 
 
 def test_new_events_of_the_past_are_stored_without_a_detour() -> None:
