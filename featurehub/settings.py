@@ -24,6 +24,7 @@ from featurehub.lib.environment import (
     whole_number,
     whole_number_or_zero,
 )
+from featurehub.lib.repeated_lines import RepeatedLines
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOCAL_DIR = Path(read_setting("FEATUREHUB_LOCAL_DIR", parse=str, expected="a folder", default=".local"))
@@ -295,6 +296,14 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "INFO"},
     # 503 is not logged for each request: the part that is away is reported once.
-    "filters": {"not_503": {"()": CallbackFilter, "callback": lambda line: getattr(line, "status_code", 0) != 503}},
-    "loggers": {"django.request": {"level": "ERROR", "filters": ["not_503"]}, "axes": {"level": "WARNING"}},
+    "filters": {
+        "not_503": {"()": CallbackFilter, "callback": lambda line: getattr(line, "status_code", 0) != 503},
+        "not_each_request": {"()": RepeatedLines},
+    },
+    "loggers": {
+        "django.request": {"level": "ERROR", "filters": ["not_503"]},
+        "axes": {"level": "WARNING"},
+        "features.serving.read_path": {"filters": ["not_each_request"]},
+        "featurehub.http.view": {"filters": ["not_each_request"]},
+    },
 }

@@ -1,6 +1,7 @@
 """The page of the OpenAPI schema: GET /api/schema/."""
 
 import hashlib
+import threading
 from functools import lru_cache
 from typing import Any
 
@@ -16,9 +17,18 @@ from rest_framework.request import Request
 RENDERERS = {renderer.media_type: renderer for renderer in SpectacularAPIView.renderer_classes}
 
 
-@lru_cache(maxsize=1)
+# At the first generation drf-spectacular loads its extensions, which fails for a thread that begins meanwhile.
+_generating = threading.Lock()
+
+
 def schema() -> dict[str, Any]:
     """Return the schema, which is generated once per process: it changes with the code only."""
+    with _generating:
+        return generated_schema()
+
+
+@lru_cache(maxsize=1)
+def generated_schema() -> dict[str, Any]:
     generated: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
     return generated
 

@@ -7,7 +7,8 @@ from django.test import Client
 from django.utils.translation import trans_real
 from drf_spectacular.generators import SchemaGenerator
 
-from featurehub.http.schema import schema, schema_as
+from featurehub.http.schema import generated_schema, schema_as
+from tests.at_once import in_a_process
 
 SCHEMA = "/api/schema/"
 
@@ -25,7 +26,7 @@ def generator(monkeypatch: pytest.MonkeyPatch) -> type[CountedGenerator]:
     """Count how often the schema is generated."""
     monkeypatch.setattr("featurehub.http.schema.SchemaGenerator", CountedGenerator)
     CountedGenerator.generated = 0
-    for cache in (schema, schema_as):
+    for cache in (generated_schema, schema_as):
         cache.cache_clear()
     return CountedGenerator
 
@@ -69,3 +70,21 @@ def test_the_page_of_the_api_reads_it(client: Client) -> None:
     page = client.get("/api/docs/")
     assert page.status_code == 200
     assert SCHEMA in page.content.decode()
+
+
+FIRST_REQUESTS_AT_ONCE = """
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+from django.test import Client
+start = Barrier(8)
+def ask(number):
+    start.wait()
+    return Client(raise_request_exception=False).get("/api/schema/").status_code
+with ThreadPoolExecutor(8) as threads:
+    print(*threads.map(ask, range(8)))
+"""
+
+
+def test_the_first_requests_of_a_process_may_come_at_once(committed: None) -> None:
+    done = in_a_process(FIRST_REQUESTS_AT_ONCE, ALLOWED_HOSTS="testserver")
+    assert done.stdout.split() == ["200"] * 8, done.stderr[-2000:]
