@@ -9,7 +9,9 @@ import pwd
 import re
 import resource
 import shutil
+import socket
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from string import Template
@@ -18,7 +20,7 @@ from typing import NoReturn
 from django.core.exceptions import ImproperlyConfigured
 
 from featurehub.lib.environment import networks, read_setting, whole_number
-from featurehub.pool import PoolRefused, socket_path
+from featurehub.pool import POOLS, PoolRefused, socket_path
 
 TEMPLATE = Path(__file__).resolve().parent.parent / "deploy/nginx.conf.template"
 # Thousands of slow clients; each takes less than a kilobyte until it sends a body.
@@ -41,6 +43,13 @@ def run_front(arguments: Sequence[str]) -> None:
     """Become nginx, or print its configuration. End with status 1 and a sentence, or 2 for a wrong setting."""
     parser = argparse.ArgumentParser(prog="python -m featurehub.front", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on, 127.0.0.1 if left out")
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="wait so long for the pools to start before it listens",
+    )
     parser.add_argument("--print", action="store_true", help="print the configuration, and run nothing")
     options = parser.parse_args(arguments)
     try:
@@ -48,6 +57,7 @@ def run_front(arguments: Sequence[str]) -> None:
         if options.print:
             print(configuration)
         else:
+            wait_for_pools(seconds=options.wait)
             become_nginx(configuration)
     except ImproperlyConfigured as error:
         print(error, file=sys.stderr)
@@ -108,6 +118,23 @@ def raise_file_limit() -> int:
     if soft != resource.RLIM_INFINITY and soft < limit:
         resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
     return limit - OTHER_FILES
+
+
+def wait_for_pools(*, seconds: float) -> None:
+    """Return when every pool takes connections, or after so many seconds: one that is down must not keep the others."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and not all(takes_connections(socket_path(pool)) for pool in POOLS):
+        time.sleep(0.1)
+
+
+def takes_connections(path: Path) -> bool:
+    """Return whether a process listens on the socket."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 def become_nginx(configuration: str) -> NoReturn:

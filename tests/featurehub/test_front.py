@@ -287,3 +287,23 @@ def test_a_wrong_setting_is_one_sentence(variables: dict[str, str], sentence: st
     assert done.returncode in (1, 2)
     assert done.stderr.startswith(sentence), done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_it_listens_when_its_pools_have_started(tmp_path: Path) -> None:
+    port = next(port for port in random.sample(PORTS, len(PORTS)) if is_free(port))
+    environment = {**os.environ, "PORT": str(port), "FEATUREHUB_LOCAL_DIR": str(tmp_path)}
+    command = [sys.executable, "-m", "featurehub.front", "--wait", "60"]
+    with (
+        subprocess.Popen(command, cwd=PROJECT, env=environment, start_new_session=True) as process,
+        ExitStack() as pools,
+    ):
+        try:
+            time.sleep(1.5)
+            assert process.poll() is None
+            assert is_free(port)
+            for name in ("reads", "api", "admin"):
+                pools.enter_context(Pool(name, folder=tmp_path))
+            wait_for(port, process=process)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(20)
