@@ -8,6 +8,7 @@ from django.conf import settings
 from featurehub.admin.permissions import may
 from featurehub.lib import humanize
 from features.monitoring import overview
+from features.registry.snapshot import registry_snapshot
 
 register = template.Library()
 
@@ -26,7 +27,8 @@ def as_words(name: str) -> str:
 def put_aside_banner(context: template.Context) -> dict[str, Any]:
     """Return the context of the banner that tells those who may see versions which of them are put aside."""
     may_see = may(context["request"], "features.view_featureversion")
-    return {"versions": overview.versions_put_aside() if may_see else []}
+    is_any_put_aside = bool(registry_snapshot.get().put_aside)  # in memory, so that a page without one costs no query
+    return {"versions": overview.versions_put_aside() if may_see and is_any_put_aside else []}
 
 
 @register.inclusion_tag("features/admin/behind.html", takes_context=True)

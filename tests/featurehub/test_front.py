@@ -193,7 +193,14 @@ def test_a_body_in_chunks_arrives_whole(front: Front) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "most"), [(EVENTS, 16 * MEGABYTE), (BATCH, MEGABYTE), (READ, MEGABYTE), ("/admin/login/", MEGABYTE)]
+    ("path", "most"),
+    [
+        (EVENTS, 16 * MEGABYTE),
+        ("/api/v1/features/compute/", 16 * MEGABYTE),
+        (BATCH, MEGABYTE),
+        (READ, MEGABYTE),
+        ("/admin/login/", MEGABYTE),
+    ],
 )
 def test_a_body_is_taken_up_to_the_limit_of_its_endpoint(front: Front, path: str, most: int) -> None:
     assert front.told("POST", path, body=b"x" * most)["received"] == most

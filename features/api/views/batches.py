@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
 
@@ -54,7 +55,7 @@ class ComputeView(ApiView):
 
     @extend_schema(request=ComputeRequestSerializer, responses=CustomerFeatureSerializer)
     def post(self, request: HttpRequest) -> HttpResponse:
-        body = body_as(compute_decoder, request)
+        body = body_as(compute_decoder, request, most=settings.EVENTS_MAX_MEMORY_SIZE)
         now = datetime.now(UTC)
         check_all(body.events, now=now)
         as_of = now if body.as_of is None else in_utc(body.as_of, attr="as_of")
