@@ -24,6 +24,7 @@ SECONDS_OF_A_FAULT = 8.0
 SECONDS_AROUND_IT = 2.0
 MOST_SECONDS_OF_A_READ = 2.0
 MOST_SECONDS_OF_A_CACHED_READ = 0.05  # at the 99th percentile
+TIMES_AS_SLOW_AS_CALM = 3.0
 SLOW_CLIENTS = 200
 GUESSERS = 8
 # A draft with more windowed features than PostgreSQL takes arguments for in one function, put into shadow.
@@ -90,7 +91,9 @@ def test_reads_go_on_in_any_weather(stack: Stack) -> None:
     too_long = [row.describe() for row in outcomes if max(row.waits) > MOST_SECONDS_OF_A_READ]
     # While Redis is away nothing is cached, and when it comes back everybody who has waited reads at once.
     steady = [row for row in outcomes if not row.fault.startswith("Redis")]
-    slow = [row.describe() for row in steady if percentile(row.cached, 0.99) > MOST_SECONDS_OF_A_CACHED_READ]
+    # A machine that is busy with other things is slow without any fault, too.
+    most = max(MOST_SECONDS_OF_A_CACHED_READ, TIMES_AS_SLOW_AS_CALM * percentile(outcomes[0].cached, 0.99))
+    slow = [row.describe() for row in steady if percentile(row.cached, 0.99) > most]
     assert (too_long, slow) == ([], [])
     assert [row.fault for row in outcomes if row.broken] == []
     assert [row.fault for row in outcomes if not row.cached] == []
