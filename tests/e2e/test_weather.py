@@ -68,6 +68,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield stack
 
 
+@pytest.mark.skipif("WEATHER" not in os.environ, reason="It needs a machine to itself: make test-weather.")
 @pytest.mark.timeout(900)
 def test_reads_go_on_in_any_weather(stack: Stack) -> None:
     faults: dict[str, Callable[[Stack], object]] = {
