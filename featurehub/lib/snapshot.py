@@ -77,7 +77,8 @@ class Snapshot(Generic[T]):
         use the old copy meanwhile: if PostgreSQL is down, loading takes as long as waiting for a connection.
         """
         copy = self._copy
-        if copy is not None and self._is_kept_young and younger_than is None:
+        has_ended = copy is not None and time.monotonic() >= copy.ends_at
+        if copy is not None and self._is_kept_young and younger_than is None and not has_ended:
             return copy.value
         if self._in_background and settings.POOL and not self._is_kept_young:
             self._is_kept_young = True
@@ -85,7 +86,8 @@ class Snapshot(Generic[T]):
         limit = self._seconds if younger_than is None else younger_than
         if copy is not None and copy.is_younger_than(limit):
             return copy.value
-        if not self._loading.acquire(blocking=copy is None or younger_than is not None):
+        # A copy that has ended is wrong from that moment on, not only old: nobody uses it while PostgreSQL answers.
+        if not self._loading.acquire(blocking=copy is None or younger_than is not None or has_ended):
             assert copy is not None
             return copy.value
         try:
@@ -129,7 +131,8 @@ class Snapshot(Generic[T]):
         fingerprint = self._fingerprint()
         value = self._load()
         ends_in = self._until(value)
-        ends_at = math.inf if ends_in is None else time.monotonic() + ends_in
+        # Counted from before the load, so never late; a load that is early finds how little is left.
+        ends_at = math.inf if ends_in is None else begun + ends_in
         return self._use(Copy(value, begun, ends_at, fingerprint))
 
     def _use(self, copy: Copy[T]) -> Copy[T]:
