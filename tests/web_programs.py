@@ -2,7 +2,6 @@
 
 import http.client
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -14,11 +13,10 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from featurehub.devserver.server import is_free
 from tests.at_once import PROJECT, environment_of_tests
+from tests.ports import free_port
 
 WEB = ("front", "reads", "api", "admin")
-PORTS = range(25_000, 32_000)
 SECONDS_TO_START = 90.0
 READERS = 8
 
@@ -49,7 +47,7 @@ class WebPrograms:
 @contextmanager
 def web_programs(folder: Path, **variables: str) -> Iterator[WebPrograms]:
     """Run the front and the pools until the end of the block, one worker in each."""
-    port = next(port for port in random.sample(PORTS, len(PORTS)) if is_free(port))
+    port = free_port()
     environment = {
         **environment_of_tests(),
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),

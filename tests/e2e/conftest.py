@@ -2,7 +2,6 @@
 
 import http.client
 import os
-import random
 import secrets
 import signal
 import subprocess
@@ -17,7 +16,7 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from featurehub.devserver.server import is_free
+from tests.ports import free_port
 
 PROJECT = Path(__file__).resolve().parents[2]
 # Screenshots and logs of the last run, to look into failures.
@@ -43,8 +42,6 @@ UNSET = (
     "DJANGO_SETTINGS_MODULE",
     "MAKELEVEL",
 )
-# Ports from 32768 on are given to outgoing connections, and 15000 to 25000 to the embedded servers.
-PORTS = range(25_000, 32_000)
 SECONDS_TO_START = 240.0
 SECONDS_TO_STOP = 60.0
 
@@ -79,7 +76,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @contextmanager
 def running_stack(folder: Path, *, log_name: str) -> Iterator[Stack]:
     """Run `python -m featurehub.devserver.run` on a free port with an empty folder, until the end of the block."""
-    port = next(port for port in random.sample(PORTS, len(PORTS)) if is_free(port))
+    port = free_port()
     password = secrets.token_urlsafe(16)
     environment = environment_of(folder, port=port, password=password)
     ARTEFACTS.mkdir(parents=True, exist_ok=True)

@@ -12,10 +12,10 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from featurehub.devserver.postgres import Postgres
-from featurehub.devserver.server import is_free
 from featurehub.devserver.valkey import Valkey
-from tests.e2e.conftest import ARTEFACTS, PORTS, PROJECT, Stack, stop, wait_until_ready
+from tests.e2e.conftest import ARTEFACTS, PROJECT, Stack, stop, wait_until_ready
 from tests.e2e.test_weights import MAKE_MARKETER, log_in, run, take_step
+from tests.ports import free_port
 
 CARLA, DAN = "carla", "dan"
 
@@ -23,7 +23,7 @@ CARLA, DAN = "carla", "dan"
 @pytest.fixture(scope="module")
 def strict_stack(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """Run a second front and its pools on the instance's data, with two-person approval."""
-    port = next(port for port in PORTS if is_free(port))
+    port = free_port()
     folder, first = tmp_path_factory.mktemp("strict"), Path(stack.environment["FEATUREHUB_LOCAL_DIR"])
     (folder / "static").symlink_to(first / "static")
     its_own = {"PORT": str(port), "FEATUREHUB_LOCAL_DIR": str(folder), "FEATUREHUB_TWO_PERSON_APPROVAL": "1"}

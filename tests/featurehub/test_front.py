@@ -3,7 +3,6 @@
 import http.client
 import json
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -20,9 +19,9 @@ from typing import Any
 import pytest
 
 from featurehub.devserver.server import is_free
+from tests.ports import free_port
 
 PROJECT = Path(__file__).resolve().parents[2]
-PORTS = range(25_000, 32_000)
 READ = "/api/v1/customers/c1/features/"
 EVENTS = "/api/v1/events/"
 BATCH = "/api/v1/features/batch/"
@@ -103,7 +102,7 @@ class Front:
 def running_front(
     folder: Path, *, pools: tuple[str, ...] = ("reads", "api", "admin"), **variables: str
 ) -> Iterator[Front]:
-    port = next(port for port in random.sample(PORTS, len(PORTS)) if is_free(port))
+    port = free_port()
     environment = {**os.environ, "PORT": str(port), "FEATUREHUB_LOCAL_DIR": str(folder), **variables}
     with ExitStack() as stack:
         servers = {name: stack.enter_context(Pool(name, folder=folder)) for name in pools}
@@ -297,7 +296,7 @@ def test_a_wrong_setting_is_one_sentence(variables: dict[str, str], sentence: st
 
 
 def test_it_listens_when_its_pools_have_started(tmp_path: Path) -> None:
-    port = next(port for port in random.sample(PORTS, len(PORTS)) if is_free(port))
+    port = free_port()
     environment = {**os.environ, "PORT": str(port), "FEATUREHUB_LOCAL_DIR": str(tmp_path)}
     command = [sys.executable, "-m", "featurehub.front", "--wait", "60"]
     with (

@@ -1,7 +1,6 @@
 """A web process of each pool, on a PostgreSQL and two Valkeys of their own, which tests stop, kill and start again."""
 
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -16,15 +15,14 @@ import pytest
 from redis import Redis
 
 from featurehub.devserver.postgres import Postgres
-from featurehub.devserver.server import Server, is_free
+from featurehub.devserver.server import Server
 from featurehub.devserver.valkey import Valkey
 from tests.at_once import PROJECT
 from tests.outages.readers import Web
+from tests.ports import free_port
 
 CACHED = [f"cached{number}" for number in range(20)]
 SECONDS_TO_START = 60.0
-# As in tests/e2e: neither those of outgoing connections nor those of the embedded servers.
-PORTS = range(25_000, 32_000)
 THREADS = {"reads": 1, "api": 8, "admin": 4}
 
 
@@ -52,7 +50,7 @@ class Site:
     @contextmanager
     def web(self, pool: str) -> Iterator[Web]:
         """Run a web process of the pool until the end of the block."""
-        port = next(port for port in random.sample(PORTS, len(PORTS)) if is_free(port))
+        port = free_port()
         program = [
             Path(sys.executable).parent / "granian", "--interface", "wsgi", "--port", str(port), "--no-ws",
             "--workers", "1", "--blocking-threads", str(THREADS[pool]), "featurehub.wsgi:application",
