@@ -17,6 +17,7 @@ LAST_MARK = """
 select max(due_at) from events_dirtycustomer
 where sha256(convert_to(customer_id, 'UTF8')) = (select customer_hash from events_erasedcustomer where id = %s)
 """
+ERASED_CODE = "erased"
 ERASED = "This customer was erased: no data of this customer is accepted while the tombstone exists."
 
 
@@ -24,7 +25,7 @@ class ErasedError(InvalidError):
     """Raised for data of customers who were erased."""
 
     def __init__(self, customer_ids: Collection[str]) -> None:
-        super().__init__(ERASED, code="erased", attr="customer_id")
+        super().__init__(ERASED, code=ERASED_CODE, attr="customer_id")
         self.customer_ids = frozenset(customer_ids)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from rest_framework import serializers
 
 from events.event_types import EVENT_TYPES
+from events.tombstones import ERASED_CODE
 
 
 class EventSerializer(serializers.Serializer[Any]):
@@ -25,7 +26,7 @@ class EventBatchSerializer(serializers.Serializer[Any]):
 
 class RefusedEventSerializer(serializers.Serializer[Any]):
     index = serializers.IntegerField()
-    reason = serializers.ChoiceField(choices=["erased"])
+    reason = serializers.ChoiceField(choices=[ERASED_CODE])
 
 
 class IngestedSerializer(serializers.Serializer[Any]):

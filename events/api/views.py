@@ -12,11 +12,10 @@ from events.api.serializers import EventBatchSerializer, IngestedSerializer
 from events.ingest import ingest
 from events.partitions import oldest_kept
 from events.posted import EventBatch, checked_events
+from events.tombstones import ERASED_CODE
 from featurehub.access.models import Scope
 from featurehub.http.responses import json_response
 from featurehub.http.view import ApiView, body_as
-
-ERASED_REASON = "erased"
 
 events_decoder = msgspec.json.Decoder(EventBatch)
 
@@ -33,5 +32,5 @@ class EventsView(ApiView):
         ingested = ingest(checked_events(posted, now=now, oldest=oldest_kept(now)))
         answer: dict[str, Any] = {"accepted": ingested.accepted, "duplicates": ingested.duplicates}
         if ingested.refused:
-            answer["refused"] = [{"index": place, "reason": ERASED_REASON} for place in ingested.refused]
+            answer["refused"] = [{"index": place, "reason": ERASED_CODE} for place in ingested.refused]
         return json_response(answer, status=201)

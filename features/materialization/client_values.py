@@ -10,7 +10,7 @@ from typing import Any
 from django.db import transaction
 
 from events.models import DirtyCustomer
-from events.tombstones import ERASED, erased_among
+from events.tombstones import erased_among, refuse_erased
 from featurehub.lib.errors import InvalidError, UnknownError
 from featurehub.lib.redis_away import REDIS_AWAY
 from features.materialization.locks import database_now, lock_writers, register_customers
@@ -42,8 +42,7 @@ def set_customer_features(
     check_writable(feature_type, version=version, features=features, known=known)
     with transaction.atomic():
         lock_writers(customer_id, feature_type=feature_type)
-        if erased_among([customer_id]):
-            raise InvalidError(ERASED, code="erased", attr="customer_id")
+        refuse_erased(erased_among([customer_id]))
         register_customers([customer_id])
         now = database_now()
         as_of = min(timestamp or now, now)
