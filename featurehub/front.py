@@ -19,7 +19,7 @@ from typing import NoReturn
 
 from django.core.exceptions import ImproperlyConfigured
 
-from featurehub.lib.environment import networks, read_setting, whole_number
+from featurehub.lib.environment import read_port, read_setting, read_trusted_proxies, whole_number
 from featurehub.pool import POOLS, PoolRefused, socket_path
 
 TEMPLATE = Path(__file__).resolve().parent.parent / "deploy/nginx.conf.template"
@@ -71,12 +71,7 @@ def render(*, host: str, connections: int) -> str:
 
     Raise ImproperlyConfigured for a wrong setting, FrontRefused and PoolRefused for a folder that nginx can't use.
     """
-    port = read_setting(
-        "PORT", parse=whole_number(least=1, most=65535), expected="a port number from 1 to 65535", default="8000"
-    )
-    trusted = read_setting(
-        "FEATUREHUB_TRUSTED_PROXIES", parse=networks, expected="networks separated by commas", default=""
-    )
+    trusted = read_trusted_proxies()
     workers = read_setting(
         "WEB_CONCURRENCY", parse=whole_number(least=1, most=1024), expected="a number of processes", default="2"
     )
@@ -84,7 +79,7 @@ def render(*, host: str, connections: int) -> str:
         USER=own_user(),
         WORKERS=workers,
         CONNECTIONS=connections,
-        LISTEN=f"{host}:{port}",
+        LISTEN=f"{host}:{read_port()}",
         FEATUREHUB_LOCAL_DIR=local_folder(),
         TRUSTED="\n".join(f"        {network} 1;" for network in trusted),
         REAL_IP="\n".join(f"    set_real_ip_from {network};" for network in trusted),

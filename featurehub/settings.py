@@ -15,10 +15,11 @@ from featurehub.admin import navigation
 from featurehub.database.session import Session
 from featurehub.lib.environment import (
     comma_separated,
-    networks,
     number,
     one_of,
+    read_port,
     read_setting,
+    read_trusted_proxies,
     switch,
     url,
     whole_number,
@@ -92,12 +93,7 @@ AUTO_ACTIVATION_LEAST_CUSTOMERS = read_setting(
     default="1000",
 )
 # Peers whose X-Forwarded-For and X-Forwarded-Proto are believed, beside the front on its Unix socket: load balancers.
-TRUSTED_PROXIES = read_setting(
-    "FEATUREHUB_TRUSTED_PROXIES",
-    parse=networks,
-    expected="networks separated by commas, such as 10.0.0.0/8",
-    default="",
-)
+TRUSTED_PROXIES = read_trusted_proxies()
 ADMIN_PASSWORD = read_setting("FEATUREHUB_ADMIN_PASSWORD", parse=str, expected="a password", default="") or None
 # Largest age of the in-memory copies of API keys, feature definitions and versions, in seconds.
 SNAPSHOT_SECONDS = 5.0
@@ -106,9 +102,7 @@ SNAPSHOT_SECONDS = 5.0
 SECRET_KEY = read_setting("SECRET_KEY", parse=str, expected="a long random string")
 DEBUG = False
 ALLOWED_HOSTS = read_setting("ALLOWED_HOSTS", parse=comma_separated, expected="host names separated by commas")
-PORT = read_setting(
-    "PORT", parse=whole_number(least=1, most=65535), expected="a port number from 1 to 65535", default="8000"
-)
+PORT = read_port()
 ROOT_URLCONF = "featurehub.urls"
 WSGI_APPLICATION = "featurehub.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -22,7 +22,7 @@ from featurehub.devserver.restarts import ProcessEnded
 from featurehub.devserver.server import EmbeddedServerError, is_free
 from featurehub.devserver.servers import WatchedServer
 from featurehub.devserver.supervisor import Stopped, Supervisor, die_with_parent
-from featurehub.lib.environment import read_setting, whole_number
+from featurehub.lib.environment import read_port
 
 _SET_UP = {
     "migrate": ("Migrating the database", ["--noinput", "--verbosity=0"]),
@@ -93,8 +93,7 @@ def _parse_arguments() -> argparse.Namespace:
 
 
 def _free_port() -> int:
-    expected = "a port number from 1 to 65535"
-    port = read_setting("PORT", parse=whole_number(least=1, most=65535), expected=expected, default="8000")
+    port = read_port()
     deadline = time.monotonic() + _SECONDS_FOR_A_PORT
     try:
         while not is_free(port):

@@ -27,6 +27,18 @@ def read_setting(name: str, *, parse: Callable[[str], T], expected: str, default
         raise ImproperlyConfigured(f"{name} must be {expected}, not {text!r}.") from None
 
 
+def read_port() -> int:
+    """Return the port of PORT, that of the front."""
+    expected = "a port number from 1 to 65535"
+    return read_setting("PORT", parse=whole_number(least=1, most=65535), expected=expected, default="8000")
+
+
+def read_trusted_proxies() -> tuple[IPv4Network | IPv6Network, ...]:
+    """Return the networks of FEATUREHUB_TRUSTED_PROXIES, none where it is unset."""
+    expected = "networks separated by commas, such as 10.0.0.0/8"
+    return read_setting("FEATUREHUB_TRUSTED_PROXIES", parse=networks, expected=expected, default="")
+
+
 def whole_number(*, least: int, most: int) -> Callable[[str], int]:
     """Return a parser of whole numbers in [least, most]."""
 
