@@ -33,9 +33,12 @@ class Copy(Generic[T]):
     ends_at: float
     fingerprint: object
 
+    @property
+    def has_ended(self) -> bool:
+        return time.monotonic() >= self.ends_at
+
     def is_younger_than(self, seconds: float) -> bool:
-        now = time.monotonic()
-        return now - self.loaded_at < seconds and now < self.ends_at
+        return time.monotonic() - self.loaded_at < seconds and not self.has_ended
 
 
 class Snapshot(Generic[T]):
@@ -77,8 +80,7 @@ class Snapshot(Generic[T]):
         use the old copy meanwhile: if PostgreSQL is down, loading takes as long as waiting for a connection.
         """
         copy = self._copy
-        has_ended = copy is not None and time.monotonic() >= copy.ends_at
-        if copy is not None and self._is_kept_young and younger_than is None and not has_ended:
+        if copy is not None and self._is_kept_young and younger_than is None and not copy.has_ended:
             return copy.value
         if self._in_background and settings.POOL and not self._is_kept_young:
             self._is_kept_young = True
@@ -87,7 +89,7 @@ class Snapshot(Generic[T]):
         if copy is not None and copy.is_younger_than(limit):
             return copy.value
         # A copy that has ended is wrong from that moment on, not only old: nobody uses it while PostgreSQL answers.
-        if not self._loading.acquire(blocking=copy is None or younger_than is not None or has_ended):
+        if not self._loading.acquire(blocking=copy is None or younger_than is not None or copy.has_ended):
             assert copy is not None
             return copy.value
         try:
