@@ -2,16 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 
-from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from psycopg.errors import QueryCanceled
 
 from featurehub.lib.errors import InvalidError
-from features.engines import postgres
 from features.formulas.behavioral import BEHAVIORAL_FEATURES
 from features.formulas.expressions import Expression, computation_order, parse
-from features.materialization.isolation import active_customers, is_of_the_statement
-from features.materialization.locks import database_now
+from features.materialization.isolation import active_customers, is_of_the_statement, try_to_aggregate
 from features.models import FeatureDefinition, FeatureType, FeatureVersion
 from features.registry.contents import Registry
 from features.registry.snapshot import as_windowed
@@ -57,12 +54,7 @@ def check_can_be_aggregated(definitions: Iterable[FeatureDefinition], *, known: 
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"set local statement_timeout = '{SECONDS_OF_A_TRIAL}s'")
             customer_ids = active_customers()
-            postgres.aggregate(
-                customer_ids,
-                as_of=database_now(),
-                window_days=settings.WINDOW_DAYS,
-                features=tuple(together.values()),
-            )
+            try_to_aggregate(together, customer_ids=customer_ids)
             cursor.execute("set local statement_timeout = default")
     except DatabaseError as error:
         if not (is_of_the_statement(error) or isinstance(error.__cause__, QueryCanceled)):

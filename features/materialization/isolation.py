@@ -64,17 +64,19 @@ def reason_to_fail(windowed: Mapping[str, WindowedFeature], *, customer_ids: Seq
     """Return PostgreSQL's reason where it can't aggregate the features for these customers, else None."""
     try:
         with transaction.atomic():
-            postgres.aggregate(
-                customer_ids,
-                as_of=database_now(),
-                window_days=settings.WINDOW_DAYS,
-                features=tuple(windowed.values()),
-            )
+            try_to_aggregate(windowed, customer_ids=customer_ids)
     except DatabaseError as error:
         if not is_of_the_statement(error):
             raise
         return str(error).strip().splitlines()[0]
     return None
+
+
+def try_to_aggregate(windowed: Mapping[str, WindowedFeature], *, customer_ids: Sequence[str]) -> None:
+    """Aggregate the features for these customers, and raise PostgreSQL's error if it can't."""
+    postgres.aggregate(
+        customer_ids, as_of=database_now(), window_days=settings.WINDOW_DAYS, features=tuple(windowed.values())
+    )
 
 
 def put_aside(view: FeatureView, *, because: str) -> None:
