@@ -17,12 +17,12 @@ import django
 from django.core.management import call_command
 
 from benchmarks import pages, rows
-from benchmarks.front import nginx
 from benchmarks.load import MissingTool, wrk
 from benchmarks.scale import SCALE
 from benchmarks.servers import PROJECT, NotStarted
 from featurehub.devserver import servers
 from featurehub.devserver.server import EmbeddedServerError
+from featurehub.front import FrontRefused, nginx
 
 SUITES = tuple(sorted(path.stem for path in (Path(__file__).parent / "suites").glob("[a-z]*.py")))
 
@@ -46,7 +46,7 @@ def main() -> int:
         with own_servers():
             for name in names:
                 measure(name)
-    except (MissingTool, NotStarted, EmbeddedServerError) as error:
+    except (MissingTool, FrontRefused, NotStarted, EmbeddedServerError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

