@@ -6,7 +6,7 @@ from typing import IO, Any, Self
 
 from featurehub.lib.errors import InvalidError
 
-# Of a rejected row's data, in bytes. A longer row is found by its number.
+# Of a rejected row's data, in characters. A longer row is found by its number.
 DATA_LIMIT = 4096
 
 
@@ -31,7 +31,7 @@ def shortened(value: Any) -> Any:
         return value[: DATA_LIMIT + 1]
     if isinstance(value, dict):
         return {name[:DATA_LIMIT]: shortened(part) for name, part in value.items()}
-    return [shortened(part) for part in value] if isinstance(value, list) else value
+    return [shortened(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 class RejectedFile:
