@@ -101,7 +101,7 @@ def go_live(version_id: int, *, by: Actor, reason: str) -> None:
 def check_is_computed(version: FeatureVersion, *, else_say: str, may_have_failed: bool = False) -> None:
     """Raise ConflictError unless the last run that was to compute all customers' values of the version is done."""
     if version.put_aside_at is not None and not may_have_failed:
-        raise ConflictError(f"{version} is put aside: {version.put_aside_because} Compute it again first.")
+        raise ConflictError(f"{version} is put aside: {version.put_aside_because}. Compute it again first.")
     run = version.runs.first()
     if run is None or run.state == Run.State.DONE:
         return
