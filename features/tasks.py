@@ -10,7 +10,7 @@ from django.db import OperationalError
 from events.ingest import REFRESH_TASK, forget_nudge
 from featurehub.lib.redis_away import REDIS_AWAY
 from features.lifecycle import weight_set_steps
-from features.materialization import recompute, refresh, rescore, retention, runs
+from features.materialization import recompute, recovery, refresh, rescore, retention, runs
 from features.materialization.runs import TASK_NAMES
 from features.models import FeatureType, Run
 from features.online import outbox
@@ -48,7 +48,8 @@ def refresh_dirty_task() -> None:
 
 @shared_task(name=PUBLISH_OVERDUE_TASK, autoretry_for=PASSING, retry_backoff=True, max_retries=5)
 def publish_overdue_task() -> None:
-    """Publish what was committed by processes that died since, or while Redis was away. Sent by beat."""
+    """Publish what was committed by processes that died since, or that Redis did not take or has lost. Sent by beat."""
+    recovery.recover()
     if work(outbox.publish_overdue):
         current_app.send_task(PUBLISH_OVERDUE_TASK)
 

@@ -25,6 +25,7 @@ class Breaker:
         self._probe = probe
         self._opening = threading.RLock()  # a finalizer may run in the middle of `open`
         self._prober: threading.Thread | None = None
+        self.openings = 0  # so many times it has opened
 
     @property
     def is_open(self) -> bool:
@@ -39,6 +40,7 @@ class Breaker:
             return
         with self._opening:
             if self._prober is None or not self._prober.is_alive():
+                self.openings += 1
                 logger.warning("%s does not answer, calls fail at once until it does: %s", self._service, reason)
                 self._prober = BackgroundThread(self._probe_until_it_answers, name=f"probe of {self._service}")
                 self._prober.start()

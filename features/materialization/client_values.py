@@ -14,9 +14,10 @@ from events.tombstones import erased_among, refuse_erased
 from featurehub.lib.errors import InvalidError, UnknownError
 from featurehub.lib.redis_away import REDIS_AWAY
 from features.materialization.locks import database_now, lock_writers, register_customers
-from features.materialization.pipeline import Claim, announced, publish_claimed
+from features.materialization.pipeline import Claim, publish_claimed
 from features.models.definitions import WRITTEN_BY_CLIENTS
 from features.offline import history
+from features.online.outbox import announce
 from features.registry.contents import Registry
 from features.registry.snapshot import registry_snapshot
 
@@ -61,7 +62,7 @@ def set_customer_features(
         )
         if is_read_by_expressions(features, known=known):
             DirtyCustomer.objects.create(customer_id=customer_id, due_at=now)
-        transaction.on_commit(partial(publish_after_commit, announced([customer_id])))
+        transaction.on_commit(partial(publish_after_commit, customer_id, announce([customer_id])))
     return {"customer_id": customer_id, "feature_type": feature_type, "version": version, "timestamp": as_of, **row}
 
 
@@ -98,9 +99,9 @@ def check_value(name: str, *, value: float, bounds: tuple[float | None, float | 
         raise InvalidError(f"{name} is at most {maximum:g}.", attr=f"features.{name}")
 
 
-def publish_after_commit(claimed: Claim) -> None:
+def publish_after_commit(customer_id: str, entry: int | None) -> None:
     """Publish and settle. Where Redis is away the outbox entry stays, and the sweep publishes later."""
     try:
-        publish_claimed(claimed)
+        publish_claimed(Claim(customer_ids=[customer_id]), entry)
     except REDIS_AWAY as error:
-        logger.warning("%s is not published yet, the sweep will do it: %s", claimed.customer_ids[0], error)
+        logger.warning("A written value is not published yet, the sweep will do it: %s", error)

@@ -2,52 +2,46 @@
 
     1. Claim: in one transaction, find the customers and lock them.
     2. Compute: read `as_of` from PostgreSQL's clock, compute, append the rows that changed.
-    3. Announce: in the same transaction, note which customers are to be published. A mark or a chunk of a run that the
-       claim took is such a note already; else the note is an entry in the outbox.
+    3. Announce: in the same transaction, write an entry with the customers into the outbox.
     4. Commit.
     5. Publish the customers from what PostgreSQL holds.
-    6. Settle: delete the note.
+    6. Settle: note that the entry was published, and delete the mark or the chunk of a run that the claim took.
 
-A process that dies before 4 has changed nothing. One that dies before 6 leaves the note; the worker that finds it
-repeats the work, to the same result.
+A process that dies before 4 has changed nothing. One that dies before 6 leaves the entry, the mark or the chunk; the
+worker that finds it repeats the work, to the same result.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 
 from django.db import DatabaseError, transaction
 
+from featurehub.lib.redis_away import REDIS_AWAY
 from features.materialization.compute import Recomputed
 from features.materialization.isolation import is_of_the_statement, put_failing_aside
 from features.materialization.locks import lock_customers
 from features.materialization.publish_delta import publish_delta
-from features.online.outbox import announce, settle
+from features.online.outbox import announce, hand_over, settle
 from features.online.publish import publish
 from features.online.store import delete_hashes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """Customers whose rows the transaction holds, and how the work ends after they were published.
+    """Customers whose rows the transaction holds, and what else is to be done after they were published.
 
     `erased` customers are not computed: their hashes are deleted.
     """
 
     customer_ids: Sequence[str]
-    settle: Callable[[], object]
+    settle: Callable[[], object] = lambda: None
     erased: set[str] = field(default_factory=set)
 
 
-def announced(customer_ids: Sequence[str]) -> Claim:
-    """Return a claim whose note is an entry in the outbox, written in the caller's transaction."""
-    return Claim(customer_ids=customer_ids, settle=partial(settle, announce(customer_ids)))
-
-
 def claim_customers(customer_ids: Sequence[str]) -> Claim:
-    """Lock these customers and announce their publication."""
+    """Lock these customers."""
     lock_customers(customer_ids)
-    return announced(customer_ids)
+    return Claim(customer_ids=customer_ids)
 
 
 def process(
@@ -56,7 +50,7 @@ def process(
     """Run the whole sequence once. Return what was claimed; None where there was nothing to claim.
 
     `compute` appends rows of the claimed customers and returns the result of a computation from stored activity, or
-    None for one from events. Raises redis' ConnectionError or TimeoutError where it is away: the note stays then.
+    None for one from events. Raises redis' ConnectionError or TimeoutError where it is away: the sweep publishes then.
 
     Where the statement that computes fails, nothing is changed but that failing versions are put aside: the error is
     raised, and the next attempt computes the others.
@@ -68,19 +62,25 @@ def process(
             if claimed is None:
                 return None
             recomputed = compute(claimed.customer_ids)
+            entry = announce([*claimed.customer_ids, *claimed.erased])
     except DatabaseError as error:
         if claimed is not None and is_of_the_statement(error):
             put_failing_aside(claimed.customer_ids)
         raise
-    publish_claimed(claimed, recomputed)
+    publish_claimed(claimed, entry, recomputed)
     return claimed
 
 
-def publish_claimed(claimed: Claim, recomputed: Recomputed | None = None) -> None:
-    """Publish and settle, after the commit."""
-    delete_hashes(claimed.erased)
-    if recomputed is None:
-        publish(claimed.customer_ids)
-    else:
-        publish_delta(claimed.customer_ids, recomputed)
+def publish_claimed(claimed: Claim, entry: int | None, recomputed: Recomputed | None = None) -> None:
+    """Publish and settle, after the commit. Where Redis is away, the entry is the sweep's from now on."""
+    try:
+        delete_hashes(claimed.erased)
+        if recomputed is None:
+            publish(claimed.customer_ids)
+        else:
+            publish_delta(claimed.customer_ids, recomputed)
+    except REDIS_AWAY:
+        hand_over(entry)
+        raise
+    settle(entry)
     claimed.settle()

@@ -9,7 +9,7 @@ from django.db.models.functions import Now
 from events.models import DirtyCustomer
 from events.tombstones import erased_among
 from features.materialization.compute import compute_from_events
-from features.materialization.pipeline import Claim, announced, process
+from features.materialization.pipeline import Claim, process
 from features.materialization.renewal import renew
 from features.models import Customer
 
@@ -51,7 +51,7 @@ def refresh_departed(*, limit: int = CUSTOMERS_PER_CHUNK) -> int:
         departed = Customer.objects.filter(recompute_at__lt=Now()).order_by("recompute_at")
         waiting = departed.select_for_update(skip_locked=True, of=("self",)).values_list("pk", flat=True)
         claimed = list(waiting[:limit])
-        return announced(claimed) if claimed else None
+        return Claim(customer_ids=claimed) if claimed else None
 
     claimed = process(claim, compute=compute_from_events)
     return 0 if claimed is None else len(claimed.customer_ids)

@@ -20,6 +20,7 @@ from django.db.models import F, Min
 from django.db.models.functions import Coalesce, Now
 
 from featurehub.lib.clock import microseconds
+from featurehub.lib.redis_away import REDIS_AWAY
 from features.formulas.activity import Ints
 from features.materialization import runs
 from features.materialization.compute import compute_from_history
@@ -61,13 +62,17 @@ def renew(*, limit: int = BUCKETS_PER_CLAIM) -> int:
         runs.finish_refresh()
         return 0
     run = runs.refresh_under_way() or begin_refresh_run(buckets)
-    renewed = 0
-    for customer_ids, computed_us in renewable(buckets, as_of=as_of):
-        renew_chunk(customer_ids, computed_us, as_of=as_of)
-        renewed += len(customer_ids)
-    runs.advance_run(run, by=renewed)
     # Buckets that were made due again meanwhile stay due; a version that goes live does that.
     claimed = Renewal.objects.filter(bucket__in=buckets, renewed_at=as_of, due_at=as_of + lease())
+    renewed = 0
+    try:
+        for customer_ids, computed_us in renewable(buckets, as_of=as_of):
+            renew_chunk(customer_ids, computed_us, as_of=as_of)
+            renewed += len(customer_ids)
+    except REDIS_AWAY:
+        claimed.update(due_at=as_of)
+        raise
+    runs.advance_run(run, by=renewed)
     claimed.update(due_at=as_of + timedelta(seconds=settings.FEATURE_TTL / 2))
     return len(buckets)
 

@@ -6,7 +6,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from features.materialization.compute import Recomputed, compute_from_history
-from features.materialization.pipeline import Claim, announced, process
+from features.materialization.pipeline import Claim, process
 from features.materialization.runs import earlier_sets, overtaken
 from features.models import Customer, Run
 
@@ -26,7 +26,7 @@ def rescore(run: Run, *, limit: int = RESCORED_PER_CHUNK) -> int:
         # `weight_set`, and no more.
         waiting = Customer.objects.filter(weight_set__in=earlier_sets(run)).select_for_update(skip_locked=True)
         claimed = list(waiting.values_list("pk", flat=True)[:limit])
-        return announced(claimed) if claimed else None
+        return Claim(customer_ids=claimed) if claimed else None
 
     def compute(customer_ids: Sequence[str]) -> Recomputed | None:
         recomputed = compute_from_history(customer_ids)

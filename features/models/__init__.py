@@ -1,6 +1,6 @@
 """Models: definitions, versions, weight sets, customers, their append-only feature history, and runs."""
 
-from features.models.customers import BUCKETS, Customer, CustomerFeature, Publication, Renewal
+from features.models.customers import BUCKETS, Customer, CustomerFeature, OnlineStore, Publication, Renewal
 from features.models.definitions import WRITTEN_BY_CLIENTS, FeatureDefinition, FeatureType
 from features.models.runs import Run, RunChunk
 from features.models.tuning import Backtest, BacktestDay, Fitting, ShadowDay
@@ -21,6 +21,7 @@ __all__ = [
     "FeatureVersion",
     "FeatureVersionStep",
     "Fitting",
+    "OnlineStore",
     "Publication",
     "Renewal",
     "Run",

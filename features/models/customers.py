@@ -101,8 +101,28 @@ class Publication(models.Model):
     """
 
     customer_ids = ArrayField(models.CharField(max_length=128))
+    created_at = models.DateTimeField(db_default=Now())
     # From this moment on its writer is presumed dead, and the sweep publishes it.
     due_at = models.DateTimeField()
+    # Null until Redis has taken it; it is kept for some seconds longer, since Redis may lose what it has just taken.
+    published_at = models.DateTimeField(null=True)
 
     def __str__(self) -> str:
-        return f"{len(self.customer_ids)} customers from {self.due_at.isoformat()}"
+        return f"{len(self.customer_ids)} customers from {self.created_at.isoformat()}"
+
+
+class OnlineStore(models.Model):
+    """The one row that says which Redis holds everything that was published; see `features.materialization.recovery`.
+
+    An identity changes with every start of a Redis and with every failover.
+    """
+
+    identity = models.CharField(max_length=128, blank=True)
+    # When Redis was seen last with this identity.
+    checked_at = models.DateTimeField(db_default=Now())
+    # Another Redis, into which what it may lack is being published since `found_at`.
+    found = models.CharField(max_length=128, blank=True)
+    found_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return self.identity

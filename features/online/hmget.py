@@ -34,11 +34,14 @@ class ReadConnection:
         encoded = [key.encode() for key in keys]
         commands = b"".join([b"%b$%d\r\n%b\r\n%b" % (before, len(key), key, after) for key in encoded])
         was_open = self._connection.is_connected
+        if not was_open:
+            note_opening()
         try:
             return self._ask(commands, replies=len(keys))
         except RedisConnectionError:
             if not was_open:
                 raise
+            note_opening()
             return self._ask(commands, replies=len(keys))
 
     def _ask(self, commands: bytes, *, replies: int) -> list[Row]:
@@ -50,6 +53,20 @@ class ReadConnection:
             # Replies may be on their way, which the next read would take for its own.
             self._connection.disconnect()
             raise
+
+
+# So many times a connection was opened: after each, Redis may be another than before.
+_opened = 0
+
+
+def connections_opened() -> int:
+    """Return the number of times that this process has opened a connection for reads."""
+    return _opened
+
+
+def note_opening() -> None:
+    global _opened
+    _opened += 1
 
 
 class ThreadConnection(threading.local):

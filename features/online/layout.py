@@ -30,6 +30,8 @@ from features.formulas.view import FeatureView
 from features.registry.contents import Registry
 
 PREFIX = "customer_features:"
+# No key: deleting it tells whether Redis takes writes.
+PROBE_KEY = "probe"
 MOMENT_WIDTH, ROW_WIDTH = 17, 19
 # The parts of a stamp: the moment; the blank and the row; the blank and the version.
 STAMP_MOMENT = slice(MOMENT_WIDTH)

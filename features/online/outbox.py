@@ -2,9 +2,12 @@
 
 The transaction that changes customers writes an entry with them. After the commit its process publishes them and
 settles the entry. Where the process dies in between, the entry stays and the sweep publishes it.
+
+A settled entry is kept for some seconds: what Redis has just taken it may still lose, and then
+`materialization.recovery` publishes it again.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection
 from datetime import timedelta
 
 from django.db import transaction
@@ -18,21 +21,37 @@ from features.online.publish import publish
 
 # An entry is left to its writer for this long; then the sweep publishes it.
 PUBLICATION_TIME = timedelta(seconds=15)
+# Redis writes to its disk every second and a replica lags less than that; both may stall for a few.
+KEPT = timedelta(seconds=10)
 
 
-def announce(customer_ids: Sequence[str]) -> int:
-    """Write an entry for these customers in the caller's transaction. Return its id, for `settle`."""
+def announce(customer_ids: Collection[str]) -> int | None:
+    """Write an entry for these customers in the caller's transaction. Return its id; None where there are none."""
+    if not customer_ids:
+        return None
     return Publication.objects.create(customer_ids=list(customer_ids), due_at=Now() + PUBLICATION_TIME).pk
 
 
-def settle(publication_id: int) -> None:
-    """Delete the entry: its customers were published."""
-    Publication.objects.filter(pk=publication_id).delete()
+def settle(publication_id: int | None) -> None:
+    """Note that the entry's customers were published. None is no entry."""
+    if publication_id is not None:
+        Publication.objects.filter(pk=publication_id).update(published_at=Now())
+
+
+def hand_over(publication_id: int | None) -> None:
+    """Leave the entry to the sweep from now on: Redis did not take it. None is no entry."""
+    if publication_id is not None:
+        Publication.objects.filter(pk=publication_id).update(due_at=Now())
+
+
+def unpublished() -> QuerySet[Publication]:
+    """Return the entries that are not settled."""
+    return Publication.objects.filter(published_at__isnull=True)
 
 
 def overdue() -> QuerySet[Publication]:
     """Return the entries whose writers have died, or found Redis away."""
-    return Publication.objects.filter(due_at__lte=Now())
+    return unpublished().filter(due_at__lte=Now())
 
 
 def publish_overdue() -> int:
@@ -48,5 +67,15 @@ def publish_overdue() -> int:
         erased = erased_among(publication.customer_ids)
         store.delete_hashes(erased)
         publish(sorted(set(publication.customer_ids) - erased))
-        publication.delete()
+        settle(publication.pk)
     return len(publication.customer_ids)
+
+
+def publish_kept_again() -> None:
+    """Make all entries overdue, the settled ones too."""
+    Publication.objects.update(published_at=None, due_at=Now())
+
+
+def delete_kept() -> None:
+    """Delete the entries that were settled longer than KEPT ago; to be called while Redis has not lost anything."""
+    Publication.objects.filter(published_at__lt=Now() - KEPT).delete()

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 
 import msgspec
 from django.conf import settings
-from django_redis import get_redis_connection
 
 from features.online.layout import key_of, moment_text
 from features.online.scripts import RESTAMP
-from features.online.store import CUSTOMERS_PER_SCRIPT
+from features.online.store import CUSTOMERS_PER_SCRIPT, run_script
 
 # Redis holds this value already.
 UNCHANGED = ""
@@ -41,14 +40,14 @@ def restamp(hashes: RestampedHashes, *, as_of_us: int) -> list[str]:
 
     Raises redis' ConnectionError or TimeoutError where it is away.
     """
-    script = get_redis_connection("default").register_script(RESTAMP)
     head = (settings.FEATURE_TTL, moment_text(as_of_us))
     others: list[str] = []
     for first in range(0, len(hashes.customer_ids), CUSTOMERS_PER_SCRIPT):
         part = slice(first, first + CUSTOMERS_PER_SCRIPT)
         customer_ids = hashes.customer_ids[part]
         keys = [key_of(customer_id, hashes.suffix) for customer_id in customer_ids]
-        others += (customer_ids[place - 1] for place in script(keys=keys, args=[*head, encode_columns(hashes, part)]))
+        places = run_script(RESTAMP, keys=keys, args=[*head, encode_columns(hashes, part)])
+        others += (customer_ids[place - 1] for place in places or ())
     return others
 
 

@@ -1,5 +1,6 @@
 """Write, read and delete the hashes of the online store. All of it can be lost and rebuilt from PostgreSQL."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -8,12 +9,15 @@ import msgspec
 import orjson
 from django.conf import settings
 from django_redis import get_redis_connection
+from redis.exceptions import OutOfMemoryError
 
 from featurehub.lib.batched import batched
 from features.online import layout
 from features.online.hmget import Row, hmget_each
 from features.online.scripts import PUBLISH
 from features.registry.snapshot import registry_snapshot
+
+logger = logging.getLogger(__name__)
 
 CUSTOMERS_PER_SCRIPT = 250
 # A customer without values is remembered for a short time only: ids that nobody has would fill the memory.
@@ -58,13 +62,26 @@ def write_hashes(values: Mapping[Hash, Sequence[Published]]) -> int:
 
     Raises redis' ConnectionError or TimeoutError where it is away.
     """
-    script = get_redis_connection("default").register_script(PUBLISH)
     published = 0
     for chunk in batched(values.items(), CUSTOMERS_PER_SCRIPT):
         keys = [layout.key_of(*place) for place, _ in chunk]
         parts = [msgspec.msgpack.encode([encode_part(part) for part in by_type]) for _, by_type in chunk]
-        published += int(script(keys=keys, args=[settings.FEATURE_TTL, ABSENT_SECONDS, *parts]))
+        published += int(run_script(PUBLISH, keys=keys, args=[settings.FEATURE_TTL, ABSENT_SECONDS, *parts]) or 0)
     return published
+
+
+def run_script(script: str, *, keys: Sequence[str], args: Sequence[Any]) -> Any:
+    """Return what a script that writes the hashes returns. With Redis' memory full, delete them instead; return None.
+
+    Redis has less than PostgreSQL then, and nothing older.
+    """
+    client = get_redis_connection("default")
+    try:
+        return client.register_script(script)(keys=keys, args=args)
+    except OutOfMemoryError as error:
+        logger.warning("Redis is full, the values of %d keys are deleted from it: %s", len(keys), error)
+        client.delete(*keys)
+        return None
 
 
 def encode_part(part: Published) -> tuple[str, str, list[str], Sequence[str]]:

@@ -15,6 +15,7 @@ from features.online import layout, store
 from features.online.hmget import Row
 from features.online.publish import current_values
 from features.online.store import Hash
+from features.serving.completeness import completeness
 from features.serving.read_plan import ReadPlan
 
 logger = logging.getLogger(__name__)
@@ -44,24 +45,33 @@ def read_rows(customer_ids: Sequence[str], plan: ReadPlan) -> Iterable[tuple[str
 def read_cached(customer_ids: Sequence[str], plan: ReadPlan, *, suffixes: Mapping[str, str]) -> Sequence[Row]:
     """Return Redis' rows, of each type from the hash with its suffix, in one round trip a hash.
 
-    Rows of None where Redis is away, or no registered name is asked for.
+    Rows of None where Redis is away or may hold older values than were shown, or no registered name is asked for.
     """
-    fields = plan.fields
-    hashes = set(suffixes.values())
     try:
-        if len(hashes) == 1:
-            return store.read_hashes(customer_ids, fields, suffix=hashes.pop())
-        rows: list[Row] = [[None] * len(fields) for _ in customer_ids]
-        for suffix in hashes:
-            places = [n for n, feature_type in enumerate(plan.types) if suffixes[feature_type] == suffix]
-            parts = store.read_hashes(customer_ids, [fields[n] for n in places], suffix=suffix)
-            for row, part in zip(rows, parts, strict=True):
-                for n, text in zip(places, part, strict=True):
-                    row[n] = text
-        return rows
+        # Before, to save the round trip; after it, since that may have been with another Redis than before.
+        if completeness.holds():
+            rows = read_hashes_of(customer_ids, plan, suffixes=suffixes)
+            if completeness.holds():
+                return rows
     except REDIS_AWAY as error:
         logger.warning("Redis is away, PostgreSQL answers: %s", error)
-        return [[None] * len(fields)] * len(customer_ids)
+    return [[None] * len(plan.fields)] * len(customer_ids)
+
+
+def read_hashes_of(customer_ids: Sequence[str], plan: ReadPlan, *, suffixes: Mapping[str, str]) -> Sequence[Row]:
+    """Return the rows of the hashes with these suffixes. Raises redis-py's exceptions."""
+    fields = plan.fields
+    hashes = set(suffixes.values())
+    if len(hashes) == 1:
+        return store.read_hashes(customer_ids, fields, suffix=hashes.pop())
+    rows: list[Row] = [[None] * len(fields) for _ in customer_ids]
+    for suffix in hashes:
+        places = [n for n, feature_type in enumerate(plan.types) if suffixes[feature_type] == suffix]
+        parts = store.read_hashes(customer_ids, [fields[n] for n in places], suffix=suffix)
+        for row, part in zip(rows, parts, strict=True):
+            for n, text in zip(places, part, strict=True):
+                row[n] = text
+    return rows
 
 
 def are_hits(rows: Sequence[Row], *, version_texts: Sequence[bytes]) -> bool:

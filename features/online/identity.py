@@ -1,0 +1,63 @@
+"""The identity of the Redis that answers: another after each start and each failover.
+
+What was written to one identity may be missing in the next.
+"""
+
+import re
+from typing import Any
+
+from django_redis import get_redis_connection
+from redis.exceptions import ReadOnlyError
+
+from featurehub.lib.breaker import Breaker
+from features.online import hmget
+from features.online.layout import PROBE_KEY
+
+PARTS = re.compile(rb"^(role|run_id|master_replid):([^\r\n]*)", re.MULTILINE)
+
+
+class Inquirer:
+    """A connection of its own, by which one thread asks Redis for its identity again and again."""
+
+    def __init__(self) -> None:
+        pool = get_redis_connection("default").connection_pool
+        self._connection: Any = pool.connection_class(**pool.connection_kwargs)
+        self._breaker: Breaker = pool.connection_kwargs["breaker"]
+
+    def troubles(self) -> int:
+        """Return the number of timeouts of this process, and of connections that it opened for reads."""
+        return self._breaker.openings + hmget.connections_opened()
+
+    def identity(self) -> str:
+        """Return the identity of a Redis that takes writes. Raises redis-py's exceptions, ReadOnlyError of a replica.
+
+        To delete a key that is not there is a write, which Redis refuses with a full disk or without its replicas. With
+        a full memory it does not.
+        """
+        try:
+            self._connection.send_command("INFO", "server")
+            server = self._connection.read_response(disable_decoding=True)
+            self._connection.send_command("INFO", "replication")
+            replication = self._connection.read_response(disable_decoding=True)
+            self._connection.send_command("DEL", PROBE_KEY)
+            self._connection.read_response()
+        except BaseException:
+            self.close()
+            raise
+        parts = dict(PARTS.findall(server + replication))
+        if parts.get(b"role") == b"slave":
+            raise ReadOnlyError("Redis is a replica.")
+        return b"/".join([parts.get(b"run_id", b""), parts.get(b"master_replid", b"")]).decode()
+
+    def close(self) -> None:
+        """Close the connection; the next question opens it again."""
+        self._connection.disconnect()
+
+
+def read_identity() -> str:
+    """Return the identity of the Redis that answers now, as `Inquirer.identity` does."""
+    inquirer = Inquirer()
+    try:
+        return inquirer.identity()
+    finally:
+        inquirer.close()

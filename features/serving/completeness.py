@@ -1,0 +1,101 @@
+"""Completeness: readers use Redis only while it holds everything that was published (decision 17).
+
+A Redis that was restarted or replaced lacks its last writes, and one that did not answer for a moment or refuses writes
+has missed what was published meanwhile. A reader who has seen the newer values, from PostgreSQL or from Redis, must not
+be shown the older ones. So each web process watches its Redis: a thread asks it for its identity ten times a second.
+After a trouble of any kind PostgreSQL answers, until it says
+
+    - that this Redis is the one that holds everything (`materialization.recovery` sees to that), and
+    - that all publications from before Redis answered again are done.
+
+Where PostgreSQL is away as well, nothing was written since, and the Redis of before is used again.
+"""
+
+import logging
+import threading
+import time
+from datetime import datetime
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError, connections
+
+from featurehub.lib.background import BackgroundThread
+from featurehub.lib.redis_away import REDIS_AWAY
+from features.materialization.locks import database_now
+from features.materialization.recovery import is_publishing
+from features.models import OnlineStore
+from features.online.identity import Inquirer
+
+logger = logging.getLogger(__name__)
+SECONDS_BETWEEN_LOOKS = 0.1
+DATABASE_AWAY = (OperationalError, InterfaceError)
+
+
+class Completeness:
+    """The state of Redis as this process knows it. Troubles are counted; the last confirmation was after so many."""
+
+    def __init__(self) -> None:
+        self._failed_looks = 0
+        self._confirmed_after: int | None = None
+        self._identity = ""
+        # The troubles that Redis answers after, and PostgreSQL's moment at which it did so for the first time.
+        self._answers_after: tuple[int, datetime] | None = None
+        self._inquirer: Inquirer
+        self._starting = threading.Lock()
+        self._thread: BackgroundThread | None = None
+
+    def holds(self) -> bool:
+        """Return whether Redis holds everything. Without a pool nobody watches, and it is taken to."""
+        if not settings.POOL:
+            return True
+        if self._thread is None:
+            self._start()
+        return self._confirmed_after == self._troubles()
+
+    def _troubles(self) -> int:
+        """Return the number of troubles: a connection that was opened again, a timeout, a look that failed."""
+        return self._failed_looks + self._inquirer.troubles()
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                self._inquirer = Inquirer()
+                self._thread = BackgroundThread(self._watch, name="completeness of Redis")
+                self._thread.start()
+
+    def _watch(self) -> None:
+        while True:
+            try:
+                self._look()
+            except REDIS_AWAY as error:
+                self._failed_looks += 1
+                logger.debug("Redis can't be used: %s", error)
+            except Exception:  # the thread goes on
+                self._failed_looks += 1
+                logger.exception("Looking at Redis failed.")
+            time.sleep(SECONDS_BETWEEN_LOOKS)
+
+    def _look(self) -> None:
+        """Ask Redis, and after a trouble PostgreSQL."""
+        troubles = self._troubles()
+        seen = self._inquirer.identity()
+        if seen == self._identity and self._confirmed_after == troubles:
+            return
+        try:
+            is_complete = self._is_complete(seen, troubles=troubles)
+        except DATABASE_AWAY:
+            is_complete = seen == self._identity
+        finally:
+            connections.close_all()
+        if is_complete:
+            self._identity, self._confirmed_after = seen, troubles
+
+    def _is_complete(self, seen: str, *, troubles: int) -> bool:
+        """Ask PostgreSQL whether the Redis with this identity holds everything."""
+        if self._answers_after is None or self._answers_after[0] != troubles:
+            self._answers_after = troubles, database_now()
+        is_known = OnlineStore.objects.filter(identity__in=("", seen)).exists()
+        return is_known and not is_publishing(since=self._answers_after[1])
+
+
+completeness = Completeness()
