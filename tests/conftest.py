@@ -37,8 +37,10 @@ KEPT = {
     "features_weightset",
     "features_weight",
     "features_renewal",
+    "features_onlinestore",
 }
 RESTORE_RENEWALS = "update features_renewal set renewed_at = null, due_at = now()"
+RESTORE_ONLINE_STORE = "update features_onlinestore set identity = '', found = '', found_at = null"
 # Leave only the first weight set, active. The triggers are off because they refuse that.
 RESTORE_WEIGHTS = """
 alter table features_weight disable trigger user;
@@ -127,6 +129,7 @@ def committed(django_db_setup: None, django_db_blocker: pytest_django.DjangoDbBl
         with connection.cursor() as cursor:
             cursor.execute(f"truncate {', '.join(tables_of_tests())}")
             cursor.execute(RESTORE_RENEWALS)
+            cursor.execute(RESTORE_ONLINE_STORE)
             cursor.execute(RESTORE_WEIGHTS)
             cursor.execute(RESTORE_REGISTRY.format(definition=definition, version=version))
         connections.close_all()

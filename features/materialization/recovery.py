@@ -45,8 +45,8 @@ def note_identity(identity: str) -> None:
 
 
 def is_recovering(*, since: datetime) -> bool:
-    """Return whether something that had to be published or renewed at `since` still has to be."""
-    return is_publishing(since=since) or Renewal.objects.filter(due_at__lte=since).exists()
+    """Return whether something that was made due at `since` still has to be published or renewed."""
+    return is_publishing(since=since) or Renewal.objects.filter(due_at=since).exists()
 
 
 def is_publishing(*, since: datetime) -> bool:

@@ -24,6 +24,17 @@ from tests.ports import free_port
 CACHED = [f"cached{number}" for number in range(20)]
 SECONDS_TO_START = 60.0
 THREADS = {"reads": 1, "api": 8, "admin": 4}
+# The sweep, as beat and a worker run it.
+SWEEP = """
+import time
+from features.tasks import publish_overdue_task
+while True:
+    try:
+        publish_overdue_task()
+    except Exception as error:
+        print(error, flush=True)
+    time.sleep(0.5)
+"""
 
 
 @dataclass(kw_only=True)
@@ -46,6 +57,18 @@ class Site:
 
     def redis(self) -> "Redis[bytes]":
         return Redis.from_url(self.valkey.url)
+
+    @contextmanager
+    def sweep(self) -> Iterator[None]:
+        """Publish what is overdue, and what Redis has lost, until the end of the block."""
+        command = [sys.executable, str(PROJECT / "manage.py"), "shell", "--verbosity", "0", "-c", SWEEP]
+        with (self.folder / "sweep.log").open("w") as log:
+            process = subprocess.Popen(command, env=self.environment, stdout=log, stderr=subprocess.STDOUT)
+            try:
+                yield
+            finally:
+                process.terminate()
+                process.wait(30)
 
     @contextmanager
     def web(self, pool: str) -> Iterator[Web]:
@@ -99,6 +122,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         site.manage("migrate", "--verbosity", "0")
         scopes = [argument for scope in ("read", "write", "ingest") for argument in ("--scope", scope)]
         site.key = site.manage("create_api_key", "tests", *scopes).strip()
+        stack.enter_context(site.sweep())
         for pool in ("reads", "api"):
             site.webs[pool] = stack.enter_context(site.web(pool))
         yield site
@@ -166,4 +190,4 @@ def killed(site: Site, server: Server) -> Iterator[None]:
     try:
         yield
     finally:
-        site.stack.enter_context(server.shared())
+        server.start_again(pause=lambda: time.sleep(0.02))
