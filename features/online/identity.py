@@ -10,7 +10,6 @@ from django_redis import get_redis_connection
 from redis.exceptions import ReadOnlyError
 
 from featurehub.lib.breaker import Breaker
-from features.online import hmget
 from features.online.layout import PROBE_KEY
 
 PARTS = re.compile(rb"^(role|run_id|master_replid):([^\r\n]*)", re.MULTILINE)
@@ -22,11 +21,6 @@ class Inquirer:
     def __init__(self) -> None:
         pool = get_redis_connection("default").connection_pool
         self._connection: Any = pool.connection_class(**pool.connection_kwargs)
-        self._breaker: Breaker = pool.connection_kwargs["breaker"]
-
-    def troubles(self) -> int:
-        """Return the number of timeouts of this process, and of connections that it opened for reads."""
-        return self._breaker.openings + hmget.connections_opened()
 
     def identity(self) -> str:
         """Return the identity of a Redis that takes writes. Raises redis-py's exceptions, ReadOnlyError of a replica.
@@ -52,6 +46,12 @@ class Inquirer:
     def close(self) -> None:
         """Close the connection; the next question opens it again."""
         self._connection.disconnect()
+
+
+def redis_breaker() -> Breaker:
+    """Return the breaker of this process' connections to Redis."""
+    breaker: Breaker = get_redis_connection("default").connection_pool.connection_kwargs["breaker"]
+    return breaker
 
 
 def read_identity() -> str:

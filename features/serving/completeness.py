@@ -17,18 +17,20 @@ import time
 from datetime import datetime
 
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connections
+from django.db import connections
 
 from featurehub.lib.background import BackgroundThread
+from featurehub.lib.breaker import Breaker
 from featurehub.lib.redis_away import REDIS_AWAY
+from featurehub.lib.snapshot import DATABASE_AWAY
 from features.materialization.locks import database_now
 from features.materialization.recovery import is_publishing
 from features.models import OnlineStore
-from features.online.identity import Inquirer
+from features.online import hmget
+from features.online.identity import Inquirer, redis_breaker
 
 logger = logging.getLogger(__name__)
-SECONDS_BETWEEN_LOOKS = 0.1
-DATABASE_AWAY = (OperationalError, InterfaceError)
+SECONDS_BETWEEN_QUESTIONS = 0.1
 
 
 class Completeness:
@@ -41,6 +43,7 @@ class Completeness:
         # The troubles that Redis answers after, and PostgreSQL's moment at which it did so for the first time.
         self._answers_after: tuple[int, datetime] | None = None
         self._inquirer: Inquirer
+        self._breaker: Breaker
         self._starting = threading.Lock()
         self._thread: BackgroundThread | None = None
 
@@ -54,12 +57,12 @@ class Completeness:
 
     def _troubles(self) -> int:
         """Return the number of troubles: a connection that was opened again, a timeout, a look that failed."""
-        return self._failed_looks + self._inquirer.troubles()
+        return self._failed_looks + hmget.connections_opened() + self._breaker.openings
 
     def _start(self) -> None:
         with self._starting:
             if self._thread is None:
-                self._inquirer = Inquirer()
+                self._inquirer, self._breaker = Inquirer(), redis_breaker()
                 self._thread = BackgroundThread(self._watch, name="completeness of Redis")
                 self._thread.start()
 
@@ -73,7 +76,7 @@ class Completeness:
             except Exception:  # the thread goes on
                 self._failed_looks += 1
                 logger.exception("Looking at Redis failed.")
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+            time.sleep(SECONDS_BETWEEN_QUESTIONS)
 
     def _look(self) -> None:
         """Ask Redis, and after a trouble PostgreSQL."""

@@ -23,6 +23,7 @@ from features.engines import in_process
 from features.formulas.behavioral import behavioral_features
 from features.materialization import recompute, refresh, runs
 from features.models import Customer, CustomerFeature, Publication, Renewal, Run, RunChunk
+from features.online import outbox
 from tests.factories import ago, cached, first_weights, make_event, make_purchase, store_events
 from tests.reference import parse_stamp, rfm_score
 
@@ -108,7 +109,9 @@ def expire_claims() -> None:
 def assert_all_is_as_without_a_kill() -> None:
     """Assert that history and Redis hold, for each customer, the in-process engine's values of the stored events."""
     assert not DirtyCustomer.objects.exists()
-    assert not Publication.objects.exists()
+    while outbox.publish_overdue():
+        pass
+    assert not outbox.unpublished().exists()
     for customer_id in CUSTOMERS:
         held = cached(customer_id)
         as_of, _ = parse_stamp(held["_behavioral"].encode())

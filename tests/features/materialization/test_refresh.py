@@ -247,7 +247,7 @@ def test_recomputing_as_of_an_earlier_moment_fills_history_and_leaves_the_newest
     assert cached("c1") == held
     assert Customer.objects.get().computed_at == computed_at
     assert marked() == []
-    assert not Publication.objects.exists()
+    assert not outbox.unpublished().exists()
 
 
 def test_recomputing_names_only_those_named_and_tells_its_progress() -> None:
