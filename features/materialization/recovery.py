@@ -11,6 +11,7 @@ to be repeated: settled entries of the outbox are kept for KEPT, and renewals ha
 Until then readers do not use Redis (`serving.completeness`).
 """
 
+import logging
 from datetime import datetime
 
 from django.db import transaction
@@ -22,6 +23,8 @@ from features.models import OnlineStore, Renewal
 from features.online.identity import read_identity
 from features.online.outbox import KEPT, delete_kept, publish_kept_again, unpublished
 
+logger = logging.getLogger(__name__)
+
 
 def recover() -> None:
     """Take one of the steps above, if one is due. Raises redis-py's exceptions where Redis is away."""
@@ -32,10 +35,12 @@ def recover() -> None:
             note_identity(seen)
             delete_kept()
         elif seen != state.found:
+            logger.warning("Redis was started again or replaced: what it may lack is published again.")
             Renewal.objects.filter(renewed_at__gte=state.checked_at - KEPT).update(due_at=Now())
             publish_kept_again()
             OnlineStore.objects.update(found=seen, found_at=Now())
         elif state.found_at is not None and not is_recovering(since=state.found_at):
+            logger.warning("Redis holds everything again.")
             note_identity(seen)
 
 
