@@ -67,4 +67,3 @@ def send(names: list[str], times: int) -> None:
     for name in names:
         for _ in range(times):
             current_app.send_task(name, queue="batch")
-

@@ -4,7 +4,7 @@ import time
 from dataclasses import dataclass
 
 from tests.faults.checker import Lasting, Verdict, judge, lost_values, mixed_weight_sets, uncounted
-from tests.faults.faults import Fault
+from tests.faults.fault import Fault
 from tests.faults.journal import Final, Journal, Shown, WeightSetNumbers
 from tests.faults.site import Site
 from tests.faults.workload import Workload
@@ -13,8 +13,8 @@ SECONDS_BEFORE = 3.0
 SECONDS_AFTER = 3.0
 SECONDS_TO_RECOVER = 45.0
 HEAD = (
-    f"{'fault':<40} | {'shape':<8} | requests | failed | longest wait | lost | wrong | steps back | unseen | bad answers "
-    "| recovery"
+    f"{'fault':<40} | {'shape':<8} | requests | failed | longest wait | lost | wrong | steps back | unseen "
+    "| bad answers | recovery"
 )
 
 
@@ -43,7 +43,7 @@ class Outcome:
 def outcome_of(fault: Fault, *, site: Site) -> Outcome:
     """Let the fault happen under writes and reads. Writes go on for a moment after it, reads until all is in order."""
     prefix = f"f{time.time_ns() // 1_000_000}"
-    workload = Workload(port=site.port, key=site.key, prefix=prefix, console=site.console)
+    workload = Workload(port=site.port, key=site.key, prefix=prefix, console=site.console, pace=fault.pace)
     with workload.running():
         time.sleep(SECONDS_BEFORE)
         fault.act(site)

@@ -1,12 +1,14 @@
 """A complete FeatureHub for the faults, in production's shape (each program apart) or under `make run`."""
 
+import ctypes
+import importlib.util
 import os
 import signal
 import subprocess
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -18,11 +20,16 @@ from featurehub.devserver.valkey import Valkey
 from tests.at_once import PROJECT
 from tests.faults.console import Console, running_console
 from tests.ports import free_port
+from tests.signals import kill_and_wait
 from tests.web_programs import program
 
 PROGRAMS = ("front", "reads", "api", "admin", "worker", "beat")
 SCOPES = [argument for scope in ("read", "write", "ingest") for argument in ("--scope", scope)]
 SECONDS_TO_START = 120.0
+
+
+class FaultUnavailable(Exception):
+    """The fault can't be made on this machine; the message says why."""
 
 
 class Site(ABC):
@@ -52,6 +59,8 @@ class Site(ABC):
         }
         self.key = ""
         self.console: Console
+        # What a fault leaves to be undone when everything has ended.
+        self.at_the_end = ExitStack()
 
     @abstractmethod
     def start_program(self, name: str, **variables: str) -> None:
@@ -97,11 +106,7 @@ class Site(ABC):
 
     def kill_server(self, server: Server) -> None:
         """Send SIGKILL to a server's main process, and return when it is gone."""
-        pid = server.pid()
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
-        while server.pid() is not None:
-            time.sleep(0.01)
+        kill_and_wait(server)
 
     def is_in_order(self) -> bool:
         """Return whether /readyz answers 200, the servers, the broker and the migrations being there."""
@@ -132,6 +137,19 @@ def is_program(pid: int, name: str) -> bool:
     return "granian" in arguments and f"/{name}.sock" in arguments
 
 
+def libfaketime() -> str:
+    """Return the library that gives a program another clock. Raise FaultUnavailable where it can't be loaded."""
+    package = importlib.util.find_spec("libfaketime")  # located, never imported
+    if package is None or package.origin is None:
+        raise FaultUnavailable("The package libfaketime is not installed.")
+    library = next(Path(package.origin).parent.rglob("libfaketime.so.1"), None)
+    try:
+        ctypes.CDLL(str(library))
+    except OSError as error:
+        raise FaultUnavailable(f"libfaketime can't be loaded: {error}") from error
+    return str(library)
+
+
 class Production(Site):
     """Each program of the Procfile is a process of its own; PostgreSQL, the features and the broker are three servers.
 
@@ -147,7 +165,7 @@ class Production(Site):
 
     @contextmanager
     def running(self) -> Iterator["Production"]:
-        with ExitStack() as stack:
+        with self.at_the_end, ExitStack() as stack:
             self.environment |= {
                 "DATABASE_URL": stack.enter_context(self.postgres.shared()),
                 "REDIS_URL": stack.enter_context(self.valkey.shared()),
@@ -174,6 +192,29 @@ class Production(Site):
         """Send SIGTERM to a program that runs, and return when it is gone."""
         if name in self._programs:
             self._programs[name].close()
+
+    @contextmanager
+    def another(self, name: str) -> Iterator[None]:
+        """Run a program a second time within the block."""
+        with program(name, environment=self.environment, output=self._output.fileno()):
+            yield
+
+    @contextmanager
+    def fake_clock(self, name: str) -> Iterator[Callable[[float], None]]:
+        """Run a program with a clock of its own within the block; yield a function that sets how far it is ahead."""
+        offset = self.folder / "clock"
+
+        def set_offset(seconds: float) -> None:
+            offset.with_suffix(".new").write_text(f"{seconds:+}")
+            offset.with_suffix(".new").rename(offset)
+
+        set_offset(0.0)
+        self.start_program(
+            name, LD_PRELOAD=libfaketime(), FAKETIME_TIMESTAMP_FILE=str(offset), FAKETIME_NO_CACHE="1",
+            FAKETIME_DONT_FAKE_MONOTONIC="1",
+        )  # fmt: skip
+        yield set_offset
+        self.start_program(name)
 
     def start_server(self, server: Server) -> None:
         server.start_again(pause=lambda: time.sleep(0.02))

@@ -18,6 +18,7 @@ from typing import Any
 
 from tests.faults.checker import COUNTS, VALUE
 from tests.faults.console import Console, ConsoleError
+from tests.faults.fault import Pace
 from tests.faults.journal import Erasure, Journal, Request, SentEvent, SentValue, Shown
 
 SECONDS_AT_MOST = 15.0  # of a connection; the checker refuses waits long before that
@@ -59,7 +60,7 @@ class Client:
 class Workload:
     """Writers and readers in threads. Ids of customers begin with `prefix`."""
 
-    def __init__(self, *, port: int, key: str, prefix: str, console: Console | None) -> None:
+    def __init__(self, *, port: int, key: str, prefix: str, console: Console, pace: Pace) -> None:
         self.journal = Journal()
         self.prefix = prefix
         self._clients = ExitStack()
@@ -67,6 +68,7 @@ class Workload:
             closing(Client(port, key=key, journal=self.journal))
         )
         self._console = console
+        self._pace = pace
         self._customers: list[str] = []
         self._numbers = count(1)
         self._stop_writing, self._stop_reading = Event(), Event()
@@ -137,7 +139,7 @@ class Workload:
     def write_events(self) -> None:
         client = self._new_client()
         while not self._stop_writing.wait(0.05):
-            ahead = SECONDS_AHEAD if random.random() < 0.1 else 0.0
+            ahead = SECONDS_AHEAD if random.random() < self._pace.ahead else 0.0
             self.post(client, [self.new_event(random.choice(self.current()), ahead=ahead)], kind="event")
 
     def write_batches(self) -> None:
@@ -171,7 +173,7 @@ class Workload:
         """Fill a customer, erase it while batches bring events of it, and go on until the receipt."""
         client = self._new_client()
         for number in count():
-            if self._stop_writing.wait(0.7):
+            if self._stop_writing.wait(self._pace.erasures):
                 return
             customer = f"{self.prefix}-x{number}"
             self.post(client, [self.new_event(customer) for _ in range(3)], kind="event")
@@ -189,7 +191,9 @@ class Workload:
 
     def activate(self) -> None:
         """Activate other weights now and then; what became of it, the end shows."""
-        while self._console is not None and not self._stop_writing.wait(5.0):
+        wait = 1.0
+        while not self._stop_writing.wait(wait):
+            wait = self._pace.activations
             with suppress(ConsoleError):
                 self._console.ask("activate", some_weights(), random.uniform(50.0, 500.0))
 
