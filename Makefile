@@ -1,7 +1,7 @@
 # Every target makes what it needs, from an empty environment on. Settings come from the environment: see README.md.
 # The sentence behind ## is what `make help` prints.
 .DEFAULT_GOAL := run
-.PHONY: help run test test-quick test-weather test-spark check fix bench bench-serving bench-batch
+.PHONY: help run test test-quick test-weather test-faults test-spark check fix bench bench-serving bench-batch
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
@@ -37,6 +37,9 @@ endif
 
 test-weather: ## Let reads go on through slow clients and frozen and killed servers; four minutes, on a quiet machine.
 	@WEATHER=1 $(MAKE) test ARGS="-s tests/e2e/test_weather.py"
+
+test-faults: ## Kill, freeze and fill processes and servers under writes and reads; ARGS="-k Valkey" tries some faults.
+	@FAULTS=1 $(MAKE) test ARGS="-s tests/faults $(ARGS)"
 
 # A virtual environment for each version: .venv-3.12.1
 test-quick: ## Run the tests that can differ from one Python to another; PYTHON=python3.13 names the Python.

@@ -1,16 +1,14 @@
-"""The web programs of the Procfile as processes, on the test database and the test run's Redis, and steady reads."""
+"""The web programs of the Procfile as processes, on the test database and the test run's Redis."""
 
 import http.client
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.at_once import PROJECT, environment_of_tests
@@ -18,7 +16,6 @@ from tests.ports import free_port
 
 WEB = ("front", "reads", "api", "admin")
 SECONDS_TO_START = 90.0
-READERS = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,79 +93,3 @@ def wait_until_all_answer(programs: WebPrograms) -> None:
                 return
         time.sleep(0.2)
     raise AssertionError(f"The web programs do not answer:\n{programs.log.read_text()[-4000:]}")
-
-
-@dataclass(slots=True)
-class Reads:
-    """The latencies of reads in seconds, the answers other than 200, and how late this process awoke to send them."""
-
-    seconds: list[float] = field(default_factory=list)
-    late: list[float] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
-
-    @property
-    def p99(self) -> float:
-        return percentile_99(self.seconds)
-
-    @property
-    def delay(self) -> float:
-        """Return how long the machine lets a process wait for a processor."""
-        return percentile_99(self.late)
-
-    @property
-    def longest(self) -> float:
-        return max(self.seconds)
-
-
-def percentile_99(numbers: list[float]) -> float:
-    return sorted(numbers)[int(len(numbers) * 0.99)]
-
-
-def steady_reads(port: int, *, path: str, key: str, seconds: float, per_second: int = 200) -> Reads:
-    """Send reads at this rate on READERS connections, each of which waits for its answer.
-
-    Latency counts from the sending: on a busy machine this client falls behind, which says nothing about the server.
-    """
-    reads, start = Reads(), time.monotonic()
-
-    def read_on(first: int) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-        for number in range(first, int(seconds * per_second), READERS):
-            due = start + number / per_second
-            if (early := due - time.monotonic()) > 0:
-                time.sleep(early)
-                reads.late.append(time.monotonic() - due)
-            sent = time.monotonic()
-            if sent > start + seconds + 1.0:
-                break
-            try:
-                connection.request("GET", path, headers={"Authorization": f"Api-Key {key}"})
-                answer = connection.getresponse()
-                answer.read()
-                reads.failures += [] if answer.status == 200 else [str(answer.status)]
-            except (OSError, http.client.HTTPException) as error:
-                reads.failures.append(repr(error))
-                connection.close()
-            reads.seconds.append(time.monotonic() - sent)
-        connection.close()
-
-    with ThreadPoolExecutor(READERS) as threads:
-        list(threads.map(read_on, range(READERS)))
-    return reads
-
-
-@contextmanager
-def meanwhile(port: int, *, path: str, key: str, seconds: float) -> Iterator[Reads]:
-    """Run steady reads beside the block. The figures are there after it."""
-    reads = Reads()
-
-    def run() -> None:
-        done = steady_reads(port, path=path, key=key, seconds=seconds)
-        reads.seconds, reads.failures, reads.late = done.seconds, done.failures, done.late
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    try:
-        yield reads
-    finally:
-        thread.join()

@@ -14,7 +14,8 @@ import pytest
 from featurehub.access.models import Scope
 from tests.at_once import environment_of_tests
 from tests.factories import make_client, make_customer, url_of
-from tests.web_programs import Reads, WebPrograms, meanwhile, web_programs
+from tests.readers import Reads, steady_reads
+from tests.web_programs import WebPrograms, web_programs
 
 CLIENTS = 200
 SECONDS = 6.0
@@ -109,7 +110,7 @@ def test_slow_clients_of_any_kind_do_not_slow_reads_down(programs: WebPrograms, 
     for kind in (sending_headers, owing_a_form, owing_events, never_reading):
         with slow_clients(programs.port, kind=kind, key=key) as clients:
             programs.status_of("GET", READ, key=key)  # behind all large answers: those are computed now, and not read
-            with meanwhile(programs.port, path=READ, key=key, seconds=SECONDS) as reads:
+            with steady_reads(programs.port, paths=[READ], key=key, seconds=SECONDS) as reads:
                 for path in ("/healthz", "/readyz", "/admin/login/"):
                     assert programs.status_of("GET", path) == 200
             if kind is not never_reading:
@@ -136,7 +137,7 @@ def test_misses_that_wait_for_postgresql_do_not_hold_up_hits(programs: WebProgra
     with psycopg.connect(environment_of_tests()["DATABASE_URL"]) as other:
         other.execute("lock table features_customer, features_customerfeature in access exclusive mode")
         threads = [threading.Thread(target=ask_for_misses, args=(number,)) for number in range(8)]
-        with meanwhile(programs.port, path=READ, key=key, seconds=SECONDS) as reads:
+        with steady_reads(programs.port, paths=[READ], key=key, seconds=SECONDS) as reads:
             for thread in threads:
                 thread.start()
             assert programs.status_of("GET", "/healthz") == 200
@@ -148,7 +149,7 @@ def test_misses_that_wait_for_postgresql_do_not_hold_up_hits(programs: WebProgra
 
 
 def test_without_the_reads_pool_the_api_pool_answers_reads(programs: WebPrograms, key: str) -> None:
-    with meanwhile(programs.port, path=READ, key=key, seconds=4.0) as reads:
+    with steady_reads(programs.port, paths=[READ], key=key, seconds=4.0) as reads:
         time.sleep(1.0)
         programs.kill("reads")
     assert reads.failures == []

@@ -1,12 +1,8 @@
 """Reads go on in any weather: a complete FeatureHub under 200 reads a second, one fault after the other."""
 
-import json
 import math
 import os
-import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,8 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e import readers
+from featurehub.devserver.postgres import Postgres
+from featurehub.devserver.valkey import Valkey
 from tests.e2e.conftest import Stack, running_stack
+from tests.readers import steady_reads
+from tests.signals import frozen, kill_and_wait
 
 SECONDS_OF_A_FAULT = 8.0
 SECONDS_AROUND_IT = 2.0
@@ -103,21 +102,17 @@ def test_reads_go_on_in_any_weather(stack: Stack) -> None:
 
 def outcome_of(name: str, fault: Callable[[Stack], object], *, stack: Stack, paths: Sequence[str]) -> Outcome:
     """Return what became of the reads from shortly before the fault until shortly after it."""
-    port = stack.url.rpartition(":")[2]
+    port = int(stack.url.rpartition(":")[2])
     seconds = SECONDS_OF_A_FAULT + 2 * SECONDS_AROUND_IT
-    command = [sys.executable, readers.__file__, port, stack.key, str(seconds), *paths]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reading:
+    with steady_reads(port, paths=paths, key=stack.key, seconds=seconds) as reads:
         time.sleep(SECONDS_AROUND_IT)
         fault(stack)
-        output, _ = reading.communicate(timeout=120)
-    lines = [json.loads(line) for line in output.splitlines()]
-    assert len(lines) == round(seconds * readers.PER_SECOND)
     return Outcome(
         fault=name,
-        waits=sorted(waited for _, waited, _, _ in lines),
-        cached=sorted(waited for _, waited, _, source in lines if source == "cache"),
-        refused=sum(status == 503 for _, _, status, _ in lines),
-        broken=sum(status not in (200, 503) for _, _, status, _ in lines),
+        waits=sorted(line.waited for line in reads.lines),
+        cached=sorted(line.waited for line in reads.lines if line.source == "cache"),
+        refused=sum(line.status == 503 for line in reads.lines),
+        broken=sum(line.status not in (200, 503) for line in reads.lines),
     )
 
 
@@ -205,44 +200,28 @@ def password_guessers(stack: Stack) -> None:
 
 
 def frozen_postgres(stack: Stack) -> None:
-    freeze(processes_of(server_pid(stack, "postgres")))
+    with frozen(Postgres(folder_of(stack) / "postgres")):
+        time.sleep(SECONDS_OF_A_FAULT)
 
 
 def frozen_redis(stack: Stack) -> None:
-    freeze([server_pid(stack, "valkey")])
+    with frozen(Valkey(folder_of(stack) / "valkey")):
+        time.sleep(SECONDS_OF_A_FAULT)
 
 
 def killed_postgres(stack: Stack) -> None:
-    kill(stack, "postgres")
-
-
-def killed_redis(stack: Stack) -> None:
-    kill(stack, "valkey")
-
-
-def freeze(pids: Sequence[int]) -> None:
-    try:
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
-        time.sleep(SECONDS_OF_A_FAULT)
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
-
-
-def kill(stack: Stack, server: str) -> None:
     """Kill the server; the supervisor starts another."""
-    os.kill(server_pid(stack, server), signal.SIGKILL)
+    kill_and_wait(Postgres(folder_of(stack) / "postgres"))
     time.sleep(SECONDS_OF_A_FAULT)
 
 
-def server_pid(stack: Stack, server: str) -> int:
-    return int(Path(stack.environment["FEATUREHUB_LOCAL_DIR"], server, "pid").read_text())
+def killed_redis(stack: Stack) -> None:
+    kill_and_wait(Valkey(folder_of(stack) / "valkey"))
+    time.sleep(SECONDS_OF_A_FAULT)
 
 
-def processes_of(pid: int) -> list[int]:
-    """Return the process and its children."""
-    return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+def folder_of(stack: Stack) -> Path:
+    return Path(stack.environment["FEATUREHUB_LOCAL_DIR"])
 
 
 def large_draft(stack: Stack) -> None:

@@ -1,7 +1,6 @@
 """A web process of each pool, on a PostgreSQL and two Valkeys of their own, which tests stop, kill and start again."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from featurehub.devserver.valkey import Valkey
 from tests.at_once import PROJECT
 from tests.outages.readers import Web
 from tests.ports import free_port
+from tests.signals import kill_and_wait
 
 CACHED = [f"cached{number}" for number in range(20)]
 SECONDS_TO_START = 60.0
@@ -126,8 +126,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         for pool in ("reads", "api"):
             site.webs[pool] = stack.enter_context(site.web(pool))
         yield site
-        for server in (postgres, valkey, broker):
-            let_go_on(server)
 
 
 @pytest.fixture
@@ -152,41 +150,10 @@ def wait_until_in_order(site: Site) -> None:
         wait_until(lambda customer_id=customer_id: reads.read(customer_id).status == 200)
 
 
-def processes_of(server: Server) -> list[int]:
-    """Return the server's process and its children, that of PostgreSQL's sessions among them."""
-    pid = server.pid()
-    assert pid is not None
-    children = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout
-    return [pid, *map(int, children.split())]
-
-
-@contextmanager
-def frozen(*servers: Server) -> Iterator[None]:
-    """Stop every process of the servers by SIGSTOP within the block: their kernel still takes connections and bytes."""
-    for server in servers:
-        for pid in processes_of(server):
-            os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for server in servers:
-            let_go_on(server)
-
-
-def let_go_on(server: Server) -> None:
-    if server.pid() is not None:
-        for pid in processes_of(server):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
-
-
 @contextmanager
 def killed(site: Site, server: Server) -> Iterator[None]:
     """Kill the server's main process within the block, and start it again at its end."""
-    pid = server.pid()
-    assert pid is not None
-    os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: server.pid() is None)
+    kill_and_wait(server)
     try:
         yield
     finally:

@@ -1,7 +1,5 @@
 """PostgreSQL frozen and killed, wholly and a session of it: what the pools answer, and how long it takes."""
 
-import os
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -9,8 +7,9 @@ from itertools import count
 import psycopg
 import pytest
 
-from tests.outages.conftest import CACHED, Site, frozen, killed, wait_until
+from tests.outages.conftest import CACHED, Site, killed, wait_until
 from tests.outages.readers import Answer, Web, ask_for, longest, p99, report, statuses
+from tests.signals import frozen, frozen_processes
 
 SECONDS_TO_RECOVER = 3.0
 numbers = count()
@@ -95,13 +94,8 @@ def frozen_sessions(site: Site, *, of: str) -> Iterator[None]:
     with psycopg.connect(site.postgres.url) as connection:
         rows = connection.execute("select pid from pg_stat_activity where application_name = %s", [of]).fetchall()
     assert rows
-    for (pid,) in rows:
-        os.kill(pid, signal.SIGSTOP)
-    try:
+    with frozen_processes([pid for (pid,) in rows]):
         yield
-    finally:
-        for (pid,) in rows:
-            os.kill(pid, signal.SIGCONT)
 
 
 def test_with_postgresql_dead_cached_reads_go_on_while_clients_post(site: Site, reads: Web, api: Web) -> None:

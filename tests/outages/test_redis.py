@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import pytest
 from redis import Redis
 
-from tests.outages.conftest import CACHED, Site, frozen, killed, wait_until
+from tests.outages.conftest import CACHED, Site, killed, wait_until
 from tests.outages.readers import Web, ask_for, longest, report, statuses
+from tests.signals import frozen
 
 MOMENT = 0.35  # Redis' 0.25 s and the rest of the request
 SECONDS_TO_RECOVER = 3.0
