@@ -23,8 +23,7 @@ from features.materialization.isolation import is_of_the_statement, put_failing_
 from features.materialization.locks import lock_customers
 from features.materialization.publish_delta import publish_delta
 from features.online.outbox import announce, settle
-from features.online.publish import publish
-from features.online.store import delete_hashes
+from features.online.publish import publish, unpublish
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +77,7 @@ def process(
 
 def publish_claimed(claimed: Claim, recomputed: Recomputed | None = None) -> None:
     """Publish and settle, after the commit."""
-    delete_hashes(claimed.erased)
+    unpublish(claimed.erased)
     if recomputed is None:
         publish(claimed.customer_ids)
     else:
