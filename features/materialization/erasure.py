@@ -1,5 +1,6 @@
 """Erase one customer everywhere. After a crash at any line it can be run again."""
 
+import logging
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -12,27 +13,36 @@ from featurehub.lib.redis_away import REDIS_AWAY
 from features.materialization.locks import database_now, lock_customers, lock_writers, register_customers
 from features.models import Customer, CustomerFeature
 from features.models.definitions import WRITTEN_BY_CLIENTS
-from features.online import store
-from features.online.outbox import PUBLICATION_TIME
+from features.online.outbox import PUBLICATION_TIME, announce, hand_over, settle
+from features.online.publish import unpublish
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The numbers of what was deleted; `redis_keys` is None where Redis is away: a worker deletes them later."""
+    """The numbers of what was deleted.
+
+    While Redis is away, `done` is False and `redis_keys` None: values that it holds are read until a worker has deleted
+    them, as soon as Redis is back. After an erasure that is done nobody reads a value any more.
+    """
 
     customer_id: str
     erased_at: datetime
     events: int
     history_rows: int
     redis_keys: int | None
+    done: bool
 
 
 def erase_customer(customer_id: str) -> Receipt:
     """Delete the customer's events, history, state and Redis keys, and put up a tombstone that refuses new ones.
 
     1. Commit the tombstone: from here on nothing of the customer is taken in.
-    2. Delete everything in PostgreSQL in one transaction, and leave a mark.
-    3. Delete the keys in Redis. Where this process dies before, a worker finds the mark and deletes them.
+    2. Delete everything in PostgreSQL in one transaction, and announce it in the outbox. A mark for later deletes what
+       a Redis that has lost its memory is given by somebody who is late.
+    3. Delete the keys in Redis, for good: what somebody has read before 2, and publishes later, is refused there. Where
+       this process dies before, or Redis is away, the sweep does it; where Redis loses it again, recovery does.
     """
     add_tombstone(customer_id)
     with transaction.atomic():
@@ -45,20 +55,27 @@ def erase_customer(customer_id: str) -> Receipt:
         events, _ = Event.objects.filter(customer_id=customer_id).delete()
         history_rows, _ = CustomerFeature.objects.filter(customer_id=customer_id).delete()
         Customer.objects.filter(pk=customer_id).delete()
+        entry = announce([customer_id])
         DirtyCustomer.objects.create(customer_id=customer_id, due_at=Now() + PUBLICATION_TIME)
         erased_at = database_now()
+    redis_keys = delete_from_redis(customer_id, entry)
     return Receipt(
         customer_id=customer_id,
         erased_at=erased_at,
         events=events,
         history_rows=history_rows,
-        redis_keys=delete_from_redis(customer_id),
+        redis_keys=redis_keys,
+        done=redis_keys is not None,
     )
 
 
-def delete_from_redis(customer_id: str) -> int | None:
-    """Delete the customer's Redis keys. Return their number, None where Redis is away."""
+def delete_from_redis(customer_id: str, entry: int | None) -> int | None:
+    """Delete the customer's Redis keys and settle. Return their number; None where Redis is away."""
     try:
-        return store.delete_hashes([customer_id])
-    except REDIS_AWAY:
+        deleted = unpublish([customer_id])
+    except REDIS_AWAY as error:
+        logger.warning("An erasure is not done: the sweep deletes the customer's values when Redis is back: %s", error)
+        hand_over(entry)
         return None
+    settle(entry)
+    return deleted

@@ -22,8 +22,7 @@ from features.materialization.isolation import is_of_the_statement, put_failing_
 from features.materialization.locks import lock_customers
 from features.materialization.publish_delta import publish_delta
 from features.online.outbox import announce, hand_over, settle
-from features.online.publish import publish
-from features.online.store import delete_hashes
+from features.online.publish import publish, unpublish
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +73,7 @@ def process(
 def publish_claimed(claimed: Claim, entry: int | None, recomputed: Recomputed | None = None) -> None:
     """Publish and settle, after the commit. Where Redis is away, the entry is the sweep's from now on."""
     try:
-        delete_hashes(claimed.erased)
+        unpublish(claimed.erased)
         if recomputed is None:
             publish(claimed.customer_ids)
         else:

@@ -88,6 +88,9 @@ left join features_customer customer on customer.customer_id = wanted.customer_i
 left join features_renewal renewal on renewal.bucket = customer.bucket
 """
 
+# A new one, since a sequence doesn't tell of its last one whether it was used.
+NEXT_ROW = "select nextval(pg_get_serial_sequence('features_customerfeature', 'id'))"
+
 
 class Latest(NamedTuple):
     """The newest row of a customer, type and version, and what the last computation or renewal confirmed of it.
@@ -207,3 +210,11 @@ def history_of(
     if (feature_type, number) not in known.views:
         raise UnknownError(f"There is no readable version {version} of {name}.")
     return rows_holding(customer_id, name=name, feature_type=feature_type, version=number, since=since, until=until)
+
+
+def next_row_id() -> int:
+    """Return an id that no row has: all that are there, committed or not, have lower ones, all to come higher ones."""
+    with connection.cursor() as cursor:
+        cursor.execute(NEXT_ROW)
+        row_id: int = cursor.fetchone()[0]
+        return row_id

@@ -12,6 +12,10 @@ its value a decimal string that round-trips the double, and for each feature typ
     _behavioral:metadata    the metadata, as JSON
     _behavioral:base        the decay snapshot, see `decay_snapshots`
 
+and, for an hour after the customer was erased, in every hash:
+
+    _erased                 the last history row of that moment: values of it or of earlier rows are not published
+
 A stamp says how new the values are. Its parts have fixed widths, so that stamps compare as texts:
 
     01764104400000000 0000000000000000042 1.0
@@ -32,16 +36,19 @@ from features.registry.contents import Registry
 PREFIX = "customer_features:"
 # No key: deleting it tells whether Redis takes writes.
 PROBE_KEY = "probe"
+ERASED_FIELD = "_erased"
 MOMENT_WIDTH, ROW_WIDTH = 17, 19
 # The parts of a stamp: the moment; the blank and the row; the blank and the version.
 STAMP_MOMENT = slice(MOMENT_WIDTH)
 STAMP_ROW = slice(MOMENT_WIDTH, MOMENT_WIDTH + 1 + ROW_WIDTH)
 STAMP_VERSION = slice(MOMENT_WIDTH + 1 + ROW_WIDTH, None)
-# The same places in Lua, which counts from 1.
-LUA_PLACES = {
+# What the scripts take from here. Lua counts places from 1.
+LUA_NAMES = {
+    "erased_field": ERASED_FIELD,
     "moment_ends": MOMENT_WIDTH,
     "row_text_begins": MOMENT_WIDTH + 1,
     "row_begins": MOMENT_WIDTH + 2,
+    "row_ends": MOMENT_WIDTH + 1 + ROW_WIDTH,
     "version_begins": MOMENT_WIDTH + 1 + ROW_WIDTH + 2,
 }
 
@@ -100,7 +107,12 @@ def moment_text(as_of_us: int) -> str:
 
 def row_text(sequence: int, version: str) -> str:
     """Return a stamp without its moment: the blank, the row, the blank, the version."""
-    return f" {sequence:0{ROW_WIDTH}d} {version}"
+    return f" {row_number_text(sequence)} {version}"
+
+
+def row_number_text(sequence: int) -> str:
+    """Return the row as stamps have it, and the field of an erased customer."""
+    return f"{sequence:0{ROW_WIDTH}d}"
 
 
 def version_text(version: str) -> bytes:

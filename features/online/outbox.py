@@ -16,8 +16,7 @@ from django.db.models.functions import Now
 
 from events.tombstones import erased_among
 from features.models import Publication
-from features.online import store
-from features.online.publish import publish
+from features.online.publish import publish, unpublish
 
 # An entry is left to its writer for this long; then the sweep publishes it.
 PUBLICATION_TIME = timedelta(seconds=15)
@@ -65,7 +64,7 @@ def publish_overdue() -> int:
         if publication is None:
             return 0
         erased = erased_among(publication.customer_ids)
-        store.delete_hashes(erased)
+        unpublish(erased)
         publish(sorted(set(publication.customer_ids) - erased))
         settle(publication.pk)
     return len(publication.customer_ids)

@@ -1,7 +1,7 @@
 """Publish from the offline store to the online store: what PostgreSQL holds, never what a process has in memory."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -17,7 +17,7 @@ from features.offline.columns import decay_snapshot_of
 from features.offline.history import Latest
 from features.online.decay_snapshots import decay_snapshot_texts
 from features.online.layout import suffix_of
-from features.online.store import Hash, Published, write_hashes
+from features.online.store import Hash, Published, erase_hashes, write_hashes
 from features.registry import weight_sets
 from features.registry.contents import Registry
 from features.registry.snapshot import registry_snapshot
@@ -34,6 +34,14 @@ def publish(customer_ids: Sequence[str]) -> None:
     """
     if customer_ids:
         write_hashes(current_values(customer_ids))
+
+
+def unpublish(customer_ids: Collection[str]) -> int:
+    """Delete the hashes of erased customers for good. Return the number of keys. Raises as `publish` does.
+
+    PostgreSQL has none of their rows by now. Who has read them before, and publishes them later, is refused by Redis.
+    """
+    return erase_hashes(customer_ids, last_row=history.next_row_id()) if customer_ids else 0
 
 
 def publish_everybody(*, progress: Callable[[int], object] = lambda done: None) -> int:

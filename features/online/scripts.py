@@ -1,14 +1,14 @@
-"""The two Lua scripts that write hashes. Both compare and set: what is newer in Redis stays.
+"""The Lua scripts that write and delete hashes. They compare and set: what is newer in Redis stays.
 
 Places in stamps come from `layout`; `$` marks what is filled in.
 """
 
 from string import Template
 
-from features.online.layout import LUA_PLACES
+from features.online.layout import LUA_NAMES
 
-# Both scripts begin with this. The ends of TTLs are computed once, because EXPIRE is translated into PEXPIREAT for each
-# key.
+# PUBLISH and RESTAMP begin with this. The ends of TTLs are computed once, because EXPIRE is translated into PEXPIREAT
+# for each key.
 OPENING = """
 local call, sub, time = redis.call, string.sub, redis.call('TIME')
 local function end_of(ttl)
@@ -25,6 +25,9 @@ end
 # Of two stamps of one version, the newer has the later history row, and of one row the later moment; of two versions,
 # the newer has the later moment. Where the version changes, the names that only other versions have are deleted.
 # The TTL is renewed either way.
+#
+# In the hash of an erased customer, values of rows that were there at the erasure are not written, and a hash without
+# other values keeps its TTL.
 PUBLISH = Template("""$opening
 local function is_newer(held, new)
   if sub(held, $version_begins) == sub(new, $version_begins) then
@@ -38,9 +41,12 @@ local held_until, absent_until, published = end_of(ARGV[1]), end_of(math.min(ARG
 for i, key in ipairs(KEYS) do
   local parts, fields, new, holds_any = cmsgpack.unpack(ARGV[i + 2]), {}, {}, false
   for n, part in ipairs(parts) do fields[n] = part[1] end
+  fields[#fields + 1] = '$erased_field'
   local held = call('HMGET', key, unpack(fields))
+  local erased = held[#fields]
   for n, part in ipairs(parts) do
-    if not held[n] or is_newer(held[n], part[2]) then
+    local is_erased = erased and part[2] ~= '' and sub(part[2], $row_begins, $row_ends) <= erased
+    if not is_erased and (not held[n] or is_newer(held[n], part[2])) then
       if #part[4] > 0 and held[n] and sub(held[n], $version_begins) ~= sub(part[2], $version_begins) then
         call('HDEL', key, unpack(part[4]))
       end
@@ -50,13 +56,13 @@ for i, key in ipairs(KEYS) do
       new[#new + 1] = part[2]
       for _, text in ipairs(part[3]) do new[#new + 1] = text end
     end
-    if held[n] ~= '' then holds_any = true end
+    if held[n] and held[n] ~= '' then holds_any = true end
   end
   for first = 1, #new, 4000 do call('HSET', key, unpack(new, first, math.min(first + 3999, #new))) end
-  call('PEXPIREAT', key, holds_any and held_until or absent_until)
+  if holds_any or not erased then call('PEXPIREAT', key, holds_any and held_until or absent_until) end
 end
 return published
-""").substitute(LUA_PLACES, opening=OPENING)
+""").substitute(LUA_NAMES, opening=OPENING)
 
 # RESTAMP: give hashes a later moment, the values that changed, and a new TTL.
 #
@@ -97,4 +103,22 @@ for i, key in ipairs(KEYS) do
   end
 end
 return others
-""").substitute(LUA_PLACES, opening=OPENING)
+""").substitute(LUA_NAMES, opening=OPENING)
+
+# ERASE: delete hashes, and leave in their place the row up to which nothing is published any more.
+#
+# KEYS: the hashes. ARGV: the row, and for how many seconds it stays. Returns the number of hashes that there were.
+#
+# All are deleted first: a Redis without memory lets a script delete, and then write.
+ERASE = Template("""
+local call, deleted = redis.call, 0
+for _, key in ipairs(KEYS) do
+  if call('HLEN', key) > call('HEXISTS', key, '$erased_field') then deleted = deleted + 1 end
+  call('DEL', key)
+end
+for _, key in ipairs(KEYS) do
+  call('HSET', key, '$erased_field', ARGV[1])
+  call('EXPIRE', key, ARGV[2])
+end
+return deleted
+""").substitute(LUA_NAMES)

@@ -14,7 +14,7 @@ from redis.exceptions import OutOfMemoryError
 from featurehub.lib.batched import batched
 from features.online import layout
 from features.online.hmget import Row, hmget_each
-from features.online.scripts import PUBLISH
+from features.online.scripts import ERASE, PUBLISH
 from features.registry.snapshot import registry_snapshot
 
 logger = logging.getLogger(__name__)
@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 CUSTOMERS_PER_SCRIPT = 250
 # A customer without values is remembered for a short time only: ids that nobody has would fill the memory.
 ABSENT_SECONDS = 60
+# For this long a publication that was under way at an erasure finds that there was one.
+ERASED_SECONDS = 3600
 
 
 class Published(NamedTuple):
@@ -117,11 +119,18 @@ def as_row(published: Sequence[Published], fields: Sequence[str]) -> Row:
     return [held[field].encode() if field in held else None for field in fields]
 
 
-def delete_hashes(customer_ids: Iterable[str]) -> int:
-    """Delete the customers' hashes of every version that was ever computed. Return the number of keys."""
-    suffixes = ("", *(layout.suffix_of(*key) for key in registry_snapshot.get().started))
-    keys = [layout.key_of(customer_id, suffix) for customer_id in customer_ids for suffix in suffixes]
-    return int(get_redis_connection("default").delete(*keys)) if keys else 0
+def erase_hashes(customer_ids: Iterable[str], *, last_row: int) -> int:
+    """Delete the customers' hashes of every version that was ever computed. Return the number of keys.
+
+    Values of history rows up to `last_row` are not published any more, whoever has read them before and comes late.
+    """
+    suffixes = ("", *(layout.suffix_of(*key) for key in registry_snapshot.get(younger_than=0).started))
+    script = get_redis_connection("default").register_script(ERASE)
+    deleted = 0
+    for chunk in batched(customer_ids, CUSTOMERS_PER_SCRIPT):
+        keys = [layout.key_of(customer_id, suffix) for customer_id in chunk for suffix in suffixes]
+        deleted += int(script(keys=keys, args=[layout.row_number_text(last_row), ERASED_SECONDS]))
+    return deleted
 
 
 def seconds_left(customer_id: str) -> float | None:

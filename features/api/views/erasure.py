@@ -20,6 +20,7 @@ class ReceiptSerializer(serializers.Serializer[Any]):
     events = serializers.IntegerField()
     history_rows = serializers.IntegerField()
     redis_keys = serializers.IntegerField(allow_null=True)
+    done = serializers.BooleanField()
 
 
 class ErasureView(ApiView):
@@ -27,7 +28,8 @@ class ErasureView(ApiView):
 
     scopes = {"DELETE": Scope.WRITE}
 
-    @extend_schema(responses=ReceiptSerializer)
+    @extend_schema(responses={200: ReceiptSerializer, 202: ReceiptSerializer})
     def delete(self, request: HttpRequest, customer_id: str) -> HttpResponse:
         check_customer_id(customer_id)
-        return json_response(asdict(erase_customer(customer_id)))
+        receipt = erase_customer(customer_id)
+        return json_response(asdict(receipt), status=200 if receipt.done else 202)

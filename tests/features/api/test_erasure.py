@@ -6,6 +6,7 @@ from events.models import DirtyCustomer, ErasedCustomer, Event
 from featurehub.access.models import Scope
 from features.materialization.erasure import erase_customer
 from tests.api_client import ApiClient
+from tests.away import redis_away
 from tests.factories import make_client, make_customer, make_event, post_events, url_of
 from tests.features.materialization.test_erasure import NOTHING, everything_of
 
@@ -14,11 +15,22 @@ def test_the_customer_is_gone_everywhere_and_the_receipt_counts_it(api: ApiClien
     make_customer("c1", page_view=3, purchase=1)
     make_customer("c2", page_view=1)
     receipt = api.delete(url_of("c1", "")).json()
-    assert (receipt["events"], receipt["history_rows"], receipt["redis_keys"]) == (4, 2, 1)
+    assert (receipt["events"], receipt["history_rows"], receipt["redis_keys"], receipt["done"]) == (4, 2, 1, True)
     assert everything_of("c1") == NOTHING
     assert everything_of("c2")["events"] == 1
     values = api.get(url_of("c1") + "?names=page_views_30d").json()
     assert values["missing"] == {"page_views_30d": "no_value"}
+
+
+def test_with_redis_away_the_answer_says_that_it_is_not_done(api: ApiClient) -> None:
+    make_customer("c1", page_view=3)
+    with redis_away():
+        answer = api.delete(url_of("c1", ""))
+    assert answer.status_code == 202
+    assert (answer.json()["events"], answer.json()["redis_keys"], answer.json()["done"]) == (3, None, False)
+    again = api.delete(url_of("c1", ""))
+    assert (again.status_code, again.json()["redis_keys"], again.json()["done"]) == (200, 1, True)
+    assert everything_of("c1") == NOTHING
 
 
 def test_erasing_again_finds_nothing_and_is_no_error(api: ApiClient) -> None:
