@@ -53,7 +53,7 @@ class Site(ABC):
             "SECRET_KEY": "tests",
             "ALLOWED_HOSTS": "127.0.0.1",
             "FEATUREHUB_HTTPS": "0",
-            "WEB_CONCURRENCY": "1",
+            "WEB_CONCURRENCY": "2",
             "PYTHONUNBUFFERED": "1",
             "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
         }
