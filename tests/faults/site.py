@@ -25,6 +25,8 @@ from tests.web_programs import program
 
 PROGRAMS = ("front", "reads", "api", "admin", "worker", "beat")
 SCOPES = [argument for scope in ("read", "write", "ingest") for argument in ("--scope", scope)]
+# The table and the logs of the last run.
+ARTEFACTS = PROJECT / ".local/artefacts"
 SECONDS_TO_START = 120.0
 
 
@@ -43,7 +45,8 @@ class Site(ABC):
         self.postgres = Postgres(folder / "postgres")
         self.valkey = Valkey(folder / "valkey")
         self.broker = self.valkey
-        self.log = folder / "log"
+        self.log = ARTEFACTS / f"faults-{self.shape.replace(' ', '-')}.log"
+        ARTEFACTS.mkdir(parents=True, exist_ok=True)
         self.environment = {
             **{name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")},
             "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
@@ -53,7 +56,7 @@ class Site(ABC):
             "SECRET_KEY": "tests",
             "ALLOWED_HOSTS": "127.0.0.1",
             "FEATUREHUB_HTTPS": "0",
-            "WEB_CONCURRENCY": "1",
+            "WEB_CONCURRENCY": "2",
             "PYTHONUNBUFFERED": "1",
             "PYTHONWARNINGS": "ignore:You're running the worker with superuser privileges",
         }

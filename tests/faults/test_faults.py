@@ -9,13 +9,12 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.at_once import PROJECT
 from tests.faults.fault import APART, BOTH, Fault
 from tests.faults.faults import FAULTS
 from tests.faults.outcome import HEAD, Outcome, outcome_of
-from tests.faults.site import FaultUnavailable, MakeRun, Production, Site
+from tests.faults.site import ARTEFACTS, FaultUnavailable, MakeRun, Production, Site
 
-TABLE = PROJECT / ".local/artefacts/faults.txt"
+TABLE = ARTEFACTS / "faults.txt"
 SENTENCES = 20
 ALL = "FAULTS" in os.environ
 CASES = [
@@ -39,7 +38,6 @@ class Table:
             for one in self._outcomes
             for kind, sentences in one.verdict.by_kind().items()
         ]
-        TABLE.parent.mkdir(parents=True, exist_ok=True)
         TABLE.write_text("\n".join([str(self), *details]) + "\n")
 
     def __str__(self) -> str:
