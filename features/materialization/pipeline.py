@@ -31,12 +31,13 @@ from features.online.store import delete_hashes
 class Claim:
     """Customers whose rows the transaction holds, and how the work ends after they were published.
 
-    `erased` customers are not computed: their hashes are deleted.
+    Before that, the hashes of the customers in `outdated` are deleted: of erased customers, who are not among
+    `customer_ids`, and of those whose hashes are wrong, since publishing alone keeps what has an equal or later stamp.
     """
 
     customer_ids: Sequence[str]
     settle: Callable[[], object]
-    erased: set[str] = field(default_factory=set)
+    outdated: set[str] = field(default_factory=set)
 
 
 def announced(customer_ids: Sequence[str]) -> Claim:
@@ -78,7 +79,7 @@ def process(
 
 def publish_claimed(claimed: Claim, recomputed: Recomputed | None = None) -> None:
     """Publish and settle, after the commit."""
-    delete_hashes(claimed.erased)
+    delete_hashes(claimed.outdated)
     if recomputed is None:
         publish(claimed.customer_ids)
     else:

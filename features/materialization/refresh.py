@@ -31,7 +31,7 @@ def refresh_dirty(*, limit: int = CUSTOMERS_PER_CHUNK) -> int:
         marked = {mark.customer_id for mark in marks}
         erased = erased_among(marked)
         settle = partial(delete_marks, [mark.pk for mark in marks])
-        return Claim(customer_ids=sorted(marked - erased), erased=erased, settle=settle)
+        return Claim(customer_ids=sorted(marked - erased), outdated=erased, settle=settle)
 
     process(claim, compute=compute_from_events)
     return len(marks)
