@@ -11,8 +11,8 @@ from features.materialization.pipeline import Claim, announced, process
 def repair_customers(customer_ids: Sequence[str], *, anew: bool) -> None:
     """Compute the customers from their events, delete their hashes, and publish them.
 
-    `anew`: their newest rows in the history are wrong, so a row is appended wherever one differs at all. Customers who were erased meanwhile are left out. Raises redis' ConnectionError or TimeoutError where it is away;
-    then the sweep of the outbox publishes, and what is wrong in Redis is to be repaired again.
+    `anew`: their newest rows in the history are wrong, so a row is appended wherever one differs at all. Customers who
+    were erased meanwhile are left out. Raises redis' ConnectionError or TimeoutError where it is away.
     """
 
     def claim() -> Claim:

@@ -1,4 +1,4 @@
-"""Checks of consistency: are the values that readers get those that the events and the history give?
+"""Checks of consistency: random customers' values in Redis and in the history are those that the events give.
 
 A check compares a random sample in chunks (`expected` says what with what), in a run of its own.
 
@@ -59,6 +59,13 @@ def largest_share(*, wrong: int, compared: int, confidence: float) -> float:
     if compared <= wrong:
         return 1.0
     return float(scipy.special.betaincinv(wrong + 1, compared - wrong, confidence))
+
+
+def share_below(check: ConsistencyCheck) -> float:
+    """Return the share of all customers of which fewer were wrong; the share itself where everybody was compared."""
+    if check.is_everybody and check.compared:
+        return check.wrong / check.compared
+    return largest_share(wrong=check.wrong, compared=check.compared, confidence=check.confidence)
 
 
 # --- The run ----------------------------------------------------------------------------------------------------------
