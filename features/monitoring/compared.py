@@ -11,8 +11,8 @@ from features.formulas.view import FeatureView
 from features.materialization.compute import DECAY_TOLERANCE
 
 
-class Comparison(StrEnum):
-    """The three comparisons: each says where the value was found, and what it was held against."""
+class Against(StrEnum):
+    """The three comparisons: where a value was found, and what it was held against."""
 
     SERVED = "Redis against history"
     DECAY = "decay snapshot against history"
@@ -20,7 +20,7 @@ class Comparison(StrEnum):
 
 
 class Problem(StrEnum):
-    """What is wrong with a value."""
+    """The ways in which a value can be wrong."""
 
     MISSING = "missing"
     EXTRA = "extra"
@@ -35,7 +35,7 @@ class ComparedColumn:
     the values say anything.
     """
 
-    comparison: Comparison
+    comparison: Against
     view: FeatureView
     name: str
     found: Floats

@@ -28,7 +28,7 @@ from features.materialization import runs
 from features.materialization.locks import database_now, lock_free_customers
 from features.materialization.repair import repair_customers
 from features.models import ConsistencyCheck, Customer, InconsistentCustomer, Publication, Run
-from features.monitoring.compared import ComparedColumn, Comparison, findings_at, is_wrong
+from features.monitoring.compared import ComparedColumn, Against, findings_at, is_wrong
 from features.monitoring.expected import compared_columns, read_material
 from features.monitoring.random_customers import draw_customers
 from features.monitoring.tallies import added, tally
@@ -142,7 +142,7 @@ def compare_chunk(check: ConsistencyCheck, customer_ids: Sequence[str]) -> None:
     material = read_material(customer_ids, as_of=database_now(), known=known)
     columns = compared_columns(material)
     is_suspicious = is_wrong(columns, customers=len(customer_ids)) | ~material.is_settled
-    note(check, customer_ids, columns, counted=~is_suspicious)
+    count_in(check, customer_ids, columns, counted=~is_suspicious)
     check.not_cached += int(np.count_nonzero(~material.is_cached() & ~is_suspicious))
     suspicious = [customer_ids[place] for place in np.flatnonzero(is_suspicious)]
     if suspicious:
@@ -165,7 +165,7 @@ def compare_again(check: ConsistencyCheck, customer_ids: Sequence[str]) -> None:
     on_their_way |= with_values_on_their_way(free)
     is_counted = material.is_settled & ~np.isin(free, sorted(on_their_way))
     check.postponed += [free[place] for place in np.flatnonzero(~is_counted)]
-    note(check, free, columns, counted=is_counted)
+    count_in(check, free, columns, counted=is_counted)
     check.not_cached += int(np.count_nonzero(~material.is_cached() & is_counted))
 
 
@@ -183,11 +183,11 @@ def is_recomputing() -> bool:
     return Run.objects.filter(kind=Run.Kind.RECOMPUTE, state=Run.State.RUNNING).exists()
 
 
-def note(
+def count_in(
     check: ConsistencyCheck, customer_ids: Sequence[str], columns: Sequence[ComparedColumn], *, counted: Bools
 ) -> None:
     """Count these customers into the check, and keep what was found wrong."""
-    places = np.flatnonzero(is_wrong(columns, customers=len(customer_ids)) & counted)
+    places = np.flatnonzero(is_wrong(columns, customers=len(customer_ids)) & counted).tolist()
     check.features = added(check.features, [tally(column, counted) for column in columns])
     check.compared += int(np.count_nonzero(counted))
     check.wrong += len(places)
@@ -233,7 +233,7 @@ def repair_next(run: Run, *, limit: int = REPAIRED_PER_CHUNK) -> int:
     if not chunk:
         runs.finish_run(run)
         return 0
-    is_stored_wrong = [any(each["comparison"] == Comparison.STORED for each in row.findings) for row in chunk]
+    is_stored_wrong = [any(each["comparison"] == Against.STORED for each in row.findings) for row in chunk]
     for anew in (True, False):
         wanted = [row.customer_id for row, is_stored in zip(chunk, is_stored_wrong, strict=True) if is_stored == anew]
         if wanted:

@@ -3,7 +3,7 @@
 1. `served_columns`: Redis against the newest rows of the history, decayed to the moment in the hash's own stamp. So a
    renewal that is under way makes no difference.
 2. `decay_columns`: the decay snapshots, from which renewals compute, against the same rows.
-3. `stored_columns`: the newest rows, decayed to now, against what the events give now.
+3. `history_columns`: the newest rows, decayed to now, against what the events give now.
 
 A hash that is not there is no error: PostgreSQL answers in its place. Neither is a version that is put aside.
 """
@@ -24,7 +24,7 @@ from features.formulas.decay import RECENCY, decayed_values
 from features.formulas.values import behavioral_values, column, evaluate_view
 from features.formulas.view import FeatureView
 from features.models import Customer, FeatureType
-from features.monitoring.compared import ComparedColumn, Comparison
+from features.monitoring.compared import ComparedColumn, Against
 from features.offline import history
 from features.offline.columns import decay_snapshot_of
 from features.offline.history import Latest
@@ -138,7 +138,7 @@ def compared_columns(material: Material) -> list[ComparedColumn]:
         if view.feature_type == FeatureType.BEHAVIORAL:
             columns += decay_columns(view, material)
         if view.feature_type in (FeatureType.BEHAVIORAL, FeatureType.DERIVED):
-            columns += stored_columns(view, material)
+            columns += history_columns(view, material)
     return columns
 
 
@@ -189,11 +189,11 @@ def served_columns(view: FeatureView, material: Material) -> list[ComparedColumn
     def compared(name: str, found: Floats, expected: Floats, *, where: Bools) -> ComparedColumn:
         found = np.where(held.is_stamped, found, np.nan)
         return ComparedColumn(
-            comparison=Comparison.SERVED, view=view, name=name, found=found, expected=expected, is_compared=where
+            comparison=Against.SERVED, view=view, name=name, found=found, expected=expected, is_compared=where
         )
 
     row_ids = expected_row_ids(view, material, expected=expected)
-    columns = [compared("(history row)", held.row_ids, row_ids, where=is_looked_at)]
+    columns = [compared("(history row)", held.row_ids.astype(np.float64), row_ids, where=is_looked_at)]
     columns += [compared(name, held.values[name], expected[name], where=is_read) for name in view.names]
     if view.feature_type != FeatureType.DERIVED:
         has_both = is_read & held.is_stamped & rows.has_row()
@@ -250,7 +250,7 @@ def decay_columns(view: FeatureView, material: Material) -> list[ComparedColumn]
 
     def compared(name: str, found: Floats, expected: Floats, *, where: Bools = is_used) -> ComparedColumn:
         return ComparedColumn(
-            comparison=Comparison.DECAY,
+            comparison=Against.DECAY,
             view=view,
             name=name,
             found=found,
@@ -276,7 +276,7 @@ def decay_columns(view: FeatureView, material: Material) -> list[ComparedColumn]
 # --- The history against the events -----------------------------------------------------------------------------------
 
 
-def stored_columns(view: FeatureView, material: Material) -> list[ComparedColumn]:
+def history_columns(view: FeatureView, material: Material) -> list[ComparedColumn]:
     """Compare a computed version's rows, decayed to now, with what the events and the active weights give now.
 
     A derived version's rows are compared with what follows, at their own moment, from the rows they are derived from.
@@ -303,7 +303,7 @@ def stored_columns(view: FeatureView, material: Material) -> list[ComparedColumn
         columns.append(("(activity, fields off)", np.nan_to_num(other), np.zeros(len(other))))
     return [
         ComparedColumn(
-            comparison=Comparison.STORED, view=view, name=name, found=one, expected=other, is_compared=is_compared
+            comparison=Against.STORED, view=view, name=name, found=one, expected=other, is_compared=is_compared
         )
         for name, one, other in columns
     ]

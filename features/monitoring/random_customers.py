@@ -8,7 +8,7 @@ from django.db import connection
 from features.models import Customer
 
 # PostgreSQL has no more rows on a page of 8 KB.
-ROWS_PER_PAGE = 291
+MOST_ROWS_ON_A_PAGE = 291
 # After so many draws of several times the number wanted, the table consists of dead rows.
 DRAWS = 50
 PAGES = "select pg_relation_size('features_customer') / current_setting('block_size')::int"
@@ -39,7 +39,7 @@ def random_places(number: int) -> list[str]:
         cursor.execute(PAGES)
         (pages,) = cursor.fetchone()
     draw = random.Random()  # noqa: S311 - chance, not secrecy
-    return [f'"({draw.randrange(pages)},{draw.randrange(ROWS_PER_PAGE) + 1})"' for _ in range(number)]
+    return [f'"({draw.randrange(pages)},{draw.randrange(MOST_ROWS_ON_A_PAGE) + 1})"' for _ in range(number)]
 
 
 def customers_at(places: Sequence[str]) -> list[str]:

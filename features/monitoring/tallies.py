@@ -10,8 +10,8 @@ from features.monitoring.compared import ComparedColumn, Problem
 
 # {"comparison", "version", "feature", "matching", "missing", "extra", "different", "largest_difference"}
 Tally: TypeAlias = dict[str, Any]
-COUNTS = ("matching", *(problem.value for problem in Problem))
-LARGEST = "largest_difference"
+COUNTED_AS = ("matching", *(problem.value for problem in Problem))
+LARGEST_DIFFERENCE = "largest_difference"
 
 
 def tally(column: ComparedColumn, customers: Bools) -> Tally:
@@ -21,14 +21,14 @@ def tally(column: ComparedColumn, customers: Bools) -> Tally:
         "version": f"{column.view.feature_type}:{column.view.number}",
         "feature": column.name,
         "matching": int(np.count_nonzero(column.is_matching() & column.is_compared & customers)),
-        LARGEST: 0.0,
+        LARGEST_DIFFERENCE: 0.0,
     }
     for problem, having in column.problems():
         counted[problem.value] = int(np.count_nonzero(having & customers))
         if problem == Problem.DIFFERENT and counted[problem.value]:
             with np.errstate(over="ignore"):
                 sizes = np.abs(column.found - column.expected)[having & customers]
-            counted[LARGEST] = float(min(sizes.max(), np.finfo(np.float64).max))
+            counted[LARGEST_DIFFERENCE] = float(min(sizes.max(), np.finfo(np.float64).max))
     return counted
 
 
@@ -36,10 +36,10 @@ def added(before: Sequence[Tally], more: Sequence[Tally]) -> list[Tally]:
     """Return the tallies with more counted in, in the order in which they were first counted."""
     sums: dict[tuple[str, ...], Tally] = {key_of_tally(each): dict(each) for each in before}
     for each in more:
-        held = sums.setdefault(key_of_tally(each), {**each, **dict.fromkeys(COUNTS, 0), LARGEST: 0.0})
-        for name in COUNTS:
+        held = sums.setdefault(key_of_tally(each), {**each, **dict.fromkeys(COUNTED_AS, 0), LARGEST_DIFFERENCE: 0.0})
+        for name in COUNTED_AS:
             held[name] += each[name]
-        held[LARGEST] = max(held[LARGEST], each[LARGEST])
+        held[LARGEST_DIFFERENCE] = max(held[LARGEST_DIFFERENCE], each[LARGEST_DIFFERENCE])
     return list(sums.values())
 
 

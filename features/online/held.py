@@ -1,4 +1,4 @@
-"""What Redis holds of a version for n customers, read in full and trusted in nothing: for checks of consistency."""
+"""Read everything that Redis holds of a version, trusting nothing: for checks of consistency."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Checks of consistency: the list with its picture, the page of each check, "Check now" and "Repair these customers"."""
+"""Checks of consistency: the list with its picture, the page of each check, its beginning by hand and its repair."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -22,7 +22,7 @@ from features.models import ConsistencyCheck, Run
 from features.monitoring import consistency
 
 CHECKS_SHOWN = 100
-CUSTOMERS_SHOWN = 200
+WRONG_SHOWN = 200
 MAY_REPAIR = "features.change_consistencycheck"
 
 
@@ -65,7 +65,7 @@ class ConsistencyCheckAdmin(ReadOnlyAdmin):
             "title": f"Check of {check.run.started_at:%-d %b %Y, %H:%M} UTC",
             "check": check,
             **self.in_words(check),
-            "customers": check.inconsistent.order_by("pk")[:CUSTOMERS_SHOWN] if may_see else [],
+            "customers": check.inconsistent.order_by("pk")[:WRONG_SHOWN] if may_see else [],
             "left": consistency.to_repair(check).count(),
             "repaired": check.inconsistent.filter(repaired_at__isnull=False).count(),
             "may_repair": may(request, MAY_REPAIR),
