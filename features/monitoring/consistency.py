@@ -28,8 +28,9 @@ from features.materialization import runs
 from features.materialization.locks import database_now, lock_free_customers
 from features.materialization.repair import repair_customers
 from features.models import ConsistencyCheck, Customer, InconsistentCustomer, Publication, Run
-from features.monitoring.compared import ComparedColumn, Against, findings_at, is_wrong
-from features.monitoring.expected import compared_columns, read_material
+from features.monitoring.compared import Against, ComparedColumn, findings_at, is_wrong
+from features.monitoring.expected import compared_columns
+from features.monitoring.material import read_material
 from features.monitoring.random_customers import draw_customers
 from features.monitoring.tallies import added, tally
 from features.registry.snapshot import registry_snapshot
