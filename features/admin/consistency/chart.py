@@ -1,5 +1,6 @@
 """The picture of the checks over time: the share that was wrong, and the share that it is below."""
 
+import math
 from collections.abc import Sequence
 
 from features.admin.consistency.wording import outcome, share
@@ -8,9 +9,15 @@ from features.models import ConsistencyCheck
 from features.monitoring.consistency import share_below
 
 
+def round_end(largest: float) -> float:
+    """Return the end of an axis that reaches `largest`, so that half of it has as few digits: 0.0042 → 0.006."""
+    power = 10.0 ** math.floor(math.log10(largest))
+    return next(digit * power for digit in (1, 2, 4, 6, 8, 10) if digit * power >= largest)
+
+
 def consistency_plot(checks: Sequence[ConsistencyCheck]) -> Plot:
     """Return the plot of checks in the order of time, each of which has compared somebody."""
-    top = max((share_below(check) for check in checks), default=0.0) or 0.001
+    top = round_end(max((share_below(check) for check in checks), default=0.0) or 0.001)
 
     def y(value: float) -> float:
         return round(PLOT_HEIGHT * (1 - value / top), 2)
