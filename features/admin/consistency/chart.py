@@ -3,10 +3,10 @@
 import math
 from collections.abc import Sequence
 
-from features.admin.consistency.wording import outcome, share
 from features.admin.weights.charts import PLOT_HEIGHT, PLOT_WIDTH, Plot, Series, Whisker
 from features.models import ConsistencyCheck
 from features.monitoring.consistency import share_below
+from features.monitoring.outcomes import outcome, share
 
 
 def round_end(largest: float) -> float:

@@ -15,11 +15,11 @@ from django.utils import timezone
 from featurehub.admin.large_tables import ReadOnlyAdmin
 from featurehub.admin.permissions import may
 from features.admin.consistency.chart import consistency_plot
-from features.admin.consistency.wording import beside, outcome, share
 from features.admin.runs import run_progress
 from features.materialization import runs
 from features.models import ConsistencyCheck, Run
 from features.monitoring import consistency
+from features.monitoring.outcomes import beside, outcome, share
 
 CHECKS_SHOWN = 100
 WRONG_SHOWN = 200
