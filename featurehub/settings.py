@@ -92,6 +92,21 @@ AUTO_ACTIVATION_LEAST_CUSTOMERS = read_setting(
     expected="a whole number from 1 on",
     default="1000",
 )
+# A check of consistency compares a sample that holds, with this confidence, a wrong customer if this share of all is
+# wrong: 2,995 customers. If REPAIR is on, those found wrong are computed and published anew at once.
+CONSISTENCY_RATE = read_setting(
+    "FEATUREHUB_CONSISTENCY_RATE",
+    parse=number(least=0.0001, most=0.5),
+    expected="a share of the customers from 0.0001 to 0.5",
+    default="0.001",
+)
+CONSISTENCY_CONFIDENCE = read_setting(
+    "FEATUREHUB_CONSISTENCY_CONFIDENCE",
+    parse=number(least=0.5, most=0.999),
+    expected="a probability from 0.5 to 0.999",
+    default="0.95",
+)
+CONSISTENCY_REPAIR = read_setting("FEATUREHUB_CONSISTENCY_REPAIR", parse=switch, expected="1 or 0", default="0")
 # Peers whose X-Forwarded-For and X-Forwarded-Proto are believed, beside the front on its Unix socket: load balancers.
 TRUSTED_PROXIES = read_trusted_proxies()
 ADMIN_PASSWORD = read_setting("FEATUREHUB_ADMIN_PASSWORD", parse=str, expected="a password", default="") or None

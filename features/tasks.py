@@ -13,6 +13,7 @@ from features.lifecycle import weight_set_steps
 from features.materialization import recompute, recovery, refresh, rescore, retention, runs
 from features.materialization.runs import TASK_NAMES
 from features.models import FeatureType, Run
+from features.monitoring import consistency
 from features.online import outbox
 from features.registry.snapshot import registry_snapshot
 from features.tuning import backtest, fitting, shadow
@@ -82,6 +83,26 @@ def recompute_task(run_id: int) -> None:
 def thin_out_task(run_id: int) -> None:
     """Go on with a run that thins out the history."""
     go_on(run_id, step=retention.thin_out)
+
+
+@shared_task(name="features.begin_check", autoretry_for=PASSING, retry_backoff=True, max_retries=5)
+def begin_check_task() -> None:
+    """Begin to compare a sample of customers with their events. Sent by beat."""
+    run = consistency.begin_check(now=datetime.now(UTC))
+    if run is not None:
+        runs.enqueue_run(run)
+
+
+@shared_task(name=TASK_NAMES[Run.Kind.CHECK], autoretry_for=PASSING, retry_backoff=True, max_retries=5)
+def check_task(run_id: int) -> None:
+    """Go on with a check of consistency."""
+    go_on(run_id, step=consistency.check_next)
+
+
+@shared_task(name=TASK_NAMES[Run.Kind.REPAIR], autoretry_for=PASSING, retry_backoff=True, max_retries=5)
+def repair_task(run_id: int) -> None:
+    """Go on with the repair of customers that a check found wrong."""
+    go_on(run_id, step=consistency.repair_next)
 
 
 def go_on(run_id: int, *, step: Callable[[Run], int]) -> None:

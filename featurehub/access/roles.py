@@ -21,6 +21,7 @@ MANAGED: Mapping[str, Sequence[str]] = {
         "features.featuredefinition",
         "features.featureversion",
         "features.run",
+        "features.consistencycheck",
         "access.apikey",
         "events.erasedcustomer",
         "django_celery_beat.*",

@@ -60,6 +60,7 @@ NAVIGATION = [
         "items": [
             item("Runs", icon="progress_activity", model="features.run"),
             item("Backlog", icon="pending_actions", model="events.dirtycustomer"),
+            item("Consistency", icon="fact_check", model="features.consistencycheck"),
             item("Periodic tasks", icon="schedule", model="django_celery_beat.periodictask"),
             item("Intervals", icon="timer", model="django_celery_beat.intervalschedule"),
             item("Crontabs", icon="calendar_month", model="django_celery_beat.crontabschedule"),

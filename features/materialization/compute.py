@@ -39,8 +39,11 @@ where customer.customer_id = new.customer_id
 DECAY_TOLERANCE = 1e-9
 
 
-def compute_from_events(customer_ids: Sequence[str]) -> None:
-    """Compute every readable version from the events of the windows, in the caller's transaction."""
+def compute_from_events(customer_ids: Sequence[str], *, anew: bool = False) -> None:
+    """Compute every readable version from the events of the windows, in the caller's transaction.
+
+    `anew`: trust no row of the history; append a row wherever the newest one differs at all.
+    """
     if not customer_ids:
         return
     register_customers(customer_ids)
@@ -48,7 +51,7 @@ def compute_from_events(customer_ids: Sequence[str]) -> None:
     as_of = database_now()
     known = registry_snapshot.get(younger_than=0)
     activity = postgres.aggregate(customer_ids, as_of=as_of, window_days=settings.WINDOW_DAYS, features=known.windowed)
-    record_activity(activity, as_of=as_of, known=known, is_late=False)
+    record_activity(activity, as_of=as_of, known=known, is_late=False, anew=anew)
 
 
 # Version → the newest rows of its customers, in the order of the customers' ids.
@@ -112,7 +115,7 @@ def by_view(rows: Iterable[Latest], *, known: Registry) -> LatestRows:
 
 
 def record_activity(
-    activity: Activity, *, as_of: datetime, known: Registry | None = None, is_late: bool = True
+    activity: Activity, *, as_of: datetime, known: Registry | None = None, is_late: bool = True, anew: bool = False
 ) -> None:
     """Compute from activity that an engine has aggregated, append what changed, and note it on the customers.
 
@@ -132,6 +135,7 @@ def record_activity(
         known=known,
         read_events=True,
         is_late=is_late,
+        anew=anew,
     )
 
 
@@ -154,6 +158,7 @@ def append(
     read_events: bool,
     is_late: bool,
     held: LatestRows | None = None,
+    anew: bool = False,
 ) -> dict[FeatureView, Appended]:
     """Append each behavioral version's values that changed, and those of the derived versions. Return them by version.
 
@@ -172,10 +177,12 @@ def append(
     for view, activity in activities.items():
         weight_set = weight_sets.set_of_version(view.number, active=active)
         appended[view] = append_behavioral(
-            view, activity, weight_set=weight_set, as_of=as_of, is_late=is_late, held=held
+            view, activity, weight_set=weight_set, as_of=as_of, is_late=is_late, held=held, anew=anew
         )
     for view in known.derived:
-        appended[view] = append_derived(view, appended=appended, as_of=as_of, known=known, is_late=is_late, held=held)
+        appended[view] = append_derived(
+            view, appended=appended, as_of=as_of, known=known, is_late=is_late, held=held, anew=anew
+        )
     weight_set_id = weight_sets.last_activated(active).pk
     confirm_computed(base, weight_set_id=weight_set_id, as_of=as_of, known=known, read_events=read_events)
     return appended
@@ -188,13 +195,21 @@ def beside_behavioral(known: Registry) -> list[FeatureView]:
 
 
 def append_behavioral(
-    view: FeatureView, activity: Activity, *, weight_set: WeightSet, as_of: datetime, is_late: bool, held: LatestRows
+    view: FeatureView,
+    activity: Activity,
+    *,
+    weight_set: WeightSet,
+    as_of: datetime,
+    is_late: bool,
+    held: LatestRows,
+    anew: bool,
 ) -> Appended:
     """Append a behavioral version's values of the customers whose values changed."""
     values = behavioral_values(
         view, activity, weights=weight_sets.as_weights(weight_set), as_of=as_of, window_days=settings.WINDOW_DAYS
     )
     metadata = [{"weight_set": weight_set.pk, "activity": row} for row in activity.to_records()]
+    decays = view.decaying and not anew
     rows = history.append_changed(
         activity.customer_ids,
         feature_type=view.feature_type,
@@ -203,8 +218,9 @@ def append_behavioral(
         features=values.rows(),
         metadata=metadata,
         time_dependent=view.time_dependent,
-        changed_beyond_decay=changed_beyond_decay(view, values, rows=held[view], as_of=as_of) if view.decaying else (),
+        changed_beyond_decay=changed_beyond_decay(view, values, rows=held[view], as_of=as_of) if decays else (),
         is_late=is_late,
+        anew=anew,
     )
     return Appended(values=values, metadata=metadata, rows=rows)
 
@@ -230,11 +246,12 @@ def append_derived(
     known: Registry,
     is_late: bool,
     held: LatestRows,
+    anew: bool,
 ) -> Appended:
     """Append a derived version's values of the customers that need a new row.
 
     These are the customers without a row, those with a new row of an input, and those of whom a client wrote an input
-    since their last computation. All other derived values changed by decay alone.
+    since their last computation. All other derived values changed by decay alone, unless everything is written `anew`.
     """
     inputs = known.inputs(view)
     computed, written = [row for row in inputs if row in appended], [row for row in inputs if row not in appended]
@@ -247,7 +264,7 @@ def append_derived(
     )
     behavioral = (appended[row].values for row in known.behavioral if row in appended)
     customer_ids = {customer_id for values in behavioral for customer_id in values.customer_ids}
-    wanted = customer_ids.difference(row.customer_id for row in held[view])
+    wanted = customer_ids if anew else customer_ids.difference(row.customer_id for row in held[view])
     wanted.update(*(appended[row].rows for row in computed))
     wanted.update(row.customer_id for input in written for row in held[input] if row.is_newer_than_computation)
     chosen = [row for row in zip(values.customer_ids, values.rows(), strict=True) if row[0] in wanted and row[1]]
@@ -259,6 +276,7 @@ def append_derived(
         features=[features for _, features in chosen],
         metadata=[{}] * len(chosen),
         is_late=is_late,
+        anew=anew,
     )
     return Appended(values=values, rows=rows)
 

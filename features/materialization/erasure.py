@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import F, Func, Value
 from django.db.models.functions import Now
 
 from events.models import DirtyCustomer, Event
 from events.tombstones import add_tombstone
 from featurehub.lib.redis_away import REDIS_AWAY
 from features.materialization.locks import database_now, lock_customers, lock_writers, register_customers
-from features.models import Customer, CustomerFeature
+from features.models import ConsistencyCheck, Customer, CustomerFeature, InconsistentCustomer
 from features.models.definitions import WRITTEN_BY_CLIENTS
 from features.online.outbox import PUBLICATION_TIME, announce, hand_over, settle
 from features.online.publish import unpublish
@@ -55,6 +56,7 @@ def erase_customer(customer_id: str) -> Receipt:
         events, _ = Event.objects.filter(customer_id=customer_id).delete()
         history_rows, _ = CustomerFeature.objects.filter(customer_id=customer_id).delete()
         Customer.objects.filter(pk=customer_id).delete()
+        forget_in_checks(customer_id)
         entry = announce([customer_id])
         DirtyCustomer.objects.create(customer_id=customer_id, due_at=Now() + PUBLICATION_TIME)
         erased_at = database_now()
@@ -67,6 +69,15 @@ def erase_customer(customer_id: str) -> Receipt:
         redis_keys=redis_keys,
         done=redis_keys is not None,
     )
+
+
+def forget_in_checks(customer_id: str) -> None:
+    """Delete what checks of consistency found of the customer, and take the id out of the one that runs."""
+    InconsistentCustomer.objects.filter(customer_id=customer_id).delete()
+    for name in ("waiting", "postponed"):
+        ConsistencyCheck.objects.filter(**{f"{name}__contains": [customer_id]}).update(
+            **{name: Func(F(name), Value(customer_id), function="array_remove")}
+        )
 
 
 def delete_from_redis(customer_id: str, entry: int | None) -> int | None:

@@ -5,6 +5,8 @@ from datetime import datetime
 
 from django.db import connection
 
+from features.models.definitions import WRITTEN_BY_CLIENTS
+
 REGISTER_CUSTOMERS = """
 insert into features_customer (customer_id) select unnest(%s::text[]) order by 1 on conflict do nothing
 """
@@ -19,6 +21,17 @@ on conflict do nothing
 """
 LOCK_CUSTOMERS = """
 select customer_id from features_customer where customer_id = any(%s) order by customer_id for update
+"""
+# Writers of these customers' values are kept out, too. Customers that somebody holds are left out.
+TRY_TO_LOCK_CUSTOMERS = """
+select customer_id from features_customer where customer_id = any(%s) order by customer_id for update skip locked
+"""
+TRY_TO_LOCK_WRITERS = """
+select customer_id from unnest(%(customer_ids)s::text[]) customer_id
+where (
+    select bool_and(pg_try_advisory_xact_lock(hashtextextended(feature_type || ':' || customer_id, 0)))
+    from unnest(%(feature_types)s::text[]) feature_type
+)
 """
 # One writer at a time for a customer and type. The customer's row is not the lock, because a refresh may hold it for as
 # long as a whole chunk takes.
@@ -45,6 +58,18 @@ def lock_customers(customer_ids: Sequence[str]) -> set[str]:
     with connection.cursor() as cursor:
         cursor.execute(LOCK_CUSTOMERS, [list(customer_ids)])
         return {customer_id for (customer_id,) in cursor.fetchall()}
+
+
+def lock_free_customers(customer_ids: Sequence[str]) -> list[str]:
+    """Lock those of the customers that nobody computes or writes now, and keep writers waiting. Return them.
+
+    The locks last until the transaction ends. It waits for nobody.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(TRY_TO_LOCK_CUSTOMERS, [list(customer_ids)])
+        free = [customer_id for (customer_id,) in cursor.fetchall()]
+        cursor.execute(TRY_TO_LOCK_WRITERS, {"customer_ids": free, "feature_types": list(WRITTEN_BY_CLIENTS)})
+        return [customer_id for (customer_id,) in cursor.fetchall()]
 
 
 def database_now() -> datetime:

@@ -23,18 +23,21 @@ from features.materialization.locks import lock_customers
 from features.materialization.publish_delta import publish_delta
 from features.online.outbox import announce, hand_over, settle
 from features.online.publish import publish, unpublish
+from features.online.store import delete_hashes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
     """Customers whose rows the transaction holds, and what else is to be done after they were published.
 
-    `erased` customers are not computed: their hashes are deleted.
+    `erased` customers are not computed: their hashes are deleted for good. Those in `wrong` are deleted before they are
+    published, since publishing alone keeps what has an equal or later stamp.
     """
 
     customer_ids: Sequence[str]
     settle: Callable[[], object] = lambda: None
     erased: set[str] = field(default_factory=set)
+    wrong: set[str] = field(default_factory=set)
 
 
 def claim_customers(customer_ids: Sequence[str]) -> Claim:
@@ -74,6 +77,7 @@ def publish_claimed(claimed: Claim, entry: int | None, recomputed: Recomputed | 
     """Publish and settle, after the commit. Where Redis is away, the entry is the sweep's from now on."""
     try:
         unpublish(claimed.erased)
+        delete_hashes(claimed.wrong)
         if recomputed is None:
             publish(claimed.customer_ids)
         else:

@@ -19,6 +19,8 @@ TASK_NAMES: Mapping[str, str] = {
     Run.Kind.RESCORE: "features.rescore",
     Run.Kind.RECOMPUTE: "features.recompute",
     Run.Kind.THINNING: "features.thin_out",
+    Run.Kind.CHECK: "features.check",
+    Run.Kind.REPAIR: "features.repair",
 }
 REFRESHES_KEPT = timedelta(days=7)
 

@@ -1,5 +1,6 @@
 """Models: definitions, versions, weight sets, customers, their append-only feature history, and runs."""
 
+from features.models.consistency import ConsistencyCheck, InconsistentCustomer
 from features.models.customers import BUCKETS, Customer, CustomerFeature, OnlineStore, Publication, Renewal
 from features.models.definitions import WRITTEN_BY_CLIENTS, FeatureDefinition, FeatureType
 from features.models.runs import Run, RunChunk
@@ -14,6 +15,7 @@ __all__ = [
     "WRITTEN_BY_CLIENTS",
     "Backtest",
     "BacktestDay",
+    "ConsistencyCheck",
     "Customer",
     "CustomerFeature",
     "FeatureDefinition",
@@ -21,6 +23,7 @@ __all__ = [
     "FeatureVersion",
     "FeatureVersionStep",
     "Fitting",
+    "InconsistentCustomer",
     "OnlineStore",
     "Publication",
     "Renewal",

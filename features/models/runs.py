@@ -20,6 +20,8 @@ class Run(models.Model):
         REFRESH = "refresh", "Refresh before expiry"
         RETENTION = "retention", "Drop months of events past their retention"
         THINNING = "thinning", "Thin out the history past its retention"
+        CHECK = "check", "Compare what is served with the events"
+        REPAIR = "repair", "Repair customers that were found wrong"
 
     class State(models.TextChoices):
         RUNNING = "running"
@@ -45,7 +47,7 @@ class Run(models.Model):
             # Runs of the other kinds may run at the same time.
             models.UniqueConstraint(
                 fields=["kind"],
-                condition=Q(state="running", kind__in=["refresh", "retention", "thinning"]),
+                condition=Q(state="running", kind__in=["refresh", "retention", "thinning", "check"]),
                 name="run_one_at_a_time",
             ),
             models.UniqueConstraint(

@@ -13,7 +13,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from features.models import Run
-from features.monitoring import overview
+from features.monitoring import consistency, overview
 from features.online import outbox
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ def read_gauges() -> list[GaugeMetricFamily]:
     """Return the gauges that are read from PostgreSQL; none where it does not answer."""
     now = timezone.now()
     try:
-        return [*backlog_gauges(now), *customer_gauges(now), last_run_gauge()]
+        return [*backlog_gauges(now), *customer_gauges(now), *consistency_gauges(now), last_run_gauge()]
     except Error as error:
         logger.warning("PostgreSQL does not answer, its metrics are left out: %s", error)
         return []
@@ -68,6 +68,30 @@ def customer_gauges(now: datetime) -> list[GaugeMetricFamily]:
         gauge("customers_active", "Customers with events in the window (estimated above 10,000)", fresh.active.number),
         gauge("customers_behind", "Active customers that were not renewed within a TTL", fresh.behind.number),
         gauge("versions_put_aside", "Versions whose computation failed", float(overview.versions_put_aside().count())),
+    ]
+
+
+def consistency_gauges(now: datetime) -> list[GaugeMetricFamily]:
+    """Return the gauges of the last check of consistency that is done; none before the first one."""
+    last = consistency.finished_checks().first()
+    if last is None:
+        return []
+    return [
+        gauge(
+            "inconsistent_customers",
+            "Customers that the last check of consistency found wrong and that are not repaired yet",
+            float(consistency.to_repair(last).count()),
+        ),
+        gauge(
+            "inconsistent_share_below",
+            "Share of all customers of which fewer were wrong at the last check, with its confidence",
+            consistency.share_below(last),
+        ),
+        gauge(
+            "consistency_check_age_seconds",
+            "Time since the last check of consistency was done",
+            (now - last.run.updated_at).total_seconds(),
+        ),
     ]
 
 

@@ -18,7 +18,8 @@ from features.registry.snapshot import registry_snapshot
 #   - where a value that does not depend on time differs from the row that holds (`held`),
 #   - where a time-dependent value differs by more than decay explains, or after another last purchase: a purchase may
 #     arrive as another leaves, with all other values equal,
-#   - where a time-dependent value differs by decay alone, if the row that holds is at least one day old.
+#   - where a time-dependent value differs by decay alone, if the row that holds is at least one day old,
+#   - where anything differs, if the values are written `anew`: a repair.
 # A row of a late computation must not become the newest one where a later computation confirmed the row that holds.
 # That row is then appended again, at the moment of the later computation (`confirmed_later`).
 APPEND_CHANGED = """
@@ -41,6 +42,7 @@ with news as (
             or held.metadata #> '{activity,last_purchase_us}'
                 is distinct from new.metadata #> '{activity,last_purchase_us}'
             or held."timestamp" <= %(as_of)s::timestamptz - interval '1 day'))
+        or (%(anew)s and (held.features <> new.features or held.metadata <> new.metadata))
 ),
 confirmed_later as (
     insert into features_customerfeature
@@ -126,12 +128,14 @@ def append_changed(
     time_dependent: Sequence[str] = (),
     changed_beyond_decay: Collection[str] = (),
     is_late: bool = False,
+    anew: bool = False,
 ) -> dict[str, int]:
     """Append a row for each customer whose values at `as_of` changed, and return customer → id of the new row.
 
     `features` and `metadata` are in the order of `customer_ids`. `changed_beyond_decay` are customers whose
     time-dependent values changed by more than decay explains. `is_late` says that customers may have been computed for
-    a later moment already; the row that holds then stays the newest one. The caller holds the customers' locks: two
+    a later moment already; the row that holds then stays the newest one. `anew`: the row that holds may be wrong, so a
+    row is appended wherever anything differs from it. The caller holds the customers' locks: two
     writers of one customer would not see each other's rows.
     """
     columns = zip(customer_ids, features, metadata, strict=True)
@@ -155,6 +159,7 @@ def append_changed(
                 "as_of": as_of,
                 "time_dependent": list(time_dependent),
                 "is_late": is_late,
+                "anew": anew,
             },
         )
         return dict(cursor.fetchall())

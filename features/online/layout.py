@@ -125,6 +125,11 @@ def row_of(text: bytes | None) -> int:
     return int(text[STAMP_ROW]) if text else 0
 
 
+def parts_of_stamp(text: bytes) -> tuple[int, int, str]:
+    """Return the moment (microseconds since 1970 UTC), the row and the version. Raise ValueError for no stamp."""
+    return int(text[STAMP_MOMENT]), int(text[STAMP_ROW]), text[STAMP_VERSION].decode().removeprefix(" ")
+
+
 def oldest_moment(stamps: Sequence[bytes | None]) -> datetime | None:
     """Return the as_of of the oldest stamp; None where all are absent or empty."""
     oldest = min(filter(None, stamps), default=None)

@@ -119,18 +119,30 @@ def as_row(published: Sequence[Published], fields: Sequence[str]) -> Row:
     return [held[field].encode() if field in held else None for field in fields]
 
 
+def delete_hashes(customer_ids: Iterable[str]) -> None:
+    """Delete the customers' hashes of every version that was ever computed."""
+    keys = keys_of_all_versions(customer_ids)
+    if keys:
+        get_redis_connection("default").delete(*keys)
+
+
 def erase_hashes(customer_ids: Iterable[str], *, last_row: int) -> int:
     """Delete the customers' hashes of every version that was ever computed. Return the number of keys.
 
     Values of history rows up to `last_row` are not published any more, whoever has read them before and comes late.
     """
-    suffixes = ("", *(layout.suffix_of(*key) for key in registry_snapshot.get(younger_than=0).started))
     script = get_redis_connection("default").register_script(ERASE)
     deleted = 0
     for chunk in batched(customer_ids, CUSTOMERS_PER_SCRIPT):
-        keys = [layout.key_of(customer_id, suffix) for customer_id in chunk for suffix in suffixes]
+        keys = keys_of_all_versions(chunk)
         deleted += int(script(keys=keys, args=[layout.row_number_text(last_row), ERASED_SECONDS]))
     return deleted
+
+
+def keys_of_all_versions(customer_ids: Iterable[str]) -> list[str]:
+    """Return the keys of the customers' hashes of every version that was ever computed."""
+    suffixes = ("", *(layout.suffix_of(*key) for key in registry_snapshot.get(younger_than=0).started))
+    return [layout.key_of(customer_id, suffix) for customer_id in customer_ids for suffix in suffixes]
 
 
 def seconds_left(customer_id: str) -> float | None:

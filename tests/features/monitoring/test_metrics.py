@@ -8,7 +8,7 @@ from django.test import Client
 from django.utils import timezone
 
 from events.models import DirtyCustomer
-from features.models import Publication, Run
+from features.models import ConsistencyCheck, Publication, Run
 from tests.away import postgres_away
 from tests.factories import ago, make_customer, make_event, store_events
 
@@ -50,6 +50,21 @@ def test_customers_and_the_backlog_are_counted(client: Client) -> None:
     assert metrics["featurehub_due_marks"] == 1
     assert metrics["featurehub_overdue_publications"] == 1
     assert 120 <= metrics["featurehub_oldest_due_mark_age_seconds"] < 180
+
+
+@pytest.mark.django_db
+def test_the_last_check_of_consistency_tells_who_is_wrong_and_how_old_it_is(client: Client) -> None:
+    assert not any("consisten" in name for name in scrape(client))
+    run = Run.objects.create(kind="check", state="done", updated_at=ago(minutes=10))
+    check = ConsistencyCheck.objects.create(
+        run=run, rate=0.001, confidence=0.95, is_everybody=False, compared=2_995, wrong=2
+    )
+    for customer_id, repaired_at in (("a", None), ("b", ago(minutes=5))):
+        check.inconsistent.create(customer_id=customer_id, findings=[], repaired_at=repaired_at)
+    metrics = scrape(client)
+    assert metrics["featurehub_inconsistent_customers"] == 1
+    assert metrics["featurehub_inconsistent_share_below"] == pytest.approx(0.0021, rel=0.01)
+    assert 600 <= metrics["featurehub_consistency_check_age_seconds"] < 660
 
 
 @pytest.mark.django_db
