@@ -14,7 +14,8 @@ REQUIREMENTS := requirements.txt requirements-dev.txt constraints.txt
 # PATH: what is started by name (granian, celery) is the .venv's.
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 # The type checker reads the settings module and connects to nothing.
-UNUSED := DATABASE_URL=postgresql://unused/unused REDIS_URL=redis://unused SECRET_KEY=unused ALLOWED_HOSTS=unused
+UNUSED := DATABASE_URL=postgresql://unused/unused REDIS_URL=redis://unused SECRET_KEY=unused ALLOWED_HOSTS=unused \
+	FEATUREHUB_TOMBSTONE_KEY=unused
 # What can differ from one Python to another: parsing, error messages, floats. One server start, less than a minute.
 QUICK := tests/features/formulas tests/features/engines/test_in_process.py tests/features/api/test_explanation.py \
 	tests/features/tuning/test_score_preview.py tests/featurehub/lib tests/events/test_copy_text.py \

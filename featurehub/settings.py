@@ -19,7 +19,7 @@ from featurehub.lib.environment import (
     one_of,
     read_port,
     read_setting,
-    read_trusted_proxies,
+    some_words,
     switch,
     url,
     whole_number,
@@ -92,8 +92,14 @@ AUTO_ACTIVATION_LEAST_CUSTOMERS = read_setting(
     expected="a whole number from 1 on",
     default="1000",
 )
-# Peers whose X-Forwarded-For and X-Forwarded-Proto are believed, beside the front on its Unix socket: load balancers.
-TRUSTED_PROXIES = read_trusted_proxies()
+# Whether /metrics answers everybody; else only API keys with the scope `metrics`.
+PUBLIC_METRICS = read_setting("FEATUREHUB_PUBLIC_METRICS", parse=switch, expected="1 or 0", default="0")
+# The keys of the hashes that tombstones are: the first makes new ones, the others find those that they have made.
+TOMBSTONE_KEYS = read_setting(
+    "FEATUREHUB_TOMBSTONE_KEY",
+    parse=some_words,
+    expected="a long random string, and after it those used before, separated by commas",
+)
 ADMIN_PASSWORD = read_setting("FEATUREHUB_ADMIN_PASSWORD", parse=str, expected="a password", default="") or None
 # Largest age of the in-memory copies of API keys, feature definitions and versions, in seconds.
 SNAPSHOT_SECONDS = 5.0
@@ -271,12 +277,20 @@ SPECTACULAR_SETTINGS = {
 
 # --- HTTPS ------------------------------------------------------------------------------------------------------------
 HTTPS = read_setting("FEATUREHUB_HTTPS", parse=switch, expected="1 or 0", default="1")
+# What browsers are told to call by HTTPS only, for a year: this host; its subdomains, too; both, in browsers' own lists.
+HSTS = read_setting(
+    "FEATUREHUB_HSTS",
+    parse=one_of("host", "subdomains", "preload"),
+    expected="host, subdomains or preload",
+    default="host",
+)
 SECURE_SSL_REDIRECT = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
-SECURE_HSTS_PRELOAD = HTTPS
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS and HSTS in ("subdomains", "preload")
+SECURE_HSTS_PRELOAD = HTTPS and HSTS == "preload"
+# They ask for what concerns other hosts, which their owner decides.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 
