@@ -99,7 +99,7 @@ class Server(ABC):
     def _lock_file(self, suffix: str) -> IO[str]:
         """Open a file beside the folder, which may itself belong to the user that the server runs as."""
         path = self.home.with_name(f"{self.home.name}.{suffix}")
-        return open(path, "a", opener=lambda name, flags: os.open(name, flags, 0o600))  # noqa: PTH123 - Path.open has no opener
+        return open(path, "a", opener=lambda name, flags: os.open(name, flags, 0o600))
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
