@@ -9,7 +9,7 @@ LEAST_CHARACTERS = 32
 
 
 def check_tombstone_keys(**_: Any) -> list[CheckMessage]:
-    """Return a warning where the newest key of tombstones can be guessed, or is a secret that something else has, too."""
+    """Return a warning where the newest key of tombstones can be guessed, or is another secret, too."""
     newest: str = settings.TOMBSTONE_KEYS[0]
     if len(newest) >= LEAST_CHARACTERS and newest != settings.SECRET_KEY:
         return []

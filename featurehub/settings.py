@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import dj_database_url
+from csp import constants as csp
 from django.utils.log import CallbackFilter
 
 from featurehub.admin import navigation
@@ -137,6 +138,7 @@ INSTALLED_APPS = [
     "drf_standardized_errors",
     "django_celery_beat",
     "axes",
+    "csp",
     "featurehub.access",
     "events",
     "features",
@@ -144,6 +146,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "featurehub.http.middleware.ApiMiddleware",  # answers the API; the others are for pages
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -277,7 +280,7 @@ SPECTACULAR_SETTINGS = {
 
 # --- HTTPS ------------------------------------------------------------------------------------------------------------
 HTTPS = read_setting("FEATUREHUB_HTTPS", parse=switch, expected="1 or 0", default="1")
-# What browsers are told to call by HTTPS only, for a year: this host; its subdomains, too; both, in browsers' own lists.
+# What browsers call by HTTPS only, for a year: this host; its subdomains, too; both, by the browsers' own lists.
 HSTS = read_setting(
     "FEATUREHUB_HSTS",
     parse=one_of("host", "subdomains", "preload"),
@@ -291,6 +294,21 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS and HSTS in ("subdomains", "preload")
 SECURE_HSTS_PRELOAD = HTTPS and HSTS == "preload"
 # They ask for what concerns other hosts, which their owner decides.
 SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+# What pages may load and run: this host's files, nothing inline. Alpine, on which unfold's pages are built, evaluates
+# the text of attributes, so that the admin needs 'unsafe-eval'; the page of the API does without (featurehub/urls.py).
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [csp.NONE],
+        "script-src": [csp.SELF, csp.UNSAFE_EVAL],
+        "style-src": [csp.SELF],
+        "img-src": [csp.SELF, "data:"],
+        "font-src": [csp.SELF],
+        "connect-src": [csp.SELF],
+        "form-action": [csp.SELF],
+        "frame-ancestors": [csp.NONE],
+        "base-uri": [csp.NONE],
+    }
+}
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 

@@ -70,7 +70,7 @@ class ApiKeyAdmin(ModelAdmin):
     actions_detail = ("rotate", "revoke")
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
-        """Return the fields of a new key, else the columns of the list, of which only the limit and the end can be edited."""
+        """Return the fields of a new key, else the columns of the list, of which those in EDITED can be edited."""
         if obj is None:
             return ("name", "scopes", *EDITED)
         return (*("requests_per_minute" if name == "limit" else name for name in self.list_display), "replaces")

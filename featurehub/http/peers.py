@@ -9,10 +9,10 @@ FORWARDED_FOR, FORWARDED_PROTO = "HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO
 def tell_client(environ: dict[str, Any]) -> None:
     """Set REMOTE_ADDR to the client's address where the front tells it, and forget what other peers tell.
 
-    The front is on a Unix socket, whose peers have no address. It sends one value of each header, and none of a client's
-    with underscores, which WSGI takes for the same: granian keeps either of `X-Forwarded-Proto` and
-    `X_Forwarded_Proto`. So no other peer is believed, whatever proxy it is. Django believes the X-Forwarded-Proto that
-    is left (SECURE_PROXY_SSL_HEADER).
+    The front is on a Unix socket, whose peers have no address. It sends one value of each header, and none of a
+    client's with underscores, which WSGI takes for the same: granian keeps one of `X-Forwarded-Proto` and
+    `X_Forwarded_Proto`, whoever sent it. So no other peer is believed. Django believes the X-Forwarded-Proto that is
+    left (SECURE_PROXY_SSL_HEADER).
     """
     if environ["REMOTE_ADDR"]:
         environ.pop(FORWARDED_FOR, None)
