@@ -1,7 +1,7 @@
 # Every target makes what it needs, from an empty environment on. Settings come from the environment: see README.md.
 # The sentence behind ## is what `make help` prints.
 .DEFAULT_GOAL := run
-.PHONY: help run test test-quick test-weather test-spark check fix bench bench-serving bench-batch
+.PHONY: help run test test-quick test-weather test-spark check fix lock bench bench-serving bench-batch
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
@@ -58,6 +58,12 @@ check: $(READY) ## Check format, lint, types, import contracts, migrations and t
 fix: $(READY) ## Format the code and apply the safe fixes of the linter.
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+
+# Only what POSIX needs; for each of the Pythons, whichever one runs this.
+lock: $(READY) ## Write requirements.lock: what production installs, by hash; after each change of requirements.txt.
+	$(BIN)/uv pip compile requirements.txt --constraints constraints.txt --output-file requirements.lock --quiet \
+		--generate-hashes --universal --python-version 3.11 --no-annotate --no-emit-package colorama \
+		--custom-compile-command "make lock"
 
 bench: $(READY) $(FEAST) ## Run all benchmarks beside their floors and peers; BENCH_SCALE=10 makes them short.
 	@$(RUN) $(BIN)/python -m benchmarks $(ARGS)

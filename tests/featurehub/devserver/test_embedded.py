@@ -152,10 +152,10 @@ def opened_to_others(home: Path) -> list[str]:
 def test_the_log_of_postgresql_quotes_no_rows_and_statements(used_home: Path) -> None:
     with servers.running_servers(used_home, names=["DATABASE_URL"]) as urls, connect(urls) as connection:
         connection.execute("create temporary table once (customer_id text primary key, category text not null)")
-        for values in ("('secret-customer', 'x')", "('secret-customer', null)"):
+        for values in (("secret-customer", "x"), ("secret-customer", None)):
             connection.execute("insert into once values ('secret-customer', 'x') on conflict do nothing")
             with pytest.raises(psycopg.IntegrityError, match="secret-customer"):
-                connection.execute(f"insert into once values {values}")
+                connection.execute("insert into once values (%s, %s)", values)
     log = (used_home / "postgres/log").read_text()
     assert "duplicate key value" in log
     assert "null value in column" in log
