@@ -32,7 +32,7 @@ MANY_CUSTOMERS = 100
 ERASED_CODE = "erased"
 ERASED = "This customer was erased: no data of this customer is accepted while the tombstone exists."
 # A key is padded to a block; the two hashes of an HMAC begin with it and these paddings (RFC 2104).
-BLOCK_BYTES = 64
+HMAC_BLOCK_BYTES = 64
 INNER, OUTER = 0x36, 0x5C
 
 
@@ -74,9 +74,9 @@ def by_hash(customer_ids: Collection[str], *, key: str) -> dict[bytes, str]:
 def states_after(key: str) -> tuple["hashlib._Hash", "hashlib._Hash"]:
     """Return the inner and the outer hash of an HMAC under the key, before the message."""
     short = key.encode()
-    if len(short) > BLOCK_BYTES:
+    if len(short) > HMAC_BLOCK_BYTES:
         short = hashlib.sha256(short).digest()
-    block = short.ljust(BLOCK_BYTES, b"\0")
+    block = short.ljust(HMAC_BLOCK_BYTES, b"\0")
     inner, outer = (hashlib.sha256(bytes(byte ^ padding for byte in block)) for padding in (INNER, OUTER))
     return inner, outer
 

@@ -26,6 +26,7 @@ from featurehub.lib.environment import (
     whole_number,
     whole_number_or_zero,
 )
+from featurehub.lib.private_lines import PrivateLines
 from featurehub.lib.repeated_lines import RepeatedLines
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -318,7 +319,7 @@ UNFOLD = navigation.UNFOLD_SETTINGS
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "formatters": {"line": {"()": PrivateLines}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "INFO"},
     # 503 is not logged for each request: the part that is away is reported once.

@@ -12,20 +12,20 @@ from featurehub.access.models import ApiKey
 from featurehub.lib.background import background_jobs
 
 logger = logging.getLogger(__name__)
-SECONDS_BETWEEN_NOTES = 300.0
+SECONDS_BETWEEN_KEY_NOTES = 300.0
 # Key → the monotonic time from which its use is noted again. Bounded by the number of keys.
-_due: dict[int, float] = {}
+_key_due: dict[int, float] = {}
 
 
 def note_key_use(key_id: int) -> None:
-    """Note that the key is in use, each process once in SECONDS_BETWEEN_NOTES: in a pool beside the request.
+    """Note that the key is in use, each process once in SECONDS_BETWEEN_KEY_NOTES: in a pool beside the request.
 
     In between it costs a look-up in memory. Where PostgreSQL is away, that is logged, and a later use is noted.
     """
     now = time.monotonic()
-    if _due.get(key_id, 0.0) > now:
+    if _key_due.get(key_id, 0.0) > now:
         return
-    _due[key_id] = now + SECONDS_BETWEEN_NOTES
+    _key_due[key_id] = now + SECONDS_BETWEEN_KEY_NOTES
     if settings.POOL:
         background_jobs.run(partial(write_key_use, key_id))
     else:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.security import SecurityMiddleware
 from django.urls import resolve
@@ -22,7 +22,7 @@ class ApiMiddleware:
         self.endpoints = Endpoints()
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        response: HttpResponseBase | None = None
+        response: HttpResponse | None = None
         if request.path_info.startswith(API):
             response = self.endpoints.respond(request)
         elif request.path_info in FOR_MACHINES:

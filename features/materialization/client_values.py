@@ -103,4 +103,4 @@ def publish_after_commit(claimed: Claim) -> None:
     try:
         publish_claimed(claimed)
     except REDIS_AWAY as error:
-        logger.warning("%s is not published yet, the sweep will do it: %s", claimed.customer_ids[0], error)
+        logger.warning("Values that a client wrote are not published yet, the sweep will do it: %s", error)

@@ -191,9 +191,9 @@ def test_the_last_use_is_noted_once_in_five_minutes(
     assert first is not None
     with django_assert_num_queries(0):
         assert status_with(key) == 200
-    monkeypatch.setitem(uses._due, made.pk, 0.0)
+    monkeypatch.setitem(uses._key_due, made.pk, 0.0)
     assert status_with(key) == 200
-    assert uses._due[made.pk] > time.monotonic() + uses.SECONDS_BETWEEN_NOTES - 60
+    assert uses._key_due[made.pk] > time.monotonic() + uses.SECONDS_BETWEEN_KEY_NOTES - 60
 
 
 def test_a_key_that_nobody_used_shows_none() -> None:
