@@ -20,6 +20,7 @@ from featurehub.lib.errors import ConflictError, InvalidError
 # erasure deletes them.
 HOLD_OFF_ERASURE = "select pg_advisory_xact_lock_shared(hashtextextended('events.erasure', 0))"
 WAIT_FOR_INGESTIONS = "select pg_advisory_xact_lock(hashtextextended('events.erasure', 0))"
+ANY_TOMBSTONE = "select exists (select from events_erasedcustomer)"
 # The hashes are sent as one value, 32 bytes each: an array of as many takes longer to send and to parse.
 ERASED_HASHES = """
 select customer_hash from events_erasedcustomer
@@ -117,12 +118,16 @@ def last_mark(customer_hash: bytes) -> datetime | None:
 
 def erased_among(customer_ids: Collection[str]) -> set[str]:
     """Return those of the customers who have a tombstone: one query, or two if they are many and there are any."""
-    if not customer_ids or (len(customer_ids) >= MANY_CUSTOMERS and not ErasedCustomer.objects.exists()):
+    if not customer_ids:
         return set()
-    customers: dict[bytes, str] = {}
-    for key in settings.TOMBSTONE_KEYS:
-        customers |= by_hash(customer_ids, key=key)
     with connection.cursor() as cursor:
+        if len(customer_ids) >= MANY_CUSTOMERS:
+            cursor.execute(ANY_TOMBSTONE)
+            if not cursor.fetchone()[0]:
+                return set()
+        customers: dict[bytes, str] = {}
+        for key in settings.TOMBSTONE_KEYS:
+            customers |= by_hash(customer_ids, key=key)
         cursor.execute(ERASED_HASHES, {"hashes": b"".join(customers), "number": len(customers)})
         return {customers[bytes(found)] for (found,) in cursor.fetchall()}
 
