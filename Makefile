@@ -1,7 +1,7 @@
 # Every target makes what it needs, from an empty environment on. Settings come from the environment: see README.md.
 # The sentence behind ## is what `make help` prints.
 .DEFAULT_GOAL := run
-.PHONY: help run test test-quick test-weather test-faults test-spark check fix bench bench-serving bench-batch
+.PHONY: help run test test-quick test-weather test-faults test-spark check fix lock bench bench-serving bench-batch
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
@@ -14,7 +14,8 @@ REQUIREMENTS := requirements.txt requirements-dev.txt constraints.txt
 # PATH: what is started by name (granian, celery) is the .venv's.
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 # The type checker reads the settings module and connects to nothing.
-UNUSED := DATABASE_URL=postgresql://unused/unused REDIS_URL=redis://unused SECRET_KEY=unused ALLOWED_HOSTS=unused
+UNUSED := DATABASE_URL=postgresql://unused/unused REDIS_URL=redis://unused SECRET_KEY=unused ALLOWED_HOSTS=unused \
+	FEATUREHUB_TOMBSTONE_KEY=unused
 # What can differ from one Python to another: parsing, error messages, floats. One server start, less than a minute.
 QUICK := tests/features/formulas tests/features/engines/test_in_process.py tests/features/api/test_explanation.py \
 	tests/features/tuning/test_score_preview.py tests/featurehub/lib tests/events/test_copy_text.py \
@@ -60,6 +61,12 @@ check: $(READY) ## Check format, lint, types, import contracts, migrations and t
 fix: $(READY) ## Format the code and apply the safe fixes of the linter.
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
+
+# Only what POSIX needs; for each of the Pythons, whichever one runs this.
+lock: $(READY) ## Write requirements.lock: what production installs, by hash; after each change of requirements.txt.
+	$(BIN)/uv pip compile requirements.txt --constraints constraints.txt --output-file requirements.lock --quiet \
+		--generate-hashes --universal --python-version 3.11 --no-annotate --no-emit-package colorama \
+		--custom-compile-command "make lock"
 
 bench: $(READY) $(FEAST) ## Run all benchmarks beside their floors and peers; BENCH_SCALE=10 makes them short.
 	@$(RUN) $(BIN)/python -m benchmarks $(ARGS)

@@ -61,6 +61,7 @@ def own_servers() -> Iterator[None]:
         os.environ |= urls
         os.environ |= {"CELERY_BROKER_URL": urls["REDIS_URL"], "FEATUREHUB_LOCAL_DIR": str(folder)}
         os.environ |= {"SECRET_KEY": "benchmarks", "ALLOWED_HOSTS": "127.0.0.1", "FEATUREHUB_HTTPS": "0"}
+        os.environ["FEATUREHUB_TOMBSTONE_KEY"] = "benchmarks"
         os.environ.setdefault("DJANGO_SETTINGS_MODULE", "featurehub.settings")
         django.setup()
         call_command("migrate", verbosity=0)

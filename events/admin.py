@@ -20,7 +20,7 @@ from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from events.models import DirtyCustomer, ErasedCustomer, Event
-from events.tombstones import hash_of, remove_tombstone
+from events.tombstones import hashes_of, remove_tombstone
 from featurehub.admin.forms import ReasonForm, reason_field
 from featurehub.admin.large_tables import DayRangeFilter, ExactTextFilter, LargeTableAdmin
 from featurehub.admin.permissions import may, person
@@ -155,7 +155,7 @@ class ErasedCustomerAdmin(LargeTableAdmin):
         self, request: HttpRequest, queryset: QuerySet[ErasedCustomer], search_term: str
     ) -> tuple[QuerySet[ErasedCustomer], bool]:
         term = search_term.strip()
-        return queryset.filter(customer_hash=hash_of(term)) if term else queryset, False
+        return queryset.filter(customer_hash__in=hashes_of(term)) if term else queryset, False
 
     def allowed_again(self) -> QuerySet[LogEntry]:
         """Return the log of the last removed tombstones, for the table under the list."""
@@ -166,7 +166,7 @@ class ErasedCustomerAdmin(LargeTableAdmin):
     def beginning(self, tombstone: ErasedCustomer) -> SafeString:
         return format_html("<code>{}…</code>", tombstone.hash_prefix)
 
-    @display(description="SHA-256 of the customer_id")
+    @display(description="HMAC of the customer_id")
     def whole_hash(self, tombstone: ErasedCustomer) -> SafeString:
         return format_html("<code>{}</code>", bytes(tombstone.customer_hash).hex())
 

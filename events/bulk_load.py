@@ -8,7 +8,7 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 
 from events.copy_text import copy_blocks
 from events.ingest import Ingested, ingest_lines, nudge
-from events.tombstones import HOLD_OFF_ERASURE, refuse_erased
+from events.tombstones import HOLD_OFF_ERASURE, erased_among, refuse_erased
 from events.validation import CLOCK_SKEW, EARLIEST, NewEvent
 from featurehub.lib.copying import copying
 
@@ -16,10 +16,6 @@ COPY_EVENTS = """
 copy events_event (event_id, customer_id, event_type, "timestamp", session_id, amount, category, metadata) from stdin
 """
 # The ids are sent as one text, an id a line: no id contains a line break, and an array takes longer to send.
-ERASED_AMONG = """
-select customer_id from string_to_table(%s, E'\\n') customer_id
-join events_erasedcustomer on customer_hash = sha256(convert_to(customer_id, 'UTF8'))
-"""
 MARK = """
 insert into events_dirtycustomer (customer_id, due_at)
 select customer_id, now() from string_to_table(%s, E'\\n') customer_id
@@ -54,13 +50,13 @@ def load_bulk(bulk: Bulk) -> Ingested:
     back to `ingest_lines`. Raise ErasedError if one of the customers was erased.
     """
     if not bulk.number or bulk.latest > datetime.now(UTC) - CLOCK_SKEW:
-        return ingest_lines(bulk.blocks, number=bulk.number)
+        return ingest_lines(bulk.blocks, number=bulk.number, customer_ids=bulk.customer_ids)
     try:
         with transaction.atomic():
             copy_in(bulk)
             transaction.on_commit(nudge)
     except (IntegrityError, OperationalError):  # a duplicate, a month without a partition, a deadlock
-        return ingest_lines(bulk.blocks, number=bulk.number)
+        return ingest_lines(bulk.blocks, number=bulk.number, customer_ids=bulk.customer_ids)
     return Ingested(accepted=bulk.number, duplicates=0)
 
 
@@ -70,12 +66,10 @@ def copy_in(bulk: Bulk) -> None:
     Raise ErasedError if one of the customers was erased, and IntegrityError if an event is a duplicate or its month has
     no partition.
     """
-    customers = "\n".join(bulk.customer_ids)
     with connection.cursor() as cursor:
         cursor.execute(HOLD_OFF_ERASURE)
-        cursor.execute(ERASED_AMONG, [customers])
-        refuse_erased([customer_id for (customer_id,) in cursor.fetchall()])
+        refuse_erased(erased_among(bulk.customer_ids))
         with copying(cursor, COPY_EVENTS) as copy:
             for block in bulk.blocks:
                 copy.write(block)
-        cursor.execute(MARK, [customers])
+        cursor.execute(MARK, ["\n".join(bulk.customer_ids)])

@@ -4,7 +4,7 @@ Acknowledged events are durable, even if the processes that compute features fro
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from django.core.cache import cache
@@ -13,7 +13,7 @@ from django.db.backends.utils import CursorWrapper
 
 from events.copy_text import copy_blocks
 from events.posted import CheckedEvent
-from events.tombstones import HOLD_OFF_ERASURE, ErasedError, refuse_erased
+from events.tombstones import HOLD_OFF_ERASURE, ErasedError, erased_among, refuse_erased
 from events.validation import NewEvent
 from featurehub.lib.copying import copying
 from featurehub.lib.enqueue import enqueue
@@ -36,10 +36,6 @@ delete from incoming_event;  -- rows of an earlier call in the same transaction
 """  # noqa: S608 - a constant
 COPY_INCOMING = """
 copy incoming_event (event_id, customer_id, event_type, "timestamp", session_id, amount, category, metadata) from stdin
-"""
-ERASED_AMONG_INCOMING = """
-select distinct customer_id from incoming_event
-join events_erasedcustomer on customer_hash = sha256(convert_to(customer_id, 'UTF8'))
 """
 # Months that have no partition yet. Only loads of old events contain any: see events/partitions.py.
 MAKE_PARTITIONS = """
@@ -81,7 +77,7 @@ class Ingested:
 
 
 def ingest(events: Sequence[NewEvent | CheckedEvent]) -> Ingested:
-    """Store checked events and mark their customers, all or none, in six statements for any number of events.
+    """Store checked events and mark their customers, all or none, in six or seven statements for any number of events.
 
     Duplicates of stored events, and duplicates among `events` (same event_id and timestamp), are counted and change
     nothing. Events of erased customers are refused, and don't keep the others from being stored.
@@ -90,7 +86,8 @@ def ingest(events: Sequence[NewEvent | CheckedEvent]) -> Ingested:
     while True:  # further customers may be erased meanwhile
         taken = [event for event in events if event.customer_id not in erased] if erased else events
         try:
-            stored = ingest_lines(copy_blocks(taken), number=len(taken))
+            customer_ids = {event.customer_id for event in taken}
+            stored = ingest_lines(copy_blocks(taken), number=len(taken), customer_ids=customer_ids)
         except ErasedError as error:
             erased |= error.customer_ids
         else:
@@ -98,19 +95,18 @@ def ingest(events: Sequence[NewEvent | CheckedEvent]) -> Ingested:
             return Ingested(accepted=stored.accepted, duplicates=stored.duplicates, refused=refused)
 
 
-def ingest_lines(blocks: Iterable[bytes], *, number: int) -> Ingested:
-    """Store `number` events that are encoded by `copy_blocks`, as `ingest` does.
+def ingest_lines(blocks: Iterable[bytes], *, number: int, customer_ids: Collection[str]) -> Ingested:
+    """Store `number` events of these customers that are encoded by `copy_blocks`, as `ingest` does.
 
     Raise ErasedError if one of the customers was erased: then nothing is stored.
     """
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(CREATE_INCOMING)
+            refuse_erased(erased_among(customer_ids))
             with copying(cursor, COPY_INCOMING) as copy:
                 for block in blocks:
                     copy.write(block)
-            cursor.execute(ERASED_AMONG_INCOMING)
-            refuse_erased([customer_id for (customer_id,) in cursor.fetchall()])
             cursor.execute(MAKE_PARTITIONS)
             accepted = insert(cursor, expected=number)
         if accepted:

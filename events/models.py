@@ -88,7 +88,7 @@ class DirtyCustomer(models.Model):
 class ErasedCustomer(models.Model):
     """A tombstone: while it exists, no events or values of this customer are accepted.
 
-    It stores the hash of the customer_id, not the id.
+    It stores an HMAC of the customer_id, not the id.
     """
 
     customer_hash = models.BinaryField(max_length=32, unique=True, editable=False)

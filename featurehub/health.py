@@ -4,13 +4,17 @@ import time
 from collections.abc import Callable
 from threading import Thread
 
+from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from drf_spectacular.utils import extend_schema
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
 from featurehub.access.metrics import LimitsCollector
+from featurehub.access.models import Scope
+from featurehub.http.view import ApiView
 from featurehub.lib.enqueue import connect_to_broker
 from featurehub.lib.old_database import UNRELEASED_DATABASE, is_unreleased
 from features.monitoring.metrics import FeatureStoreCollector
@@ -36,9 +40,18 @@ def ready(request: HttpRequest) -> JsonResponse:
     return response
 
 
-def metrics(request: HttpRequest) -> HttpResponse:
-    """Return the metrics in Prometheus' format."""
-    return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+@extend_schema(exclude=True)
+class MetricsView(ApiView):
+    """The metrics in Prometheus' format: for everybody with FEATUREHUB_PUBLIC_METRICS, else for keys with the scope."""
+
+    scopes = {"GET": Scope.METRICS}
+
+    def admit(self, request: HttpRequest, *, method: str) -> None:
+        if not settings.PUBLIC_METRICS or method not in self.scopes:
+            super().admit(request, method=method)
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)
 
 
 def run_checks() -> dict[str, str]:

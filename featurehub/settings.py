@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import dj_database_url
+from csp import constants as csp
 from django.utils.log import CallbackFilter
 
 from featurehub.admin import navigation
@@ -19,12 +20,13 @@ from featurehub.lib.environment import (
     one_of,
     read_port,
     read_setting,
-    read_trusted_proxies,
+    some_words,
     switch,
     url,
     whole_number,
     whole_number_or_zero,
 )
+from featurehub.lib.private_lines import PrivateLines
 from featurehub.lib.repeated_lines import RepeatedLines
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -107,8 +109,14 @@ CONSISTENCY_CONFIDENCE = read_setting(
     default="0.95",
 )
 CONSISTENCY_REPAIR = read_setting("FEATUREHUB_CONSISTENCY_REPAIR", parse=switch, expected="1 or 0", default="0")
-# Peers whose X-Forwarded-For and X-Forwarded-Proto are believed, beside the front on its Unix socket: load balancers.
-TRUSTED_PROXIES = read_trusted_proxies()
+# Whether /metrics answers everybody; else only API keys with the scope `metrics`.
+PUBLIC_METRICS = read_setting("FEATUREHUB_PUBLIC_METRICS", parse=switch, expected="1 or 0", default="0")
+# The keys of the hashes that tombstones are: the first makes new ones, the others find those that they have made.
+TOMBSTONE_KEYS = read_setting(
+    "FEATUREHUB_TOMBSTONE_KEY",
+    parse=some_words,
+    expected="a long random string, and after it those used before, separated by commas",
+)
 ADMIN_PASSWORD = read_setting("FEATUREHUB_ADMIN_PASSWORD", parse=str, expected="a password", default="") or None
 # Largest age of the in-memory copies of API keys, feature definitions and versions, in seconds.
 SNAPSHOT_SECONDS = 5.0
@@ -146,6 +154,7 @@ INSTALLED_APPS = [
     "drf_standardized_errors",
     "django_celery_beat",
     "axes",
+    "csp",
     "featurehub.access",
     "events",
     "features",
@@ -153,6 +162,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "featurehub.http.middleware.ApiMiddleware",  # answers the API; the others are for pages
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -286,12 +296,35 @@ SPECTACULAR_SETTINGS = {
 
 # --- HTTPS ------------------------------------------------------------------------------------------------------------
 HTTPS = read_setting("FEATUREHUB_HTTPS", parse=switch, expected="1 or 0", default="1")
+# What browsers call by HTTPS only, for a year: this host; its subdomains, too; both, by the browsers' own lists.
+HSTS = read_setting(
+    "FEATUREHUB_HSTS",
+    parse=one_of("host", "subdomains", "preload"),
+    expected="host, subdomains or preload",
+    default="host",
+)
 SECURE_SSL_REDIRECT = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
-SECURE_HSTS_PRELOAD = HTTPS
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS and HSTS in ("subdomains", "preload")
+SECURE_HSTS_PRELOAD = HTTPS and HSTS == "preload"
+# They ask for what concerns other hosts, which their owner decides.
+SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W021"]
+# What pages may load and run: this host's files, nothing inline. Alpine, on which unfold's pages are built, evaluates
+# the text of attributes, so that the admin needs 'unsafe-eval'; the page of the API does without (featurehub/urls.py).
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [csp.NONE],
+        "script-src": [csp.SELF, csp.UNSAFE_EVAL],
+        "style-src": [csp.SELF],
+        "img-src": [csp.SELF, "data:"],
+        "font-src": [csp.SELF],
+        "connect-src": [csp.SELF],
+        "form-action": [csp.SELF],
+        "frame-ancestors": [csp.NONE],
+        "base-uri": [csp.NONE],
+    }
+}
 SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 
@@ -301,7 +334,7 @@ UNFOLD = navigation.UNFOLD_SETTINGS
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "formatters": {"line": {"()": PrivateLines}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "INFO"},
     # 503 is not logged for each request: the part that is away is reported once.

@@ -9,8 +9,7 @@ from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
-from django.db.models import Exists, ManyToManyField, OuterRef, QuerySet
-from django.forms import ModelForm, MultipleChoiceField
+from django.db.models import Exists, ManyToManyField, OuterRef, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -25,43 +24,17 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from featurehub.access.authentication import clients
+from featurehub.access.key_forms import EDITED, ApiKeyForm, EditedKeyForm, RotationForm
 from featurehub.access.logins import FAILURES_OF_AN_ADDRESS, lift_locks, still_counted
-from featurehub.access.models import ApiKey, Scope, create_api_key, revoke_api_keys
+from featurehub.access.models import ApiKey, create_api_key, revoke_api_keys, rotate_api_key
 from featurehub.admin.large_tables import DayRangeFilter, ReadOnlyAdmin
 from featurehub.admin.permissions import may, person
+from featurehub.lib.errors import ConflictError
 
-SCOPES = {
-    Scope.READ: "read: values, history, explanations",
-    Scope.WRITE: "write: clients' own values, erasure",
-    Scope.INGEST: "ingest: events",
-}
-LIMIT_HELP = "Requests beyond it are answered with 429 until the minute is over. Empty: no limit."
 SHOWN_ONCE = (
     "This is the key of {}. Copy it now: only its hash is kept, and it can't be shown again."
     '<code class="hub-secret">{}</code>'
 )
-
-
-class ApiKeyForm(ModelForm):  # type: ignore[type-arg]
-    scopes = MultipleChoiceField(
-        choices=list(SCOPES.items()),
-        widget=UnfoldAdminCheckboxSelectMultipleWidget,
-        help_text="As few as its program needs. They can't be changed later: make another key instead.",
-    )
-
-    class Meta:
-        model = ApiKey
-        fields = ("name", "scopes", "requests_per_minute")
-        help_texts = {"name": "The program that is going to use it.", "requests_per_minute": LIMIT_HELP}
-
-
-class LimitForm(ModelForm):  # type: ignore[type-arg]
-    """The only field of an existing key that can be edited."""
-
-    class Meta:
-        model = ApiKey
-        fields = ("requests_per_minute",)
-        help_texts = {"requests_per_minute": LIMIT_HELP}
 
 
 class StateFilter(RadioFilter):
@@ -69,47 +42,58 @@ class StateFilter(RadioFilter):
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("valid", "Valid"), ("revoked", "Revoked")]
+        return [("valid", "Valid"), ("expired", "Expired"), ("revoked", "Revoked")]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> QuerySet[ApiKey]:
-        is_valid = {"valid": True, "revoked": False}.get(self.value())
-        return queryset if is_valid is None else queryset.filter(revoked_at__isnull=is_valid)
+        has_expired = Q(expires_at__lte=timezone.now())
+        wanted = {
+            "valid": Q(revoked_at__isnull=True) & ~has_expired,
+            "expired": Q(revoked_at__isnull=True) & has_expired,
+            "revoked": Q(revoked_at__isnull=False),
+        }.get(self.value(), Q())
+        return queryset.filter(wanted)
 
 
 @admin.register(ApiKey)
 class ApiKeyAdmin(ModelAdmin):
     form = ApiKeyForm
-    list_display = ("name", "shown_prefix", "shown_scopes", "limit", "state", "created_at", "revoked_at")
+    list_display = (
+        *("name", "shown_prefix", "shown_scopes", "limit", "state"),
+        *("last_used_at", "created_at", "expires_at", "revoked_at"),
+    )
     list_filter = (StateFilter,)
     list_filter_submit = True
     show_facets = admin.ShowFacets.NEVER
     search_fields = ("name", "prefix")
     ordering = ("-id",)
     actions = ("revoke_selected",)
-    actions_detail = ("revoke",)
+    actions_detail = ("rotate", "revoke")
 
     def get_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
-        """Return the fields of a new key, else the columns of the list, of which only the limit can be edited."""
+        """Return the fields of a new key, else the columns of the list, of which those in EDITED can be edited."""
         if obj is None:
-            return ("name", "scopes", "requests_per_minute")
-        return tuple("requests_per_minute" if name == "limit" else name for name in self.list_display)
+            return ("name", "scopes", *EDITED)
+        return (*("requests_per_minute" if name == "limit" else name for name in self.list_display), "replaces")
 
     def get_readonly_fields(self, request: HttpRequest, obj: ApiKey | None = None) -> tuple[str, ...]:
-        return () if obj is None else tuple(name for name in self.list_display if name != "limit")
+        return () if obj is None else tuple(name for name in self.get_fields(request, obj) if name not in EDITED)
 
     def get_form(self, request: HttpRequest, obj: ApiKey | None = None, change: bool = False, **kwargs: Any) -> Any:
-        return super().get_form(request, obj, change=change, **({"form": LimitForm} if change else {}), **kwargs)
+        return super().get_form(request, obj, change=change, **({"form": EditedKeyForm} if change else {}), **kwargs)
 
     # --- Who may do what ----------------------------------------------------------------------------------------------
 
     def has_change_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
-        """Return False for a revoked key."""
+        """Return False for a revoked key. One that has expired can be given a later end."""
         is_valid = obj is None or obj.revoked_at is None
         return is_valid and bool(super().has_change_permission(request, obj))
 
     def has_delete_permission(self, request: HttpRequest, obj: ApiKey | None = None) -> bool:
         """Return False: the list is the record of who had access."""
         return False
+
+    def has_rotate_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        return may(request, "access.change_apikey") and may(request, "access.add_apikey")
 
     def has_revoke_permission(self, request: HttpRequest, obj: object = None) -> bool:
         return may(request, "access.change_apikey")
@@ -128,23 +112,52 @@ class ApiKeyAdmin(ModelAdmin):
     def limit(self, key: ApiKey) -> str | None:
         return None if key.requests_per_minute is None else f"{key.requests_per_minute:,}"
 
-    @display(description="State", label={"valid": "success", "revoked": "danger"})
+    @display(description="State", label={"valid": "success", "expired": "warning", "revoked": "danger"})
     def state(self, key: ApiKey) -> str:
-        return "valid" if key.revoked_at is None else "revoked"
+        if key.revoked_at is not None:
+            return "revoked"
+        return "valid" if key.is_valid(timezone.now()) else "expired"
 
     # --- Making and revoking ------------------------------------------------------------------------------------------
 
     def save_model(self, request: HttpRequest, obj: ApiKey, form: ApiKeyForm, change: bool) -> None:
-        """Save a new limit, or create a key, whose text is shown in the message on the next page and nowhere else."""
+        """Save a new limit or end, or create a key, whose text is shown in the next page's message and nowhere else."""
         if change:
-            obj.save(update_fields=["requests_per_minute"])
+            obj.save(update_fields=list(EDITED))
             clients.forget()
             return
         made, key = create_api_key(
-            obj.name, scopes=form.cleaned_data["scopes"], requests_per_minute=obj.requests_per_minute
+            obj.name,
+            scopes=form.cleaned_data["scopes"],
+            requests_per_minute=obj.requests_per_minute,
+            expires_at=obj.expires_at,
         )
         obj.pk, obj.prefix = made.pk, made.prefix
         messages.warning(request, format_html(SHOWN_ONCE, obj.name, key))
+
+    @action(description="Rotate", icon="autorenew", permissions=["rotate"])
+    def rotate(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Ask when the old key ends on GET, make its successor on POST, and show that once."""
+        old = self.get_object(request, object_id)
+        if old is None:
+            raise Http404(f"There is no API key {object_id}.")
+        form = RotationForm(request.POST if request.method == "POST" else None)
+        if form.is_valid():
+            now = timezone.now()
+            try:
+                made, key = rotate_api_key(
+                    old.pk, old_ends_at=form.old_ends_at(now), expires_at=form.expires_at(), now=now
+                )
+            except ConflictError as error:
+                messages.error(request, error.detail)
+                return HttpResponseRedirect(reverse("admin:access_apikey_change", args=[old.pk]))
+            clients.forget()
+            self.log_change(request, old, f"Rotated: {made} is its successor.")
+            self.log_addition(request, made, f"Made as the successor of {old}.")
+            messages.warning(request, format_html(SHOWN_ONCE, made.name, key))
+            return HttpResponseRedirect(reverse("admin:access_apikey_changelist"))
+        context = {**self.admin_site.each_context(request), "title": "Rotate?", "opts": self.opts}
+        return TemplateResponse(request, "access/rotate.html", {**context, "key": old, "form": form})
 
     @admin.action(description="Revoke selected keys", permissions=["revoke"])
     def revoke_selected(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> HttpResponse:
@@ -160,9 +173,10 @@ class ApiKeyAdmin(ModelAdmin):
         return self.confirm(request, ApiKey.objects.filter(pk=key.pk))
 
     def get_actions_detail(self, request: HttpRequest, object_id: str) -> list[UnfoldAction]:
-        """Return no actions for a revoked key."""
+        """Return no actions for a key that is not valid any more."""
         key = self.get_object(request, object_id)
-        return [] if key is None or key.revoked_at else super().get_actions_detail(request, object_id)
+        is_valid = key is not None and key.is_valid(timezone.now())
+        return super().get_actions_detail(request, object_id) if is_valid else []
 
     def confirm(self, request: HttpRequest, keys: QuerySet[ApiKey]) -> HttpResponse:
         """Show the page that asks for confirmation; on a POST with `confirmed`, revoke and return to the list."""

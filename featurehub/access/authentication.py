@@ -3,6 +3,7 @@
 Keys are checked against an in-memory copy, without a query per request.
 """
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from rest_framework.request import Request
 
 from featurehub.access.limits import count_failure, count_request
 from featurehub.access.models import ApiKey, hash_key
+from featurehub.access.uses import note_key_use
 from featurehub.lib.snapshot import Snapshot
 
 SCHEME = "Api-Key "
@@ -23,15 +25,16 @@ LOOK_AGAIN_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """The API key of a request: id, name, scopes and limit.
+    """The API key of a request: id, name, scopes, limit and end.
 
-    `requests_per_minute` is None for a key without a limit.
+    `requests_per_minute` is None for a key without a limit, `ends_at` (seconds since 1970) for one that never expires.
     """
 
     key_id: int
     name: str
     scopes: frozenset[str]
     requests_per_minute: int | None = None
+    ends_at: float | None = None
     is_authenticated: bool = True
 
 
@@ -43,7 +46,11 @@ def load_clients() -> Mapping[bytes, Client]:
 
 def as_client(key: ApiKey) -> Client:
     return Client(
-        key_id=key.pk, name=key.name, scopes=frozenset(key.scopes), requests_per_minute=key.requests_per_minute
+        key_id=key.pk,
+        name=key.name,
+        scopes=frozenset(key.scopes),
+        requests_per_minute=key.requests_per_minute,
+        ends_at=None if key.expires_at is None else key.expires_at.timestamp(),
     )
 
 
@@ -53,21 +60,28 @@ clients = Snapshot(load_clients, seconds=settings.SNAPSHOT_SECONDS, in_backgroun
 def client_of(request: HttpRequest) -> Client:
     """Return the client of the request's API key, and count the request against its limit.
 
-    A revoked key is refused, and a new limit holds, within SNAPSHOT_SECONDS. Raise NotAuthenticated without a key,
-    AuthenticationFailed for an unknown key, and Throttled for a key over its limit or too many unknown keys from one
-    address.
+    A revoked key is refused, and a new limit or end holds, within SNAPSHOT_SECONDS; an end that is known holds to the
+    moment. Raise NotAuthenticated without a key, AuthenticationFailed for one that is unknown or has expired, and
+    Throttled for a key over its limit or too many unknown keys from one address.
     """
     header: str = request.META.get("HTTP_AUTHORIZATION", "")
     if not header.startswith(SCHEME):
         raise NotAuthenticated
     hashed = hash_key(header[len(SCHEME) :].strip())
-    client = clients.get().get(hashed) or clients.get(younger_than=LOOK_AGAIN_SECONDS).get(hashed)
-    if client is None:
+    client = clients.get().get(hashed)
+    if client is None or has_ended(client):
+        client = clients.get(younger_than=LOOK_AGAIN_SECONDS).get(hashed)
+    if client is None or has_ended(client):
         count_failure(request.META.get("REMOTE_ADDR", ""))
-        raise AuthenticationFailed("This API key is unknown or was revoked.")
+        raise AuthenticationFailed("This API key is unknown, has expired or was revoked.")
+    note_key_use(client.key_id)
     if client.requests_per_minute is not None:
         count_request(client.key_id, per_minute=client.requests_per_minute)
     return client
+
+
+def has_ended(client: Client) -> bool:
+    return client.ends_at is not None and time.time() >= client.ends_at
 
 
 class ApiKeyAuthentication(BaseAuthentication):

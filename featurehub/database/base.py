@@ -1,10 +1,13 @@
 """The database engine, which Django finds by the name of this module and its class."""
 
+from functools import cached_property
+from types import TracebackType
 from typing import Any
 
 import psycopg
 from django.conf import settings
 from django.db.backends.postgresql import base
+from django.db.utils import DatabaseErrorWrapper
 
 from featurehub.database.session import Session, database_breaker
 from featurehub.lib.background import is_in_background
@@ -13,8 +16,30 @@ from featurehub.lib.errors import DatabaseNeeded
 MARGIN_MS = 100
 
 
+class PrivateErrors(DatabaseErrorWrapper):
+    """Django's translation of psycopg's errors, which keeps PostgreSQL's sentence only.
+
+    The lines after it (DETAIL, CONTEXT, LINE) quote keys, rows and statements with the ids of customers. Errors are
+    logged, and some are shown in the admin. `diag` still has these lines.
+    """
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if isinstance(exc_value, psycopg.Error) and exc_value.diag.message_primary:
+            exc_value.args = (exc_value.diag.message_primary,)
+        super().__exit__(exc_type, exc_value, traceback)
+
+
 class DatabaseWrapper(base.DatabaseWrapper):
     """Django's connection to PostgreSQL, which gives out no session where none would answer (decision 16)."""
+
+    @cached_property
+    def wrap_database_errors(self) -> PrivateErrors:
+        return PrivateErrors(self)
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Return a session of the pool.

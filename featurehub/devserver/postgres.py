@@ -25,6 +25,9 @@ _OPTIONS = {
     "unix_socket_directories": "",
     "shared_preload_libraries": "pg_stat_statements",
     "log_checkpoints": "off",
+    # The log quotes neither rows and keys (DETAIL, CONTEXT) nor statements: customer ids are in them.
+    "log_error_verbosity": "terse",
+    "log_min_error_statement": "panic",
 }
 
 
@@ -56,7 +59,6 @@ class Postgres(Server):
         return f"-D {self._data} "
 
     def launch(self) -> None:
-        self.home.mkdir(exist_ok=True)
         read_or_make(self._password_file)
         self._hand_over_files()
         if not self._data.exists():
@@ -113,6 +115,7 @@ class Postgres(Server):
             capture_output=True,
             cwd="/",
             env=self._environment,
+            umask=0o077,
             **self._user,
         )
         if done.returncode:

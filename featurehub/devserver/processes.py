@@ -27,9 +27,11 @@ def launch(command: Sequence[str], *, pid_file: Path, log: Path, environment: Ma
     """Start `command` in a session of its own, with its output appended to `log`, once `find_process` can find it.
 
     In a session of its own it does not receive the terminal's Ctrl-C. The programs that use the server do, and then
-    stop it in order.
+    stop it in order. Its files, the log among them, are for its user only.
     """
     pid_file.unlink(missing_ok=True)
+    log.touch(0o600)
+    log.chmod(0o600)
     with log.open("ab") as output:
         child = subprocess.Popen(
             ["/bin/sh", "-c", _LAUNCH, str(pid_file), *command],
@@ -39,6 +41,7 @@ def launch(command: Sequence[str], *, pid_file: Path, log: Path, environment: Ma
             cwd="/",
             env=environment,
             start_new_session=True,
+            umask=0o077,
             **user,
         )
     _children.append(child)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from featurehub.devserver import processes
+from featurehub.devserver.secret_files import write_private
 
 # Ports that few programs use. Those from 32768 on are given to outgoing connections.
 _PORTS = range(15_000, 25_000)
@@ -97,7 +98,8 @@ class Server(ABC):
 
     def _lock_file(self, suffix: str) -> IO[str]:
         """Open a file beside the folder, which may itself belong to the user that the server runs as."""
-        return self.home.with_name(f"{self.home.name}.{suffix}").open("a")
+        path = self.home.with_name(f"{self.home.name}.{suffix}")
+        return open(path, "a", opener=lambda name, flags: os.open(name, flags, 0o600))
 
     @contextmanager
     def _changing(self) -> Iterator[None]:
@@ -116,6 +118,7 @@ class Server(ABC):
                 if log_read is not None:
                     self._judge_failure(self._log_since(log_read))
                 log_read = self.log.stat().st_size if self.log.exists() else 0
+                self._make_home()
                 choose_port()
                 self.launch()
             elif self.is_ready(pid):
@@ -137,14 +140,18 @@ class Server(ABC):
             log.seek(position)
             return log.read().decode(errors="replace")
 
+    def _make_home(self) -> None:
+        """Make the folder, and let only its owner enter it, also where an earlier version made it."""
+        self.home.mkdir(mode=0o700, exist_ok=True)
+        self.home.chmod(0o700)
+
     def _choose_port(self) -> None:
         """Choose a free port: that of the last run if possible, so that its URL stays valid."""
         with suppress(FileNotFoundError, ValueError):
             if is_free(self.port):
                 return
-        self.home.mkdir(exist_ok=True)
         free = next(port for port in random.sample(_PORTS, len(_PORTS)) if is_free(port))
-        self._port_file.write_text(str(free))
+        write_private(self._port_file, str(free))
 
     def _stop(self) -> None:
         pid = self.pid()

@@ -93,6 +93,14 @@ def comma_separated(text: str) -> list[str]:
     return [word.strip() for word in text.split(",") if word.strip()]
 
 
+def some_words(text: str) -> list[str]:
+    """Return the comma-separated words. Raise ValueError where there are none."""
+    words = comma_separated(text)
+    if not words:
+        raise ValueError(text)
+    return words
+
+
 def networks(text: str) -> tuple[IPv4Network | IPv6Network, ...]:
     """Return the comma-separated addresses and networks; ValueError comes from one that is neither."""
     return tuple(ip_network(word) for word in comma_separated(text))

@@ -36,6 +36,7 @@ class StyledPeriodicTaskForm(PeriodicTaskForm):
 @admin.register(PeriodicTask)
 class StyledPeriodicTaskAdmin(PeriodicTaskAdmin, ModelAdmin):
     form = StyledPeriodicTaskForm
+    change_form_template = None  # django-celery-beat's has an inline script, which the policy does not run
     list_display = ("name", "enabled", "scheduler", "queue", "last_run_at")
     list_filter = ("enabled",)
     date_hierarchy = None

@@ -104,4 +104,4 @@ def publish_after_commit(customer_id: str, entry: int | None) -> None:
     try:
         publish_claimed(Claim(customer_ids=[customer_id]), entry)
     except REDIS_AWAY as error:
-        logger.warning("A written value is not published yet, the sweep will do it: %s", error)
+        logger.warning("Values that a client wrote are not published yet, the sweep will do it: %s", error)

@@ -3,22 +3,19 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef
 
+from events.models import DirtyCustomer
+from events.tombstones import HOLD_OFF_ERASURE, erased_among
+from featurehub.lib.batched import batched
+from features.models import Customer
 from features.models.definitions import WRITTEN_BY_CLIENTS
 
 REGISTER_CUSTOMERS = """
 insert into features_customer (customer_id) select unnest(%s::text[]) order by 1 on conflict do nothing
 """
-REGISTER_MARKED = """
-insert into features_customer (customer_id)
-select distinct customer_id from events_dirtycustomer
-where not exists (
-    select from events_erasedcustomer where customer_hash = sha256(convert_to(customer_id, 'UTF8'))
-)
-order by 1
-on conflict do nothing
-"""
+CUSTOMERS_AT_ONCE = 10_000
 LOCK_CUSTOMERS = """
 select customer_id from features_customer where customer_id = any(%s) order by customer_id for update
 """
@@ -38,16 +35,23 @@ where (
 LOCK_WRITERS = "select pg_advisory_xact_lock(hashtextextended(%s, 0))"
 
 
-def register_customers(customer_ids: Sequence[str] | None) -> None:
-    """Insert the customers that have no row yet, so that there is a row to lock.
-
-    None stands for all customers that have a mark and are not erased.
-    """
+def register_customers(customer_ids: Sequence[str]) -> None:
+    """Insert the customers that have no row yet, so that there is a row to lock."""
     with connection.cursor() as cursor:
-        if customer_ids is None:
-            cursor.execute(REGISTER_MARKED)
-        else:
-            cursor.execute(REGISTER_CUSTOMERS, [list(customer_ids)])
+        cursor.execute(REGISTER_CUSTOMERS, [list(customer_ids)])
+
+
+def register_marked_customers() -> None:
+    """Insert the customers that have a mark, no row yet, and no tombstone."""
+    known = Customer.objects.filter(pk=OuterRef("customer_id"))
+    new = DirtyCustomer.objects.filter(~Exists(known)).order_by("customer_id").values_list("customer_id", flat=True)
+    for chunk in batched(new.distinct().iterator(CUSTOMERS_AT_ONCE), CUSTOMERS_AT_ONCE):
+        with transaction.atomic():
+            # Whoever is erased from here on until the commit is deleted after it.
+            with connection.cursor() as cursor:
+                cursor.execute(HOLD_OFF_ERASURE)
+            erased = erased_among(chunk)
+            register_customers([customer_id for customer_id in chunk if customer_id not in erased])
 
 
 def lock_customers(customer_ids: Sequence[str]) -> set[str]:

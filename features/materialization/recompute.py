@@ -22,7 +22,7 @@ from features.formulas.activity import Activity
 from features.materialization import runs
 from features.materialization.compute import record_activity
 from features.materialization.isolation import active_customers, is_of_the_statement, put_failing_aside
-from features.materialization.locks import database_now, lock_customers, register_customers
+from features.materialization.locks import database_now, lock_customers, register_customers, register_marked_customers
 from features.materialization.pipeline import Claim, claim_customers, process
 from features.materialization.refresh import CUSTOMERS_PER_CHUNK
 from features.models import Customer, Run
@@ -51,7 +51,7 @@ def begin_recompute(*, engine: Engine = postgres.aggregate_into, as_of: datetime
 
     The run's row is locked meanwhile, so that the sweep does not take the run for stalled.
     """
-    register_customers(None)
+    register_marked_customers()
     moment = as_of or database_now()
     run = Run.objects.create(kind=Run.Kind.RECOMPUTE, as_of=moment, total=Customer.objects.count())
     with runs.failing(run), transaction.atomic():
@@ -70,7 +70,7 @@ def aggregate_for_run(run: Run) -> None:
     It is one transaction, so a worker that dies leaves all of it to the next one. Versions that can't be aggregated are
     put aside, and the others are aggregated, unless the run is to compute one of those.
     """
-    register_customers(None)
+    register_marked_customers()
     with runs.failing(run):
         try:
             run.as_of = aggregate_once(run)

@@ -27,12 +27,13 @@ from features.formulas.activity import Bools
 from features.materialization import runs
 from features.materialization.locks import database_now, lock_free_customers
 from features.materialization.repair import repair_customers
-from features.models import ConsistencyCheck, Customer, InconsistentCustomer, Publication, Run
+from features.models import ConsistencyCheck, Customer, InconsistentCustomer, Run
 from features.monitoring.compared import Against, ComparedColumn, findings_at, is_wrong
 from features.monitoring.expected import compared_columns
 from features.monitoring.material import read_material
 from features.monitoring.random_customers import draw_customers
 from features.monitoring.tallies import added, tally
+from features.online.outbox import unpublished
 from features.registry.snapshot import registry_snapshot
 
 CUSTOMERS_PER_COMPARISON = 250
@@ -175,7 +176,7 @@ def with_values_on_their_way(customer_ids: Sequence[str]) -> set[str]:
     if is_recomputing():
         return set(customer_ids)
     marked = DirtyCustomer.objects.filter(customer_id__in=customer_ids).values_list("customer_id", flat=True)
-    announced = Publication.objects.filter(customer_ids__overlap=list(customer_ids))
+    announced = unpublished().filter(customer_ids__overlap=list(customer_ids))
     return {*marked, *(each for ids in announced.values_list("customer_ids", flat=True) for each in ids)}
 
 

@@ -31,6 +31,7 @@ def strict_stack(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iter
         "DATABASE_URL": Postgres(first / "postgres").url,
         "REDIS_URL": Valkey(first / "valkey").url,
         "SECRET_KEY": (first / "secret_key").read_text(),
+        "FEATUREHUB_TOMBSTONE_KEY": (first / "tombstone_key").read_text(),
     }
     procfile = folder / "Procfile"
     web = ("front:", "reads:", "api:", "admin:")

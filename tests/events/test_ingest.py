@@ -111,6 +111,6 @@ def test_a_session_that_ends_during_copy_is_an_error_of_the_database_and_stores_
             yield from copy_blocks([new_event()])
 
     with pytest.raises(OperationalError):
-        ingest_lines(blocks(), number=1_000)
+        ingest_lines(blocks(), number=1_000, customer_ids=["c1"])
     connection.close()
     assert stored_events() == 0

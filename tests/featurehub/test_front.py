@@ -229,6 +229,18 @@ def test_what_a_trusted_proxy_says_is_passed_on(tmp_path: Path) -> None:
         assert (headers["x-forwarded-for"], headers["x-forwarded-proto"]) == ("192.0.2.1", "https")
 
 
+def test_a_header_with_underscores_does_not_override_what_a_trusted_proxy_says(tmp_path: Path) -> None:
+    """WSGI calls both by one name."""
+    with running_front(tmp_path, FEATUREHUB_TRUSTED_PROXIES="127.0.0.1") as front:
+        clients_own = {"X_Forwarded_Proto": "https", "X_Forwarded_For": "198.51.100.7"}
+        said = {"X-Forwarded-For": "192.0.2.1", "X-Forwarded-Proto": "http"}
+        for both in (clients_own | said, said | clients_own):
+            headers = front.told("GET", READ, headers=both)["headers"]
+            told = {name.replace("_", "-"): value for name, value in headers.items()}
+            assert (told["x-forwarded-for"], told["x-forwarded-proto"]) == ("192.0.2.1", "http")
+            assert not [name for name in headers if "_" in name]
+
+
 def test_a_read_that_the_reads_pool_gives_up_is_answered_by_the_api_pool(front: Front) -> None:
     front.pools["reads"].status = 503
     for method, path in (("GET", READ), ("GET", "/api/v1/customers/c1/vector/"), ("POST", BATCH)):

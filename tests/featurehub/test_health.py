@@ -1,15 +1,15 @@
-"""/healthz, /readyz and /metrics: for load balancers and Prometheus, without a key."""
+"""/healthz, /readyz and /metrics: for load balancers and Prometheus, whatever the host; metrics by setting or key."""
 
 import os
 from typing import Any
 
 import pytest
 from django.db import connection
-from django.test import Client
+from django.test import Client, override_settings
 
 from tests.at_once import in_a_process
 from tests.away import nobody_at, postgres_away, redis_away
-from tests.factories import make_customer
+from tests.factories import make_client, make_customer, url_of
 
 PARTS = ("database", "redis", "broker", "migrations")
 ASK = """
@@ -72,6 +72,43 @@ def test_what_failed_is_said_without_a_word_of_the_inside(committed: None, clien
         answer = client.get("/readyz").content.decode()
     assert "127.0.0.1" not in answer
     assert "password" not in answer
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+@pytest.mark.parametrize("host", ["10.1.2.3:8000", "[fd00::1]:8000", "other.example", "bad host"])
+def test_a_probe_by_the_address_of_a_pod_is_answered_like_any_other(
+    db: None, client: Client, path: str, host: str
+) -> None:
+    with override_settings(ALLOWED_HOSTS=["features.example.com"], SECURE_SSL_REDIRECT=True):
+        answer = client.get(path, headers={"Host": host})
+        assert (answer.status_code, answer.headers["X-Content-Type-Options"]) == (200, "nosniff")
+        assert client.get("/admin/login/", headers={"Host": host}, secure=True).status_code == 400
+
+
+def test_a_probe_by_the_address_of_a_pod_learns_that_postgresql_is_away(committed: None, client: Client) -> None:
+    with override_settings(ALLOWED_HOSTS=["features.example.com"]), postgres_away():
+        assert client.get("/readyz", headers={"Host": "10.1.2.3"}).status_code == 503
+
+
+def test_metrics_that_are_not_public_need_a_key_with_their_scope(db: None, client: Client) -> None:
+    with override_settings(PUBLIC_METRICS=False):
+        refused = client.get("/metrics")
+        assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, "Api-Key")
+        assert b"featurehub_" not in refused.content
+        assert make_client("read", "write", "ingest").get("/metrics").status_code == 403
+        answer = make_client("metrics").get("/metrics")
+        assert (answer.status_code, b"featurehub_due_marks" in answer.content) == (200, True)
+        assert client.get("/healthz").status_code == client.get("/readyz").status_code == 200
+
+
+def test_a_key_for_the_metrics_reads_no_customer(db: None) -> None:
+    assert make_client("metrics").get(url_of("c1")).status_code == 403
+
+
+def test_metrics_take_get_only(db: None, client: Client) -> None:
+    for is_public in (True, False):
+        with override_settings(PUBLIC_METRICS=is_public):
+            assert client.post("/metrics").status_code == 405
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])

@@ -15,6 +15,7 @@ RIGHT = {
     "DATABASE_URL": "postgresql://user:password@localhost:5432/name",
     "REDIS_URL": "redis://localhost:6379/0",
     "SECRET_KEY": "x",
+    "FEATUREHUB_TOMBSTONE_KEY": "y",
     "ALLOWED_HOSTS": "localhost",
 }
 
@@ -41,6 +42,8 @@ def start(**environment: str) -> "subprocess.CompletedProcess[str]":
         ("FEATUREHUB_FEATURE_TTL", "1h"),
         ("PORT", "65536"),
         ("FEATUREHUB_HTTPS", "maybe"),
+        ("FEATUREHUB_HSTS", "everywhere"),
+        ("FEATUREHUB_TOMBSTONE_KEY", ","),
     ],
 )
 def test_a_wrong_value_stops_the_start_with_one_sentence_that_names_it(name: str, value: str) -> None:

@@ -115,6 +115,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             "CELERY_BROKER_URL": stack.enter_context(broker.shared()),
         }
         own = {"FEATUREHUB_LOCAL_DIR": str(folder), "SECRET_KEY": "tests", "ALLOWED_HOSTS": "127.0.0.1"}
+        own |= {"FEATUREHUB_TOMBSTONE_KEY": "tests", "FEATUREHUB_PUBLIC_METRICS": "1"}
         site = Site(
             postgres=postgres, valkey=valkey, broker=broker, folder=folder, stack=stack,
             environment={**os.environ, **urls, **own, "FEATUREHUB_HTTPS": "0"},

@@ -122,6 +122,46 @@ def test_no_file_with_a_password_can_be_read_by_others(used_home: Path) -> None:
         assert {path.stat().st_mode & 0o777 for path in holders} == {0o600}
 
 
+def test_no_file_of_the_servers_can_be_read_by_others(home: Path) -> None:
+    umask = os.umask(0o022)
+    try:
+        with servers.running_servers(home) as urls:
+            write(urls)
+            assert opened_to_others(home) == []
+        assert opened_to_others(home) == []
+    finally:
+        os.umask(umask)
+
+
+def test_a_folder_that_others_could_read_is_closed_at_the_next_start(used_home: Path) -> None:
+    for path in (used_home / "postgres", used_home / "valkey"):
+        path.chmod(0o755)
+        (path / "log").chmod(0o644)
+    with servers.running_servers(used_home) as urls:
+        assert read(urls) == KEPT
+        assert opened_to_others(used_home) == []
+
+
+def opened_to_others(home: Path) -> list[str]:
+    """Return what is below the folder and gives its group or others a permission."""
+    return [
+        f"{path} {path.stat().st_mode:o}" for path in home.rglob("*") if path.exists() and path.stat().st_mode & 0o077
+    ]
+
+
+def test_the_log_of_postgresql_quotes_no_rows_and_statements(used_home: Path) -> None:
+    with servers.running_servers(used_home, names=["DATABASE_URL"]) as urls, connect(urls) as connection:
+        connection.execute("create temporary table once (customer_id text primary key, category text not null)")
+        for values in (("secret-customer", "x"), ("secret-customer", None)):
+            connection.execute("insert into once values ('secret-customer', 'x') on conflict do nothing")
+            with pytest.raises(psycopg.IntegrityError, match="secret-customer"):
+                connection.execute("insert into once values (%s, %s)", values)
+    log = (used_home / "postgres/log").read_text()
+    assert "duplicate key value" in log
+    assert "null value in column" in log
+    assert "secret-customer" not in log
+
+
 def test_a_warm_start_keeps_data_passwords_and_ports(used_home: Path) -> None:
     with servers.running_servers(used_home) as first:
         assert read(first) == KEPT
@@ -284,3 +324,10 @@ def test_the_secret_key_is_made_once_and_for_its_owner_only(home: Path) -> None:
     assert len(first["SECRET_KEY"]) >= 50
     assert first["SECRET_KEY"] == second["SECRET_KEY"]
     assert (home / "secret_key").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_key_of_tombstones_is_another_one_that_is_made_once(home: Path) -> None:
+    urls = {"DATABASE_URL": "postgresql://mine/db", "REDIS_URL": "redis://mine", "FEATUREHUB_LOCAL_DIR": str(home)}
+    first, second = local_environment_of(**urls), local_environment_of(**urls)
+    assert first["FEATUREHUB_TOMBSTONE_KEY"] == second["FEATUREHUB_TOMBSTONE_KEY"] != first["SECRET_KEY"]
+    assert (home / "tombstone_key").stat().st_mode & 0o777 == 0o600

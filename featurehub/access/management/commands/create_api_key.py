@@ -1,17 +1,16 @@
 """Create an API key.
 
-`manage.py create_api_key NAME --scope read [--scope write] [--scope ingest] [--requests-per-minute N]`
+`manage.py create_api_key NAME --scope read [--scope write] [--scope ingest] [--scope metrics]
+[--requests-per-minute N] [--expires-in-days N]`
 """
 
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from featurehub.access.command_arguments import LARGEST_LIMIT, LONGEST_DAYS, in_days, whole
 from featurehub.access.models import Scope, create_api_key
-from featurehub.lib.environment import whole_number
-
-LARGEST_LIMIT = 2_147_483_647  # PostgreSQL's integer
 
 
 class Command(BaseCommand):
@@ -21,7 +20,13 @@ class Command(BaseCommand):
         parser.add_argument("name", help="name of the client that uses the key")
         parser.add_argument("--scope", action="append", choices=Scope.values, required=True, dest="scopes")
         parser.add_argument(
-            "--requests-per-minute", type=limit, metavar="N", help="limit of the key; default: no limit"
+            "--requests-per-minute", type=whole(LARGEST_LIMIT), metavar="N", help="limit of the key; default: no limit"
+        )
+        parser.add_argument(
+            "--expires-in-days",
+            type=whole(LONGEST_DAYS),
+            metavar="N",
+            help="end of the key; default: it does not expire",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -29,13 +34,6 @@ class Command(BaseCommand):
             options["name"],
             scopes=sorted(set(options["scopes"])),
             requests_per_minute=options["requests_per_minute"],
+            expires_at=in_days(options["expires_in_days"]),
         )
         self.stdout.write(key)
-
-
-def limit(text: str) -> int:
-    """Return the limit as a number. Raise ArgumentTypeError for other texts."""
-    try:
-        return whole_number(least=1, most=LARGEST_LIMIT)(text)
-    except ValueError:
-        raise ArgumentTypeError(f"must be a whole number from 1 to {LARGEST_LIMIT}, not {text!r}") from None

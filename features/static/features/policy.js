@@ -1,0 +1,21 @@
+// The Content-Security-Policy allows no inline styles. Scripts may set the same by the properties of an element.
+(() => {
+    // htmx would write a style element, and evaluate the text of attributes; nothing here uses either.
+    htmx.config.includeIndicatorStyles = false;
+    htmx.config.allowEval = false;
+
+    // Alpine sets a style given as a text by the attribute, and one given as an object by properties.
+    document.addEventListener("alpine:init", () => {
+        const actions = document.getElementById("changelist-actions");
+        actions?.setAttribute("x-bind:style", "({ width: changeListWidth + 'px' })");
+    });
+
+    // Parts of charts, placed by figures: data-left="50%", data-width="12%".
+    document.addEventListener("DOMContentLoaded", () => {
+        for (const property of ["left", "width"]) {
+            for (const part of document.querySelectorAll(`[data-${property}]`)) {
+                part.style[property] = part.dataset[property];
+            }
+        }
+    });
+})();
