@@ -16,10 +16,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from django.db import DatabaseError, transaction
+from django.db import transaction
 
 from features.materialization.compute import Recomputed
-from features.materialization.isolation import is_of_the_statement, put_failing_aside
+from features.materialization.isolation import isolating
 from features.materialization.locks import lock_customers
 from features.materialization.publish_delta import publish_delta
 from features.online.outbox import announce, settle
@@ -58,21 +58,20 @@ def process(
     `compute` appends rows of the claimed customers and returns the result of a computation from stored activity, or
     None for one from events. Raises redis' ConnectionError or TimeoutError where it is away: the note stays then.
 
-    Where the statement that computes fails, nothing is changed but that failing versions are put aside: the error is
-    raised, and the next attempt computes the others.
+    Where versions can't be computed, the transaction is rolled back, they are put aside, and another one claims and
+    computes the others.
     """
-    claimed = None
-    try:
+    claimed: Claim | None = None
+
+    def claim_and_compute() -> Recomputed | None:
+        nonlocal claimed
         with transaction.atomic():
             claimed = claim()
-            if claimed is None:
-                return None
-            recomputed = compute(claimed.customer_ids)
-    except DatabaseError as error:
-        if claimed is not None and is_of_the_statement(error):
-            put_failing_aside(claimed.customer_ids)
-        raise
-    publish_claimed(claimed, recomputed)
+            return None if claimed is None else compute(claimed.customer_ids)
+
+    recomputed = isolating(claim_and_compute, customer_ids=lambda: [] if claimed is None else claimed.customer_ids)
+    if claimed is not None:
+        publish_claimed(claimed, recomputed)
     return claimed
 
 
