@@ -156,7 +156,7 @@ def finish_recompute(run: Run) -> None:
     """
     if runs.finish_chunks(run):
         drop_table(run)
-        taken_up = FeatureVersion.objects.filter(pk=run.version_id, is_taken_up=True)
+        taken_up = FeatureVersion.objects.filter(runs=run, is_taken_up=True)
         taken_up.update(put_aside_at=None, put_aside_because="", is_taken_up=False)
 
 

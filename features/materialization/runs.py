@@ -116,7 +116,7 @@ def failing(run: Run, *, on: type[Exception] = Exception) -> Iterator[None]:
     except on as error:
         failed = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING)
         failed.update(state=Run.State.FAILED, error=str(error), updated_at=Now())
-        FeatureVersion.objects.filter(pk=run.version_id, is_taken_up=True).update(is_taken_up=False)
+        FeatureVersion.objects.filter(runs=run, is_taken_up=True).update(is_taken_up=False)
         raise
 
 
