@@ -15,6 +15,7 @@ from events.copy_text import copy_blocks
 from events.posted import CheckedEvent
 from events.tombstones import HOLD_OFF_ERASURE, ErasedError, erased_among, refuse_erased
 from events.validation import NewEvent
+from featurehub.lib.batched import batched
 from featurehub.lib.copying import copying
 from featurehub.lib.enqueue import enqueue
 from featurehub.lib.redis_away import ANY_REDIS_ERROR
@@ -37,11 +38,13 @@ delete from incoming_event;  -- rows of an earlier call in the same transaction
 COPY_INCOMING = """
 copy incoming_event (event_id, customer_id, event_type, "timestamp", session_id, amount, category, metadata) from stdin
 """
-# Months that have no partition yet. Only loads of old events contain any: see events/partitions.py.
-MAKE_PARTITIONS = """
+# Months that have no partition yet. Only loads of old events contain any: see events/partitions.py. Each is made by a
+# statement of its own: one for hundreds of months would take longer than a request may wait.
+MONTHS_WITHOUT_PARTITION = """
 with months as materialized (select distinct date_trunc('month', "timestamp", 'UTC') as month from incoming_event)
-select events_make_partition(month) from months where to_regclass(events_partition_name(month)) is null
+select month from months where to_regclass(events_partition_name(month)) is null
 """
+MAKE_PARTITION = "select events_make_partition(%s)"
 # The rows are ordered, so that two transactions with the same events wait for each other and never deadlock.
 # A mark is due when its event begins to count: an event with a future timestamp counts from its timestamp on.
 INSERT_EVENTS_AND_MARKS = """
@@ -60,6 +63,9 @@ select count(*) from inserted
 """
 INSERT_ALL = INSERT_EVENTS_AND_MARKS.format(on_conflict="")
 INSERT_NEW = INSERT_EVENTS_AND_MARKS.format(on_conflict="on conflict do nothing")
+# More events are stored in parts, in one transaction: a statement for 10,000 large ones may take longer than a request
+# may wait.
+EVENTS_PER_PART = 2_500
 # From this number of events on, the attempt without conflict checks is worth its savepoint.
 MANY_EVENTS = 200
 
@@ -77,7 +83,7 @@ class Ingested:
 
 
 def ingest(events: Sequence[NewEvent | CheckedEvent]) -> Ingested:
-    """Store checked events and mark their customers, all or none, in six or seven statements for any number of events.
+    """Store checked events and mark their customers, all or none, in six or seven statements a part of the events.
 
     Duplicates of stored events, and duplicates among `events` (same event_id and timestamp), are counted and change
     nothing. Events of erased customers are refused, and don't keep the others from being stored.
@@ -86,13 +92,31 @@ def ingest(events: Sequence[NewEvent | CheckedEvent]) -> Ingested:
     while True:  # further customers may be erased meanwhile
         taken = [event for event in events if event.customer_id not in erased] if erased else events
         try:
-            customer_ids = {event.customer_id for event in taken}
-            stored = ingest_lines(copy_blocks(taken), number=len(taken), customer_ids=customer_ids)
+            stored = ingest_parts(taken)
         except ErasedError as error:
             erased |= error.customer_ids
         else:
             refused = [place for place, event in enumerate(events) if event.customer_id in erased] if erased else ()
             return Ingested(accepted=stored.accepted, duplicates=stored.duplicates, refused=refused)
+
+
+def ingest_parts(events: Sequence[NewEvent | CheckedEvent]) -> Ingested:
+    """Store the events as `ingest_lines` does, in one transaction.
+
+    Parts are in the order of the events' keys, so that transactions with the same events wait for each other.
+    """
+    if len(events) <= EVENTS_PER_PART:
+        return ingest_part(events)
+    ordered = sorted(events, key=lambda event: (event.event_id or "", event.timestamp))
+    with transaction.atomic():
+        parts = [ingest_part(part) for part in batched(ordered, EVENTS_PER_PART)]
+    return Ingested(accepted=sum(part.accepted for part in parts), duplicates=sum(part.duplicates for part in parts))
+
+
+def ingest_part(events: Sequence[NewEvent | CheckedEvent]) -> Ingested:
+    """Store the events as `ingest_lines` does."""
+    customer_ids = {event.customer_id for event in events}
+    return ingest_lines(copy_blocks(events), number=len(events), customer_ids=customer_ids)
 
 
 def ingest_lines(blocks: Iterable[bytes], *, number: int, customer_ids: Collection[str]) -> Ingested:
@@ -107,7 +131,9 @@ def ingest_lines(blocks: Iterable[bytes], *, number: int, customer_ids: Collecti
             with copying(cursor, COPY_INCOMING) as copy:
                 for block in blocks:
                     copy.write(block)
-            cursor.execute(MAKE_PARTITIONS)
+            cursor.execute(MONTHS_WITHOUT_PARTITION)
+            for month in cursor.fetchall():
+                cursor.execute(MAKE_PARTITION, month)
             accepted = insert(cursor, expected=number)
         if accepted:
             transaction.on_commit(nudge)

@@ -18,6 +18,8 @@ COMMAND = (
     *("granian", "--interface", "wsgi", "--http", "1", "--no-ws", "--log-level", "warning"),
     *("--respawn-failed-workers", "featurehub.wsgi:application"),
 )
+# The system's resolver has no limit of our own making, and by itself asks each name server twice for 5 s.
+RESOLVER_OPTIONS = "timeout:1 attempts:1"
 
 
 class PoolRefused(Exception):
@@ -30,6 +32,7 @@ def run_pool(arguments: Sequence[str]) -> NoReturn:
     parser.add_argument("pool", choices=POOLS)
     options, others = parser.parse_known_args(arguments)
     os.environ["FEATUREHUB_POOL"] = options.pool
+    os.environ.setdefault("RES_OPTIONS", RESOLVER_OPTIONS)
     if "--port" not in others:
         try:
             others += ["--uds", str(free_socket(options.pool))]

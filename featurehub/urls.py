@@ -27,4 +27,4 @@ urlpatterns = [
 
 handler400 = "featurehub.http.errors.bad_request"
 handler404 = "featurehub.http.errors.page_not_found"
-handler500 = "featurehub.http.errors.server_error"
+handler500 = "featurehub.http.server_errors.server_error"

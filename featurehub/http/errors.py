@@ -91,15 +91,6 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     return error_response("client_error", code="not_found", detail=f"There is no {request.path}.", status_code=404)
 
 
-def server_error(request: HttpRequest) -> HttpResponse:
-    """Return 500: in the API's form under /api/, else Django's page."""
-    if not request.path.startswith("/api/"):
-        return defaults.server_error(request)
-    return error_response(
-        "server_error", code="error", detail="An internal error occurred; it is logged.", status_code=500
-    )
-
-
 def error_response(kind: str, *, code: str, detail: str, status_code: int) -> HttpResponse:
     """Return an error in the API's form, without DRF."""
     return json_response({"type": kind, "errors": [{"code": code, "detail": detail, "attr": None}]}, status=status_code)

@@ -60,7 +60,11 @@ def put_into_shadow(version_id: int, *, by: Actor, reason: str) -> Run | None:
 
 
 def compute_again(version_id: int, *, by: Actor, reason: str) -> Run:
-    """Start another run that computes all customers' values of a version, after one that failed."""
+    """Start another run that computes all customers' values of a version, after one that failed.
+
+    A version that is put aside is taken up: it is computed from now on. Its readers are told that it is put aside until
+    the run has computed everybody.
+    """
     computed = (VersionState.SHADOW, VersionState.LIVE, VersionState.DEPRECATED)
     with transaction.atomic():
         version = claim_version(version_id, allowed=computed, reason=reason)
@@ -69,7 +73,7 @@ def compute_again(version_id: int, *, by: Actor, reason: str) -> Run:
         check_is_computed(version, else_say="Nothing was changed.", may_have_failed=True)
         if version.put_aside_at is not None:
             check_can_be_computed(version, known=load_registry())
-            FeatureVersion.objects.filter(pk=version.pk).update(put_aside_at=None, put_aside_because="")
+            FeatureVersion.objects.filter(pk=version.pk).update(is_taken_up=True)
         record(version, by=by, reason=f"Computing everybody again. {reason}")
         return start_computing(version)
 
@@ -100,15 +104,15 @@ def go_live(version_id: int, *, by: Actor, reason: str) -> None:
 
 def check_is_computed(version: FeatureVersion, *, else_say: str, may_have_failed: bool = False) -> None:
     """Raise ConflictError unless the last run that was to compute all customers' values of the version is done."""
-    if version.put_aside_at is not None and not may_have_failed:
-        raise ConflictError(f"{version} is put aside: {version.put_aside_because}. Compute it again first.")
     run = version.runs.first()
-    if run is None or run.state == Run.State.DONE:
-        return
-    if run.state == Run.State.RUNNING:
+    if run is not None and run.state == Run.State.RUNNING:
         far = f"{run.done:,} of {run.total:,} customers are done"
         raise ConflictError(f"The values of {version} are being computed: {far}. {else_say}")
-    if not may_have_failed:
+    if may_have_failed:
+        return
+    if version.put_aside_at is not None:
+        raise ConflictError(f"{version} is put aside: {version.put_aside_because}. Compute it again first.")
+    if run is not None and run.state != Run.State.DONE:
         raise ConflictError(f"Computing the values of {version} failed: {run.error} Compute them again first.")
 
 

@@ -16,6 +16,7 @@ from features.engines import postgres
 from features.formulas.activity import NEVER, Activity, Windowed
 from features.formulas.values import Columns, behavioral_values, column, derived_values, first_departure_us
 from features.formulas.view import FeatureView
+from features.materialization.isolation import computing
 from features.materialization.locks import database_now, lock_customers, register_customers
 from features.models import FeatureType, WeightSet
 from features.offline import history
@@ -86,12 +87,17 @@ def compute_from_history(customer_ids: Sequence[str]) -> Recomputed | None:
 
     Customers that lack a version's values are computed from their events, and are not in the result; None where no
     others are left. They lack them where their computation began before the version went into shadow, and was committed
-    after everybody's events were aggregated for it. Runs in the caller's transaction, which holds the customers' locks.
+    after everybody's events were aggregated for it. While a version is taken up, that is everybody: its stored activity
+    lacks the events that came while it was put aside. Runs in the caller's transaction, which holds the customers'
+    locks.
     """
     if not customer_ids:
         return None
     as_of = database_now()
     known = registry_snapshot.get(younger_than=0)
+    if known.taken_up or not known.behavioral:
+        compute_from_events(customer_ids)
+        return None
     rows = history.latest(customer_ids, versions=[view.key for view in (*known.behavioral, *beside_behavioral(known))])
     behavioral = Counter(row.customer_id for row in rows if row.feature_type == FeatureType.BEHAVIORAL)
     lacking = {customer_id for customer_id, number in behavioral.items() if number < len(known.behavioral)}
@@ -175,14 +181,16 @@ def append(
         held = by_view(rows, known=known)
     appended: dict[FeatureView, Appended] = {}
     for view, activity in activities.items():
-        weight_set = weight_sets.set_of_version(view.number, active=active)
-        appended[view] = append_behavioral(
-            view, activity, weight_set=weight_set, as_of=as_of, is_late=is_late, held=held, anew=anew
-        )
+        with computing(view):
+            weight_set = weight_sets.set_of_version(view.number, active=active)
+            appended[view] = append_behavioral(
+                view, activity, weight_set=weight_set, as_of=as_of, is_late=is_late, held=held, anew=anew
+            )
     for view in known.derived:
-        appended[view] = append_derived(
-            view, appended=appended, as_of=as_of, known=known, is_late=is_late, held=held, anew=anew
-        )
+        with computing(view):
+            appended[view] = append_derived(
+                view, appended=appended, as_of=as_of, known=known, is_late=is_late, held=held, anew=anew
+            )
     weight_set_id = weight_sets.last_activated(active).pk
     confirm_computed(base, weight_set_id=weight_set_id, as_of=as_of, known=known, read_events=read_events)
     return appended

@@ -1,8 +1,9 @@
-"""Put aside a version whose features can't be aggregated, so that the other versions go on.
+"""Put aside a version that can't be computed, so that the other versions go on.
 
 One statement aggregates the windows of all versions. Only where it fails, versions are tried for the same customers,
 the live one first, each together with those that were found to work. So a version is found that fails alone, and one
-that is too much beside the others; of those it is the one that is not live.
+that is too much beside the others; of those it is the one that is not live. What Python computes, it computes for one
+version after the other, so that an error there names its version.
 
 A version that fails is marked in PostgreSQL and recorded in its history. It is not computed any more, its readers keep
 the values that it had, and "Compute again" takes it up for everybody, which is how it gets what it has missed. The live
@@ -10,13 +11,15 @@ version is no exception: its readers get old values, which say how old they are,
 """
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from django.conf import settings
 from django.db import DatabaseError, transaction
-from django.db.models import F
-from django.db.models.functions import Now
+from django.db.models import F, Q
+from django.db.models.functions import Coalesce, Now
 
+from featurehub.lib.batched import T
 from features.engines import postgres
 from features.formulas.view import FeatureView
 from features.formulas.windowed import WindowedFeature
@@ -29,6 +32,59 @@ logger = logging.getLogger(__name__)
 CUSTOMERS_TRIED = 1_000
 # Classes of SQLSTATE: data, syntax and names, limits of a statement, features that do not exist, internal errors.
 OF_THE_STATEMENT = ("22", "42", "54", "0A", "XX")
+
+
+class VersionFailedError(Exception):
+    """An error in Python while one version was computed."""
+
+    def __init__(self, view: FeatureView, error: Exception) -> None:
+        super().__init__(f"{type(error).__name__}: {error}")
+        self.view = view
+
+
+@contextmanager
+def computing(view: FeatureView) -> Iterator[None]:
+    """Raise VersionFailedError in place of an error of the block, which computes this version and nothing else.
+
+    Errors of PostgreSQL and a lack of memory stay what they are: they may have nothing to do with the version.
+    """
+    try:
+        yield
+    except (DatabaseError, MemoryError):
+        raise
+    except Exception as error:
+        raise VersionFailedError(view, error) from error
+
+
+def isolating(
+    attempt: Callable[[], T], *, customer_ids: Callable[[], Sequence[str]], needed: FeatureVersion | None = None
+) -> T:
+    """Return the result of the attempt; where it fails because of versions, put them aside and attempt it again.
+
+    `customer_ids` returns those for whom the versions are tried. Raises the error where no version is the reason, and
+    where the attempt is for a version that is: the `needed` one.
+    """
+    aside: set[tuple[str, str]] = set()
+    own = needed and (needed.feature_type, needed.number)
+    while True:
+        try:
+            return attempt()
+        except (DatabaseError, VersionFailedError) as error:
+            failing = {view.key for view in put_aside_because_of(error, customer_ids=customer_ids)}
+            if own in failing or failing <= aside:
+                raise
+            aside |= failing
+
+
+def put_aside_because_of(
+    error: DatabaseError | VersionFailedError, *, customer_ids: Callable[[], Sequence[str]]
+) -> Collection[FeatureView]:
+    """Put aside the versions that are the reason of the error, and return them."""
+    if isinstance(error, VersionFailedError):
+        put_aside(error.view, because=str(error))
+        registry_snapshot.forget()
+        return (error.view,)
+    return put_failing_aside(customer_ids()) if is_of_the_statement(error) else ()
 
 
 def is_of_the_statement(error: DatabaseError) -> bool:
@@ -80,13 +136,17 @@ def try_to_aggregate(windowed: Mapping[str, WindowedFeature], *, customer_ids: S
 
 
 def put_aside(view: FeatureView, *, because: str) -> None:
-    """Mark the version, record why, and log it; do nothing where it is put aside already."""
+    """Mark the version, record why, and log it; do nothing where it is put aside already.
+
+    One that is taken up when it fails was put aside at its earlier moment: up to that its values are known to hold.
+    """
     with transaction.atomic():
         versions = FeatureVersion.objects.filter(feature_type=view.feature_type, number=view.number)
-        version = versions.select_for_update(no_key=True).filter(put_aside_at__isnull=True).first()
+        computed = versions.filter(Q(put_aside_at__isnull=True) | Q(is_taken_up=True))
+        version = computed.select_for_update(no_key=True).first()
         if version is None:
             return
-        versions.update(put_aside_at=Now(), put_aside_because=because)
+        versions.update(put_aside_at=Coalesce("put_aside_at", Now()), put_aside_because=because, is_taken_up=False)
         FeatureVersionStep.objects.create(
             version=version, state=version.state, reason=f"Put aside, since it can't be computed: {because}"
         )

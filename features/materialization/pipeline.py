@@ -14,11 +14,11 @@ worker that finds it repeats the work, to the same result.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from django.db import DatabaseError, transaction
+from django.db import transaction
 
 from featurehub.lib.redis_away import REDIS_AWAY
 from features.materialization.compute import Recomputed
-from features.materialization.isolation import is_of_the_statement, put_failing_aside
+from features.materialization.isolation import isolating
 from features.materialization.locks import lock_customers
 from features.materialization.publish_delta import publish_delta
 from features.online.outbox import announce, hand_over, settle
@@ -54,22 +54,25 @@ def process(
     `compute` appends rows of the claimed customers and returns the result of a computation from stored activity, or
     None for one from events. Raises redis' ConnectionError or TimeoutError where it is away: the sweep publishes then.
 
-    Where the statement that computes fails, nothing is changed but that failing versions are put aside: the error is
-    raised, and the next attempt computes the others.
+    Where versions can't be computed, the transaction is rolled back, they are put aside, and another one claims and
+    computes the others.
     """
-    claimed = None
-    try:
+    claimed: Claim | None = None
+    entry: int | None = None
+
+    def claim_and_compute() -> Recomputed | None:
+        nonlocal claimed, entry
         with transaction.atomic():
             claimed = claim()
             if claimed is None:
                 return None
             recomputed = compute(claimed.customer_ids)
             entry = announce([*claimed.customer_ids, *claimed.erased])
-    except DatabaseError as error:
-        if claimed is not None and is_of_the_statement(error):
-            put_failing_aside(claimed.customer_ids)
-        raise
-    publish_claimed(claimed, entry, recomputed)
+            return recomputed
+
+    recomputed = isolating(claim_and_compute, customer_ids=lambda: [] if claimed is None else claimed.customer_ids)
+    if claimed is not None:
+        publish_claimed(claimed, entry, recomputed)
     return claimed
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from functools import partial
 
 from django.conf import settings
-from django.db import DatabaseError, connection, transaction
+from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from events.tombstones import erased_among
@@ -21,11 +21,11 @@ from features.engines.activity_sql import ACTIVITY_COLUMNS
 from features.formulas.activity import Activity
 from features.materialization import runs
 from features.materialization.compute import record_activity
-from features.materialization.isolation import active_customers, is_of_the_statement, put_failing_aside
+from features.materialization.isolation import active_customers, isolating
 from features.materialization.locks import database_now, lock_customers, register_customers, register_marked_customers
 from features.materialization.pipeline import Claim, claim_customers, process
 from features.materialization.refresh import CUSTOMERS_PER_CHUNK
-from features.models import Customer, Run
+from features.models import Customer, FeatureVersion, Run
 from features.registry.snapshot import registry_snapshot
 
 # Pages of the table of activity; these hold about 5,000 customers.
@@ -47,53 +47,43 @@ Engine = Callable[..., None]
 
 
 def begin_recompute(*, engine: Engine = postgres.aggregate_into, as_of: datetime | None = None) -> Run:
-    """Aggregate the events of everybody, at `as_of` or now, and leave the rest to `load_chunk`. Return the run.
-
-    The run's row is locked meanwhile, so that the sweep does not take the run for stalled.
-    """
+    """Aggregate the events of everybody, at `as_of` or now, and leave the rest to `load_chunk`. Return the run."""
     register_marked_customers()
     moment = as_of or database_now()
     run = Run.objects.create(kind=Run.Kind.RECOMPUTE, as_of=moment, total=Customer.objects.count())
-    with runs.failing(run), transaction.atomic():
-        Run.objects.select_for_update().get(pk=run.pk)
-        features = registry_snapshot.get(younger_than=0).windowed
-        engine(table_of(run), as_of=moment, window_days=settings.WINDOW_DAYS, features=features)
-        make_chunks(run)
-        transaction.on_commit(partial(runs.enqueue_run, run))
+    aggregate_for_run(run, engine=engine)
+    transaction.on_commit(partial(runs.enqueue_run, run))
     run.refresh_from_db()
     return run
 
 
-def aggregate_for_run(run: Run) -> None:
-    """Aggregate the events of everybody for a run that was left to workers; do nothing where that is done.
+def aggregate_for_run(run: Run, *, engine: Engine = postgres.aggregate_into) -> None:
+    """Aggregate the events of everybody, at the run's moment or now; do nothing where another worker has done that.
 
-    It is one transaction, so a worker that dies leaves all of it to the next one. Versions that can't be aggregated are
-    put aside, and the others are aggregated, unless the run is to compute one of those.
+    Versions that can't be aggregated are put aside, and the others are aggregated, unless the run is to compute one of
+    those. Only PostgreSQL's errors say that a version is the reason.
     """
-    register_marked_customers()
     with runs.failing(run):
-        try:
-            run.as_of = aggregate_once(run)
-        except DatabaseError as error:
-            failing = put_failing_aside(active_customers()) if is_of_the_statement(error) else ()
-            own = run.version and (run.version.feature_type, run.version.number)
-            if not failing or own in {view.key for view in failing}:
-                raise
-            run.as_of = aggregate_once(run)
+        attempt = partial(aggregate_once, run, engine=engine)
+        run.as_of = isolating(attempt, customer_ids=active_customers, needed=run.version)
 
 
-def aggregate_once(run: Run) -> datetime:
-    """Aggregate the events for the run in one transaction, unless that is done. Return the moment they hold at."""
+def aggregate_once(run: Run, *, engine: Engine) -> datetime:
+    """Aggregate the events for the run, unless another worker has given it its moment. Return that moment.
+
+    It is one transaction, so a worker that dies leaves all of it to the next one. The run's row is locked meanwhile, so
+    that the sweep does not take the run for stalled.
+    """
     with transaction.atomic():
         held = Run.objects.select_for_update().get(pk=run.pk)
-        if held.as_of is None:
-            held.as_of = database_now()
-            features = registry_snapshot.get(younger_than=0).windowed
-            window_days = settings.WINDOW_DAYS
-            postgres.aggregate_into(table_of(run), as_of=held.as_of, window_days=window_days, features=features)
-            make_chunks(run)
-            Run.objects.filter(pk=run.pk).update(as_of=held.as_of, updated_at=Now())
-    return held.as_of
+        if held.as_of is not None and run.as_of is None:
+            return held.as_of
+        moment = held.as_of or database_now()
+        features = registry_snapshot.get(younger_than=0).windowed
+        engine(table_of(run), as_of=moment, window_days=settings.WINDOW_DAYS, features=features)
+        make_chunks(run)
+        Run.objects.filter(pk=run.pk).update(as_of=moment, updated_at=Now())
+    return moment
 
 
 def table_of(run: Run) -> str:
@@ -117,25 +107,28 @@ def load_chunk(run: Run) -> int:
     for.
     """
     if run.as_of is None:
+        register_marked_customers()
         aggregate_for_run(run)
-    read: list[Activity] = []
+    read: Activity | None = None
 
     def claim() -> Claim | None:
+        nonlocal read
         chunk = runs.claim_chunk(run)
         if chunk is None:
             finish_recompute(run)
             return None
         activity = read_chunk(run, number=chunk.number)
         # A customer that was erased meanwhile has no row to lock.
-        read.append(activity.of(lock_customers(activity.customer_ids)))
+        read = activity.of(lock_customers(activity.customer_ids))
         settle = partial(runs.settle_chunk, chunk, done=len(activity.customer_ids))
-        return Claim(customer_ids=read[0].customer_ids, settle=settle)
+        return Claim(customer_ids=read.customer_ids, settle=settle)
 
     def compute(customer_ids: Sequence[str]) -> None:
         assert run.as_of is not None
+        assert read is not None
         # PostgreSQL may leave pages without a row at the table's end; an empty activity has no windowed columns.
         if customer_ids:
-            record_activity(read[0], as_of=run.as_of)
+            record_activity(read, as_of=run.as_of)
 
     try:
         with runs.failing(run, on=ConflictError):
@@ -157,9 +150,14 @@ def read_chunk(run: Run, *, number: int) -> Activity:
 
 
 def finish_recompute(run: Run) -> None:
-    """End the run and drop its activity, where no worker still has a chunk."""
+    """End the run and drop its activity, where no worker still has a chunk.
+
+    A version that the run has taken up is not put aside any more, unless it failed meanwhile.
+    """
     if runs.finish_chunks(run):
         drop_table(run)
+        taken_up = FeatureVersion.objects.filter(runs=run, is_taken_up=True)
+        taken_up.update(put_aside_at=None, put_aside_because="", is_taken_up=False)
 
 
 def drop_table(run: Run) -> None:
@@ -179,12 +177,17 @@ def recompute_customers(
     register_customers(wanted)
     moment = as_of or database_now()
     for chunk in batched(wanted, CUSTOMERS_PER_CHUNK):
-        activity = postgres.aggregate(
-            chunk, as_of=moment, window_days=settings.WINDOW_DAYS, features=registry_snapshot.get().windowed
-        )
+        attempt = partial(aggregate_chunk, chunk, as_of=moment)
+        activity = isolating(attempt, customer_ids=partial(list, chunk))
         process(partial(claim_customers, chunk), compute=partial(record_of_chunk, activity, as_of=moment))
         progress(len(chunk))
     return len(wanted)
+
+
+def aggregate_chunk(customer_ids: Sequence[str], *, as_of: datetime) -> Activity:
+    """Return the activity of these customers, with the windowed features of all versions."""
+    features = registry_snapshot.get().windowed
+    return postgres.aggregate(customer_ids, as_of=as_of, window_days=settings.WINDOW_DAYS, features=features)
 
 
 def record_of_chunk(activity: Activity, customer_ids: Sequence[str], *, as_of: datetime) -> None:

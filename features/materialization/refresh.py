@@ -27,7 +27,7 @@ def refresh_dirty(*, limit: int = CUSTOMERS_PER_CHUNK) -> int:
 
     def claim() -> Claim:
         due = DirtyCustomer.objects.filter(due_at__lte=Now()).order_by("due_at")
-        marks.extend(due.select_for_update(skip_locked=True)[:limit])
+        marks[:] = due.select_for_update(skip_locked=True)[:limit]
         marked = {mark.customer_id for mark in marks}
         erased = erased_among(marked)
         settle = partial(delete_marks, [mark.pk for mark in marks])

@@ -120,13 +120,17 @@ def renew_chunk(customer_ids: Sequence[str], computed_us: Ints, *, as_of: dateti
     """Restamp the customers' hashes, and publish as a whole where a hash is not of the customer's last computation.
 
     Customers that were computed more than a day ago are computed from their stored activity instead, so that the
-    history has a row a day of values that decay.
+    history has a row a day of values that decay. While a version is taken up, all others are published as a whole:
+    which of its values hold longer than until it was put aside, only their rows say.
     """
     is_recent = computed_us >= microseconds(as_of - timedelta(days=1))
     recompute_from_history(decay.at(np.flatnonzero(~is_recent), customer_ids))
     customer_ids, computed_us = decay.at(np.flatnonzero(is_recent), customer_ids), computed_us[is_recent]
-    if customer_ids:
-        held = decay.read_hash_columns(customer_ids, known=registry_snapshot.get())
+    known = registry_snapshot.get()
+    if known.taken_up:
+        publish(customer_ids)
+    elif customer_ids:
+        held = decay.read_hash_columns(customer_ids, known=known)
         hashes, others = decay.decayed_hashes(customer_ids, computed_us, held=held, as_of=as_of)
         for each in hashes:
             others += restamp(each, as_of_us=microseconds(as_of))

@@ -9,7 +9,7 @@ from django.db.models import F
 from django.db.models.functions import Now
 
 from featurehub.lib.enqueue import enqueue
-from features.models import Customer, Run, RunChunk, WeightSet
+from features.models import Customer, FeatureVersion, Run, RunChunk, WeightSet
 from features.online.outbox import PUBLICATION_TIME
 
 ENDED_EARLY = "The process that prepared this run ended before it was done. It has changed nothing: start it again."
@@ -109,12 +109,16 @@ def finish_run(run: Run) -> None:
 
 @contextmanager
 def failing(run: Run, *, on: type[Exception] = Exception) -> Iterator[None]:
-    """Mark the run as failed, with the error's text, where the block raises an exception of class `on`."""
+    """Mark the run as failed, with the error's text, where the block raises an exception of class `on`.
+
+    A version that it has taken up stays put aside.
+    """
     try:
         yield
     except on as error:
         failed = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING)
         failed.update(state=Run.State.FAILED, error=str(error), updated_at=Now())
+        FeatureVersion.objects.filter(runs=run, is_taken_up=True).update(is_taken_up=False)
         raise
 
 

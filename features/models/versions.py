@@ -35,8 +35,10 @@ class FeatureVersion(models.Model):
     # The moment from which readers get it by default. Set ahead, so that all processes switch at once.
     live_from = models.DateTimeField(null=True, editable=False)
     # Set where its computation failed: it is no longer computed, until an operator has all its values computed again.
+    # That takes it up: it is computed from then on, and put aside no more when everybody's values are computed.
     put_aside_at = models.DateTimeField(null=True, editable=False)
     put_aside_because = models.TextField(blank=True, db_default="", editable=False)
+    is_taken_up = models.BooleanField(db_default=False, editable=False)
 
     class Meta:
         permissions = [("release_featureversion", "Can put versions into shadow, live and out of use")]
@@ -56,6 +58,9 @@ class FeatureVersion(models.Model):
             ),
             models.CheckConstraint(
                 condition=Q(put_aside_at__isnull=True) | ~Q(put_aside_because=""), name="version_put_aside_has_a_reason"
+            ),
+            models.CheckConstraint(
+                condition=Q(is_taken_up=False) | Q(put_aside_at__isnull=False), name="version_taken_up_was_put_aside"
             ),
         ]
         ordering = ["feature_type", "number"]

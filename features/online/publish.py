@@ -85,9 +85,12 @@ def current_values(customer_ids: Sequence[str]) -> dict[Hash, list[Published]]:
 
 
 def values_of_views(customer_ids: Sequence[str]) -> dict[FeatureView, ByCustomer]:
-    """Return the newest values of every readable version, of the customers that have any. One query."""
+    """Return the newest values of every readable version, of the customers that have any. One query.
+
+    Those of a derived version that is put aside are its newest rows.
+    """
     known = registry_snapshot.get()
-    stored = [view for view in known.views.values() if view.feature_type != FeatureType.DERIVED]
+    stored = [view for view in known.views.values() if view not in known.derived]
     rows: defaultdict[tuple[str, str], list[Latest]] = defaultdict(list)
     for row in history.latest(customer_ids, versions=[view.key for view in stored]):
         rows[row.feature_type, row.version].append(row)
@@ -107,19 +110,21 @@ def absent(view: FeatureView) -> Published:
 
 
 def as_written(rows: Iterable[Latest]) -> ByCustomer:
-    """Return the entries of rows that clients wrote."""
+    """Return the entries of rows as they are: what clients wrote, and derived values that are not computed now."""
     return {row.customer_id: as_stored(row, as_of_us=row.since_us) for row in rows}
 
 
 def as_computed(rows: Sequence[Latest], *, view: FeatureView, known: Registry) -> ByCustomer:
     """Return the entries of a behavioral version's rows, decayed to the moments up to which they are known to hold.
 
-    Those of a version that is put aside are not known to hold longer than until then.
+    Those of a version that is put aside are not known to hold longer than until then, or than at their own moment where
+    they are newer: the version is taken up.
     """
     snapshot = decay_snapshot_of(rows, view=view, inputs=known.read_by_derived(view))
     until_us = np.array([row.confirmed_us for row in rows], dtype=np.int64)
     if view.key in known.put_aside:
         until_us = np.minimum(until_us, microseconds(known.put_aside[view.key]))
+        until_us = np.maximum(until_us, snapshot.since_us)
     values = decayed_values(snapshot, view=view, until_us=until_us, window_days=settings.WINDOW_DAYS)
     texts = decay_snapshot_texts(snapshot, (row.computation_us for row in rows))
     columns = (column.tolist() for column in values.values())

@@ -29,10 +29,11 @@ class Registry:
     """One load of the registry.
 
     `definitions`: name → definition. `views`: (type, number) → readable version. `live`: feature type → number of the
-    live version. `put_aside`: (type, number) of a readable version that is not computed, because its computation failed
-    → since when. `switched`: the types whose live version changed within the last FEATURE_TTL. `started`: (type,
-    number) of every version past its draft state, retired ones included. `seconds_to_switch`: seconds from the load
-    until a version goes live, which ends the load; None where none is to go live.
+    live version. `put_aside`: (type, number) of a readable version whose values may be old, because its computation
+    failed → since when. It is not computed, unless it is in `taken_up`: a run computes it for everybody. `switched`:
+    the types whose live version changed within the last FEATURE_TTL. `started`: (type, number) of every version past
+    its draft state, retired ones included. `seconds_to_switch`: seconds from the load until a version goes live, which
+    ends the load; None where none is to go live.
 
     Loads are compared by identity, so that caches of derived results can use a load as their key.
     """
@@ -41,6 +42,7 @@ class Registry:
     views: Mapping[tuple[str, str], FeatureView]
     live: Mapping[str, str]
     put_aside: Mapping[tuple[str, str], datetime]
+    taken_up: frozenset[tuple[str, str]]
     switched: frozenset[str]
     started: tuple[tuple[str, str], ...]
     seconds_to_switch: float | None
@@ -63,9 +65,8 @@ class Registry:
 
     def computed(self, feature_type: str) -> tuple[FeatureView, ...]:
         """Return the versions of a type that are computed, the live one first."""
-        views = [
-            view for view in self.views.values() if view.feature_type == feature_type and view.key not in self.put_aside
-        ]
+        left_out = self.put_aside.keys() - self.taken_up
+        views = [view for view in self.views.values() if view.feature_type == feature_type and view.key not in left_out]
         return tuple(sorted(views, key=self.is_live, reverse=True))
 
     @cached_property

@@ -59,6 +59,7 @@ def load_registry() -> Registry:
         },
         live={feature_type: row.number for feature_type, row in live.items()},
         put_aside={(row.feature_type, row.number): row.put_aside_at for row in rows if row.put_aside_at is not None},
+        taken_up=frozenset((row.feature_type, row.number) for row in rows if row.is_taken_up),
         switched=frozenset(feature_type for feature_type, row in live.items() if has_just_switched(row)),
         started=tuple((row.feature_type, row.number) for row in started),
         seconds_to_switch=min(

@@ -11,9 +11,11 @@ import pytest
 from django.db import OperationalError, connection, transaction
 from django_redis import get_redis_connection
 
+from events import ingest as ingest_module
 from events.copy_text import copy_blocks
 from events.ingest import NUDGE, Ingested, ingest, ingest_lines
 from events.models import DirtyCustomer, Event
+from features.materialization.erasure import erase_customer
 from tests.at_once import environment_of_tests, in_a_process
 from tests.away import END_OTHER_SESSIONS, nobody_at, redis_away
 from tests.factories import ago, make_event, new_event, post_events, store_events, stored_events
@@ -114,3 +116,16 @@ def test_a_session_that_ends_during_copy_is_an_error_of_the_database_and_stores_
         ingest_lines(blocks(), number=1_000, customer_ids=["c1"])
     connection.close()
     assert stored_events() == 0
+
+
+def test_events_in_parts_are_all_or_none_and_count_duplicates_and_erased_customers(
+    db: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest_module, "EVENTS_PER_PART", 3)
+    events = [new_event(event_id=f"part{number}", customer_id=f"c{number % 4}") for number in range(10)]
+    erase_customer("c3")
+    stored = ingest([*events, events[9], events[0]])
+    assert (stored.accepted, stored.duplicates, list(stored.refused)) == (8, 2, [3, 7])
+    again = ingest([*events[:3], new_event(event_id="another")])
+    assert (again.accepted, again.duplicates) == (1, 3)
+    assert Event.objects.count() == 9

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -17,10 +16,11 @@ from django.db import connection
 
 from featurehub.devserver.valkey import Valkey
 from featurehub.lib.redis_away import RefusesCommandsError
-from tests.at_once import PROJECT, environment_of_tests
+from tests.celery_programs import celery, wait_for, worker
 
 NOTE = "tests.note"
 SECONDS_OF_TROUBLE = 4.0
+SECONDS_FROZEN = 20.0
 # Beat reads the whole schedule again every five minutes; here every second.
 BEAT_THAT_READS_OFTEN = """
 import sys
@@ -56,35 +56,6 @@ def lasting_worker(lasting_broker: Valkey) -> Iterator["subprocess.Popen[bytes]"
         yield process
 
 
-@contextmanager
-def celery(
-    *arguments: str, url: str, program: tuple[str, ...] = ("-m", "celery"), **environment: str
-) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a Celery program with this test's database and the broker, until the end of the block."""
-    process = subprocess.Popen(
-        [sys.executable, *program, "--quiet", "-A", "featurehub.celery", *arguments, "--loglevel", "WARNING"],
-        cwd=PROJECT,
-        env=environment_of_tests() | {"CELERY_BROKER_URL": url} | environment,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(15)
-        finally:
-            os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
-
-
-def worker(url: str, *, concurrency: int = 1, include: str = "tests.celery_probe", **environment: str):
-    """Run a worker as the Procfile does."""
-    return celery(
-        "worker", "--queues", "realtime,batch", "--concurrency", str(concurrency), "--include", include,
-        "--without-gossip", "--without-mingle", "--without-heartbeat", url=url, **environment,
-    )  # fmt: skip
-
-
 def send(url: str, notes: Path, *, times: int = 1, seconds: float = 0.0) -> None:
     """Send tasks that take so many seconds each."""
     with current_app.connection_for_write(url) as sender:
@@ -95,13 +66,6 @@ def send(url: str, notes: Path, *, times: int = 1, seconds: float = 0.0) -> None
 def read_notes(notes: Path) -> list[list[int]]:
     """Return for each task that ran the pid of its process and that of its session."""
     return [[int(pid) for pid in line.split()] for line in notes.read_text().splitlines()] if notes.exists() else []
-
-
-def wait_for(condition: Callable[[], bool], *, seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def compute(url: str, notes: Path) -> None:
@@ -148,11 +112,18 @@ def killed(broker: Valkey) -> Iterator[None]:
 @contextmanager
 def frozen(broker: Valkey) -> Iterator[None]:
     os.kill(broker.pid(), signal.SIGSTOP)
-    yield
-    os.kill(broker.pid(), signal.SIGCONT)
+    try:
+        yield
+    finally:
+        os.kill(broker.pid(), signal.SIGCONT)
 
 
-TROUBLES = [read_only, unable_to_save, killed, frozen]
+TROUBLES = [
+    (read_only, SECONDS_OF_TROUBLE),
+    (unable_to_save, SECONDS_OF_TROUBLE),
+    (killed, SECONDS_OF_TROUBLE),
+    (frozen, SECONDS_FROZEN),
+]
 
 
 @contextmanager
@@ -174,17 +145,18 @@ def database_away() -> Iterator[None]:
 # --- Workers ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.parametrize(("trouble", "seconds"), TROUBLES)
 def test_a_worker_outlives_trouble_of_its_broker(
     lasting_broker: Valkey,
     lasting_worker: "subprocess.Popen[bytes]",
     tmp_path: Path,
     trouble: Callable[[Valkey], AbstractContextManager[None]],
+    seconds: float,
 ) -> None:
     url, notes = lasting_broker.url, tmp_path / "notes"
     compute(url, notes)
     with trouble(lasting_broker):
-        time.sleep(SECONDS_OF_TROUBLE)
+        time.sleep(seconds)
         assert lasting_worker.poll() is None
     compute(url, notes)
     assert lasting_worker.poll() is None
@@ -268,15 +240,15 @@ def wait_until_beat_sends(url: str) -> None:
         wait_for(lambda: client.llen("realtime") > 0)
 
 
-@pytest.mark.parametrize("trouble", TROUBLES)
+@pytest.mark.parametrize(("trouble", "seconds"), TROUBLES)
 def test_beat_outlives_trouble_of_its_broker(
-    committed: None, broker: Valkey, trouble: Callable[[Valkey], AbstractContextManager[None]]
+    committed: None, broker: Valkey, trouble: Callable[[Valkey], AbstractContextManager[None]], seconds: float
 ) -> None:
     url = broker.url
     with celery("beat", url=url) as process:
         wait_until_beat_sends(url)
         with trouble(broker):
-            time.sleep(SECONDS_OF_TROUBLE)
+            time.sleep(seconds)
         wait_until_beat_sends(url)
         assert process.poll() is None
 

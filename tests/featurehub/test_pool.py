@@ -66,6 +66,21 @@ def test_a_pool_starts_again_after_it_was_killed_and_not_twice(tmp_path: Path) -
         assert status_of(tmp_path / "reads.sock") == 200
 
 
+@pytest.mark.parametrize(("own", "expected"), [(None, "timeout:1 attempts:1"), ("timeout:3", "timeout:3")])
+def test_a_pool_looks_names_up_for_a_second_unless_told_otherwise(
+    tmp_path: Path, own: str | None, expected: str
+) -> None:
+    program = tmp_path / "granian"
+    program.write_text('#!/bin/sh\necho "$RES_OPTIONS"\n')
+    program.chmod(0o755)
+    environment = {name: value for name, value in os.environ.items() if name != "RES_OPTIONS"}
+    environment |= {"PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}", "FEATUREHUB_LOCAL_DIR": str(tmp_path)}
+    environment |= {} if own is None else {"RES_OPTIONS": own}
+    command = [sys.executable, "-m", "featurehub.pool", "api"]
+    answer = subprocess.run(command, cwd=PROJECT, env=environment, check=True, text=True, stdout=subprocess.PIPE)
+    assert answer.stdout.strip() == expected
+
+
 @pytest.mark.parametrize("length", [93, 200])
 def test_a_folder_too_long_for_a_socket_is_one_sentence(tmp_path: Path, length: int) -> None:
     folder = Path("/") / ("x" * (length - 1))

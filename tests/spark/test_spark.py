@@ -132,6 +132,24 @@ def test_windowed_features_of_numbers_that_only_some_types_hold(partitions: None
             assert_windows(activity, log=log, features=features)
 
 
+@pytest.mark.parametrize("number", [51, 101, 300])
+def test_as_many_windowed_features_as_the_versions_may_have(partitions: None, engine: Spark, number: int) -> None:
+    """PostgreSQL takes 50 of them in one JSON object, so there is more than one."""
+    features = [
+        WindowedFeature(name=f"w_{n}", kind="sum", metadata_key="amount", event_type="purchase", window_days=1 + n % 90)
+        for n in range(number)
+    ]
+    log = [
+        new_event(event_type="purchase", timestamp=AS_OF - timedelta(days=days), metadata={"amount": days + 0.5})
+        for days in range(0, 90, 7)
+    ]
+    with stored(log):
+        register_customers(CUSTOMERS)
+        with aggregated(engine, features=features) as activity:
+            assert len(activity.windowed) == number
+            assert_windows(activity, log=log, features=features)
+
+
 def test_a_store_without_events_is_all_zeros(partitions: None, engine: Spark) -> None:
     register_customers(CUSTOMERS)
     with aggregated(engine) as activity:

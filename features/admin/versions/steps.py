@@ -157,7 +157,8 @@ VERSION_STEPS = {
 def possible_version_steps(version: FeatureVersion, *, request: HttpRequest) -> list[tuple[str, VersionStep]]:
     """Return the steps that the version's state and the user's permissions allow, in the order of a version's life."""
     newest = version.runs.first()
-    has_failed = version.put_aside_at is not None or (newest is not None and newest.state == Run.State.FAILED)
+    state = None if newest is None else newest.state
+    has_failed = state == Run.State.FAILED or (version.put_aside_at is not None and state != Run.State.RUNNING)
     return [
         (name, step)
         for name, step in VERSION_STEPS.items()
