@@ -1,7 +1,7 @@
 # Every target makes what it needs, from an empty environment on. Settings come from the environment: see README.md.
 # The sentence behind ## is what `make help` prints.
 .DEFAULT_GOAL := run
-.PHONY: help run test test-quick test-weather test-faults test-spark check fix lock bench bench-serving bench-batch
+.PHONY: help run test test-quick test-weather test-faults test-spark drill check fix lock bench bench-serving bench-batch
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
@@ -49,6 +49,9 @@ test-quick: ## Run the tests that can differ from one Python to another; PYTHON=
 
 test-spark: $(SPARK) ## Run the tests of the Spark engine; the first time it installs Spark.
 	@$(RUN) $(BIN)/python -m pytest tests/spark $(ARGS)
+
+drill: ## Restore a backup into an empty database, and compare the reads with those before: deploy/backup-drill.sh.
+	@$(MAKE) test ARGS="-q tests/test_backup_drill.py"
 
 check: $(READY) ## Check format, lint, types, import contracts, migrations and the budgets of the endpoints.
 	$(BIN)/ruff format --check .

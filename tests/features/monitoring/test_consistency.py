@@ -2,9 +2,11 @@
 
 from collections import Counter
 from datetime import UTC, datetime
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django_redis import get_redis_connection
 
@@ -29,6 +31,7 @@ from features.monitoring.random_customers import draw_customers
 from features.online import outbox
 from features.online.layout import key_of
 from features.online.publish import publish
+from tests.away import redis_away
 from tests.factories import (
     ago,
     cached,
@@ -471,3 +474,31 @@ def test_old_checks_are_deleted() -> None:
     Run.objects.filter(pk=check.run_id).update(started_at=ago(days=31))
     check_everybody()
     assert not ConsistencyCheck.objects.filter(pk=check.pk).exists()
+
+
+# --- The command ------------------------------------------------------------------------------------------------------
+
+
+def run_command(*arguments: str) -> str:
+    out = StringIO()
+    call_command("check_consistency", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def test_the_command_tells_what_it_found_and_fails_where_something_is_wrong() -> None:
+    make_customers()
+    assert run_command() == "All 4 customers were compared, and none is wrong.\n"
+    set_field("a", "engagement_score", "0.999")
+    with pytest.raises(CommandError, match="1 customers are wrong"):
+        run_command()
+    assert run_command("--repair") == "All 4 customers were compared, and 1 is wrong.\n"
+    assert run_command() == "All 4 customers were compared, and none is wrong.\n"
+
+
+def test_the_command_says_why_it_can_not_check() -> None:
+    make_customers()
+    with redis_away(), pytest.raises(CommandError, match="Redis is unavailable"):
+        run_command()
+    Run.objects.create(kind=Run.Kind.RECOMPUTE)
+    with pytest.raises(CommandError, match="Everybody is being recomputed"):
+        run_command()
