@@ -3,7 +3,7 @@
 import time
 from dataclasses import dataclass
 
-from tests.faults.checker import Lasting, Verdict, judge, lost_values, mixed_weight_sets, uncounted
+from tests.faults.checker import Lasting, Verdict, erased_but_there, judge, lost_values, mixed_weight_sets, uncounted
 from tests.faults.fault import Fault
 from tests.faults.journal import Final, Journal, Shown, WeightSetNumbers
 from tests.faults.site import Site
@@ -80,15 +80,26 @@ def final_of(workload: Workload, *, site: Site) -> Final:
     """Return what is there as soon as it is as it should be, or after SECONDS_TO_RECOVER."""
     deadline = time.time() + SECONDS_TO_RECOVER
     while True:
-        sets = site.console.ask("weight_sets")
-        shown = workload.read_everybody()
-        is_right = is_shown(workload.journal, shown=shown, of=workload.journal)
-        if (is_right and not mixed_weight_sets(shown, active=sets["active"])) or time.time() > deadline:
-            break
+        final = read_final(workload, site=site)
+        if is_settled(final, journal=workload.journal) or time.time() > deadline:
+            return final
         time.sleep(0.2)
+
+
+def read_final(workload: Workload, *, site: Site) -> Final:
+    sets = site.console.ask("weight_sets")
     numbers = {
         int(pk): WeightSetNumbers(weights={name: (one[0], one[1]) for name, one in weights.items()}, monetary_norm=norm)
         for pk, (norm, weights) in sets["sets"].items()
     }
     stored = set(site.console.ask("stored", workload.prefix))
-    return Final(shown=shown, event_ids=stored, weight_sets=numbers, active=sets["active"])
+    return Final(shown=workload.read_everybody(), event_ids=stored, weight_sets=numbers, active=sets["active"])
+
+
+def is_settled(final: Final, *, journal: Journal) -> bool:
+    """Return whether nothing is on its way any more: counts, values, re-scores, and erasures left to a worker."""
+    return (
+        is_shown(journal, shown=final.shown, of=journal)
+        and not mixed_weight_sets(final.shown, active=final.active)
+        and not erased_but_there(final, journal=journal)
+    )
