@@ -135,6 +135,7 @@ class Customer:
     is_registered: bool = False
     is_erased: bool = False
     cached_until: datetime | None = None
+    is_cache_known: bool = True
 
     def held(self, feature_type: str, *, at: datetime) -> tuple[datetime, dict[str, float]] | None:
         """Return the row that holds at a moment: of the last timestamp, and of several the last recorded one."""
@@ -168,10 +169,6 @@ class World:
         for customer in self.customers.values():
             if customer.cached_until is not None and customer.cached_until <= now:
                 customer.cached_until = None
-
-    def is_switching(self) -> bool:
-        """Return whether the cache may hold a customer's values in the hash of before the switch."""
-        return self.now < self.switches_at + TTL
 
     # --- What is done -------------------------------------------------------------------------------------------------
     def ingest(self, events: Iterable[Happened]) -> tuple[int, int, list[int]]:
@@ -223,6 +220,7 @@ class World:
 
     def publish(self, customer: Customer) -> None:
         customer.cached_until = self.now + TTL
+        customer.is_cache_known = True
 
     def settle_marks(self) -> None:
         for customer in self.customers.values():
@@ -273,7 +271,7 @@ class World:
 
     def lose_cache(self) -> None:
         for customer in self.customers.values():
-            customer.cached_until = None
+            customer.cached_until, customer.is_cache_known = None, True
 
     # --- What is shown ------------------------------------------------------------------------------------------------
     def behavioral_values(self, customer_id: str, number: str, *, at: datetime) -> dict[str, float]:
@@ -300,11 +298,18 @@ class World:
                 shown[name] = "no_value" if value is None else "expired" if has_expired else value
         return shown
 
-    def source(self, customer_id: str) -> str:
-        """Return what answers now, and note that a miss fills the cache."""
+    def source(self, customer_id: str) -> str | None:
+        """Return what answers now; None where a switch of versions makes both possible, until the next publication."""
         customer = self.customers[customer_id]
-        if customer.cached_until is not None:
-            return "cache"
+        if self.now < self.switches_at + TTL:
+            customer.is_cache_known = False
+        if not customer.is_cache_known:
+            return None
+        return "database" if customer.cached_until is None else "cache"
+
+    def refill(self, customer_id: str) -> None:
+        """Note that a read missed the cache, and has filled it."""
+        customer = self.customers[customer_id]
         has_any = customer.computed is not None or any(customer.written.values())
         customer.cached_until = self.now + (TTL if has_any else TTL_OF_NOTHING)
-        return "database"
+        customer.is_cache_known = True
