@@ -28,8 +28,24 @@ UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 NUL_IN_JSON = rb"\u0000"
 NO_METADATA = b"{}"
 
+# What JSON Schema can say of a customer_id; that its other characters are printable is checked by `check_customer_id`.
+ID_PATTERN = r"^[^\x00-\x20/\x7f-\xa0]+$"
+CustomerId = Annotated[
+    str, msgspec.Meta(extra_json_schema={"minLength": 1, "maxLength": LONGEST_ID, "pattern": ID_PATTERN})
+]
 Text64 = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Text128 = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
+Metadata = Annotated[
+    dict[str, Any],
+    msgspec.Meta(
+        extra_json_schema={
+            "properties": {
+                "amount": {"type": ["number", "null"], "minimum": 0, "maximum": LARGEST_AMOUNT},
+                "category": {"type": ["string", "null"]},
+            }
+        }
+    ),
+]
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
@@ -39,7 +55,7 @@ class EventFields(msgspec.Struct, kw_only=True, gc=False, forbid_unknown_fields=
     gc=False: an event can't be part of a reference cycle, so the garbage collector need not track it.
     """
 
-    customer_id: Text128
+    customer_id: Annotated[Text128, msgspec.Meta(extra_json_schema={"pattern": ID_PATTERN})]
     event_type: Literal["page_view", "email_open", "email_click", "form_submit", "purchase", "login"]
     timestamp: Moment
     event_id: Text64 | None = None
@@ -49,7 +65,7 @@ class EventFields(msgspec.Struct, kw_only=True, gc=False, forbid_unknown_fields=
 class NewEvent(EventFields, kw_only=True, gc=False):
     """An event with its metadata as an object: of a file, or to be computed with."""
 
-    metadata: dict[str, Any] = {}
+    metadata: Metadata = {}
 
     @property
     def amount(self) -> float | None:

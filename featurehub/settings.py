@@ -287,7 +287,13 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_INCLUDE_SCHEMA": False,
-    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "featurehub.http.openapi.add_refusals"],
+    "OAS_VERSION": "3.1.0",
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "featurehub.http.openapi.name_request_bodies",
+        "featurehub.http.openapi.add_refusals",
+        "features.api.links.add_links",
+    ],
     "ENUM_NAME_OVERRIDES": {
         "FeatureTypeEnum": "features.models.FeatureType",
         "WrittenFeatureTypeEnum": [("customer", "customer"), ("contextual", "contextual")],

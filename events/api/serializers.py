@@ -3,25 +3,19 @@
 Requests are validated by `events.validation`.
 """
 
-from typing import Any
+from typing import Annotated, Any
 
+import msgspec
 from rest_framework import serializers
 
-from events.event_types import EVENT_TYPES
 from events.tombstones import ERASED_CODE
+from events.validation import EVENTS_PER_REQUEST, NewEvent
 
 
-class EventSerializer(serializers.Serializer[Any]):
-    customer_id = serializers.CharField(max_length=128)
-    event_type = serializers.ChoiceField(choices=EVENT_TYPES)
-    timestamp = serializers.DateTimeField()
-    event_id = serializers.CharField(max_length=64, required=False)
-    session_id = serializers.CharField(max_length=128, required=False)
-    metadata = serializers.DictField(required=False)
+class EventsRequest(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of `POST events/`; `events.posted` decodes the same, and the metadata later."""
 
-
-class EventBatchSerializer(serializers.Serializer[Any]):
-    events = EventSerializer(many=True)
+    events: Annotated[list[NewEvent], msgspec.Meta(min_length=1, max_length=EVENTS_PER_REQUEST)]
 
 
 class RefusedEventSerializer(serializers.Serializer[Any]):

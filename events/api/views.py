@@ -8,16 +8,28 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
 
-from events.api.serializers import EventBatchSerializer, IngestedSerializer
+from events.api.serializers import EventsRequest, IngestedSerializer
 from events.ingest import ingest
 from events.partitions import oldest_kept
 from events.posted import EventBatch, checked_events
 from events.tombstones import ERASED_CODE
 from featurehub.access.models import Scope
+from featurehub.http.openapi import json_request
 from featurehub.http.responses import json_response
 from featurehub.http.view import ApiView, body_as
 
 events_decoder = msgspec.json.Decoder(EventBatch)
+EXAMPLE = {
+    "events": [
+        {
+            "event_id": "order-1001",
+            "customer_id": "c1",
+            "event_type": "purchase",
+            "timestamp": "2026-01-31T12:00:00Z",
+            "metadata": {"amount": 49.9, "category": "shoes"},
+        }
+    ]
+}
 
 
 class EventsView(ApiView):
@@ -25,7 +37,7 @@ class EventsView(ApiView):
 
     scopes = {"POST": Scope.INGEST}
 
-    @extend_schema(request=EventBatchSerializer, responses={201: IngestedSerializer})
+    @extend_schema(request=json_request(EventsRequest, example=EXAMPLE), responses={201: IngestedSerializer})
     def post(self, request: HttpRequest) -> HttpResponse:
         posted = body_as(events_decoder, request, most=settings.EVENTS_MAX_MEMORY_SIZE).events
         now = datetime.now(UTC)

@@ -1,6 +1,8 @@
-"""Add error responses to the OpenAPI schema, the same for every operation."""
+"""Parts of the OpenAPI schema: request bodies as they are decoded, and the error responses of every operation."""
 
 from typing import Any
+
+import msgspec
 
 # Status → (reason, whether the answer has a Retry-After header).
 REFUSALS = {
@@ -24,13 +26,32 @@ ERROR = {
                 "properties": {
                     "code": {"type": "string"},
                     "detail": {"type": "string"},
-                    "attr": {"type": "string", "nullable": True},
+                    "attr": {"type": ["string", "null"]},
                 },
             },
         },
     },
 }
 RETRY_AFTER = {"Retry-After": {"description": "Seconds.", "schema": {"type": "integer"}}}
+
+
+def json_request(body: type[msgspec.Struct], *, example: Any) -> dict[str, Any]:
+    """Return a request body for `extend_schema`: the JSON Schema of the struct that decodes it, with an example."""
+    (schema,), components = msgspec.json.schema_components([body], ref_template="#/components/schemas/{name}")
+    return {"application/json": {**schema, "$defs": components, "examples": [example]}}
+
+
+def name_request_bodies(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """Move the structs of `json_request` to the components, and the example beside it; a postprocessing hook."""
+    for path in result["paths"].values():
+        for body in [operation["requestBody"] for operation in path.values() if "requestBody" in operation]:
+            body["required"] = True
+            for media in body["content"].values():
+                schema = media["schema"]
+                result["components"]["schemas"].update(schema.pop("$defs", {}))
+                for example in schema.pop("examples", []):
+                    media["example"] = example
+    return result
 
 
 def add_refusals(result: dict[str, Any], **_: Any) -> dict[str, Any]:

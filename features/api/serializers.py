@@ -7,9 +7,10 @@ import msgspec
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from events.validation import EVENTS_PER_REQUEST, Moment, NewEvent
+from events.event_types import EVENT_TYPES
+from events.validation import EVENTS_PER_REQUEST, CustomerId, Metadata, Moment, NewEvent
 from features.lifecycle.drafts import version_key
-from features.models import CustomerFeature, FeatureDefinition, FeatureVersion
+from features.models import WRITTEN_BY_CLIENTS, CustomerFeature, FeatureDefinition, FeatureVersion
 from features.models.versions import READABLE_STATES
 from features.monitoring.coverage import Coverage, Coverages
 
@@ -24,17 +25,17 @@ EventType = Literal["page_view", "email_open", "email_click", "form_submit", "pu
 class FeaturesPatch(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The body of `PATCH customers/{id}/features/`."""
 
-    feature_type: str
+    feature_type: Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(WRITTEN_BY_CLIENTS)})]
     version: str
     features: Annotated[dict[str, float], msgspec.Meta(min_length=1, max_length=NAMES_PER_BATCH)]
-    metadata: dict[str, Any] | None = None
+    metadata: Metadata | None = None
     timestamp: Moment | None = None
 
 
 class BatchRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """The body of `POST features/batch/`."""
 
-    customer_ids: Annotated[list[str], msgspec.Meta(min_length=1, max_length=CUSTOMERS_PER_BATCH)]
+    customer_ids: Annotated[list[CustomerId], msgspec.Meta(min_length=1, max_length=CUSTOMERS_PER_BATCH)]
     names: Annotated[list[str], msgspec.Meta(min_length=1, max_length=NAMES_PER_BATCH)]
     version: str | list[str] = []
 
@@ -49,7 +50,9 @@ class ComputeRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     events: Annotated[list[NewEvent], msgspec.Meta(max_length=EVENTS_PER_REQUEST)]
     as_of: Moment | None = None
-    weights: dict[EventType, WeightChange] = {}
+    weights: Annotated[
+        dict[EventType, WeightChange], msgspec.Meta(extra_json_schema={"propertyNames": {"enum": list(EVENT_TYPES)}})
+    ] = {}
     monetary_norm: Positive | None = None
 
 
@@ -72,6 +75,10 @@ class CustomerFeatureSerializer(serializers.Serializer[Any]):
     metadata = serializers.DictField()
 
 
+class ComputedSerializer(CustomerFeatureSerializer):
+    derived = serializers.DictField(child=serializers.FloatField())
+
+
 class VectorSerializer(CustomerFeatureSerializer):
     versions = serializers.DictField(child=serializers.CharField())
     missing = serializers.DictField(child=serializers.CharField())
@@ -86,29 +93,14 @@ class HistoryRowSerializer(serializers.ModelSerializer[CustomerFeature]):
         fields = ("customer_id", "features", "timestamp", "feature_type", "version", "metadata", "recorded_at")
 
 
-class FeaturesPatchSerializer(serializers.Serializer[Any]):
-    feature_type = serializers.ChoiceField(choices=["customer", "contextual"])
-    version = serializers.CharField()
-    features = serializers.DictField(child=serializers.FloatField())
-    metadata = serializers.DictField(required=False)
-    timestamp = serializers.DateTimeField(required=False)
-
-
-class BatchRequestSerializer(serializers.Serializer[Any]):
-    customer_ids = serializers.ListField(child=serializers.CharField(), max_length=CUSTOMERS_PER_BATCH)
-    names = serializers.ListField(child=serializers.CharField(), max_length=NAMES_PER_BATCH)
-    version = serializers.ListField(child=serializers.CharField(), required=False)
+class HistorySerializer(serializers.Serializer[Any]):
+    next = serializers.CharField(allow_null=True)
+    previous = serializers.CharField(allow_null=True)
+    results = HistoryRowSerializer(many=True)
 
 
 class BatchSerializer(serializers.Serializer[Any]):
     results = ValuesSerializer(many=True)
-
-
-class ComputeRequestSerializer(serializers.Serializer[Any]):
-    events = serializers.ListField(child=serializers.DictField(), max_length=EVENTS_PER_REQUEST)
-    as_of = serializers.DateTimeField(required=False)
-    weights = serializers.DictField(required=False, child=serializers.DictField(child=serializers.FloatField()))
-    monetary_norm = serializers.FloatField(required=False)
 
 
 class ContributionSerializer(serializers.Serializer[Any]):

@@ -19,6 +19,9 @@ ROWS_PER_PAGE = 100
 MOST_ROWS_PER_PAGE = 1_000
 
 
+CURSOR_PATTERN = "(newer|older)-([0-9]{1,16})-([0-9]{1,18})"
+
+
 @dataclass(frozen=True, slots=True)
 class Cursor:
     """A row, and the side of it on which the page lies: the next newer rows, or the next older ones."""
@@ -33,7 +36,7 @@ class Cursor:
 
         Raises InvalidError for any other text.
         """
-        match = re.fullmatch(r"(newer|older)-([0-9]{1,16})-([0-9]{1,18})", text)
+        match = re.fullmatch(CURSOR_PATTERN, text)
         if match is None:
             raise InvalidError("The cursor is not valid: use those in `next` and `previous` unchanged.", attr="cursor")
         moment = EPOCH + timedelta(microseconds=int(match[2]))

@@ -10,16 +10,15 @@ from drf_spectacular.utils import extend_schema
 
 from events.validation import check_all, check_customer_ids
 from featurehub.access.models import Scope
+from featurehub.http.openapi import json_request
 from featurehub.http.responses import json_body, json_response
 from featurehub.http.view import ApiView, body_as
 from featurehub.lib.clock import in_utc
 from features.api.serializers import (
     BatchRequest,
-    BatchRequestSerializer,
     BatchSerializer,
+    ComputedSerializer,
     ComputeRequest,
-    ComputeRequestSerializer,
-    CustomerFeatureSerializer,
     DefinitionSerializer,
     DefinitionsSerializer,
     WeightSetsSerializer,
@@ -30,6 +29,12 @@ from features.registry.weight_sets import activated_sets, live_set
 from features.serving.feature_store import values_as_json
 from features.serving.simulate import compute_features
 
+BATCH_EXAMPLE = {"customer_ids": ["c1", "c2"], "names": ["engagement_score", "cart_value"]}
+COMPUTE_EXAMPLE = {
+    "events": [{"customer_id": "c1", "event_type": "login", "timestamp": "2026-01-31T12:00:00Z"}],
+    "as_of": "2026-02-01T00:00:00Z",
+    "weights": {"login": {"weight": 0.5}},
+}
 batch_decoder = msgspec.json.Decoder(BatchRequest)
 compute_decoder = msgspec.json.Decoder(ComputeRequest)
 
@@ -39,7 +44,7 @@ class BatchView(ApiView):
 
     scopes = {"POST": Scope.READ}
 
-    @extend_schema(request=BatchRequestSerializer, responses=BatchSerializer)
+    @extend_schema(request=json_request(BatchRequest, example=BATCH_EXAMPLE), responses=BatchSerializer)
     def post(self, request: HttpRequest) -> HttpResponse:
         body = body_as(batch_decoder, request)
         check_customer_ids(body.customer_ids, attr="customer_ids")
@@ -53,7 +58,7 @@ class ComputeView(ApiView):
 
     scopes = {"POST": Scope.READ}
 
-    @extend_schema(request=ComputeRequestSerializer, responses=CustomerFeatureSerializer)
+    @extend_schema(request=json_request(ComputeRequest, example=COMPUTE_EXAMPLE), responses=ComputedSerializer)
     def post(self, request: HttpRequest) -> HttpResponse:
         body = body_as(compute_decoder, request, most=settings.EVENTS_MAX_MEMORY_SIZE)
         now = datetime.now(UTC)

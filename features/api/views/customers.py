@@ -5,11 +5,12 @@ from typing import ClassVar
 
 import msgspec
 from django.http import HttpRequest, HttpResponse
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.utils.urls import replace_query_param
 
-from events.validation import check_customer_id, check_metadata, check_timestamp
+from events.validation import ID_PATTERN, LONGEST_ID, check_customer_id, check_metadata, check_timestamp
 from featurehub.access.models import Scope
+from featurehub.http.openapi import json_request
 from featurehub.http.responses import json_body, json_response
 from featurehub.http.view import ApiView, body_as
 from featurehub.lib.clock import in_utc, parse_moment
@@ -19,14 +20,14 @@ from features.api.serializers import (
     CustomerFeatureSerializer,
     ExplanationSerializer,
     FeaturesPatch,
-    FeaturesPatchSerializer,
     HistoryRowSerializer,
+    HistorySerializer,
     ValuesSerializer,
     VectorSerializer,
 )
 from features.materialization.client_values import set_customer_features
 from features.offline.history import history_of
-from features.offline.pages import Cursor, parse_limit, read_page
+from features.offline.pages import CURSOR_PATTERN, MOST_ROWS_PER_PAGE, Cursor, parse_limit, read_page
 from features.serving.explanation import explain
 from features.serving.feature_store import get_feature_vector, values_as_json
 from features.serving.usage import note_read, note_write
@@ -34,8 +35,24 @@ from features.serving.usage import note_read, note_write
 patch_decoder = msgspec.json.Decoder(FeaturesPatch)
 # A number with fewer digits fits PostgreSQL's bigint.
 DIGITS_OF_AN_ID = 19
+PATCH_EXAMPLE = {"feature_type": "contextual", "version": "1.0", "features": {"cart_value": 99.5}}
+CUSTOMER_ID = OpenApiParameter(
+    "customer_id", {"type": "string", "maxLength": LONGEST_ID, "pattern": ID_PATTERN}, OpenApiParameter.PATH,
+    examples=[OpenApiExample("a customer", "c1")],
+)  # fmt: skip
+NAME = OpenApiParameter("name", str, OpenApiParameter.PATH, examples=[OpenApiExample("a feature", "engagement_score")])
+LIMIT = OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": MOST_ROWS_PER_PAGE})
+CURSOR = OpenApiParameter(
+    "cursor", {"type": "string", "pattern": f"^{CURSOR_PATTERN}$"}, description="as `next` and `previous` have it"
+)
+WEIGHT_SET = OpenApiParameter(
+    "weights", {"type": "integer", "minimum": 0, "exclusiveMaximum": 10 ** (DIGITS_OF_AN_ID - 1)},
+    description="the id of a weight set, such as a draft",
+)  # fmt: skip
 NAME_LIST = OpenApiParameter(
-    "names", str, description=f"at most {NAMES_PER_BATCH} names, separated by commas; all of them if it is left out"
+    "names",
+    {"type": "string", "pattern": "[^,]"},
+    description=f"at most {NAMES_PER_BATCH} names, separated by commas; all of them if it is left out",
 )
 VERSION = OpenApiParameter(
     "version", str, many=True, description="behavioral:1.0, one per feature type; 1.0 means behavioral:1.0"
@@ -72,13 +89,17 @@ class FeaturesView(CustomerView):
 
     scopes = {"GET": Scope.READ, "PATCH": Scope.WRITE}
 
-    @extend_schema(parameters=[NAME_LIST, VERSION], responses=ValuesSerializer)
+    @extend_schema(parameters=[CUSTOMER_ID, NAME_LIST, VERSION], responses=ValuesSerializer)
     def get(self, request: HttpRequest, customer_id: str) -> HttpResponse:
         versions = request.GET.getlist("version")
         values = values_as_json([customer_id], names=names_of(request), versions=versions, key_id=self.client.key_id)
         return json_body(values[0])
 
-    @extend_schema(request=FeaturesPatchSerializer, responses=CustomerFeatureSerializer)
+    @extend_schema(
+        parameters=[CUSTOMER_ID],
+        request=json_request(FeaturesPatch, example=PATCH_EXAMPLE),
+        responses=CustomerFeatureSerializer,
+    )
     def patch(self, request: HttpRequest, customer_id: str) -> HttpResponse:
         body = body_as(patch_decoder, request)
         timestamp = None if body.timestamp is None else in_utc(body.timestamp, attr="timestamp")
@@ -102,7 +123,7 @@ class VectorView(CustomerView):
 
     scopes = {"GET": Scope.READ}
 
-    @extend_schema(responses=VectorSerializer)
+    @extend_schema(parameters=[CUSTOMER_ID], responses=VectorSerializer)
     def get(self, request: HttpRequest, customer_id: str) -> HttpResponse:
         vector = get_feature_vector(customer_id)
         note_read(self.client.key_id, vector["versions"])
@@ -115,7 +136,7 @@ class ExplanationView(CustomerView):
     scopes = {"GET": Scope.READ}
 
     @extend_schema(
-        parameters=[OpenApiParameter("weights", int, description="the id of a weight set, such as a draft")],
+        parameters=[CUSTOMER_ID, WEIGHT_SET],
         responses=ExplanationSerializer,
     )
     def get(self, request: HttpRequest, customer_id: str) -> HttpResponse:
@@ -142,10 +163,10 @@ class HistoryView(CustomerView):
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("limit", int), OpenApiParameter("cursor", str), OpenApiParameter("since", datetime),
-            OpenApiParameter("until", datetime), VERSION,
+            CUSTOMER_ID, NAME, LIMIT, CURSOR, OpenApiParameter("since", datetime), OpenApiParameter("until", datetime),
+            OpenApiParameter("version", str, description="1.0 or behavioral:1.0; the live one if it is left out"),
         ],
-        responses=HistoryRowSerializer(many=True),
+        responses=HistorySerializer,
     )  # fmt: skip
     def get(self, request: HttpRequest, customer_id: str, name: str) -> HttpResponse:
         rows = history_of(

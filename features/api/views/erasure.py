@@ -11,6 +11,7 @@ from events.validation import check_customer_id
 from featurehub.access.models import Scope
 from featurehub.http.responses import json_response
 from featurehub.http.view import ApiView
+from features.api.views.customers import CUSTOMER_ID
 from features.materialization.erasure import erase_customer
 
 
@@ -28,7 +29,7 @@ class ErasureView(ApiView):
 
     scopes = {"DELETE": Scope.WRITE}
 
-    @extend_schema(responses={200: ReceiptSerializer, 202: ReceiptSerializer})
+    @extend_schema(parameters=[CUSTOMER_ID], responses={200: ReceiptSerializer, 202: ReceiptSerializer})
     def delete(self, request: HttpRequest, customer_id: str) -> HttpResponse:
         check_customer_id(customer_id)
         receipt = erase_customer(customer_id)

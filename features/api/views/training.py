@@ -7,8 +7,9 @@ from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 
-from events.validation import Moment, check_customer_id
+from events.validation import CustomerId, Moment, check_customer_id
 from featurehub.access.models import Scope
+from featurehub.http.openapi import json_request
 from featurehub.http.responses import json_response
 from featurehub.http.view import ApiView, body_as
 from features.api.serializers import NAMES_PER_BATCH
@@ -21,7 +22,7 @@ ENTITIES_PER_REQUEST = 10_000
 
 
 class EntityBody(msgspec.Struct, forbid_unknown_fields=True):
-    customer_id: str
+    customer_id: CustomerId
     timestamp: Moment
 
 
@@ -34,19 +35,9 @@ class AsOfRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     known_at: Moment | None = None
 
 
-class EntitySerializer(serializers.Serializer[Any]):
+class TrainingRowSerializer(serializers.Serializer[Any]):
     customer_id = serializers.CharField()
     timestamp = serializers.DateTimeField()
-
-
-class AsOfRequestSerializer(serializers.Serializer[Any]):
-    entities = EntitySerializer(many=True)
-    names = serializers.ListField(child=serializers.CharField(), max_length=NAMES_PER_BATCH)
-    version = serializers.ListField(child=serializers.CharField(), required=False)
-    known_at = serializers.DateTimeField(required=False)
-
-
-class TrainingRowSerializer(EntitySerializer):
     features = serializers.DictField(child=serializers.FloatField())
     missing = serializers.DictField(child=serializers.CharField())
 
@@ -55,6 +46,10 @@ class AsOfSerializer(serializers.Serializer[Any]):
     results = TrainingRowSerializer(many=True)
 
 
+EXAMPLE = {
+    "entities": [{"customer_id": "c1", "timestamp": "2026-01-31T12:00:00Z"}],
+    "names": ["engagement_score", "cart_value"],
+}
 as_of_decoder = msgspec.json.Decoder(AsOfRequest)
 
 
@@ -63,7 +58,7 @@ class AsOfView(ApiView):
 
     scopes = {"POST": Scope.READ}
 
-    @extend_schema(request=AsOfRequestSerializer, responses=AsOfSerializer)
+    @extend_schema(request=json_request(AsOfRequest, example=EXAMPLE), responses=AsOfSerializer)
     def post(self, request: HttpRequest) -> HttpResponse:
         body = body_as(as_of_decoder, request)
         for position, entity in enumerate(body.entities):
