@@ -40,6 +40,8 @@ class StepForm(ReasonForm):
     def __init__(self, *args: Any, subject: FeatureVersion | WeightSet, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.subject = subject
+        # The browser would scroll to the reason, past what the page shows.
+        self.fields["reason"].widget.attrs.pop("autofocus", None)
         self.fields["reason"].error_messages["required"] = SAY_WHY.format(kept_with=noun_of(subject))
 
     def clean_shown(self) -> Shown:
@@ -69,16 +71,18 @@ class ShownRow:
     label: str
     text: str
     in_use: str
-
-    @property
-    def differs(self) -> bool:
-        return bool(self.in_use) and self.text != self.in_use
+    differs: bool
 
 
-def shown_rows(shown: Shown, *, other: Shown) -> list[ShownRow]:
-    """Return the lines of the subject, then those that only the other has."""
+def shown_rows(shown: Shown, *, other: Shown, contents: Shown) -> list[ShownRow]:
+    """Return the lines of the subject, then those that only the other has. Only `contents` are compared."""
     return [
-        ShownRow(label=label, text=shown.get(label, ""), in_use=other.get(label, ""))
+        ShownRow(
+            label=label,
+            text=shown.get(label, ""),
+            in_use=other.get(label, ""),
+            differs=bool(other) and contents.get(label, "") != other.get(label, ""),
+        )
         for label in dict.fromkeys([*shown, *other])
     ]
 
@@ -147,7 +151,7 @@ def context_of_shown(subject: FeatureVersion | WeightSet, *, form: StepForm) -> 
     shown, used = shown_of(subject), in_use(subject)
     sent = form.cleaned_data.get("shown") if form.is_bound else None
     return {
-        "shown_rows": shown_rows(shown, other=contents_of(used) if used else {}),
+        "shown_rows": shown_rows(shown, other=contents_of(used) if used else {}, contents=contents_of(subject)),
         "in_use": used,
         "shown_signed": signing.dumps(shown, salt=salt_of(subject), compress=True),
         "changes": changes_between(sent, shown) if sent is not None else [],
