@@ -6,7 +6,16 @@ from collections.abc import Collection, Mapping
 from django.db import transaction
 
 from featurehub.lib.errors import ConflictError, InvalidError, UnknownError
-from features.lifecycle.steps import Actor, VersionState, check_reason, claim_version, lock_versions, record
+from features.lifecycle.shown import Shown
+from features.lifecycle.steps import (
+    Actor,
+    VersionState,
+    check_reason,
+    claim_shown_version,
+    claim_version,
+    lock_versions,
+    record,
+)
 from features.models import FeatureDefinition, FeatureType, FeatureVersion
 from features.models.definitions import WRITTEN_BY_CLIENTS
 
@@ -97,10 +106,12 @@ def remove_definition(version_id: int, definition: FeatureDefinition, *, by: Act
         record(version, by=by, reason=f"Removed {definition}.")
 
 
-def set_inputs(version_id: int, inputs: Mapping[str, str], *, by: Actor, reason: str) -> None:
+def set_inputs(
+    version_id: int, inputs: Mapping[str, str], *, by: Actor, reason: str, shown: Shown | None = None
+) -> None:
     """Set the versions that a derived draft is computed from: feature type → number."""
     with transaction.atomic():
-        version = claim_version(version_id, allowed=(VersionState.DRAFT,), reason=reason)
+        version = claim_shown_version(version_id, allowed=(VersionState.DRAFT,), reason=reason, by=by, shown=shown)
         if version.feature_type != FeatureType.DERIVED:
             raise InvalidError(f"{version} is computed from no other version.", attr="inputs")
         for feature_type, number in inputs.items():
@@ -112,19 +123,21 @@ def set_inputs(version_id: int, inputs: Mapping[str, str], *, by: Actor, reason:
         record(version, by=by, reason=f"Computed from {named}. {reason}")
 
 
-def set_time_to_live(version_id: int, seconds: int | None, *, by: Actor, reason: str) -> None:
+def set_time_to_live(
+    version_id: int, seconds: int | None, *, by: Actor, reason: str, shown: Shown | None = None
+) -> None:
     """Set after how many seconds values are read as expired; None: never."""
     if seconds is not None and not 1 <= seconds <= LONGEST_TIME_TO_LIVE:
         raise InvalidError("It is between 1 second and 366 days, or left out.", attr="time_to_live")
     with transaction.atomic():
-        version = claim_version(version_id, allowed=BEFORE_RETIREMENT, reason=reason)
+        version = claim_shown_version(version_id, allowed=BEFORE_RETIREMENT, reason=reason, by=by, shown=shown)
         FeatureVersion.objects.filter(pk=version.pk).update(time_to_live=seconds)
         lifetime = "never expire" if seconds is None else f"expire after {seconds:,} s"
         record(version, by=by, reason=f"Values {lifetime}. {reason}")
 
 
-def discard(version_id: int) -> None:
+def discard(version_id: int, *, by: Actor, reason: str, shown: Shown | None = None) -> None:
     """Delete a draft. Raise ConflictError for a version in another state."""
     with transaction.atomic():
-        version = claim_version(version_id, allowed=(VersionState.DRAFT,), reason="Discarded.")
+        version = claim_shown_version(version_id, allowed=(VersionState.DRAFT,), reason=reason, by=by, shown=shown)
         version.delete()

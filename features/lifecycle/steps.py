@@ -3,10 +3,11 @@
 Every step is one transaction:
 1. `check_reason` refuses an empty reason.
 2. `claim` locks all versions and reads the row; `check_state` refuses a state that does not allow the step.
-3. `move` changes the state, and `record` appends who took the step, when and why.
+3. `check_shown` refuses contents that are not those which the person was shown.
+4. `move` changes the state, and `record` appends who took the step, when and why.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import TypeAlias, TypeVar
 
@@ -15,6 +16,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from featurehub.lib.errors import ConflictError, InvalidError, UnknownError
+from features.lifecycle.shown import Change, Shown, changes_between, shown_of
 from features.models import FeatureVersion, FeatureVersionStep, WeightSet, WeightSetStep
 from features.registry.snapshot import registry_snapshot
 
@@ -27,6 +29,23 @@ Actor: TypeAlias = User | None
 Claimed = TypeVar("Claimed", FeatureVersion, WeightSet)
 # `kept_with` is "version" or "set".
 SAY_WHY = "Say why: it is kept with the {kept_with}, for whoever asks later."
+CHANGES_NAMED = 5
+
+
+class ChangedSinceError(ConflictError):
+    """A version or weight set is not what the person was shown any more.
+
+    `changes` are what has changed since; `summary` is the detail without them.
+    """
+
+    code = "changed_since"
+
+    def __init__(self, row: FeatureVersion | WeightSet, *, changes: Sequence[Change]) -> None:
+        named = "; ".join(str(change) for change in changes[:CHANGES_NAMED])
+        more = f"; and {len(changes) - CHANGES_NAMED} more" if len(changes) > CHANGES_NAMED else ""
+        self.summary = f"{row} is not what you were shown any more{last_step(row)}. Nothing was done: look at it again."
+        super().__init__(f"{self.summary} {named}{more}.")
+        self.changes = changes
 
 
 def check_reason(reason: str, *, kept_with: str) -> None:
@@ -72,15 +91,33 @@ def claim_version(version_id: int, *, allowed: Collection[str], reason: str) -> 
     return version
 
 
-def claim_set(weight_set_id: int, *, allowed: Collection[str], reason: str) -> WeightSet:
-    """Return a set that is in one of the `allowed` states, its row and all versions being locked.
+def claim_shown_version(
+    version_id: int, *, allowed: Collection[str], reason: str, by: Actor, shown: Shown | None
+) -> FeatureVersion:
+    """Return a version as `claim_version` does, with its definitions locked too, if it is what `by` was shown.
 
-    Raises InvalidError for an empty reason, UnknownError, and ConflictError for another state or a retired version.
+    Raises what `claim_version` and `check_shown` raise.
+    """
+    version = claim_version(version_id, allowed=allowed, reason=reason)
+    # A definition that is changed at this moment has been changed before it is compared, or is changed after the step.
+    list(version.definitions.order_by("pk").select_for_update(of=("self",), no_key=True))
+    check_shown(version, by=by, shown=shown)
+    return version
+
+
+def claim_set(
+    weight_set_id: int, *, allowed: Collection[str], reason: str, by: Actor, shown: Shown | None
+) -> WeightSet:
+    """Return a set that is in one of the `allowed` states and what `by` was shown, its row and all versions locked.
+
+    Raises InvalidError for an empty reason, UnknownError, ConflictError for another state or a retired version, and
+    what `check_shown` raises.
     """
     check_reason(reason, kept_with="set")
     weight_set = claim_set_in_any_state(weight_set_id)
     check_is_not_retired(weight_set.version)
     check_state(weight_set, allowed=allowed)
+    check_shown(weight_set, by=by, shown=shown)
     return weight_set
 
 
@@ -101,6 +138,20 @@ def check_state(row: FeatureVersion | WeightSet, *, allowed: Collection[str]) ->
     """Raise ConflictError, saying who was faster, for a row in none of the `allowed` states."""
     if row.state not in allowed:
         raise ConflictError(f"{row} is {row.state} by now{last_step(row)}. Nothing was changed.")
+
+
+def check_shown(row: FeatureVersion | WeightSet, *, by: Actor, shown: Shown | None) -> None:
+    """Raise ChangedSinceError unless the row, which is locked, is what the person was shown.
+
+    Only FeatureHub itself (`by` is None) takes a step without having been shown anything; a person gets InvalidError.
+    """
+    if shown is None:
+        if by is not None:
+            raise InvalidError(f"A step of {row} takes what you were shown of it.", attr="shown")
+        return
+    changes = changes_between(shown, shown_of(row))
+    if changes:
+        raise ChangedSinceError(row, changes=changes)
 
 
 def last_step(row: FeatureVersion | WeightSet) -> str:

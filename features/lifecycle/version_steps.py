@@ -4,53 +4,32 @@ Readers who ask for no version get another one by `go_live` only, and all of the
 every process knows before it comes.
 """
 
-from collections.abc import Sequence
-from datetime import timedelta
 from functools import partial
 
 from django.db import transaction
-from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from featurehub.lib.errors import ConflictError
 from features.lifecycle import weight_set_steps
 from features.lifecycle.requirements import check_can_be_computed
-from features.lifecycle.steps import Actor, VersionState, claim_version, move, record
+from features.lifecycle.shown import Shown
+from features.lifecycle.steps import Actor, VersionState, claim_shown_version, move, record
+from features.lifecycle.uses import RETIRABLE, StillUsedError, recent_uses
 from features.materialization.runs import enqueue_run
-from features.models import Customer, FeatureType, FeatureVersion, Renewal, Run, VersionUse
+from features.models import Customer, FeatureType, FeatureVersion, Renewal, Run
 from features.models.definitions import WRITTEN_BY_CLIENTS
 from features.registry.snapshot import SWITCH_AFTER, load_registry
 from features.registry.weight_sets import active_set
 
-# Retiring a version that an API key read or wrote within this time takes a confirmation.
-RECENTLY = timedelta(days=7)
-USERS_NAMED = 5
-WORD_FOR: dict[str, str] = {VersionUse.Kind.READ: "read", VersionUse.Kind.WRITE: "written"}
 
-
-class StillUsedError(ConflictError):
-    """A version that is to be retired was used lately: it takes a confirmation. `uses` are by whom, last first."""
-
-    code = "still_used"
-
-    def __init__(self, version: FeatureVersion, *, uses: Sequence[VersionUse]) -> None:
-        named = [
-            f"{WORD_FOR[use.kind]} by {use.api_key.name} at {use.used_at:%Y-%m-%d %H:%M} UTC"
-            for use in uses[:USERS_NAMED]
-        ]
-        more = f" and {len(uses) - USERS_NAMED} more" if len(uses) > USERS_NAMED else ""
-        super().__init__(f"{version} was used in the last {RECENTLY.days} days: {', '.join(named)}{more}.")
-        self.uses = uses
-
-
-def put_into_shadow(version_id: int, *, by: Actor, reason: str) -> Run | None:
+def put_into_shadow(version_id: int, *, by: Actor, reason: str, shown: Shown | None = None) -> Run | None:
     """Put a draft into shadow: it is computed beside the live version, readable on request, and no longer changes.
 
     Returns the run that computes all customers; None for a type that clients write. Raises ConflictError for another
     state, InvalidError where the version can't be computed.
     """
     with transaction.atomic():
-        version = claim_version(version_id, allowed=(VersionState.DRAFT,), reason=reason)
+        version = claim_shown_version(version_id, allowed=(VersionState.DRAFT,), reason=reason, by=by, shown=shown)
         check_can_be_computed(version, known=load_registry())
         move(version, VersionState.SHADOW, by=by, reason=reason)
         if version.feature_type == FeatureType.BEHAVIORAL:
@@ -59,7 +38,7 @@ def put_into_shadow(version_id: int, *, by: Actor, reason: str) -> Run | None:
         return None if version.feature_type in WRITTEN_BY_CLIENTS else start_computing(version)
 
 
-def compute_again(version_id: int, *, by: Actor, reason: str) -> Run:
+def compute_again(version_id: int, *, by: Actor, reason: str, shown: Shown | None = None) -> Run:
     """Start another run that computes all customers' values of a version, after one that failed.
 
     A version that is put aside is taken up: it is computed from now on. Its readers are told that it is put aside until
@@ -67,7 +46,7 @@ def compute_again(version_id: int, *, by: Actor, reason: str) -> Run:
     """
     computed = (VersionState.SHADOW, VersionState.LIVE, VersionState.DEPRECATED)
     with transaction.atomic():
-        version = claim_version(version_id, allowed=computed, reason=reason)
+        version = claim_shown_version(version_id, allowed=computed, reason=reason, by=by, shown=shown)
         if version.feature_type in WRITTEN_BY_CLIENTS:
             raise ConflictError(f"Clients write the values of {version}: there is nothing to compute.")
         check_is_computed(version, else_say="Nothing was changed.", may_have_failed=True)
@@ -85,13 +64,15 @@ def start_computing(version: FeatureVersion) -> Run:
     return run
 
 
-def go_live(version_id: int, *, by: Actor, reason: str) -> None:
+def go_live(version_id: int, *, by: Actor, reason: str, shown: Shown | None = None) -> None:
     """Make a version in shadow, or a deprecated one, the default for readers, SWITCH_AFTER from now.
 
     Raises ConflictError for another state, and while the version's first values are being computed.
     """
     with transaction.atomic():
-        version = claim_version(version_id, allowed=(VersionState.SHADOW, VersionState.DEPRECATED), reason=reason)
+        version = claim_shown_version(
+            version_id, allowed=(VersionState.SHADOW, VersionState.DEPRECATED), reason=reason, by=by, shown=shown
+        )
         check_is_computed(version, else_say="It can go live then.")
         before = FeatureVersion.objects.get(feature_type=version.feature_type, state=VersionState.LIVE)
         move(before, VersionState.DEPRECATED, by=by, reason=f"{version} goes live. {reason}")
@@ -116,14 +97,14 @@ def check_is_computed(version: FeatureVersion, *, else_say: str, may_have_failed
         raise ConflictError(f"Computing the values of {version} failed: {run.error} Compute them again first.")
 
 
-def retire(version_id: int, *, by: Actor, reason: str, confirmed: bool = False) -> None:
+def retire(version_id: int, *, by: Actor, reason: str, shown: Shown | None = None, confirmed: bool = False) -> None:
     """Retire a version for good: it is not computed or read any more, and has no active weights. Its history stays.
 
     Raises ConflictError for a live version, for one that readers have not been switched from yet and for one that
     another is computed from, and unless `confirmed`, StillUsedError for one that was read or written lately.
     """
     with transaction.atomic():
-        version = claim_version(version_id, allowed=(VersionState.SHADOW, VersionState.DEPRECATED), reason=reason)
+        version = claim_shown_version(version_id, allowed=RETIRABLE, reason=reason, by=by, shown=shown)
         check_readers_are_switched(version)
         check_nothing_is_computed_from(version)
         uses = list(recent_uses(version))
@@ -149,9 +130,3 @@ def check_nothing_is_computed_from(version: FeatureVersion) -> None:
     users = [f"{user.feature_type}:{user.number}" for user in known.derived if view in known.inputs(user)]
     if users:
         raise ConflictError(f"{', '.join(users)} is computed from {version}: retire that first.")
-
-
-def recent_uses(version: FeatureVersion) -> QuerySet[VersionUse]:
-    """Return the API keys' reads and writes of the version in the last 7 days, last first."""
-    uses = version.uses.filter(used_at__gt=Now() - RECENTLY)
-    return uses.select_related("api_key").order_by("-used_at", "pk")

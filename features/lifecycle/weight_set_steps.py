@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from events.event_types import EVENT_TYPES
 from featurehub.lib.errors import ConflictError, InvalidError, UnknownError
 from features.formulas.behavioral import Weights
+from features.lifecycle.shown import Shown
 from features.lifecycle.steps import (
     UNDER_WAY,
     Actor,
@@ -77,25 +78,25 @@ def set_numbers(weight_set_id: int, *, numbers: Weights, name: str, by: Actor, r
     return weight_set
 
 
-def propose(weight_set_id: int, *, by: Actor, reason: str) -> None:
+def propose(weight_set_id: int, *, by: Actor, reason: str, shown: Shown | None = None) -> None:
     """Ask for approval of a draft."""
     with transaction.atomic():
-        weight_set = claim_set(weight_set_id, allowed=(WeightSetState.DRAFT,), reason=reason)
+        weight_set = claim_set(weight_set_id, allowed=(WeightSetState.DRAFT,), reason=reason, by=by, shown=shown)
         check_numbers(weight_set)
         move(weight_set, WeightSetState.PROPOSED, action=Action.PROPOSED, by=by, reason=reason)
 
 
-def send_back(weight_set_id: int, *, by: Actor, reason: str) -> None:
+def send_back(weight_set_id: int, *, by: Actor, reason: str, shown: Shown | None = None) -> None:
     """Make a set that is not active yet a draft again, without approval and schedule."""
     with transaction.atomic():
-        weight_set = claim_set(weight_set_id, allowed=UNDER_WAY, reason=reason)
+        weight_set = claim_set(weight_set_id, allowed=UNDER_WAY, reason=reason, by=by, shown=shown)
         move(weight_set, WeightSetState.DRAFT, action=Action.SENT_BACK, by=by, reason=reason)
 
 
-def approve(weight_set_id: int, *, by: Actor, reason: str) -> None:
+def approve(weight_set_id: int, *, by: Actor, reason: str, shown: Shown | None = None) -> None:
     """Approve a proposed set. Raise ConflictError for an author of it under two-person approval."""
     with transaction.atomic():
-        weight_set = claim_set(weight_set_id, allowed=(WeightSetState.PROPOSED,), reason=reason)
+        weight_set = claim_set(weight_set_id, allowed=(WeightSetState.PROPOSED,), reason=reason, by=by, shown=shown)
         check_is_no_author(weight_set, by=by)
         move(
             weight_set, WeightSetState.APPROVED, action=Action.APPROVED, by=by, reason=reason,
@@ -103,12 +104,16 @@ def approve(weight_set_id: int, *, by: Actor, reason: str) -> None:
         )  # fmt: skip
 
 
-def schedule(weight_set_id: int, *, at: datetime, now: datetime, by: Actor, reason: str) -> None:
+def schedule(
+    weight_set_id: int, *, at: datetime, now: datetime, by: Actor, reason: str, shown: Shown | None = None
+) -> None:
     """Schedule the set to be activated at a moment. Raise InvalidError where the moment has passed."""
     if at <= now:
         raise InvalidError("That moment has passed: choose a later one, or activate the set now.", attr="at")
     with transaction.atomic():
-        weight_set = claim_set(weight_set_id, allowed=(*before_activation(), WeightSetState.SCHEDULED), reason=reason)
+        weight_set = claim_set(
+            weight_set_id, allowed=(*before_activation(), WeightSetState.SCHEDULED), reason=reason, by=by, shown=shown
+        )
         check_numbers(weight_set)
         moment = f"For {at:%Y-%m-%d %H:%M} UTC. {reason}"
         move(
@@ -117,28 +122,30 @@ def schedule(weight_set_id: int, *, at: datetime, now: datetime, by: Actor, reas
         )  # fmt: skip
 
 
-def unschedule(weight_set_id: int, *, by: Actor, reason: str) -> None:
+def unschedule(weight_set_id: int, *, by: Actor, reason: str, shown: Shown | None = None) -> None:
     """Cancel the schedule of a set; it stays approved."""
     with transaction.atomic():
-        weight_set = claim_set(weight_set_id, allowed=(WeightSetState.SCHEDULED,), reason=reason)
+        weight_set = claim_set(weight_set_id, allowed=(WeightSetState.SCHEDULED,), reason=reason, by=by, shown=shown)
         move(weight_set, WeightSetState.APPROVED, action=Action.UNSCHEDULED, by=by, reason=reason)
 
 
-def activate(weight_set_id: int, *, by: Actor, reason: str) -> Run:
+def activate(weight_set_id: int, *, by: Actor, reason: str, shown: Shown | None = None) -> Run:
     """Make the set the active one, which never changes again, and start the run that re-scores every customer.
 
     Raises ConflictError where its state does not allow it (somebody was faster), InvalidError where it can't score.
     """
     with transaction.atomic():
-        weight_set = claim_set(weight_set_id, allowed=(*before_activation(), WeightSetState.SCHEDULED), reason=reason)
+        weight_set = claim_set(
+            weight_set_id, allowed=(*before_activation(), WeightSetState.SCHEDULED), reason=reason, by=by, shown=shown
+        )
         check_numbers(weight_set)
         return make_active(weight_set, by=by, reason=reason)
 
 
-def start_shadow(weight_set_id: int, *, by: Actor, reason: str) -> None:
+def start_shadow(weight_set_id: int, *, by: Actor, reason: str, shown: Shown | None = None) -> None:
     """Score the set beside the active one until `end_shadow`, a change or its activation. Readers see nothing of it."""
     with transaction.atomic():
-        weight_set = claim_set(weight_set_id, allowed=UNDER_WAY, reason=reason)
+        weight_set = claim_set(weight_set_id, allowed=UNDER_WAY, reason=reason, by=by, shown=shown)
         if weight_set.shadow_since is not None:
             raise ConflictError(f"{weight_set} runs in shadow already{last_step(weight_set)}.")
         WeightSet.objects.filter(pk=weight_set.pk).update(shadow_since=Now())
@@ -146,10 +153,10 @@ def start_shadow(weight_set_id: int, *, by: Actor, reason: str) -> None:
         record(weight_set, action=Action.SHADOWED, by=by, reason=reason)
 
 
-def end_shadow(weight_set_id: int, *, by: Actor, reason: str) -> None:
+def end_shadow(weight_set_id: int, *, by: Actor, reason: str, shown: Shown | None = None) -> None:
     """End the shadow; the figures of its days stay."""
     with transaction.atomic():
-        weight_set = claim_set(weight_set_id, allowed=UNDER_WAY, reason=reason)
+        weight_set = claim_set(weight_set_id, allowed=UNDER_WAY, reason=reason, by=by, shown=shown)
         if weight_set.shadow_since is None:
             raise ConflictError(f"{weight_set} does not run in shadow by now{last_step(weight_set)}.")
         WeightSet.objects.filter(pk=weight_set.pk).update(shadow_since=None)
@@ -174,14 +181,14 @@ def activate_if_due(weight_set_id: int, *, now: datetime) -> Run | None:
         return make_active(weight_set, by=scheduled.by if scheduled else None, reason=reason)
 
 
-def roll_back(weight_set_id: int, *, by: Actor, reason: str) -> Run:
+def roll_back(weight_set_id: int, *, by: Actor, reason: str, shown: Shown | None = None) -> Run:
     """Create a set with the numbers of an earlier active one, and activate it at once.
 
     The formulas get the same doubles, so customers get the same scores as before. No second person has to approve, as
     these numbers have been active. Raises ConflictError for a set that was not.
     """
     with transaction.atomic():
-        earlier = claim_set(weight_set_id, allowed=(WeightSetState.SUPERSEDED,), reason=reason)
+        earlier = claim_set(weight_set_id, allowed=(WeightSetState.SUPERSEDED,), reason=reason, by=by, shown=shown)
         weight_set = draft_weight_set(
             version=earlier.version.number, name=f"Back to {earlier.name}"[:128], reason=reason,
             numbers=as_weights(earlier), by=by, origin=Origin.ROLLBACK,

@@ -10,12 +10,12 @@ from django.conf import settings
 from events.models import Event
 from featurehub.lib.redis_away import REDIS_AWAY
 from features.admin.customers.charts import ContributionBar, Line, Point, stacked_bar, step_line
-from features.admin.definitions.wording import definition_in_words
 from features.models import Customer, FeatureDefinition, FeatureType, WeightSet
 from features.offline.history import rows_holding
 from features.online import store
 from features.online.layout import key_of
 from features.registry.snapshot import registry_snapshot
+from features.registry.wording import definition_in_words
 from features.serving.explanation import SCORE, explain, under_drafts
 from features.serving.feature_store import get_feature_values
 from features.serving.render import Values

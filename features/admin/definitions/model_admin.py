@@ -19,12 +19,12 @@ from featurehub.admin.permissions import person
 from featurehub.lib.errors import FeatureHubError
 from features.admin.definitions.forms import MEANING, NEW_DRAFT, DefinitionForm, NewDefinitionForm
 from features.admin.definitions.preview import preview_context_of_form
-from features.admin.definitions.wording import definition_in_words
 from features.lifecycle import drafts
 from features.lifecycle.steps import VersionState
 from features.models import FeatureDefinition, FeatureType, FeatureVersion
 from features.monitoring.coverage import coverages
 from features.registry.snapshot import registry_snapshot
+from features.registry.wording import definition_in_words
 from features.tuning.event_suggestions import event_suggestions
 
 WORDS_IN_LIST = 90

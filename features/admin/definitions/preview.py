@@ -4,9 +4,9 @@ from typing import Any
 
 from featurehub.lib.errors import InvalidError
 from features.admin.definitions.forms import DefinitionForm
-from features.admin.definitions.wording import definition_in_words
 from features.admin.histogram_chart import Histogram, histogram_of
 from features.models import FeatureDefinition, FeatureType
+from features.registry.wording import definition_in_words
 from features.tuning.definition_preview import DefinitionPreview, preview_definition
 
 

@@ -7,10 +7,13 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from featurehub.admin.forms import ReasonForm
 from features.admin.step_pages import StepForm
-from features.lifecycle import drafts, version_steps
+from features.lifecycle import drafts
 from features.lifecycle.drafts import version_key
 from features.lifecycle.steps import SAY_WHY, VersionState
+from features.lifecycle.uses import recent_uses
 from features.models import FeatureType, FeatureVersion
+
+INPUT_TYPES = [feature_type for feature_type in FeatureType if feature_type != FeatureType.DERIVED]
 
 
 class DraftForm(ReasonForm):
@@ -45,7 +48,7 @@ class RetireForm(StepForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if not version_steps.recent_uses(self.subject).exists():
+        if not recent_uses(self.subject).exists():
             del self.fields["confirmed"]
 
 
@@ -72,8 +75,7 @@ class InputsForm(StepForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        others = [feature_type for feature_type in FeatureType if feature_type != FeatureType.DERIVED]
-        for feature_type in others:
+        for feature_type in INPUT_TYPES:
             rows = FeatureVersion.objects.filter(feature_type=feature_type).exclude(state=VersionState.RETIRED)
             newest = sorted(rows, key=lambda row: version_key(row.number), reverse=True)
             choices = [(row.number, f"{row}, {row.get_state_display().lower()}") for row in newest]
@@ -81,9 +83,10 @@ class InputsForm(StepForm):
                 label=feature_type.label, choices=[*choices, ("", "none")], required=False,
                 widget=UnfoldAdminSelectWidget(), initial=self.subject.inputs.get(feature_type, ""),
             )  # fmt: skip
-        self.order_fields([*others, "reason"])
+        self.order_fields([*INPUT_TYPES, "reason"])
 
     @property
     def inputs(self) -> dict[str, str]:
         """The versions chosen, feature type → number; of a valid form only."""
-        return {name: number for name, number in self.cleaned_data.items() if name != "reason" and number}
+        chosen = {feature_type: self.cleaned_data[feature_type] for feature_type in INPUT_TYPES}
+        return {str(feature_type): number for feature_type, number in chosen.items() if number}

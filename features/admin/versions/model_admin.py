@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -82,6 +82,8 @@ class FeatureVersionAdmin(ReadOnlyAdmin):
 
     def features(self, request: HttpRequest, pk: int) -> HttpResponse:
         """Add a definition to the draft, or remove it: POST `add` or `remove` with its id."""
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
         version = get_object_or_404(FeatureVersion, pk=pk)
         if not may(request, "features.change_featureversion"):
             raise PermissionDenied

@@ -11,7 +11,6 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from featurehub.admin.permissions import may
-from features.admin.definitions.wording import definition_in_words
 from features.admin.runs import run_progress
 from features.admin.versions.steps import possible_version_steps
 from features.lifecycle.drafts import BEFORE_RETIREMENT, next_number, version_key
@@ -19,6 +18,7 @@ from features.lifecycle.steps import VersionState
 from features.models import FeatureDefinition, FeatureType, FeatureVersion, FeatureVersionStep, VersionUse
 from features.models.definitions import WRITTEN_BY_CLIENTS
 from features.monitoring.coverage import coverages
+from features.registry.wording import definition_in_words
 
 # The types in the order of the list, each with the source of its values.
 TYPE_SENTENCES = {

@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
+from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.auth.models import User
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 
@@ -13,6 +15,7 @@ from features.admin.versions.forms import InputsForm, LifetimeForm, RetireForm
 from features.lifecycle import drafts, version_steps
 from features.lifecycle.drafts import BEFORE_RETIREMENT
 from features.lifecycle.steps import VersionState
+from features.lifecycle.uses import RETIRABLE, recent_uses
 from features.models import FeatureType, FeatureVersion, Run
 from features.models.definitions import WRITTEN_BY_CLIENTS
 from features.registry.snapshot import SWITCH_AFTER
@@ -31,7 +34,14 @@ class VersionStep(Step):
 
 def choose_inputs(pk: int, by: User, form: StepForm) -> None:
     assert isinstance(form, InputsForm)
-    drafts.set_inputs(pk, form.inputs, by=by, reason=form.why)
+    drafts.set_inputs(pk, form.inputs, by=by, reason=form.why, shown=form.was_shown)
+
+
+def discard_and_log(pk: int, by: User, form: StepForm) -> None:
+    """Discard a draft. Its timeline goes with it, so the log of the admin keeps who did that and why."""
+    with transaction.atomic():
+        LogEntry.objects.log_actions(by.pk, [form.subject], DELETION, f"Discarded. {form.why}", single_object=True)
+        drafts.discard(pk, by=by, reason=form.why, shown=form.was_shown)
 
 
 COMPUTED = tuple(value for value in FeatureType.values if value not in WRITTEN_BY_CLIENTS)
@@ -103,9 +113,9 @@ VERSION_STEPS = {
         button="Retire this version",
         done="{subject} is retired.",
         permission="features.release_featureversion",
-        states=(VersionState.SHADOW, VersionState.DEPRECATED),
+        states=RETIRABLE,
         take=lambda pk, by, form: version_steps.retire(
-            pk, by=by, reason=form.why, confirmed=form.cleaned_data.get("confirmed", False)
+            pk, by=by, reason=form.why, shown=form.was_shown, confirmed=form.cleaned_data.get("confirmed", False)
         ),
         form=RetireForm,
     ),
@@ -127,7 +137,7 @@ VERSION_STEPS = {
         permission="features.release_featureversion",
         states=BEFORE_RETIREMENT,
         take=lambda pk, by, form: drafts.set_time_to_live(
-            pk, form.cleaned_data["time_to_live"], by=by, reason=form.why
+            pk, form.cleaned_data["time_to_live"], by=by, reason=form.why, shown=form.was_shown
         ),
         form=LifetimeForm,
     ),
@@ -149,7 +159,7 @@ VERSION_STEPS = {
         done="The draft {subject} is gone.",
         permission="features.delete_featureversion",
         states=(VersionState.DRAFT,),
-        take=lambda pk, by, form: drafts.discard(pk),
+        take=discard_and_log,
     ),
 }
 
@@ -182,7 +192,7 @@ def version_step_page(request: HttpRequest, *, pk: int, name: str, context: dict
         subject=version,
         sentence=(step.sentence_if_written if is_written else "") or step.sentence,
         next_page=lambda outcome: page_after(version),
-        context={**context, "uses": version_steps.recent_uses(version) if name == "retire" else ()},
+        context={**context, "uses": recent_uses(version) if name == "retire" else ()},
         applies=version.feature_type in step.types,
     )
 

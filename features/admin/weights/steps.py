@@ -16,7 +16,8 @@ from features.models import Run, WeightSet
 
 
 def schedule_from_form(pk: int, by: User, form: StepForm) -> None:
-    weight_set_steps.schedule(pk, at=form.cleaned_data["at"], now=datetime.now(UTC), by=by, reason=form.why)
+    at, now = form.cleaned_data["at"], datetime.now(UTC)
+    weight_set_steps.schedule(pk, at=at, now=now, by=by, reason=form.why, shown=form.was_shown)
 
 
 WEIGHT_SET_STEPS = {

@@ -182,10 +182,10 @@ def test_a_time_to_live_is_of_a_size_that_makes_sense(seconds: int) -> None:
 
 def test_a_draft_can_be_discarded_and_nothing_else() -> None:
     version = make_version("behavioral")
-    drafts.discard(version.pk)
+    drafts.discard(version.pk, by=None, reason="A test")
     assert not FeatureVersion.objects.filter(pk=version.pk).exists()
     with pytest.raises(ConflictError, match="live by now"):
-        drafts.discard(live("behavioral").pk)
+        drafts.discard(live("behavioral").pk, by=None, reason="A test")
 
 
 @pytest.mark.parametrize(

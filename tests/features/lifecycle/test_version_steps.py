@@ -12,12 +12,14 @@ from featurehub.access.models import ApiKey, create_api_key
 from featurehub.lib.errors import ConflictError, FeatureHubError, InvalidError, UnknownError
 from features.lifecycle import drafts, version_steps
 from features.lifecycle import weight_set_steps as weights_lifecycle
+from features.lifecycle.uses import StillUsedError
 from features.materialization import recompute, renewal, rescore, runs
 from features.models import FeatureVersion, FeatureVersionStep, Renewal, Run, VersionUse, WeightSet
 from features.registry.snapshot import SWITCH_AFTER, registry_snapshot
 from features.registry.weight_sets import active_set, as_weights
 from tests.at_once import at_once
 from tests.factories import ago, make_customer, make_definition, make_version, make_weight_set, rows_of
+from tests.staff import seen_by
 
 LOGINS: dict[str, dict[str, Any]] = {"logins_7d": {"event_type": "login", "window_days": 7}}
 
@@ -55,10 +57,10 @@ def used_by(name: str, version: FeatureVersion, *, days: float, kind: str = "rea
 
 def test_a_version_goes_from_draft_to_retired_and_each_step_is_recorded(ann: User) -> None:
     first, version = live("customer"), drafts.draft_version("customer", "2.0", by=ann, reason="Pets")
-    version_steps.put_into_shadow(version.pk, by=ann, reason="Write both")
-    version_steps.go_live(version.pk, by=ann, reason="Better")
+    version_steps.put_into_shadow(version.pk, **seen_by(ann, version), reason="Write both")
+    version_steps.go_live(version.pk, **seen_by(ann, version), reason="Better")
     FeatureVersion.objects.filter(pk=version.pk).update(live_from=ago(seconds=1))
-    version_steps.retire(first.pk, by=ann, reason="Nobody needs it")
+    version_steps.retire(first.pk, **seen_by(ann, first), reason="Nobody needs it")
     assert (state_of(first), state_of(version)) == ("retired", "live")
     assert steps_of(version) == [
         ("draft", "ann", "From customer:1.0. Pets"),
@@ -73,7 +75,7 @@ def test_a_version_goes_from_draft_to_retired_and_each_step_is_recorded(ann: Use
 
 def test_there_is_a_way_back(ann: User) -> None:
     first, version = live("behavioral"), make_version("behavioral", state="live")
-    version_steps.go_live(first.pk, by=ann, reason="It was better")
+    version_steps.go_live(first.pk, **seen_by(ann, first), reason="It was better")
     assert (state_of(first), state_of(version)) == ("live", "deprecated")
     assert steps_of(first)[-1] == ("live", "ann", "It was better")
 
@@ -174,7 +176,7 @@ def test_a_behavioral_version_gets_the_live_weights_as_its_own(ann: User) -> Non
     weights_lifecycle.activate(make_weight_set(weights={"login": (0.7, 9.0)}).pk, by=None, reason="Go")
     rescores = Run.objects.filter(kind=Run.Kind.RESCORE).count()
     version = make_version("behavioral")
-    version_steps.put_into_shadow(version.pk, by=ann, reason="Compare")
+    version_steps.put_into_shadow(version.pk, **seen_by(ann, version), reason="Compare")
     own, lives = active_set("2.0"), active_set("1.0")
     assert (own.version, own.origin, as_weights(own)) == (version, WeightSet.Origin.HAND, as_weights(lives))
     assert own.reason == f"The weights of behavioral:1.0, {lives}, for behavioral:2.0. Compare"
@@ -314,11 +316,11 @@ def test_a_version_does_not_go_live_before_everybody_has_its_values(
 def test_a_computation_that_failed_is_done_again(enqueued: list[tuple[str, int]], ann: User) -> None:
     version = make_version("behavioral", state="shadow")
     version.runs.update(state="failed", error="The disk is full.")
-    run = version_steps.compute_again(version.pk, by=ann, reason="There is space now")
+    run = version_steps.compute_again(version.pk, **seen_by(ann, version), reason="There is space now")
     assert (run.version, run.state) == (version, Run.State.RUNNING)
     assert steps_of(version)[-1] == ("shadow", "ann", "Computing everybody again. There is space now")
     with pytest.raises(ConflictError, match="are being computed"):
-        version_steps.compute_again(version.pk, by=ann, reason="Once more")
+        version_steps.compute_again(version.pk, **seen_by(ann, version), reason="Once more")
 
 
 def test_new_weights_that_are_handed_on_start_no_re_scoring_while_everybody_is_computed(db: None) -> None:
@@ -398,9 +400,7 @@ def test_who_read_a_version_lately_is_asked_about_before_it_is_retired(db: None)
     used_by("checkout", version, days=1)
     used_by("search", version, days=6.9)
     used_by("gone", version, days=8)
-    with pytest.raises(
-        version_steps.StillUsedError, match=r"read by checkout at \d{4}-.* UTC, read by search at "
-    ) as caught:
+    with pytest.raises(StillUsedError, match=r"read by checkout at \d{4}-.* UTC, read by search at ") as caught:
         version_steps.retire(version.pk, by=None, reason="Old")
     assert (caught.value.code, [use.api_key.name for use in caught.value.uses]) == (
         "still_used",
@@ -414,7 +414,7 @@ def test_who_read_a_version_lately_is_asked_about_before_it_is_retired(db: None)
 def test_who_only_writes_a_version_is_asked_about_too(db: None) -> None:
     version = make_version("customer", state="deprecated")
     used_by("crm", version, days=1, kind="write")
-    with pytest.raises(version_steps.StillUsedError, match=r"written by crm at \d{4}-"):
+    with pytest.raises(StillUsedError, match=r"written by crm at \d{4}-"):
         version_steps.retire(version.pk, by=None, reason="Old")
     version_steps.retire(version.pk, by=None, reason="They know", confirmed=True)
     assert state_of(version) == "retired"
@@ -424,7 +424,7 @@ def test_of_many_readers_some_are_named(db: None) -> None:
     version = make_version("customer", state="shadow")
     for number in range(8):
         used_by(f"key-{number}", version, days=1)
-    with pytest.raises(version_steps.StillUsedError, match="and 3 more"):
+    with pytest.raises(StillUsedError, match="and 3 more"):
         version_steps.retire(version.pk, by=None, reason="Old")
 
 
@@ -481,7 +481,7 @@ def weight_steps(weight_set: WeightSet) -> list[tuple[str, str | None, str]]:
 def test_retiring_a_version_supersedes_its_active_weights_and_says_so(ann: User) -> None:
     version = make_version("behavioral", state="shadow")
     weight_set = version.weight_sets.get()
-    version_steps.retire(version.pk, by=ann, reason="A mistake")
+    version_steps.retire(version.pk, **seen_by(ann, version), reason="A mistake")
     weight_set.refresh_from_db()
     assert weight_set.state == "superseded"
     assert weight_steps(weight_set)[-1] == ("superseded", "ann", "behavioral:2.0 is retired. A mistake")
@@ -498,7 +498,7 @@ def test_retiring_a_version_makes_drafts_of_the_weights_on_their_way(ann: User, 
     weights_lifecycle.start_shadow(weight_set.pk, by=None, reason="Watch")
     if state == "scheduled":
         weights_lifecycle.schedule(weight_set.pk, at=ago(hours=-1), now=ago(), by=None, reason="Soon")
-    version_steps.retire(version.pk, by=ann, reason="A mistake")
+    version_steps.retire(version.pk, **seen_by(ann, version), reason="A mistake")
     weight_set.refresh_from_db()
     assert (weight_set.state, weight_set.activate_at, weight_set.shadow_since) == ("draft", None, None)
     assert weight_steps(weight_set)[-1] == ("sent_back", "ann", "behavioral:2.0 is retired. A mistake")
@@ -508,13 +508,13 @@ def test_retiring_a_version_makes_drafts_of_the_weights_on_their_way(ann: User, 
 def test_no_weights_of_a_retired_version_are_drafted_proposed_activated_or_rolled_back_to(ann: User) -> None:
     version = make_version("behavioral", state="shadow")
     earlier, unused = version.weight_sets.get(), make_weight_set(version=version)
-    version_steps.retire(version.pk, by=ann, reason="A mistake")
+    version_steps.retire(version.pk, **seen_by(ann, version), reason="A mistake")
     numbers = as_weights(earlier)
     for step in (
         lambda: weights_lifecycle.draft_weight_set(version="2.0", name="New", reason="Try", numbers=numbers, by=ann),
-        lambda: weights_lifecycle.propose(unused.pk, by=ann, reason="Try"),
-        lambda: weights_lifecycle.activate(unused.pk, by=ann, reason="Try"),
-        lambda: weights_lifecycle.roll_back(earlier.pk, by=ann, reason="Try"),
+        lambda: weights_lifecycle.propose(unused.pk, **seen_by(ann, unused), reason="Try"),
+        lambda: weights_lifecycle.activate(unused.pk, **seen_by(ann, unused), reason="Try"),
+        lambda: weights_lifecycle.roll_back(earlier.pk, **seen_by(ann, earlier), reason="Try"),
     ):
         with pytest.raises(ConflictError, match=r"behavioral:2\.0 is retired"):
             step()

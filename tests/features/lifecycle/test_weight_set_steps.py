@@ -18,6 +18,7 @@ from features.lifecycle import weight_set_steps
 from features.models import Run, VersionUse, Weight, WeightSet
 from features.registry.weight_sets import active_set, as_weights
 from tests.factories import make_weight_set
+from tests.staff import seen_by
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -56,9 +57,11 @@ def test_a_set_goes_from_draft_to_superseded_and_each_step_is_recorded(ann: User
     first = active_set("1.0")
     weight_set = draft_of(ann)
 
-    weight_set_steps.propose(weight_set.pk, by=ann, reason="Ready")
-    weight_set_steps.approve(weight_set.pk, by=bob, reason="Looks right")
-    weight_set_steps.schedule(weight_set.pk, at=NOW + timedelta(hours=1), now=NOW, by=bob, reason="After lunch")
+    weight_set_steps.propose(weight_set.pk, **seen_by(ann, weight_set), reason="Ready")
+    weight_set_steps.approve(weight_set.pk, **seen_by(bob, weight_set), reason="Looks right")
+    weight_set_steps.schedule(
+        weight_set.pk, at=NOW + timedelta(hours=1), now=NOW, **seen_by(bob, weight_set), reason="After lunch"
+    )
     assert weight_set_steps.activate_due(now=NOW) == []
     runs = weight_set_steps.activate_due(now=NOW + timedelta(hours=1))
 
@@ -76,17 +79,17 @@ def test_a_set_goes_from_draft_to_superseded_and_each_step_is_recorded(ann: User
 
 def test_one_person_is_enough_unless_the_setting_asks_for_two(ann: User) -> None:
     weight_set = draft_of(ann)
-    weight_set_steps.activate(weight_set.pk, by=ann, reason="Go")
+    weight_set_steps.activate(weight_set.pk, **seen_by(ann, weight_set), reason="Go")
     weight_set.refresh_from_db()
     assert (weight_set.state, weight_set.approved_by, weight_set.activated_by) == ("active", ann, ann)
 
 
 def test_with_two_persons_an_author_cannot_approve(ann: User, bob: User, two_persons: None) -> None:
     weight_set = draft_of(ann)
-    weight_set_steps.propose(weight_set.pk, by=bob, reason="I like it")
+    weight_set_steps.propose(weight_set.pk, **seen_by(bob, weight_set), reason="I like it")
     with pytest.raises(ConflictError, match="somebody else has to approve"):
-        weight_set_steps.approve(weight_set.pk, by=ann, reason="Me too")
-    weight_set_steps.approve(weight_set.pk, by=bob, reason="Fine")
+        weight_set_steps.approve(weight_set.pk, **seen_by(ann, weight_set), reason="Me too")
+    weight_set_steps.approve(weight_set.pk, **seen_by(bob, weight_set), reason="Fine")
     assert state_of(weight_set) == "approved"
 
 
@@ -94,21 +97,25 @@ def test_with_two_persons_an_author_cannot_approve(ann: User, bob: User, two_per
 def test_with_two_persons_nothing_goes_live_without_an_approval(ann: User, two_persons: None, until: str) -> None:
     weight_set = draft_of(ann)
     if until == "proposed":
-        weight_set_steps.propose(weight_set.pk, by=ann, reason="Ready")
+        weight_set_steps.propose(weight_set.pk, **seen_by(ann, weight_set), reason="Ready")
     with pytest.raises(ConflictError, match=until):
-        weight_set_steps.activate(weight_set.pk, by=ann, reason="Go")
+        weight_set_steps.activate(weight_set.pk, **seen_by(ann, weight_set), reason="Go")
     with pytest.raises(ConflictError, match=until):
-        weight_set_steps.schedule(weight_set.pk, at=NOW + timedelta(days=1), now=NOW, by=ann, reason="Go")
+        weight_set_steps.schedule(
+            weight_set.pk, at=NOW + timedelta(days=1), now=NOW, **seen_by(ann, weight_set), reason="Go"
+        )
 
 
 @pytest.mark.parametrize("state", ["proposed", "approved", "scheduled"])
 def test_reopening_a_set_takes_its_approval_and_schedule_away(ann: User, bob: User, state: str) -> None:
     weight_set = draft_of(ann)
-    weight_set_steps.propose(weight_set.pk, by=ann, reason="Ready")
+    weight_set_steps.propose(weight_set.pk, **seen_by(ann, weight_set), reason="Ready")
     if state != "proposed":
-        weight_set_steps.approve(weight_set.pk, by=bob, reason="Fine")
+        weight_set_steps.approve(weight_set.pk, **seen_by(bob, weight_set), reason="Fine")
     if state == "scheduled":
-        weight_set_steps.schedule(weight_set.pk, at=NOW + timedelta(days=1), now=NOW, by=bob, reason="Tomorrow")
+        weight_set_steps.schedule(
+            weight_set.pk, at=NOW + timedelta(days=1), now=NOW, **seen_by(bob, weight_set), reason="Tomorrow"
+        )
 
     weight_set_steps.reopen(weight_set.pk, by=ann, reason="One more number")
 
@@ -124,8 +131,10 @@ def test_an_activated_set_is_not_reopened(ann: User) -> None:
 
 def test_a_set_taken_off_the_schedule_stays_approved(ann: User) -> None:
     weight_set = draft_of(ann)
-    weight_set_steps.schedule(weight_set.pk, at=NOW + timedelta(days=1), now=NOW, by=ann, reason="Tomorrow")
-    weight_set_steps.unschedule(weight_set.pk, by=ann, reason="Not yet")
+    weight_set_steps.schedule(
+        weight_set.pk, at=NOW + timedelta(days=1), now=NOW, **seen_by(ann, weight_set), reason="Tomorrow"
+    )
+    weight_set_steps.unschedule(weight_set.pk, **seen_by(ann, weight_set), reason="Not yet")
     assert state_of(weight_set) == "approved"
     assert weight_set_steps.activate_due(now=NOW + timedelta(days=2)) == []
 
@@ -133,7 +142,7 @@ def test_a_set_taken_off_the_schedule_stays_approved(ann: User) -> None:
 def test_a_moment_that_has_passed_is_refused(ann: User) -> None:
     weight_set = draft_of(ann)
     with pytest.raises(InvalidError, match="has passed") as caught:
-        weight_set_steps.schedule(weight_set.pk, at=NOW, now=NOW, by=ann, reason="Go")
+        weight_set_steps.schedule(weight_set.pk, at=NOW, now=NOW, **seen_by(ann, weight_set), reason="Go")
     assert caught.value.attr == "at"
     assert state_of(weight_set) == "draft"
 
@@ -142,7 +151,7 @@ def test_a_moment_that_has_passed_is_refused(ann: User) -> None:
 def test_every_step_needs_a_reason(ann: User, reason: str) -> None:
     weight_set = draft_of(ann)
     with pytest.raises(InvalidError, match="Say why"):
-        weight_set_steps.activate(weight_set.pk, by=ann, reason=reason)
+        weight_set_steps.activate(weight_set.pk, **seen_by(ann, weight_set), reason=reason)
     assert state_of(weight_set) == "draft"
 
 
@@ -150,14 +159,14 @@ def test_all_zero_weights_are_not_activated(ann: User) -> None:
     zeros = {row.event_type: (0.0, row.norm) for row in active_set("1.0").weights.all()}
     weight_set = make_weight_set(weights=zeros)
     with pytest.raises(InvalidError, match="All weights"):
-        weight_set_steps.activate(weight_set.pk, by=ann, reason="Go")
+        weight_set_steps.activate(weight_set.pk, **seen_by(ann, weight_set), reason="Go")
 
 
 def test_a_set_that_lacks_an_event_type_is_not_activated(ann: User) -> None:
     weight_set = make_weight_set()
     weight_set.weights.get(event_type="email_click").delete()
     with pytest.raises(InvalidError, match="no weight for email click"):
-        weight_set_steps.activate(weight_set.pk, by=ann, reason="Go")
+        weight_set_steps.activate(weight_set.pk, **seen_by(ann, weight_set), reason="Go")
 
 
 def test_rolling_back_makes_a_new_set_with_the_very_numbers_of_the_old_one(ann: User) -> None:
@@ -166,10 +175,10 @@ def test_rolling_back_makes_a_new_set_with_the_very_numbers_of_the_old_one(ann: 
         weight={**as_weights(first).weight, "purchase": 0.1 + 0.2}, norm=as_weights(first).norm, monetary_norm=1 / 3
     )
     second = weight_set_steps.draft_weight_set(version="1.0", name="Awkward", reason="Doubles", numbers=awkward, by=ann)
-    weight_set_steps.activate(second.pk, by=ann, reason="Go")
-    weight_set_steps.activate(draft_of(ann).pk, by=ann, reason="Next")
+    weight_set_steps.activate(second.pk, **seen_by(ann, second), reason="Go")
+    weight_set_steps.activate(draft_of(ann).pk, by=None, reason="Next")
 
-    weight_set_steps.roll_back(second.pk, by=ann, reason="It was better")
+    weight_set_steps.roll_back(second.pk, **seen_by(ann, second), reason="It was better")
 
     active = active_set("1.0")
     assert active.pk != second.pk
@@ -184,9 +193,9 @@ def test_only_a_set_that_was_active_can_be_rolled_back_to(ann: User) -> None:
 
 def test_who_comes_too_late_is_told_who_was_faster(ann: User, bob: User) -> None:
     weight_set = draft_of(ann)
-    weight_set_steps.activate(weight_set.pk, by=ann, reason="Go")
+    weight_set_steps.activate(weight_set.pk, **seen_by(ann, weight_set), reason="Go")
     with pytest.raises(ConflictError, match=r"active by now \(activated by ann at \d\d:\d\d:\d\d UTC\)"):
-        weight_set_steps.activate(weight_set.pk, by=bob, reason="Go")
+        weight_set_steps.activate(weight_set.pk, **seen_by(bob, weight_set), reason="Go")
     assert Run.objects.filter(weight_set=weight_set).count() == 1
 
 

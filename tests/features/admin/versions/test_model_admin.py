@@ -7,11 +7,11 @@ import pytest
 from django.test import Client
 
 from featurehub.access.models import create_api_key
-from features.lifecycle import drafts
+from features.lifecycle import drafts, version_steps
 from features.lifecycle import weight_set_steps as weights_lifecycle
 from features.models import FeatureVersion, Run, VersionUse
 from tests.factories import ago, make_customer, make_definition, make_purchase, make_version, make_weight_set
-from tests.staff import log_in
+from tests.staff import log_in, shown_on, take_step
 
 pytestmark = pytest.mark.django_db
 VERSIONS = "/admin/features/featureversion/"
@@ -40,7 +40,8 @@ def text_of(answer: Any) -> str:
 
 def take(client: Client, version: FeatureVersion, step: str, **data: Any) -> str:
     """Take a step. Return the page after it, or the step's page where it was refused."""
-    answer = client.post(f"{VERSIONS}{version.pk}/step/{step}/", {"reason": "A test", **data}, follow=True)
+    address = f"{VERSIONS}{version.pk}/step/{step}/"
+    answer = take_step(client, address, **{"follow": True, "reason": "A test", **data})
     assert answer.status_code == 200
     return text_of(answer)
 
@@ -253,10 +254,22 @@ def test_a_step_asks_why(operator: Client, step: str) -> None:
 
 
 def test_a_step_that_is_not_possible_any_more_says_so(operator: Client) -> None:
-    version = make_version("customer", state="live")
-    page = text_of(operator.get(f"{VERSIONS}{version.pk}/step/shadow/"))
-    assert "This version is live, so there is nothing to do here." in page
-    assert "customer:2.0 is live by now" in take(operator, version, "shadow")
+    version = make_version("customer")
+    address = f"{VERSIONS}{version.pk}/step/shadow/"
+    shown = shown_on(operator, address)
+    version_steps.put_into_shadow(version.pk, by=None, reason="Faster")
+    page = text_of(operator.get(address))
+    assert "This version is shadow, so there is nothing to do here." in page
+    answer = operator.post(address, {"reason": "Go", "shown": shown})
+    assert "customer:2.0 is shadow by now" in text_of(answer)
+
+
+def test_a_draft_that_somebody_discarded_meanwhile_is_not_found(operator: Client) -> None:
+    version = make_version("customer")
+    address = f"{VERSIONS}{version.pk}/step/discard/"
+    shown = shown_on(operator, address)
+    drafts.discard(version.pk, by=None, reason="Faster")
+    assert operator.post(address, {"reason": "Go", "shown": shown}).status_code == 404
 
 
 def test_the_steps_of_what_clients_write_do_not_speak_of_computing(operator: Client) -> None:

@@ -13,6 +13,7 @@ from features.lifecycle import weight_set_steps
 from features.models import Run, WeightSet
 from features.registry.weight_sets import active_set
 from tests.factories import make_version, make_weight_set
+from tests.staff import shown_on, take_step
 
 pytestmark = pytest.mark.django_db
 CHANGELIST = "admin:features_weightset_changelist"
@@ -154,9 +155,9 @@ def test_activation_asks_why_freezes_the_set_and_shows_the_progress(client: Clie
     weight_set = make_weight_set()
     assert "re-scores all customers" in client.get(step_url(weight_set, "activate")).content.decode()
 
-    refused = client.post(step_url(weight_set, "activate"), {"reason": " "})
+    refused = take_step(client, step_url(weight_set, "activate"), reason=" ")
     assert "Say why" in refused.content.decode()
-    answer = client.post(step_url(weight_set, "activate"), {"reason": "Logins matter"}, follow=True)
+    answer = take_step(client, step_url(weight_set, "activate"), reason="Logins matter", follow=True)
 
     weight_set.refresh_from_db()
     assert (weight_set.state, weight_set.activated_by) == ("active", ann)
@@ -167,8 +168,9 @@ def test_activation_asks_why_freezes_the_set_and_shows_the_progress(client: Clie
 def test_who_activates_a_set_that_somebody_else_activated_is_told(client: Client) -> None:
     login(client, "activate")
     weight_set = make_weight_set()
+    shown = shown_on(client, step_url(weight_set, "activate"))
     weight_set_steps.activate(weight_set.pk, by=None, reason="Faster")
-    answer = client.post(step_url(weight_set, "activate"), {"reason": "Go"})
+    answer = client.post(step_url(weight_set, "activate"), {"reason": "Go", "shown": shown})
     assert "is active by now (activated by FeatureHub" in answer.content.decode()
     assert Run.objects.filter(weight_set=weight_set).count() == 1
 
@@ -196,7 +198,7 @@ def test_a_step_needs_its_own_permission(client: Client, step: str, permission: 
     weight_set = make_weight_set()
     login(client, *{"change", "approve", "activate"} - {permission}, name="bob")
     assert client.get(step_url(weight_set, step)).status_code == 403
-    assert client.post(step_url(weight_set, step), {"reason": "Go"}).status_code == 403
+    assert take_step(client, step_url(weight_set, step), reason="Go").status_code == 403
     assert step_url(weight_set, step) not in client.get(change_url(weight_set)).content.decode()
     login(client, permission)
     assert client.get(step_url(weight_set, step)).status_code == 200
@@ -207,9 +209,9 @@ def test_approving_is_a_permission_of_its_own(client: Client) -> None:
     weight_set = make_weight_set()
     weight_set_steps.propose(weight_set.pk, by=None, reason="Ready")
     login(client, "change", "activate", name="bob")
-    assert client.post(step_url(weight_set, "approve"), {"reason": "Fine"}).status_code == 403
+    assert take_step(client, step_url(weight_set, "approve"), reason="Fine").status_code == 403
     login(client, "approve")
-    client.post(step_url(weight_set, "approve"), {"reason": "Fine"})
+    take_step(client, step_url(weight_set, "approve"), reason="Fine")
     weight_set.refresh_from_db()
     assert weight_set.state == "approved"
 
@@ -229,9 +231,9 @@ def test_a_set_or_step_that_is_not_there_is_not_found(client: Client, name: str)
 def test_a_schedule_needs_a_moment_ahead(client: Client, at: str, sentence: str) -> None:
     login(client, "activate")
     weight_set = make_weight_set()
-    answer = client.post(step_url(weight_set, "schedule"), {"reason": "Later", "at": at})
+    answer = take_step(client, step_url(weight_set, "schedule"), reason="Later", at=at)
     assert sentence in answer.content.decode()
-    client.post(step_url(weight_set, "schedule"), {"reason": "Later", "at": "2999-01-01T09:30"})
+    take_step(client, step_url(weight_set, "schedule"), reason="Later", at="2999-01-01T09:30")
     weight_set.refresh_from_db()
     assert weight_set.activate_at is not None
     assert weight_set.activate_at.isoformat() == "2999-01-01T09:30:00+00:00"
@@ -240,7 +242,7 @@ def test_a_schedule_needs_a_moment_ahead(client: Client, at: str, sentence: str)
 def test_the_list_shows_each_sets_life(client: Client) -> None:
     login(client, "activate")
     weight_set = make_weight_set(name="Autumn")
-    client.post(step_url(weight_set, "activate"), {"reason": "Go"})
+    take_step(client, step_url(weight_set, "activate"), reason="Go")
     page = client.get(reverse(CHANGELIST)).content.decode()
     assert "Autumn" in page
     assert "Activated by ann" in page
@@ -253,7 +255,7 @@ def test_rolling_back_is_one_page_away_from_the_old_set(client: Client) -> None:
     weight_set_steps.activate(make_weight_set(weights={"login": (0.9, 5.0)}).pk, by=None, reason="Go")
     assert step_url(first, "roll-back") in client.get(change_url(first)).content.decode()
 
-    client.post(step_url(first, "roll-back"), {"reason": "Fewer sales"})
+    take_step(client, step_url(first, "roll-back"), reason="Fewer sales")
 
     active = active_set("1.0")
     assert (active.origin, numbers(active)) == ("rollback", FIRST)
@@ -271,6 +273,6 @@ def test_the_sets_of_a_retired_version_can_be_looked_at_and_no_more(client: Clie
         studio = client.get(reverse("admin:features_weightset_studio", args=[weight_set.pk])).content.decode()
         assert "compared with the last weights of behavioral:2.0" in studio
         assert "but not save them: behavioral:2.0 is retired" in studio
-    answer = client.post(step_url(first, "roll-back"), {"reason": "Try"}).content.decode()
+    answer = take_step(client, step_url(first, "roll-back"), reason="Try").content.decode()
     assert "behavioral:2.0 is retired" in answer
     assert WeightSet.objects.filter(state="active").count() == 1

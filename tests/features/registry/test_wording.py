@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from features.admin.definitions.wording import definition_in_words
 from features.models import FeatureDefinition
+from features.registry.wording import definition_in_words
 
 
 @pytest.mark.parametrize(
