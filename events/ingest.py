@@ -42,13 +42,16 @@ ERASED_AMONG_INCOMING = """
 select distinct customer_id from incoming_event
 join events_erasedcustomer on customer_hash = sha256(convert_to(customer_id, 'UTF8'))
 """
-# Months that have no partition yet. Only loads of old events contain any: see events/partitions.py. Each is made by a
-# statement of its own: one for hundreds of months would take longer than a request may wait.
-MONTHS_WITHOUT_PARTITION = """
-with months as materialized (select distinct date_trunc('month', "timestamp", 'UTC') as month from incoming_event)
-select month from months where to_regclass(events_partition_name(month)) is null
-"""
-MAKE_PARTITION = "select events_make_partition(%s)"
+# Months that have no partition yet. Only loads of old events contain any: see events/partitions.py. A statement makes a
+# year of them: one for hundreds of months would take longer than a request may wait.
+MONTHS_PER_STATEMENT = 12
+MAKE_PARTITIONS = f"""
+with months as materialized (select distinct date_trunc('month', "timestamp", 'UTC') as month from incoming_event),
+missing as materialized (
+    select month from months where to_regclass(events_partition_name(month)) is null limit {MONTHS_PER_STATEMENT}
+)
+select events_make_partition(month) from missing
+"""  # noqa: S608 - a constant
 # The rows are ordered, so that two transactions with the same events wait for each other and never deadlock.
 # A mark is due when its event begins to count: an event with a future timestamp counts from its timestamp on.
 INSERT_EVENTS_AND_MARKS = """
@@ -130,9 +133,9 @@ def ingest_lines(blocks: Iterable[bytes], *, number: int) -> Ingested:
                     copy.write(block)
             cursor.execute(ERASED_AMONG_INCOMING)
             refuse_erased([customer_id for (customer_id,) in cursor.fetchall()])
-            cursor.execute(MONTHS_WITHOUT_PARTITION)
-            for month in cursor.fetchall():
-                cursor.execute(MAKE_PARTITION, month)
+            cursor.execute(MAKE_PARTITIONS)
+            while cursor.rowcount == MONTHS_PER_STATEMENT:
+                cursor.execute(MAKE_PARTITIONS)
             accepted = insert(cursor, expected=number)
         if accepted:
             transaction.on_commit(nudge)
