@@ -38,13 +38,16 @@ delete from incoming_event;  -- rows of an earlier call in the same transaction
 COPY_INCOMING = """
 copy incoming_event (event_id, customer_id, event_type, "timestamp", session_id, amount, category, metadata) from stdin
 """
-# Months that have no partition yet. Only loads of old events contain any: see events/partitions.py. Each is made by a
-# statement of its own: one for hundreds of months would take longer than a request may wait.
-MONTHS_WITHOUT_PARTITION = """
-with months as materialized (select distinct date_trunc('month', "timestamp", 'UTC') as month from incoming_event)
-select month from months where to_regclass(events_partition_name(month)) is null
-"""
-MAKE_PARTITION = "select events_make_partition(%s)"
+# Months that have no partition yet. Only loads of old events contain any: see events/partitions.py. A statement makes a
+# year of them: one for hundreds of months would take longer than a request may wait.
+MONTHS_PER_STATEMENT = 12
+MAKE_PARTITIONS = f"""
+with months as materialized (select distinct date_trunc('month', "timestamp", 'UTC') as month from incoming_event),
+missing as materialized (
+    select month from months where to_regclass(events_partition_name(month)) is null limit {MONTHS_PER_STATEMENT}
+)
+select events_make_partition(month) from missing
+"""  # noqa: S608 - a constant
 # The rows are ordered, so that two transactions with the same events wait for each other and never deadlock.
 # A mark is due when its event begins to count: an event with a future timestamp counts from its timestamp on.
 INSERT_EVENTS_AND_MARKS = """
@@ -131,9 +134,9 @@ def ingest_lines(blocks: Iterable[bytes], *, number: int, customer_ids: Collecti
             with copying(cursor, COPY_INCOMING) as copy:
                 for block in blocks:
                     copy.write(block)
-            cursor.execute(MONTHS_WITHOUT_PARTITION)
-            for month in cursor.fetchall():
-                cursor.execute(MAKE_PARTITION, month)
+            cursor.execute(MAKE_PARTITIONS)
+            while cursor.rowcount == MONTHS_PER_STATEMENT:
+                cursor.execute(MAKE_PARTITIONS)
             accepted = insert(cursor, expected=number)
         if accepted:
             transaction.on_commit(nudge)

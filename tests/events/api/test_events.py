@@ -218,14 +218,15 @@ def test_a_request_holds_at_most_ten_thousand_events(api: ApiClient, number: int
         assert stored_events() == number
 
 
-def test_ingestion_costs_the_same_statements_whatever_the_number_of_events(api: ApiClient) -> None:
+def test_ingestion_costs_the_same_statements_for_each_part_whatever_the_number_of_events(api: ApiClient) -> None:
     def statements(number: int) -> int:
         with CaptureQueriesContext(connection) as queries:
             post_events(api, *(make_event(customer_id=f"c{number}") for number in range(number)))
         return len(queries)
 
     statements(1)
-    assert statements(1) <= statements(2_000) == statements(4_000) <= 10
+    assert statements(1) <= statements(2_000) == statements(2_500) <= 10
+    assert statements(5_000) <= 2 * statements(2_500) + 2
 
 
 def test_a_worker_is_nudged_after_the_commit_at_most_once_a_second(
