@@ -1,39 +1,34 @@
 """Read the rows of a file in batches: valid events to load, and rejections of the other rows."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Any, Protocol
 
 import pyarrow as pa
 
 from events.bulk_load import Bulk
 from events.copy_text import encode_json
+from events.imports.groups import Group, NumberedGroup, numbered, refuse_unreadable
 from events.imports.rejections import rejection_line
 from events.partitions import oldest_kept
 from events.tombstones import refuse_erased
 from events.validation import NewEvent, check_event, check_together
 from featurehub.lib.errors import InvalidError
 
+# A batch ends with the group in which it has as many rows, or as many bytes: of rows, and of lines of rejected ones.
 ROWS_PER_BATCH = 30_000
-# Few enough to stay in the processor's cache until they are encoded, which takes a third off the time of a row.
-ROWS_AT_ONCE = 1_000
-
-NumberedRow = tuple[int, Any]
+BYTES_PER_BATCH = 16 * 1024 * 1024
 
 
 class EventFile(Protocol):
-    """A file of events in one of the formats.
-
-    A row is what the format reads: cells, a line, or values. An empty row is a blank line.
-    """
+    """A file of events in one of the formats."""
 
     total: int  # approximate number of rows
 
-    def rows(self) -> Iterator[Any]:
-        """Yield the rows from the first one on, at every call and in any thread."""
+    def groups(self) -> Iterator[Group]:
+        """Yield the rows from the first one on, in the same groups at every call and in any thread."""
 
     def event(self, row: Any) -> NewEvent:
         """Return the event of a row, with the right types. Raise InvalidError if it can't be read."""
@@ -47,54 +42,69 @@ class EventFile(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class Batch:
-    """The events of `size` consecutive rows, the last of which has the number `last`.
+    """The events of consecutive rows: of `groups` groups, the first of which begins with the row `first`.
 
-    `rejected` are the lines that list the other rows. The rows themselves are not kept, so that their memory is reused.
+    `size` is their number, and `bytes_read` about the memory that they took. `rejected` are the lines that list the
+    other rows. The rows themselves are not kept, so that their memory is reused.
     """
 
+    first: int = 0
+    groups: int = 0
     size: int = 0
-    last: int = 0
+    bytes_read: int = 0
     bulk: Bulk = field(default_factory=Bulk)
     rejected: list[bytes] = field(default_factory=list)
 
 
-def numbered_rows(file: EventFile) -> Iterator[NumberedRow]:
-    """Yield (number, row), counted from 1.
+def numbered_groups(file: EventFile) -> Iterator[NumberedGroup]:
+    """Yield the groups with the numbers of their first rows.
 
     Raise InvalidError if the file can't be read further.
     """
     try:
-        yield from enumerate(file.rows(), start=1)
+        yield from numbered(file.groups())
     except (OSError, pa.ArrowException) as error:
         raise InvalidError(f"The rest of the file can't be read; the events before it are stored: {error}") from None
 
 
 def read_batches(file: EventFile) -> Iterator[Batch]:
     """Yield the rows of the file as batches of checked events."""
-    rows = numbered_rows(file)
-    while (batch := next_batch(rows, file=file)).size:
+    groups = numbered_groups(file)
+    while (batch := next_batch(groups, file=file)).groups:
         yield batch
 
 
-def next_batch(rows: Iterator[NumberedRow], *, file: EventFile, erased: frozenset[str] = frozenset()) -> Batch:
-    """Return the next ROWS_PER_BATCH rows as a batch; rows of `erased` customers are rejected."""
-    batch = Batch()
-    now = datetime.now(UTC)
-    while some := list(islice(rows, min(ROWS_AT_ONCE, ROWS_PER_BATCH - batch.size))):
-        batch.size += len(some)
-        batch.last, _ = some[-1]
-        add_checked(some, batch=batch, file=file, now=now, erased=erased)
+def next_batch(groups: Iterator[NumberedGroup], *, file: EventFile) -> Batch:
+    """Return the next groups as a batch of ROWS_PER_BATCH rows or BYTES_PER_BATCH, or a little more."""
+    batch, now = Batch(), datetime.now(UTC)
+    for group in groups:
+        add_group(group, batch=batch, file=file, now=now)
+        if batch.size >= ROWS_PER_BATCH or batch.bytes_read + sum(map(len, batch.rejected)) >= BYTES_PER_BATCH:
+            break
     return batch
 
 
-def add_checked(
-    rows: list[NumberedRow], *, batch: Batch, file: EventFile, now: datetime, erased: frozenset[str]
+def batch_without(erased: frozenset[str], groups: Iterable[NumberedGroup], *, file: EventFile) -> Batch:
+    """Return all the groups as a batch that rejects rows of erased customers."""
+    batch, now = Batch(), datetime.now(UTC)
+    for group in groups:
+        add_group(group, batch=batch, file=file, now=now, erased=erased)
+    return batch
+
+
+def add_group(
+    group: NumberedGroup, *, batch: Batch, file: EventFile, now: datetime, erased: frozenset[str] = frozenset()
 ) -> None:
     """Check the rows and add their events and rejections to the batch.
 
     The rows are checked together first, and singly only if one of them is not acceptable.
     """
-    rows = [(number, row) for number, row in rows if row]
+    first, (some, size) = group
+    batch.first = batch.first or first
+    batch.groups += 1
+    batch.size += len(some)
+    batch.bytes_read += size
+    rows = [(number, row) for number, row in enumerate(some, start=first) if row]
     try:
         events = file.events([row for _, row in rows])
         check_together(events, now=now, oldest=oldest_kept(now))
@@ -107,7 +117,7 @@ def add_checked(
                 events.append(checked_event(row, file=file, now=now, erased=erased))
                 numbers.append(number)
             except InvalidError as error:
-                batch.rejected.append(rejection_line(number, error=error, data=file.described(row)))
+                batch.rejected.append(rejection_line(number, error=error, data=described(row, file=file)))
     for number, event in zip(numbers, events, strict=True):
         if event.event_id is None:
             event.event_id = row_id(number, event=event)
@@ -116,10 +126,16 @@ def add_checked(
 
 def checked_event(row: Any, *, file: EventFile, now: datetime, erased: frozenset[str]) -> NewEvent:
     """Return the event of a row. Raise InvalidError if it is not acceptable."""
+    refuse_unreadable(row)
     event = file.event(row)
     check_event(event, now=now, oldest=oldest_kept(now))
     refuse_erased(erased & {event.customer_id})
     return event
+
+
+def described(row: Any, *, file: EventFile) -> Any:
+    """Return the row as the list of rejected rows shows it; None where it could not be read."""
+    return None if isinstance(row, InvalidError) else file.described(row)
 
 
 def row_id(number: int, *, event: NewEvent) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from events.imports.groups import COLUMNS_LIMIT
 from events.validation import NewEvent
 from featurehub.lib.errors import InvalidError, json_problem, wrong_shape
 
@@ -26,8 +27,10 @@ class EventColumns:
     def __init__(self, names: Sequence[str], *, path: Path, absent: str | None) -> None:
         """Take the names of the columns in their order; a cell that equals `absent` has no value.
 
-        Raise InvalidError if a required column is missing or a name is repeated.
+        Raise InvalidError if a required column is missing, a name is repeated or there are too many.
         """
+        if len(names) > COLUMNS_LIMIT:
+            raise InvalidError(f"{path} has {len(names):,} columns; at most {COLUMNS_LIMIT:,} are read.")
         self.names = list(names)
         self.absent = absent
         missing = [name for name in REQUIRED if name not in self.names]

@@ -13,10 +13,11 @@ import pyarrow as pa
 from django.db import connection
 
 from events.bulk_load import load_bulk
-from events.imports.batches import Batch, EventFile, NumberedRow, next_batch, numbered_rows, read_batches
+from events.imports.batches import Batch, EventFile, batch_without, numbered_groups, read_batches
+from events.imports.groups import NumberedGroup
 from events.imports.parquet_files import ParquetFile
 from events.imports.rejections import RejectedFile
-from events.imports.text_files import NOT_CSV, CsvFile, JsonLinesFile
+from events.imports.text_files import NOT_CSV, TOO_LONG, CsvFile, JsonLinesFile, LongRowError
 from events.ingest import Ingested
 from events.tombstones import ErasedError
 from featurehub.lib.errors import InvalidError
@@ -45,6 +46,8 @@ def open_events(path: Path) -> EventFile:
         raise InvalidError(f"{path} {'is a folder' if path.is_dir() else 'does not exist'}: name a file of events.")
     try:
         return open_format(path)
+    except LongRowError:
+        raise InvalidError(f"{path} has a header that can't be read: {TOO_LONG}.") from None
     except csv.Error:
         raise InvalidError(f"{path} {NOT_CSV}") from None
     except (OSError, pa.ArrowException) as error:
@@ -59,10 +62,10 @@ def import_events(file: EventFile, *, rejected: RejectedFile, progress: Progress
     file can't be read further.
     """
     imported = Imported()
-    rows_again = numbered_rows(file)
+    groups_again = numbered_groups(file)
     with flushed_at_the_end():
         for batch in prefetched(read_batches(file)):
-            stored, ingested = store_batch(batch, file=file, rows_again=rows_again)
+            stored, ingested = store_batch(batch, file=file, groups_again=groups_again)
             for line in stored.rejected:
                 rejected.add(line)
             imported.accepted += ingested.accepted
@@ -87,20 +90,20 @@ def flushed_at_the_end() -> Iterator[None]:
             cursor.execute("select pg_current_xact_id()")
 
 
-def store_batch(batch: Batch, *, file: EventFile, rows_again: Iterator[NumberedRow]) -> tuple[Batch, Ingested]:
+def store_batch(batch: Batch, *, file: EventFile, groups_again: Iterator[NumberedGroup]) -> tuple[Batch, Ingested]:
     """Load a batch and return it; if it has events of erased customers, return one that rejects their rows.
 
-    The rows of such a batch are read a second time, from `rows_again`: numbered rows of the file, which are read once
-    for all batches.
+    The groups of such a batch are read a second time, from `groups_again`: those of the file, which are read once for
+    all batches.
     """
     try:
         return batch, load_bulk(batch.bulk)
     except ErasedError as error:
         erased = error.customer_ids
-    first = batch.last - batch.size + 1
-    rows = list(islice(dropwhile(lambda numbered: numbered[0] < first, rows_again), batch.size))
+    first = batch.first
+    groups = list(islice(dropwhile(lambda numbered: numbered[0] < first, groups_again), batch.groups))
     while True:  # further customers may be erased meanwhile
-        batch = next_batch(iter(rows), file=file, erased=erased)
+        batch = batch_without(erased, groups, file=file)
         try:
             return batch, load_bulk(batch.bulk)
         except ErasedError as error:

@@ -6,17 +6,30 @@ A row group may be larger than the memory, so that it is read in batches of rows
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from events.imports import groups
 from events.imports.fields import EventColumns
+from events.imports.groups import GROUP_BYTES, ROW_LIMIT, Group, refuse_unreadable
+from events.imports.parquet_pages import ChunkPages, read_pages
 from events.validation import NewEvent
 from featurehub.lib.clock import EPOCH
+from featurehub.lib.errors import InvalidError
 
-ROWS_PER_READ = 1_000
 BUFFER = 1024 * 1024
+MEGABYTE = 1024 * 1024
+# Of the footer, which has a part for every column of every row group.
+FOOTER_LIMIT = 16 * MEGABYTE
+# Of the pages that are in memory at once: the largest one and the dictionary of each column.
+PAGES_LIMIT = 256 * MEGABYTE
+# Of the values of rows that are decoded at once.
+DECODED_BYTES = 64 * MEGABYTE
+# Of a row group, in lists and maps: all of them may belong to one row.
+NESTED_VALUES_LIMIT = 20_000_000
+BYTES_OF_A_NUMBER = 16
 MICROSECOND = timedelta(microseconds=1)
 MICROSECONDS_PER = {"s": 1_000_000, "ms": 1_000, "us": 1}
 ID_COLUMNS = ("event_id", "customer_id", "session_id")
@@ -30,27 +43,104 @@ class ParquetFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._refuse_large_footer()
         with self._open() as file:
             self.total: int = file.metadata.num_rows
             self.columns = EventColumns(file.schema_arrow.names, path=path, absent=None)
 
-    def rows(self) -> Iterator[tuple[Any, ...]]:
-        with self._open() as file:
-            for batch in file.iter_batches(batch_size=ROWS_PER_READ):
-                columns = [python_values(name, column) for name, column in zip(self.columns.names, batch, strict=True)]
-                yield from zip(*columns, strict=True)
+    def groups(self) -> Iterator[Group]:
+        with self._open() as file, self.path.open("rb") as pages:
+            for number in range(file.num_row_groups):
+                rows = min(rows_at_once(file, number, pages=pages), groups.ROWS_AT_ONCE)
+                for batch in file.iter_batches(batch_size=rows, row_groups=[number]):
+                    yield from map(self._group, bounded_parts(batch))
+
+    def _group(self, batch: pa.RecordBatch) -> Group:
+        if batch.nbytes > ROW_LIMIT and batch.num_rows == 1:
+            return Group([too_large(batch)], 0)
+        columns = [python_values(name, column) for name, column in zip(self.columns.names, batch, strict=True)]
+        return Group(list(zip(*columns, strict=True)), batch.nbytes)
 
     def event(self, row: tuple[Any, ...]) -> NewEvent:
         return self.columns.event(row)
 
     def events(self, rows: list[tuple[Any, ...]]) -> list[NewEvent]:
+        for row in rows:
+            refuse_unreadable(row)
         return self.columns.events(rows)
 
     def described(self, row: tuple[Any, ...]) -> Any:
         return dict(zip(self.columns.names, row, strict=True))
 
+    def _refuse_large_footer(self) -> None:
+        """Raise InvalidError for a footer of more than FOOTER_LIMIT. Its length stands before the last four bytes."""
+        with self.path.open("rb") as file:
+            file.seek(-min(8, self.path.stat().st_size), 2)
+            length = int.from_bytes(file.read(8)[:4], "little")
+        if FOOTER_LIMIT < length < self.path.stat().st_size:
+            raise InvalidError(
+                f"{self.path} has a footer of {length:,} bytes; at most {FOOTER_LIMIT:,} are read. Write fewer columns "
+                "and larger row groups."
+            )
+
     def _open(self) -> pq.ParquetFile:
         return pq.ParquetFile(self.path, buffer_size=BUFFER, pre_buffer=False)
+
+
+def rows_at_once(file: pq.ParquetFile, number: int, *, pages: IO[bytes]) -> int:
+    """Return how many rows of a row group can be decoded at once. Raise InvalidError if it takes too much memory."""
+    group = file.metadata.row_group(number)
+    here = f"Row group {number + 1} can't be read, and the events before it are stored"
+    held, nested, per_row = 0, 0, 1.0
+    for place in range(group.num_columns):
+        chunk = group.column(place)
+        sizes = read_pages(pages, chunk)
+        held += sizes.largest + sizes.dictionary
+        if held > PAGES_LIMIT:
+            raise InvalidError(
+                f"{here}: with the column {chunk.path_in_schema[:100]}, {held / MEGABYTE:,.0f} MB of pages are needed "
+                f"at once; at most {PAGES_LIMIT / MEGABYTE:,.0f} MB are read. Write smaller cells or pages."
+            )
+        is_nested = file.schema.column(place).max_repetition_level > 0
+        nested += chunk.num_values if is_nested else 0
+        if nested > NESTED_VALUES_LIMIT:
+            raise InvalidError(
+                f"{here}: with the column {chunk.path_in_schema[:100]}, its lists and maps have {nested:,} values; at "
+                f"most {NESTED_VALUES_LIMIT:,} are read. Write smaller row groups."
+            )
+        per_row += bytes_per_value(chunk, sizes) * max(chunk.num_values / max(group.num_rows, 1), 1)
+    return max(1, int(DECODED_BYTES / per_row))
+
+
+def bytes_per_value(chunk: Any, sizes: ChunkPages) -> float:
+    """Return an upper limit of a column chunk's bytes per value, beside two of its largest pages.
+
+    Pages with plain values hold all their bytes. Others repeat a text, or its beginning, however long it is.
+    """
+    if not chunk.physical_type.endswith("BYTE_ARRAY"):
+        return BYTES_OF_A_NUMBER
+    if "DELTA_BYTE_ARRAY" in chunk.encodings:
+        return max(sizes.largest, sizes.dictionary)
+    return max(sizes.dictionary, sizes.bytes_per_value)
+
+
+def bounded_parts(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """Yield the rows in parts of up to GROUP_BYTES, or single rows."""
+    if batch.nbytes <= GROUP_BYTES or batch.num_rows <= 1:
+        yield batch
+        return
+    half = batch.num_rows // 2
+    yield from bounded_parts(batch.slice(0, half))
+    yield from bounded_parts(batch.slice(half))
+
+
+def too_large(batch: pa.RecordBatch) -> InvalidError:
+    """Return the reason for which a row is rejected before its values are looked at."""
+    name, column = max(zip(batch.schema.names, batch.columns, strict=True), key=lambda pair: pair[1].nbytes)
+    return InvalidError(
+        f"The row can't be read: it has {batch.nbytes:,} bytes, {column.nbytes:,} of them in the column {name[:100]}; "
+        f"at most {ROW_LIMIT:,} are possible."
+    )
 
 
 def python_values(name: str, column: pa.Array) -> list[Any]:

@@ -5,22 +5,24 @@ A line that is broken, too long or not UTF-8 is rejected, and the rest of the fi
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, Any, AnyStr
+from typing import IO, Any, AnyStr, Generic, Self, TypeVar
 
 import msgspec
 
+from events.imports import groups
 from events.imports.fields import EventColumns
+from events.imports.groups import GROUP_BYTES, ROW_LIMIT, Group, refuse_unreadable
 from events.validation import NewEvent
 from featurehub.lib.errors import InvalidError, json_problem, wrong_shape
 
-# In bytes or characters, far more than any event has. The rest of a longer line is skipped, to bound the memory.
-LINE_LIMIT = 1024 * 1024
+Row = TypeVar("Row")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 BLOCK = 1024 * 1024
 # In place of the words of Python's csv module. The usual error is a field of more than 131,072 characters.
 NOT_CSV = "can't be read as CSV: is there a quote that is never closed?"
+TOO_LONG = f"it is longer than {ROW_LIMIT:,} characters"
 NOT_UTF8 = re.compile("[\udc80-\udcff]")
 
 
@@ -34,35 +36,28 @@ class CsvFile:
         self.path = path
         self.total = max(count_lines(path) - 1, 0)
         with self._open() as file:
-            header = next(csv.reader(bounded_lines(file)), [])
+            header = next(csv.reader(BoundedLines(file)), [])
         self.columns = EventColumns([name.strip() for name in header], path=path, absent="")
 
-    def rows(self) -> Iterator[list[str] | csv.Error]:
+    def groups(self) -> Iterator[Group]:
         with self._open() as file:
-            reader = csv.reader(bounded_lines(file))
+            lines = BoundedLines(file)
+            reader = csv.reader(lines)
             next(reader)
-            while True:
-                try:
-                    yield next(reader)
-                except csv.Error as error:
-                    yield error
-                except StopIteration:
-                    return
+            yield from grouped(read_rows(reader, lines), lines)
 
-    def event(self, row: list[str] | csv.Error) -> NewEvent:
-        if isinstance(row, csv.Error):
-            raise InvalidError(f"It {NOT_CSV}")
+    def event(self, row: list[str]) -> NewEvent:
         text = "".join(row)
         if not text.isascii() and NOT_UTF8.search(text):
             raise InvalidError("The row is not UTF-8.")
         return self.columns.event(row)
 
     def events(self, rows: list[Any]) -> list[NewEvent]:
+        for row in rows:
+            refuse_unreadable(row)
         return self.columns.events(rows)
 
-    def described(self, row: list[str] | csv.Error) -> Any:
-        if isinstance(row, csv.Error):
-            return None
+    def described(self, row: list[str]) -> Any:
         names = self.columns.names
         return dict(zip(names, row, strict=True)) if len(row) == len(names) else row
 
@@ -81,10 +76,13 @@ class JsonLinesFile:
         self.path = path
         self.total = count_lines(path)
 
-    def rows(self) -> Iterator[bytes]:
+    def groups(self) -> Iterator[Group]:
         with self.path.open("rb") as file:
-            for number, line in enumerate(bounded_lines(file)):
-                yield (line.removeprefix(BYTE_ORDER_MARK) if number == 0 else line).strip()
+            if file.read(len(BYTE_ORDER_MARK)) != BYTE_ORDER_MARK:
+                file.seek(0)
+            lines = BoundedLines(file)
+            for rows, size in grouped(read_rows(lines, lines), lines):
+                yield Group([row.strip() if isinstance(row, bytes) else row for row in rows], size)
 
     def event(self, row: bytes) -> NewEvent:
         try:
@@ -95,19 +93,68 @@ class JsonLinesFile:
             raise InvalidError(f"The line is not JSON: {json_problem(error)}.") from None
 
     def events(self, rows: list[bytes]) -> list[NewEvent]:
+        for row in rows:
+            refuse_unreadable(row)
         return [self.event(row) for row in rows]
 
     def described(self, row: bytes) -> Any:
         return row.decode(errors="replace")
 
 
-def bounded_lines(file: IO[AnyStr]) -> Iterator[AnyStr]:
-    """Yield the lines, each truncated to LINE_LIMIT."""
-    while line := file.readline(LINE_LIMIT):
-        yield line
+class LongRowError(csv.Error):
+    """A line, or a record of CSV that has many lines, is longer than ROW_LIMIT."""
+
+
+class BoundedLines(Generic[AnyStr]):
+    """The lines of a file, no longer than ROW_LIMIT, and no more of them to a row either."""
+
+    def __init__(self, file: IO[AnyStr]) -> None:
+        self._file = file
+        self.read = 0
+        self.row_began = 0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> AnyStr:
+        """Return the next line. Raise LongRowError if it is too long, or the row with it; the next line is another."""
+        line = self._file.readline(ROW_LIMIT)
+        if not line:
+            raise StopIteration
+        self.read += len(line)
         rest = line
-        while len(rest) == LINE_LIMIT and rest[-1:] not in ("\n", b"\n"):
-            rest = file.readline(LINE_LIMIT)
+        while len(rest) == ROW_LIMIT and rest[-1:] not in ("\n", b"\n"):
+            rest = self._file.readline(ROW_LIMIT)
+        if self.read - self.row_began > ROW_LIMIT or rest is not line:
+            raise LongRowError
+        return line
+
+
+def read_rows(rows: Iterator[Row], lines: BoundedLines[Any]) -> Iterator[Row | InvalidError]:
+    """Yield the rows that are read from the lines, and an InvalidError for each that can't be."""
+    while True:
+        lines.row_began = lines.read
+        try:
+            yield next(rows)
+        except LongRowError:
+            yield InvalidError(f"The row can't be read: {TOO_LONG}.")
+        except csv.Error:
+            yield InvalidError(f"It {NOT_CSV}")
+        except StopIteration:
+            return
+
+
+def grouped(rows: Iterable[Any], lines: BoundedLines[Any]) -> Iterator[Group]:
+    """Yield the rows that are read from the lines, in groups."""
+    group: list[Any] = []
+    began = lines.read
+    for row in rows:
+        group.append(row)
+        if len(group) >= groups.ROWS_AT_ONCE or lines.read - began >= GROUP_BYTES:
+            yield Group(group, lines.read - began)
+            group, began = [], lines.read
+    if group:
+        yield Group(group, lines.read - began)
 
 
 def count_lines(path: Path) -> int:
