@@ -108,4 +108,4 @@ def test_what_is_smuggled_into_a_page_does_not_run(stack: Stack, page: Page, vio
     )
     page.wait_for_timeout(300)
     assert page.evaluate("window.smuggled === undefined")
-    assert len(violations) == 2  # so the other tests would have seen theirs
+    assert len(violations) >= 2  # so the other tests would have seen theirs
