@@ -5,7 +5,7 @@ from django.db.models import Q
 class Migration(migrations.Migration):
     """Versions that were put aside are taken up when all their values are computed again."""
 
-    dependencies = [("features", "0005_versions_put_aside")]
+    dependencies = [("features", "0008_consistency_schedule")]
     operations = [
         migrations.AddField("featureversion", "is_taken_up", models.BooleanField(db_default=False, editable=False)),
         migrations.AddConstraint(
