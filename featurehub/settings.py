@@ -139,9 +139,9 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 1024 * 1024
 EVENTS_MAX_MEMORY_SIZE = 16 * 1024 * 1024
 
 INSTALLED_APPS = [
-    "unfold",
+    "unfold.apps.BasicAppConfig",  # without a site of its own
     "unfold.contrib.filters",
-    "django.contrib.admin",
+    "featurehub.admin.apps.FeatureHubAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

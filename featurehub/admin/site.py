@@ -1,0 +1,21 @@
+"""The admin's site: Unfold's, which also logs that somebody changed their own password."""
+
+from typing import Any
+
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.db import transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from unfold.sites import UnfoldAdminSite
+
+from featurehub.admin.permissions import person
+
+
+class FeatureHubAdminSite(UnfoldAdminSite):
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Show the form, or change the password and log that. Django logs only a change by somebody else."""
+        with transaction.atomic():
+            answer: HttpResponse = super().password_change(request, extra_context)
+            if request.method == "POST" and isinstance(answer, HttpResponseRedirect):
+                user = person(request)
+                LogEntry.objects.log_actions(user.pk, [user], CHANGE, "Changed their own password.", single_object=True)
+        return answer
