@@ -6,12 +6,13 @@ import time
 from contextlib import suppress
 
 from tests.faults.fault import BOTH, MAKE_RUN, Fault, Pace
-from tests.faults.site import PROGRAMS, MakeRun, Production, Site, is_program
+from tests.faults.site import PROGRAMS, MakeRun, Production, Site
 from tests.signals import children_of
 
 SECONDS_DEAD = 3.0
 SECONDS_WITHOUT_BEAT = 20.0
 SECONDS_OF_A_FAULT = 8.0
+SECONDS_TO_END = 30.0
 PERIODIC = (
     "features.refresh_dirty", "features.refresh_active", "features.resume_runs", "features.activate_due_weights",
     "features.publish_overdue", "features.observe_shadows",
@@ -59,8 +60,10 @@ def kill_supervisor(site: Site) -> None:
 
 
 def wait_until_gone(site: Site) -> None:
-    """Return when no program runs any more: they end with their supervisor."""
-    while any(is_program(pid, name) for pid in site.processes() for name in PROGRAMS):
+    """Return when no program runs any more: they end with their supervisor. Fail where one does not."""
+    deadline = time.monotonic() + SECONDS_TO_END
+    while left := site.running_programs():
+        assert time.monotonic() < deadline, f"Without their supervisor go on: {left}"
         time.sleep(0.1)
 
 

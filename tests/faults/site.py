@@ -103,6 +103,16 @@ class Site(ABC):
         variables = (process / "environ").read_bytes().split(b"\0")
         return b"FEATUREHUB_LOCAL_DIR=" + ours in variables or ours + b"/front/" in arguments
 
+    def running_programs(self) -> dict[int, str]:
+        """Return the processes of the programs that run, with their names."""
+        return {pid: name for pid in self.processes() for name in PROGRAMS if is_program(pid, name)}
+
+    def kill_what_is_left(self) -> None:
+        """Leave nothing running after the test, whatever a fault has made of it."""
+        for pid in self.running_programs():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
     def kill_program(self, name: str) -> None:
         """Send SIGKILL to a program and to what it has started."""
         os.killpg(self.pid_of(name), signal.SIGKILL)
@@ -184,6 +194,7 @@ class Production(Site):
             finally:
                 for one in self._programs.values():
                     one.close()
+                self.kill_what_is_left()
 
     def start_program(self, name: str, **variables: str) -> None:
         self.stop_program(name)
@@ -248,6 +259,7 @@ class MakeRun(Site):
             finally:
                 self.supervisor.terminate()
                 self.supervisor.wait(60)
+                self.kill_what_is_left()
 
     def start_supervisor(self) -> None:
         self.supervisor = subprocess.Popen(
