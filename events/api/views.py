@@ -19,7 +19,7 @@ from featurehub.http.responses import json_response
 from featurehub.http.view import ApiView, body_as
 
 events_decoder = msgspec.json.Decoder(EventBatch)
-EXAMPLE = {
+EVENTS_EXAMPLE = {
     "events": [
         {
             "event_id": "order-1001",
@@ -37,7 +37,7 @@ class EventsView(ApiView):
 
     scopes = {"POST": Scope.INGEST}
 
-    @extend_schema(request=json_request(EventsRequest, example=EXAMPLE), responses={201: IngestedSerializer})
+    @extend_schema(request=json_request(EventsRequest, example=EVENTS_EXAMPLE), responses={201: IngestedSerializer})
     def post(self, request: HttpRequest) -> HttpResponse:
         posted = body_as(events_decoder, request, most=settings.EVENTS_MAX_MEMORY_SIZE).events
         now = datetime.now(UTC)

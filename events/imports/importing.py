@@ -17,7 +17,7 @@ from events.imports.batches import Batch, EventFile, batch_without, numbered_gro
 from events.imports.groups import NumberedGroup
 from events.imports.parquet_files import ParquetFile
 from events.imports.rejections import RejectedFile
-from events.imports.text_files import NOT_CSV, TOO_LONG, CsvFile, JsonLinesFile, LongRowError
+from events.imports.text_files import NOT_CSV, ROW_TOO_LONG, CsvFile, JsonLinesFile, LongRowError
 from events.ingest import Ingested
 from events.tombstones import ErasedError
 from featurehub.lib.errors import InvalidError
@@ -47,7 +47,7 @@ def open_events(path: Path) -> EventFile:
     try:
         return open_format(path)
     except LongRowError:
-        raise InvalidError(f"{path} has a header that can't be read: {TOO_LONG}.") from None
+        raise InvalidError(f"{path} has a header that can't be read: {ROW_TOO_LONG}.") from None
     except csv.Error:
         raise InvalidError(f"{path} {NOT_CSV}") from None
     except (OSError, pa.ArrowException) as error:

@@ -17,12 +17,12 @@ from events.imports.groups import GROUP_BYTES, ROW_LIMIT, Group, refuse_unreadab
 from events.validation import NewEvent
 from featurehub.lib.errors import InvalidError, json_problem, wrong_shape
 
-Row = TypeVar("Row")
+AnyRow = TypeVar("AnyRow")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 BLOCK = 1024 * 1024
 # In place of the words of Python's csv module. The usual error is a field of more than 131,072 characters.
 NOT_CSV = "can't be read as CSV: is there a quote that is never closed?"
-TOO_LONG = f"it is longer than {ROW_LIMIT:,} characters"
+ROW_TOO_LONG = f"it is longer than {ROW_LIMIT:,} characters"
 NOT_UTF8 = re.compile("[\udc80-\udcff]")
 
 
@@ -130,14 +130,14 @@ class BoundedLines(Generic[AnyStr]):
         return line
 
 
-def read_rows(rows: Iterator[Row], lines: BoundedLines[Any]) -> Iterator[Row | InvalidError]:
+def read_rows(rows: Iterator[AnyRow], lines: BoundedLines[Any]) -> Iterator[AnyRow | InvalidError]:
     """Yield the rows that are read from the lines, and an InvalidError for each that can't be."""
     while True:
         lines.row_began = lines.read
         try:
             yield next(rows)
         except LongRowError:
-            yield InvalidError(f"The row can't be read: {TOO_LONG}.")
+            yield InvalidError(f"The row can't be read: {ROW_TOO_LONG}.")
         except csv.Error:
             yield InvalidError(f"It {NOT_CSV}")
         except StopIteration:

@@ -6,7 +6,7 @@ from featurehub.lib.errors import InvalidError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST_MOMENT, LAST_MOMENT = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
-EXAMPLE = "2026-01-31T12:00:00Z"
+MOMENT_EXAMPLE = "2026-01-31T12:00:00Z"
 
 
 def microseconds(moment: datetime) -> int:
@@ -42,5 +42,5 @@ def parse_moment(text: str, *, attr: str) -> datetime:
     except ValueError:
         moment = None
     if moment is None or moment.tzinfo is None:
-        raise InvalidError(f"{text!r} is not an ISO 8601 moment with an offset, such as {EXAMPLE}.", attr=attr)
+        raise InvalidError(f"{text!r} is not an ISO 8601 moment with an offset, such as {MOMENT_EXAMPLE}.", attr=attr)
     return moment

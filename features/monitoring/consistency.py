@@ -42,7 +42,7 @@ REPAIRED_PER_CHUNK = 100
 ROUNDS = 3
 CHECKS_KEPT = timedelta(days=30)
 GIVEN_UP_AFTER = timedelta(hours=6)
-TOO_LONG = "It was not done after 6 hours. Were Redis, PostgreSQL or the worker away?"
+CHECK_TOO_LONG = "It was not done after 6 hours. Were Redis, PostgreSQL or the worker away?"
 
 
 def sample_size(*, rate: float, confidence: float) -> int:
@@ -81,7 +81,7 @@ def begin_check(*, now: datetime) -> Run | None:
     checks = Run.objects.filter(kind=Run.Kind.CHECK)
     checks.filter(started_at__lt=now - CHECKS_KEPT).delete()
     given_up = checks.filter(state=Run.State.RUNNING, started_at__lt=now - GIVEN_UP_AFTER)
-    given_up.update(state=Run.State.FAILED, error=TOO_LONG, updated_at=Now())
+    given_up.update(state=Run.State.FAILED, error=CHECK_TOO_LONG, updated_at=Now())
     if is_recomputing():
         return None
     with transaction.atomic():

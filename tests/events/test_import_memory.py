@@ -182,7 +182,9 @@ def test_lists_with_very_many_values_are_refused(tmp_path: Path, monkeypatch: py
     path = tmp_path / "lists.parquet"
     pq.write_table(pa.table({**{name: [value] for name, value in GOOD.items()}, "tags": [[0] * 1_000]}), path)
     monkeypatch.setattr(parquet_files, "NESTED_VALUES_LIMIT", 999)
-    with pytest.raises(InvalidError, match=r"with the column tags\.list\.element, its lists and maps have 1,000 values"):
+    with pytest.raises(
+        InvalidError, match=r"with the column tags\.list\.element, its lists and maps have 1,000 values"
+    ):
         list(open_events(path).groups())
 
 

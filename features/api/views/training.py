@@ -46,7 +46,7 @@ class AsOfSerializer(serializers.Serializer[Any]):
     results = TrainingRowSerializer(many=True)
 
 
-EXAMPLE = {
+AS_OF_EXAMPLE = {
     "entities": [{"customer_id": "c1", "timestamp": "2026-01-31T12:00:00Z"}],
     "names": ["engagement_score", "cart_value"],
 }
@@ -58,7 +58,7 @@ class AsOfView(ApiView):
 
     scopes = {"POST": Scope.READ}
 
-    @extend_schema(request=json_request(AsOfRequest, example=EXAMPLE), responses=AsOfSerializer)
+    @extend_schema(request=json_request(AsOfRequest, example=AS_OF_EXAMPLE), responses=AsOfSerializer)
     def post(self, request: HttpRequest) -> HttpResponse:
         body = body_as(as_of_decoder, request)
         for position, entity in enumerate(body.entities):

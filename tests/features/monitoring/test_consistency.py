@@ -466,7 +466,7 @@ def test_a_check_that_never_ends_makes_room_for_the_next() -> None:
     Run.objects.filter(pk=run.pk).update(started_at=ago(hours=7))
     assert consistency.begin_check(now=datetime.now(UTC)) != run
     run.refresh_from_db()
-    assert (run.state, run.error) == ("failed", consistency.TOO_LONG)
+    assert (run.state, run.error) == ("failed", consistency.CHECK_TOO_LONG)
 
 
 def test_old_checks_are_deleted() -> None:
