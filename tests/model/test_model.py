@@ -17,7 +17,14 @@ from django.db import transaction
 from django.test import TestCase
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from events.event_types import EVENT_TYPES
 from features.formulas.behavioral import Weights
@@ -123,9 +130,7 @@ class FeatureHub(RuleBasedStateMachine):
         events = [self.sent[pick % len(self.sent)] for pick in again if self.sent]
         for customer_id, event_type, age, session, amount, category in new:
             events.append(
-                Happened(
-                    f"e{len(self.sent)}", customer_id, event_type, self.clock.now - age, session, amount, category
-                )
+                Happened(f"e{len(self.sent)}", customer_id, event_type, self.clock.now - age, session, amount, category)
             )
             self.sent.append(events[-1])
         if not events:
@@ -439,9 +444,7 @@ def moment_of(shown: dict[str, Any]) -> datetime | None:
 
 
 @pytest.mark.timeout(1_200)
-def test_the_product_shows_what_the_model_shows(
-    api: ApiClient, clock: Clock, own_redis: "redis.Redis[bytes]"
-) -> None:
+def test_the_product_shows_what_the_model_shows(api: ApiClient, clock: Clock, own_redis: "redis.Redis[bytes]") -> None:
     FeatureHub.api, FeatureHub.clock, FeatureHub.own_redis = api, clock, own_redis
     run_state_machine_as_test(
         FeatureHub,

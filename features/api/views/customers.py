@@ -50,7 +50,9 @@ WEIGHT_SET = OpenApiParameter(
     description="the id of a weight set, such as a draft",
 )  # fmt: skip
 NAME_LIST = OpenApiParameter(
-    "names", {"type": "string", "pattern": "[^,]"}, description=f"at most {NAMES_PER_BATCH} names, separated by commas; all of them if it is left out"
+    "names",
+    {"type": "string", "pattern": "[^,]"},
+    description=f"at most {NAMES_PER_BATCH} names, separated by commas; all of them if it is left out",
 )
 VERSION = OpenApiParameter(
     "version", str, many=True, description="behavioral:1.0, one per feature type; 1.0 means behavioral:1.0"
