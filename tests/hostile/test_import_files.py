@@ -1,8 +1,9 @@
-"""Files of events with anything in them: each row is stored or rejected with its number and a reason, never an error."""
+"""Files of events with anything in them: each row is stored or rejected with its number and a reason, never a crash."""
 
 import csv
 import json
 import re
+from decimal import Decimal
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ columns = st.one_of(
             (pa.date32(), st.integers(-(2**31), 2**31 - 1)),
             (pa.time64("us"), st.integers(0, 86_399_999_999)),
             (pa.duration("us"), st.integers(-(2**62), 2**62)),
-            (pa.decimal128(38, 9), st.decimals(allow_nan=False, allow_infinity=False, places=9, max_value=10**20, min_value=-(10**20))),
+            (pa.decimal128(38, 9), st.integers(-(10**20), 10**20).map(Decimal)),
             (pa.list_(pa.int64()), st.lists(st.integers(0, 5), max_size=3)),
             (pa.struct([("a", pa.string())]), st.fixed_dictionaries({"a": texts})),
         )
