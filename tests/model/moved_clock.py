@@ -4,7 +4,6 @@ Time stands still between two calls of `Clock.go_on`, so that a test knows every
 """
 
 import math
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, tzinfo
 from types import ModuleType
 
@@ -63,7 +62,7 @@ class Clock:
 
 
 @pytest.fixture
-def clock(own_redis: "redis.Redis[bytes]", monkeypatch: pytest.MonkeyPatch) -> Iterator[Clock]:
+def clock(own_redis: "redis.Redis[bytes]", monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock(own_redis)
 
     class MovedDatetime(datetime):
@@ -74,4 +73,4 @@ def clock(own_redis: "redis.Redis[bytes]", monkeypatch: pytest.MonkeyPatch) -> I
     # Python's clock is no object that could be passed in: each module has its own name for it.
     for module in READERS_OF_THE_CLOCK:
         monkeypatch.setattr(module, "datetime", MovedDatetime)
-    yield clock
+    return clock

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 DAY = timedelta(days=1)
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 WINDOW = 30 * DAY
 TTL, TTL_OF_NOTHING = timedelta(hours=1), timedelta(minutes=1)
 CART_LIVES = timedelta(hours=6)
@@ -64,7 +65,7 @@ class Version:
     numbers: Numbers
     earlier: list[tuple[int, Numbers]] = field(default_factory=list)
     active_id: int = 0
-    activated_at: datetime = datetime.min.replace(tzinfo=UTC)
+    activated_at: datetime = LONG_AGO
     is_computed: bool = True
 
 
@@ -121,7 +122,7 @@ def behavioral(window: list[Happened], *, numbers: Numbers, at: datetime) -> dic
     }
 
 
-BEHAVIORAL = tuple(behavioral([], numbers=FIRST_NUMBERS, at=datetime.min))
+BEHAVIORAL = tuple(behavioral([], numbers=FIRST_NUMBERS, at=LONG_AGO))
 
 
 @dataclass
@@ -153,7 +154,7 @@ class World:
         self.live, self.next_live = "1.0", "1.0"
         self.switches_at = now - 2 * TTL
         self.renewal_due = now
-        self.activated_at = datetime.min.replace(tzinfo=UTC)
+        self.activated_at = LONG_AGO
 
     # --- Who is who ---------------------------------------------------------------------------------------------------
     def readable(self) -> list[Version]:

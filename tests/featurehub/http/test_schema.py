@@ -40,7 +40,7 @@ def test_the_schema_is_generated_once(client: Client, generator: type[CountedGen
 
 def test_it_is_given_in_the_format_that_is_asked_for(client: Client) -> None:
     as_yaml = client.get(SCHEMA)
-    assert as_yaml.content.startswith(b"openapi: 3.0")
+    assert as_yaml.content.startswith(b"openapi: 3.1")
     assert as_yaml.headers["Content-Type"] == "application/vnd.oai.openapi"
     assert as_yaml.headers["Content-Disposition"] == 'inline; filename="FeatureHub.yaml"'
     for wanted in ("application/json", "application/vnd.oai.openapi+json"):
