@@ -37,17 +37,17 @@ def read_pages(file: IO[bytes], chunk: Any) -> ChunkPages:
     while place < end and values < chunk.num_values:
         file.seek(place)
         header = read_struct(file)
-        sizes = header.get(2), header.get(3)
-        if not all(isinstance(size, int) and size >= 0 for size in sizes):
+        compressed = header.get(3)
+        if not isinstance(compressed, int) or compressed < 0:
             raise pa.ArrowInvalid("a page has no size")
-        size = max(sizes)
+        size = max(compressed, header.get(2) or 0)
         if header.get(1) == DICTIONARY_PAGE:
             dictionary = max(dictionary, size)
         else:
             number = header.get(5, header.get(8, {})).get(1, 0)
             values += number
             largest, per_value = max(largest, size), max(per_value, size / max(number, 1))
-        place = file.tell() + sizes[1]
+        place = file.tell() + compressed
     return ChunkPages(largest, dictionary, per_value)
 
 

@@ -109,7 +109,7 @@ class BoundedLines(Generic[AnyStr]):
     """The lines of a file, no longer than ROW_LIMIT, and no more of them to a row either."""
 
     def __init__(self, file: IO[AnyStr]) -> None:
-        self._file = file
+        self._file: IO[AnyStr] = file
         self.read = 0
         self.row_began = 0
 
@@ -118,7 +118,7 @@ class BoundedLines(Generic[AnyStr]):
 
     def __next__(self) -> AnyStr:
         """Return the next line. Raise LongRowError if it is too long, or the row with it; the next line is another."""
-        line = self._file.readline(ROW_LIMIT)
+        line: AnyStr = self._file.readline(ROW_LIMIT)
         if not line:
             raise StopIteration
         self.read += len(line)

@@ -85,11 +85,11 @@ def test_ten_times_the_bad_rows_take_no_more_memory(
 
 def test_a_small_parquet_file_of_many_bad_rows_takes_no_more_memory(committed: None, tmp_path: Path) -> None:
     path = tmp_path / "same.parquet"
-    row = {**GOOD, "event_type": "visit", "note": "x" * 4_000}
+    row = {**GOOD, "event_type": "visit", "note": "x" * 100}
     table = pa.table({name: pa.array([value]).take(pa.array([0] * 100)) for name, value in row.items()})
     with pq.ParquetWriter(path, table.schema, compression="zstd") as writer:
-        writer.write_table(pa.concat_tables([table] * 400), row_group_size=40_000)
-    assert path.stat().st_size < 20_000
+        writer.write_table(pa.concat_tables([table] * 4_000), row_group_size=400_000)
+    assert path.stat().st_size < 100_000
     code, _, peak = imported(path)
     assert (code, peak < MOST_MEGABYTES) == (1, True)
 
@@ -99,7 +99,7 @@ def test_cells_that_a_dictionary_repeats_are_not_decoded_together(committed: Non
     cell = pa.DictionaryArray.from_arrays(pa.array([0] * 2_000, pa.int32()), pa.array(["x" * 8_000_000]))
     table = pa.table({**{name: [value] * 2_000 for name, value in GOOD.items()}, "note": cell})
     pq.write_table(table, path, compression="zstd", store_schema=False)
-    assert path.stat().st_size < 20_000
+    assert path.stat().st_size < 100_000
     code, _, peak = imported(path)
     assert (code, peak < MOST_MEGABYTES) == (1, True)
     line = first_rejected(path)
@@ -143,7 +143,7 @@ def test_a_record_of_csv_without_an_end_is_rejected(committed: None, tmp_path: P
     path = tmp_path / "record.csv"
     with path.open("w") as file:
         file.write(f'customer_id,event_type,timestamp\nc1,login,{MOMENT}\nc1,"x\n')
-        file.writelines('","x\n' for _ in range(10_000_000))
+        file.writelines('","x\n' for _ in range(250_000))
     code, _, peak = imported(path)
     assert (code, Event.objects.count(), peak < MOST_MEGABYTES) == (1, 1, True)
     assert first_rejected(path)["reason"] == "The row can't be read: it is longer than 1,048,576 characters."
