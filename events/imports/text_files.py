@@ -44,7 +44,7 @@ class CsvFile:
             lines = BoundedLines(file)
             reader = csv.reader(lines)
             next(reader)
-            yield from grouped(read_rows(reader, lines), lines)
+            yield from grouped(rows_or_errors(reader, lines), lines)
 
     def event(self, row: list[str]) -> NewEvent:
         text = "".join(row)
@@ -81,7 +81,7 @@ class JsonLinesFile:
             if file.read(len(BYTE_ORDER_MARK)) != BYTE_ORDER_MARK:
                 file.seek(0)
             lines = BoundedLines(file)
-            for rows, size in grouped(read_rows(lines, lines), lines):
+            for rows, size in grouped(rows_or_errors(lines, lines), lines):
                 yield Group([row.strip() if isinstance(row, bytes) else row for row in rows], size)
 
     def event(self, row: bytes) -> NewEvent:
@@ -130,7 +130,7 @@ class BoundedLines(Generic[AnyStr]):
         return line
 
 
-def read_rows(rows: Iterator[AnyRow], lines: BoundedLines[Any]) -> Iterator[AnyRow | InvalidError]:
+def rows_or_errors(rows: Iterator[AnyRow], lines: BoundedLines[Any]) -> Iterator[AnyRow | InvalidError]:
     """Yield the rows that are read from the lines, and an InvalidError for each that can't be."""
     while True:
         lines.row_began = lines.read

@@ -54,7 +54,7 @@ class StepForm(ReasonForm):
 
     @property
     def was_shown(self) -> Shown:
-        """Return a digest of what the page showed when the browser loaded it; for a form whose `shown` is valid."""
+        """The lines that the page showed when the browser loaded it; of a form whose `shown` is valid."""
         shown: Shown = self.cleaned_data["shown"]
         return shown
 
