@@ -17,11 +17,13 @@ from featurehub.access.models import ApiKey, create_api_key
 from features.lifecycle import weight_set_steps
 from features.models import (
     Backtest,
+    ConsistencyCheck,
     Customer,
     CustomerFeature,
     FeatureDefinition,
     FeatureVersion,
     FeatureVersionStep,
+    InconsistentCustomer,
     Run,
     WeightSet,
     WeightSetStep,
@@ -87,6 +89,16 @@ def versions_for_steps() -> dict[tuple[str, str], int]:
     return {("featureversion", step): version.pk for step, version in by_step.items()}
 
 
+def consistency_check() -> ConsistencyCheck:
+    """Return a check that is done and has found a customer wrong."""
+    run = Run.objects.create(kind=Run.Kind.CHECK, state=Run.State.DONE)
+    check = ConsistencyCheck.objects.create(
+        run=run, rate=0.001, confidence=0.95, is_everybody=True, compared=1, wrong=1
+    )
+    InconsistentCustomer.objects.create(check_made=check, customer_id="c1", findings=[])
+    return check
+
+
 def rows_of_every_model(key: ApiKey, draft: WeightSet) -> dict[type[models.Model], models.Model]:
     failure = {"username": "root", "ip_address": "192.0.2.1", "user_agent": "test"}
     rows: list[models.Model | None] = [
@@ -104,6 +116,7 @@ def rows_of_every_model(key: ApiKey, draft: WeightSet) -> dict[type[models.Model
         make_definition("pets"),
         FeatureVersion.objects.get(feature_type="customer", number="2.0"),
         Run.objects.first(),
+        consistency_check(),
         PeriodicTask.objects.get(task="features.fit_weights"),
         ClockedSchedule.objects.create(clocked_time=datetime(2999, 1, 1, tzinfo=UTC)),
         CrontabSchedule.objects.create(minute="7"),
@@ -136,6 +149,7 @@ def access_fields(world: World) -> dict[str, dict[str, Any]]:
         "access/apikey/add/": {"name": "shop", "scopes": ["read"], "requests_per_minute": ""},
         "access/apikey/<id>/change/": {"requests_per_minute": "77"},
         "access/apikey/<id>/revoke/": {"confirmed": "yes"},
+        "access/apikey/<id>/rotate/": {"old_ends": "168"},
         "auth/user/add/": {"username": "new", "usable_password": "true", **new},
         "auth/user/<id>/change/": {**user, "email": "somebody@example.org"},
         "auth/user/<id>/password/": {"usable_password": "true", **new},

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.outages.conftest import Site, frozen, killed, wait_until
+from tests.outages.conftest import Site, killed, wait_until
 
 PASSWORD = secrets.token_urlsafe(16)
 MAKE_OPERATOR = """

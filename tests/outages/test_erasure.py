@@ -20,8 +20,9 @@ from features.online.layout import key_of, metadata_field, stamp_field
 from features.online.layout import stamp as stamp_of
 from features.online.scripts import PUBLISH
 from tests.at_once import PROJECT
-from tests.outages.conftest import Site, frozen, wait_until
+from tests.outages.conftest import Site, wait_until
 from tests.outages.readers import Answer, Web
+from tests.signals import frozen
 
 SECRET = 4711.0
 SECONDS_FROZEN = 3.0

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.outages.conftest import CACHED, Site, frozen, killed, wait_until
+from tests.outages.conftest import CACHED, Site, killed, wait_until
 from tests.outages.readers import Answer, Web, ask_for, report
+from tests.signals import frozen
 
 SECONDS_TO_PUBLISH = 10.0
 
