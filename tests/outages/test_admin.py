@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from tests.outages.conftest import Site, killed, wait_until
+from tests.signals import frozen
 
 PASSWORD = secrets.token_urlsafe(16)
 MAKE_OPERATOR = """
