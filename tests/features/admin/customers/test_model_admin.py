@@ -126,7 +126,7 @@ def test_the_page_shows_the_score_and_each_event_types_part_in_it(viewer: Client
     make_customer("a", page_view=50, login=15, email_click=3)
     page = page_of(viewer, "a")
     assert re.search(r'<data id="score" value="0\.2[0-9]*">0\.200</data>', page)
-    parts = dict(re.findall(r'class="hub-(\w+)" style="width: ([\d.]+)%"', page))
+    parts = dict(re.findall(r'class="hub-(\w+)" data-width="([\d.]+)%"', page))
     assert parts == {"page_view": "15.0", "login": "5.0"}
     rows = re.findall(r"</i>([\w ]+)</th> <td[^>]*>(\d+) ÷ (\d+)</td>", page)
     assert ("page view", "50", "100") in rows
@@ -138,7 +138,7 @@ def test_a_clamped_score_says_so_and_marks_what_is_cut_off(viewer: Client) -> No
     make_customer("a", **CLAMPED)
     page = page_of(viewer, "a")
     assert "clamped from 1.100" in page
-    assert 'class="hub-clamped" style="left: 90.909%"' in page
+    assert 'class="hub-clamped" data-left="90.909%"' in page
     assert '<data id="score" value="1.0">1.000</data>' in page
 
 
@@ -146,7 +146,7 @@ def test_a_score_that_is_not_clamped_has_nothing_hatched(viewer: Client) -> None
     make_customer("a", login=3)
     page = page_of(viewer, "a")
     assert "hub-clamped" not in page
-    assert 'class="hub-clamp" style="left: 100.0%"' in page
+    assert 'class="hub-clamp" data-left="100.0%"' in page
 
 
 def test_the_page_shows_every_live_value_with_its_unit_and_why_one_is_missing(viewer: Client) -> None:
