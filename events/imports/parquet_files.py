@@ -32,6 +32,8 @@ NESTED_VALUES_LIMIT = 20_000_000
 BYTES_OF_A_NUMBER = 16
 MICROSECOND = timedelta(microseconds=1)
 MICROSECONDS_PER = {"s": 1_000_000, "ms": 1_000, "us": 1}
+# Of values that Python's types can't hold: years beyond 9999, parts of a microsecond, bytes that are no UTF-8.
+UNREADABLE = (OverflowError, ValueError)
 ID_COLUMNS = ("event_id", "customer_id", "session_id")
 
 
@@ -58,8 +60,20 @@ class ParquetFile:
     def _group(self, batch: pa.RecordBatch) -> Group:
         if batch.nbytes > ROW_LIMIT and batch.num_rows == 1:
             return Group([too_large(batch)], 0)
-        columns = [python_values(name, column) for name, column in zip(self.columns.names, batch, strict=True)]
+        columns = []
+        for name, column in zip(self.columns.names, batch, strict=True):
+            try:
+                columns.append(python_values(name, column))
+            except UNREADABLE:
+                return self._group_by_rows(batch, unreadable=name)
         return Group(list(zip(*columns, strict=True)), batch.nbytes)
+
+    def _group_by_rows(self, batch: pa.RecordBatch, *, unreadable: str) -> Group:
+        """Return the rows one by one, and an InvalidError for a single row with a column that Python can't read."""
+        if batch.num_rows == 1:
+            return Group([InvalidError(f"The row can't be read: {unreadable[:100]} is out of range or no text.")], 0)
+        parts = [self._group(batch.slice(number, 1)) for number in range(batch.num_rows)]
+        return Group([row for part in parts for row in part.rows], batch.nbytes)
 
     def event(self, row: tuple[Any, ...]) -> NewEvent:
         return self.columns.event(row)

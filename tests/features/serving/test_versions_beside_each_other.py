@@ -186,7 +186,7 @@ def test_an_erased_customer_is_gone_from_every_versions_hash() -> None:
     make_version(state="shadow")
     make_customer("c1", page_view=1)
     assert make_client("write").delete(url_of("c1", "")).status_code == 200
-    assert (cached("c1"), of_2()) == ({}, {})
+    assert (cached("c1").keys(), of_2().keys()) == ({"_erased"}, {"_erased"})
 
 
 def test_an_id_that_ends_like_a_version_has_hashes_of_its_own() -> None:

@@ -115,7 +115,7 @@ def test_the_sets_page_charts_its_shadow(client: Client) -> None:
     step = reverse("admin:features_weightset_step", args=[weight_set.pk, "shadow"])
     assert step in client.get(page).content.decode()
 
-    client.post(step, {"reason": "Let us see"})
+    take_step(client, step, reason="Let us see")
     assert "The first point comes within the hour" in client.get(page).content.decode()
     assert step not in client.get(page).content.decode()
     shadow.observe_shadows(now=MONDAY)
