@@ -14,6 +14,7 @@ from features.registry.weight_sets import active_set
 from features.tuning import shadow
 from tests.factories import cached, make_customer, make_weight_set
 from tests.features.admin.weights.test_model_admin import login, numbers
+from tests.staff import take_step
 
 pytestmark = pytest.mark.django_db
 MONDAY, TUESDAY = datetime(2026, 6, 1, 9, tzinfo=UTC), datetime(2026, 6, 2, 9, tzinfo=UTC)
