@@ -14,6 +14,8 @@ DAY = timedelta(days=1)
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 WINDOW = 30 * DAY
 TTL, TTL_OF_NOTHING = timedelta(hours=1), timedelta(minutes=1)
+# For this long a hash refuses what was read before an erasure.
+REFUSAL = timedelta(hours=1)
 CART_LIVES = timedelta(hours=6)
 WRITTEN = {"customer": ("loyalty_tier", "tenure_days"), "contextual": ("cart_value", "items_in_cart")}
 COUNTED = {
@@ -155,6 +157,7 @@ class World:
         self.switches_at = now - 2 * TTL
         self.renewal_due = now
         self.activated_at = LONG_AGO
+        self.refused_until: dict[str, datetime] = {}
 
     # --- Who is who ---------------------------------------------------------------------------------------------------
     def readable(self) -> list[Version]:
@@ -269,10 +272,12 @@ class World:
 
     def erase(self, customer_id: str) -> None:
         self.customers[customer_id] = Customer(is_erased=True, marks=[self.now + timedelta(seconds=15)])
+        self.refused_until[customer_id] = self.now + REFUSAL
 
     def lose_cache(self) -> None:
         for customer in self.customers.values():
             customer.cached_until, customer.is_cache_known = None, True
+        self.refused_until.clear()
 
     # --- What is shown ------------------------------------------------------------------------------------------------
     def behavioral_values(self, customer_id: str, number: str, *, at: datetime) -> dict[str, float]:
@@ -300,11 +305,11 @@ class World:
         return shown
 
     def source(self, customer_id: str) -> str | None:
-        """Return what answers now; None where a switch of versions makes both possible, until the next publication."""
+        """Return what answers now. None where both may: a while after an erasure and after a switch of versions."""
         customer = self.customers[customer_id]
         if self.now < self.switches_at + TTL:
             customer.is_cache_known = False
-        if not customer.is_cache_known:
+        if not customer.is_cache_known or self.now < self.refused_until.get(customer_id, self.now):
             return None
         return "database" if customer.cached_until is None else "cache"
 
