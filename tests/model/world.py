@@ -227,10 +227,11 @@ class World:
         customer.is_cache_known = True
 
     def settle_marks(self) -> None:
-        for customer in self.customers.values():
+        for customer_id, customer in self.customers.items():
             due = [mark for mark in customer.marks if mark <= self.now]
             if due and customer.is_erased:
                 customer.cached_until = None
+                self.refused_until[customer_id] = self.now + REFUSAL
             elif due:
                 self.compute_from_events(customer)
             customer.marks = [mark for mark in customer.marks if mark > self.now]
