@@ -197,7 +197,11 @@ def test_workers_finish_an_erasure_as_soon_as_redis_is_back(site: Site, reads: W
         with frozen(site.valkey):
             assert delete(api, name).status == 202
         assert value_of(reads, name) in (SECRET, None)
-        assert wait_until(lambda: value_of(reads, name) == 0.0) < SECONDS_OF_A_SWEEP
+        held = f"customer_features:{name}"
+        assert wait_until(lambda: not site.redis().hexists(held, "cart_value")) < SECONDS_OF_A_SWEEP
+    assert value_of(reads, name) is None
+    assert value_of(api, name) == 0.0
+    assert wait_until(lambda: value_of(reads, name) == 0.0) < SECONDS_OF_A_SWEEP
 
 
 def value_of(web: Web, customer_id: str) -> float | None:
