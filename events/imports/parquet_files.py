@@ -26,7 +26,7 @@ FOOTER_LIMIT = 16 * MEGABYTE
 # Of the pages that are in memory at once: the largest one and the dictionary of each column.
 PAGES_LIMIT = 256 * MEGABYTE
 # Of the values of rows that are decoded at once.
-DECODED_BYTES = 64 * MEGABYTE
+DECODED_BYTES = 16 * MEGABYTE
 # Of a row group, in lists and maps: all of them may belong to one row.
 NESTED_VALUES_LIMIT = 20_000_000
 BYTES_OF_A_NUMBER = 16
