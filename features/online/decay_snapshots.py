@@ -52,10 +52,12 @@ def parse_decay_snapshots(
     nothing = b",".join([b"%d,0,0,0,%d" % (NEVER, NEVER), *(b"null" for _ in (*decaying, *inputs))])
     commas = nothing.count(b",")
     complete = [text if text is not None and text.count(b",") == commas else nothing for text in texts]
-    # 2. Parse all numbers at once, and divide them into columns.
-    computations, checksums, row_ids, since_us, last_purchase_us, *values = (
-        numbers(complete).reshape(len(texts), commas + 1).T
-    )
+    # 2. Parse all numbers at once, or each text where one has no numbers, and divide them into columns.
+    try:
+        parsed = numbers(complete)
+    except ValueError:
+        parsed = numbers([text if has_numbers(text) else nothing for text in complete])
+    computations, checksums, row_ids, since_us, last_purchase_us, *values = parsed.reshape(len(texts), commas + 1).T
     # 3. Back to whole numbers. Doubles hold these exactly: they are below 2 ** 53, and NEVER is a power of two.
     snapshot = DecaySnapshot(
         row_ids=row_ids.astype(np.int64),
@@ -67,6 +69,15 @@ def parse_decay_snapshots(
     # 4. A snapshot of other names is none.
     is_of_these_names = checksums == snapshot.names_checksum
     return np.where(is_of_these_names, computations, NEVER).astype(np.int64), snapshot
+
+
+def has_numbers(text: bytes) -> bool:
+    """Return whether the text can be parsed: something else may have written it."""
+    try:
+        numbers([text])
+    except ValueError:
+        return False
+    return True
 
 
 def numbers(texts: Sequence[bytes | None]) -> Floats:

@@ -66,7 +66,7 @@ def compute_features(
 
 def derived_from(values: Columns, *, view: FeatureView, known: Registry) -> dict[str, float]:
     """Return the live derived values that are computed from these alone; none where their input is another version."""
-    derived = known.derived[0]
-    if view not in known.inputs(derived):
+    derived = next((each for each in known.derived if known.is_live(each)), None)
+    if derived is None or view not in known.inputs(derived):
         return {}
     return derived_values(derived, [values]).rows()[0]

@@ -7,8 +7,9 @@ import pytest
 
 from events.models import DirtyCustomer, Event
 from features.formulas.behavioral import BEHAVIORAL_FEATURES
-from features.materialization import refresh
+from features.materialization import isolation, refresh
 from features.models import Customer, CustomerFeature, WeightSet
+from features.registry.snapshot import registry_snapshot
 from tests.api_client import ApiClient, error_of
 from tests.factories import ago, make_event, make_purchase, rows_of, store_events
 
@@ -152,3 +153,10 @@ def test_ten_thousand_events_are_computed_and_one_more_is_refused(api: ApiClient
 def test_a_moment_in_another_offset_is_answered_in_utc(api: ApiClient) -> None:
     assert post(api, as_of="2026-03-15T14:00:00+02:00")["timestamp"] == NOON
     assert datetime.fromisoformat(post(api)["timestamp"]).tzinfo == UTC
+
+
+def test_with_the_derived_version_put_aside_there_are_no_derived_values(api: ApiClient) -> None:
+    isolation.put_aside(registry_snapshot.get(younger_than=0).view("derived", "1.0"), because="A test")
+    registry_snapshot.forget()
+    answer = api.post(COMPUTE, {"events": []})
+    assert (answer.status_code, answer.json()["derived"]) == (200, {})

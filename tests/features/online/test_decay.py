@@ -196,3 +196,15 @@ def test_a_customer_without_derived_values_needs_no_hash_of_theirs(published: li
 def test_moments_before_2255_are_exact_in_doubles() -> None:
     ends = int(datetime(2255, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000 + 1
     assert int(np.float64(ends)) == ends
+
+
+@pytest.mark.parametrize("first", ["no number", "", "{", '"'])
+@pytest.mark.usefixtures("db")
+def test_a_snapshot_that_cannot_be_read_holds_up_nobody(published: list[str], first: str) -> None:
+    for customer_id in ("c1", "c2"):
+        make_customer(customer_id, page_view=1)
+    right = cached("c1")["_behavioral:base"]
+    get_redis_connection("default").hset(key_of("c1"), "_behavioral:base", first + right[right.index(",") :])
+    renew(after=timedelta(hours=1))
+    assert published == ["c1"]
+    assert cached("c1")["_behavioral:base"] == right
