@@ -337,6 +337,7 @@ SESSION_COOKIE_SECURE = HTTPS
 CSRF_COOKIE_SECURE = HTTPS
 
 # --- Admin ------------------------------------------------------------------------------------------------------------
+LOGIN_REDIRECT_URL = "admin:index"
 UNFOLD = navigation.UNFOLD_SETTINGS
 
 LOGGING = {

@@ -61,6 +61,11 @@ def may_log_in(username: str = "mary", **more: Any) -> bool:
     return attempt(username, RIGHT, **more).status_code == 302
 
 
+def test_who_logs_in_at_the_login_page_itself_comes_to_the_admin() -> None:
+    answer = Client().post("/admin/login/", {"username": "mary", "password": RIGHT})
+    assert (answer.status_code, answer.headers["Location"]) == (302, "/admin/")
+
+
 def test_after_five_failures_no_password_is_hashed() -> None:
     assert attempts(LIMIT) == [200] * (LIMIT - 1) + [429]
     hashed = CountingHasher.hashed
