@@ -1,6 +1,7 @@
 """An operator defines a feature without a deploy, previews it, and takes its version live and back, in a browser."""
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ ADD = "/admin/features/featuredefinition/add/"
 VERSIONS = "/admin/features/featureversion/"
 NAME = "bought_lately"
 MILLISECONDS_TO_COMPUTE = 120_000
+# Each process knows of a new version after 5 s at most; few customers are computed sooner.
+SECONDS_UNTIL_KNOWN = 10.0
 
 
 def fill_in_a_window(page: Page, *, name: str) -> None:
@@ -32,8 +35,13 @@ def take_step(page: Page, *, link: str, button: str, why: str) -> None:
 def read(stack: Stack, *, version: str | None = None) -> tuple[dict[str, float], str]:
     """Return the demo customer's values, and the behavioral version that they are of."""
     names = {"names": f"{NAME},purchases_30d", **({"version": version} if version else {})}
+    path = f"/api/v1/customers/{best_customer(stack)}/features/"
     with stack.api() as client:
-        answer = client.get(f"/api/v1/customers/{best_customer(stack)}/features/", params=names)
+        answer = client.get(path, params=names)
+        end = time.monotonic() + SECONDS_UNTIL_KNOWN
+        while answer.status_code == 404 and time.monotonic() < end:
+            time.sleep(0.1)
+            answer = client.get(path, params=names)
     assert answer.status_code == 200, answer.text
     return answer.json()["features"], answer.json()["versions"]["behavioral"]
 
