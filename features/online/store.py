@@ -1,7 +1,7 @@
 """Write, read and delete the hashes of the online store. All of it can be lost and rebuilt from PostgreSQL."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -119,11 +119,10 @@ def as_row(published: Sequence[Published], fields: Sequence[str]) -> Row:
     return [held[field].encode() if field in held else None for field in fields]
 
 
-def delete_hashes(customer_ids: Iterable[str]) -> None:
+def delete_hashes(customer_ids: Collection[str]) -> None:
     """Delete the customers' hashes of every version that was ever computed."""
-    keys = keys_of_all_versions(customer_ids)
-    if keys:
-        get_redis_connection("default").delete(*keys)
+    if customer_ids:  # nearly always there are none, and the registry is not asked for
+        get_redis_connection("default").delete(*keys_of_all_versions(customer_ids))
 
 
 def erase_hashes(customer_ids: Iterable[str], *, last_row: int) -> int:

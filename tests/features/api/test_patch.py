@@ -1,9 +1,12 @@
 """PATCH /api/v1/customers/{id}/features/."""
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from features import tasks
 from features.materialization.client_values import set_customer_features
@@ -157,6 +160,14 @@ def test_any_finite_number_in_range_is_kept_to_the_last_bit(api: ApiClient, valu
         assert read(api, "tenure_days") == {"tenure_days": value}
         patch(api, features={"loyalty_tier": 1})
         assert read(api, "tenure_days") == {"tenure_days": value}
+
+
+def test_a_write_does_not_read_the_registry_again(committed: None) -> None:
+    write = partial(set_customer_features, "c1", feature_type="customer", version="1.0")
+    write(features={"tenure_days": 1.0})
+    with CaptureQueriesContext(connection) as captured:
+        write(features={"tenure_days": 2.0})
+    assert not [query["sql"] for query in captured.captured_queries if "features_featuredefinition" in query["sql"]]
 
 
 def test_with_redis_away_the_values_are_kept_and_published_later(api: ApiClient, committed: None) -> None:
