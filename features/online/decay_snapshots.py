@@ -55,8 +55,8 @@ def parse_decay_snapshots(
     # 2. Parse all numbers at once, or each text where one has no numbers, and divide them into columns.
     try:
         parsed = numbers(complete)
-    except ValueError:
-        parsed = numbers([text if has_numbers(text) else nothing for text in complete])
+    except (ValueError, TypeError):  # no JSON; JSON of something else
+        parsed = numbers([nothing if parts_of_snapshot(text) is None else text for text in complete])
     computations, checksums, row_ids, since_us, last_purchase_us, *values = parsed.reshape(len(texts), commas + 1).T
     # 3. Back to whole numbers. Doubles hold these exactly: they are below 2 ** 53, and NEVER is a power of two.
     snapshot = DecaySnapshot(
@@ -71,13 +71,15 @@ def parse_decay_snapshots(
     return np.where(is_of_these_names, computations, NEVER).astype(np.int64), snapshot
 
 
-def has_numbers(text: bytes) -> bool:
-    """Return whether the text can be parsed: something else may have written it."""
+def parts_of_snapshot(text: bytes | None) -> list[float] | None:
+    """Return the numbers of one text, NaN for `null`; None where it is absent or something else has written it."""
     try:
-        numbers([text])
-    except ValueError:
-        return False
-    return True
+        parts = None if text is None else orjson.loads(b"[%b]" % text)
+    except orjson.JSONDecodeError:
+        return None
+    if not parts or not all(isinstance(part, int | float | None) for part in parts):
+        return None
+    return [np.nan if part is None else float(part) for part in parts]
 
 
 def numbers(texts: Sequence[bytes | None]) -> Floats:

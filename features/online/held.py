@@ -10,6 +10,7 @@ import orjson
 from features.formulas.activity import Bools, Floats, Ints
 from features.formulas.view import FeatureView
 from features.online import layout
+from features.online.decay_snapshots import parts_of_snapshot
 from features.online.store import read_hashes
 from features.registry.contents import Registry
 
@@ -76,7 +77,7 @@ def as_held(view: FeatureView, columns: Mapping[str, Texts], *, is_cached: Bools
         moments_us=np.array([moment for moment, _, _ in parts], dtype=np.int64),
         row_ids=np.array([row for _, row, _ in parts], dtype=np.int64),
         metadata=[parse_json(text) for text in metadata],
-        decay_snapshots=[parse_numbers(text) for text in snapshots],
+        decay_snapshots=[parts_of_snapshot(text) for text in snapshots],
         values={
             name: np.array([parse_number(text) for text in column])
             for name, column in zip(view.names, values, strict=True)
@@ -98,14 +99,6 @@ def parse_json(text: bytes | None) -> Any:
         return None if text is None else orjson.loads(text)
     except orjson.JSONDecodeError:
         return None
-
-
-def parse_numbers(text: bytes | None) -> Sequence[float] | None:
-    """Return the numbers of a decay snapshot, NaN for `null`; None where it can't be read."""
-    document = None if text is None else parse_json(b"[%b]" % text)
-    if not document or not all(isinstance(part, int | float | None) for part in document):
-        return None
-    return [np.nan if part is None else float(part) for part in document]
 
 
 def parse_number(text: bytes | None) -> float:

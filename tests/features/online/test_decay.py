@@ -198,7 +198,7 @@ def test_moments_before_2255_are_exact_in_doubles() -> None:
     assert int(np.float64(ends)) == ends
 
 
-@pytest.mark.parametrize("first", ["no number", "", "{", '"'])
+@pytest.mark.parametrize("first", ["no number", "", "{", '"', "{}", "[]"])
 @pytest.mark.usefixtures("db")
 def test_a_snapshot_that_cannot_be_read_holds_up_nobody(published: list[str], first: str) -> None:
     for customer_id in ("c1", "c2"):
