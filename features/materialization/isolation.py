@@ -13,13 +13,13 @@ version is no exception: its readers get old values, which say how old they are,
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 
 from django.conf import settings
 from django.db import DatabaseError, transaction
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Now
 
-from featurehub.lib.batched import T
 from features.engines import postgres
 from features.formulas.view import FeatureView
 from features.formulas.windowed import WindowedFeature
@@ -28,6 +28,7 @@ from features.models import Customer, FeatureVersion, FeatureVersionStep
 from features.registry.snapshot import registry_snapshot
 
 logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
 
 CUSTOMERS_TRIED = 1_000
 # Classes of SQLSTATE: data, syntax and names, limits of a statement, features that do not exist, internal errors.
@@ -57,8 +58,8 @@ def computing(view: FeatureView) -> Iterator[None]:
 
 
 def isolating(
-    attempt: Callable[[], T], *, customer_ids: Callable[[], Sequence[str]], needed: FeatureVersion | None = None
-) -> T:
+    attempt: Callable[[], Result], *, customer_ids: Callable[[], Sequence[str]], needed: FeatureVersion | None = None
+) -> Result:
     """Return the result of the attempt; where it fails because of versions, put them aside and attempt it again.
 
     `customer_ids` returns those for whom the versions are tried. Raises the error where no version is the reason, and

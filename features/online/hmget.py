@@ -22,8 +22,7 @@ class ReadConnection:
     """A connection by which one thread reads hashes. A read opens it where it is not open, as after an error."""
 
     def __init__(self) -> None:
-        pool = get_redis_connection("default").connection_pool
-        self._connection: Any = pool.connection_class(**pool.connection_kwargs)
+        self._connection = new_connection()
         # Close it with this object. redis-py's connections refer to themselves, so they would wait for the garbage
         # collector.
         weakref.finalize(self, self._connection.disconnect)
@@ -53,6 +52,12 @@ class ReadConnection:
             # Replies may be on their way, which the next read would take for its own.
             self._connection.disconnect()
             raise
+
+
+def new_connection() -> Any:
+    """Return a connection with the pool's settings that is not in the pool; its first command opens it."""
+    pool = get_redis_connection("default").connection_pool
+    return pool.connection_class(**pool.connection_kwargs)
 
 
 # So many times a connection was opened: after each, Redis may be another than before.

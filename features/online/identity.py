@@ -4,14 +4,15 @@ What was written to one identity may be missing in the next.
 """
 
 import re
-from typing import Any
 
 from django_redis import get_redis_connection
 from redis.exceptions import ReadOnlyError
 
 from featurehub.lib.breaker import Breaker
+from features.online.hmget import new_connection
 from features.online.layout import PROBE_KEY
 
+QUESTIONS = (("INFO", "server"), ("INFO", "replication"), ("DEL", PROBE_KEY))
 PARTS = re.compile(rb"^(role|run_id|master_replid):([^\r\n]*)", re.MULTILINE)
 
 
@@ -19,8 +20,7 @@ class Inquirer:
     """A connection of its own, by which one thread asks Redis for its identity again and again."""
 
     def __init__(self) -> None:
-        pool = get_redis_connection("default").connection_pool
-        self._connection: Any = pool.connection_class(**pool.connection_kwargs)
+        self._connection = new_connection()
 
     def identity(self) -> str:
         """Return the identity of a Redis that takes writes. Raises redis-py's exceptions, ReadOnlyError of a replica.
@@ -29,12 +29,8 @@ class Inquirer:
         a full memory it does not.
         """
         try:
-            self._connection.send_command("INFO", "server")
-            server = self._connection.read_response(disable_decoding=True)
-            self._connection.send_command("INFO", "replication")
-            replication = self._connection.read_response(disable_decoding=True)
-            self._connection.send_command("DEL", PROBE_KEY)
-            self._connection.read_response()
+            self._connection.send_packed_command(self._connection.pack_commands(QUESTIONS))
+            server, replication, _ = [self._connection.read_response(disable_decoding=True) for _ in QUESTIONS]
         except BaseException:
             self.close()
             raise

@@ -15,6 +15,7 @@ import logging
 import threading
 import time
 from datetime import datetime
+from functools import cached_property
 
 from django.conf import settings
 from django.db import connections
@@ -42,8 +43,6 @@ class Completeness:
         self._identity = ""
         # The troubles that Redis answers after, and PostgreSQL's moment at which it did so for the first time.
         self._answers_after: tuple[int, datetime] | None = None
-        self._inquirer: Inquirer
-        self._breaker: Breaker
         self._starting = threading.Lock()
         self._thread: BackgroundThread | None = None
 
@@ -55,6 +54,10 @@ class Completeness:
             self._start()
         return self._confirmed_after == self._troubles()
 
+    @cached_property
+    def _breaker(self) -> Breaker:
+        return redis_breaker()
+
     def _troubles(self) -> int:
         """Return the number of troubles: a connection that was opened again, a timeout, a look that failed."""
         return self._failed_looks + hmget.connections_opened() + self._breaker.openings
@@ -62,14 +65,14 @@ class Completeness:
     def _start(self) -> None:
         with self._starting:
             if self._thread is None:
-                self._inquirer, self._breaker = Inquirer(), redis_breaker()
                 self._thread = BackgroundThread(self._watch, name="completeness of Redis")
                 self._thread.start()
 
     def _watch(self) -> None:
+        inquirer = Inquirer()
         while True:
             try:
-                self._look()
+                self._look(inquirer)
             except REDIS_AWAY as error:
                 self._failed_looks += 1
                 logger.debug("Redis can't be used: %s", error)
@@ -78,10 +81,10 @@ class Completeness:
                 logger.exception("Looking at Redis failed.")
             time.sleep(SECONDS_BETWEEN_QUESTIONS)
 
-    def _look(self) -> None:
+    def _look(self, inquirer: Inquirer) -> None:
         """Ask Redis, and after a trouble PostgreSQL."""
         troubles = self._troubles()
-        seen = self._inquirer.identity()
+        seen = inquirer.identity()
         if seen == self._identity and self._confirmed_after == troubles:
             return
         try:
