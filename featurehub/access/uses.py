@@ -4,12 +4,11 @@ import logging
 import time
 from functools import partial
 
-from django.conf import settings
 from django.db import Error
 from django.db.models.functions import Now
 
 from featurehub.access.models import ApiKey
-from featurehub.lib.background import background_jobs
+from featurehub.lib.background import run_beside_requests
 
 logger = logging.getLogger(__name__)
 SECONDS_BETWEEN_KEY_NOTES = 300.0
@@ -26,10 +25,7 @@ def note_key_use(key_id: int) -> None:
     if _key_due.get(key_id, 0.0) > now:
         return
     _key_due[key_id] = now + SECONDS_BETWEEN_KEY_NOTES
-    if settings.POOL:
-        background_jobs.run(partial(write_key_use, key_id))
-    else:
-        write_key_use(key_id)
+    run_beside_requests(partial(write_key_use, key_id))
 
 
 def write_key_use(key_id: int) -> None:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
+from django.conf import settings
 from django.db import connections
 
 logger = logging.getLogger(__name__)
@@ -67,3 +68,11 @@ def perform(job: Callable[[], object]) -> None:
 
 
 background_jobs = BackgroundJobs()
+
+
+def run_beside_requests(job: Callable[[], object]) -> None:
+    """Run the job once: in a process of a pool beside its requests, in others here and now."""
+    if settings.POOL:
+        background_jobs.run(job)
+    else:
+        job()

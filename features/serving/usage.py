@@ -5,10 +5,9 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from django.conf import settings
 from django.db import Error, connection
 
-from featurehub.lib.background import background_jobs
+from featurehub.lib.background import run_beside_requests
 from features.models import VersionUse
 
 logger = logging.getLogger(__name__)
@@ -56,10 +55,7 @@ def note_use(kind: Kind, *, key_id: int, versions: Mapping[str, str]) -> None:
             used = [use for use in versions.items() if due.get((key_id, *use), 0.0) <= now]
             # Set before the statement runs, so that other threads do not write the same uses.
             due.update({(key_id, *use): now + SECONDS_BETWEEN_NOTES for use in used})
-            if settings.POOL:
-                background_jobs.run(partial(note, kind, key_id=key_id, used=used))
-            else:
-                note(kind, key_id=key_id, used=used)
+            run_beside_requests(partial(note, kind, key_id=key_id, used=used))
             return
 
 

@@ -13,6 +13,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
 from featurehub.admin.large_tables import ReadOnlyAdmin
+from featurehub.admin.own_pages import OwnObjectPage
 from featurehub.admin.permissions import may
 from features.admin.consistency.chart import consistency_plot
 from features.admin.runs import run_progress
@@ -27,7 +28,7 @@ MAY_REPAIR = "features.change_consistencycheck"
 
 
 @admin.register(ConsistencyCheck)
-class ConsistencyCheckAdmin(ReadOnlyAdmin):
+class ConsistencyCheckAdmin(OwnObjectPage, ReadOnlyAdmin):
     class Media:
         css = {"all": ["features/weights.css", "features/versions.css"]}
         js = ("features/progress.js",)
@@ -50,26 +51,18 @@ class ConsistencyCheckAdmin(ReadOnlyAdmin):
         }
         return TemplateResponse(request, "features/consistency/list.html", {**self.page_context(request), **values})
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
+    def object_page(self, request: HttpRequest, row: ConsistencyCheck) -> HttpResponse:
         """Show one check: what it found by feature and by customer, and the repair."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        check: ConsistencyCheck | None = self.get_object(request, object_id)
-        if check is None:
-            answer: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
-            return answer
         may_see = may(request, "features.view_customer")
         values = {
-            "title": f"Check of {check.run.started_at:%-d %b %Y, %H:%M} UTC",
-            "check": check,
-            **self.in_words(check),
-            "customers": check.inconsistent.order_by("pk")[:WRONG_SHOWN] if may_see else [],
-            "left": consistency.to_repair(check).count(),
-            "repaired": check.inconsistent.filter(repaired_at__isnull=False).count(),
+            "title": f"Check of {row.run.started_at:%-d %b %Y, %H:%M} UTC",
+            "check": row,
+            **self.in_words(row),
+            "customers": row.inconsistent.order_by("pk")[:WRONG_SHOWN] if may_see else [],
+            "left": consistency.to_repair(row).count(),
+            "repaired": row.inconsistent.filter(repaired_at__isnull=False).count(),
             "may_repair": may(request, MAY_REPAIR),
-            "features": sorted(check.features, key=lambda each: each["matching"] == matched(each)),
+            "features": sorted(row.features, key=lambda each: each["matching"] == matched(each)),
         }
         return TemplateResponse(request, "features/consistency/check.html", {**self.page_context(request), **values})
 
@@ -119,9 +112,6 @@ class ConsistencyCheckAdmin(ReadOnlyAdmin):
             "progress": run_progress(check.run, now=now) if is_running else None,
             "repair": run_progress(check.repair_run, now=now) if check.repair_run else None,
         }
-
-    def page_context(self, request: HttpRequest) -> dict[str, Any]:
-        return {**self.admin_site.each_context(request), "opts": self.opts, "media": self.media}
 
 
 def page_of(check: ConsistencyCheck) -> str:

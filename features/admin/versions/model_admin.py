@@ -11,6 +11,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 
 from featurehub.admin.large_tables import ReadOnlyAdmin
+from featurehub.admin.own_pages import OwnObjectPage
 from featurehub.admin.permissions import may, person
 from featurehub.lib.errors import FeatureHubError
 from features.admin.versions import pages
@@ -22,7 +23,7 @@ from features.models import FeatureDefinition, FeatureType, FeatureVersion
 
 
 @admin.register(FeatureVersion)
-class FeatureVersionAdmin(ReadOnlyAdmin):
+class FeatureVersionAdmin(OwnObjectPage, ReadOnlyAdmin):
     class Media:
         css = {"all": ["features/weights.css", "features/versions.css"]}
         js = ("features/progress.js",)
@@ -39,17 +40,9 @@ class FeatureVersionAdmin(ReadOnlyAdmin):
         }
         return TemplateResponse(request, "features/versions/list.html", {**self.page_context(request), **values})
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
+    def object_page(self, request: HttpRequest, row: FeatureVersion) -> HttpResponse:
         """Show the page of one version, with links to the pages of its steps."""
-        if not self.has_view_permission(request):
-            raise PermissionDenied
-        version: FeatureVersion | None = self.get_object(request, object_id)
-        if version is None:
-            answer: HttpResponse = self._get_obj_does_not_exist_redirect(request, self.opts, object_id)
-            return answer
-        values = {"title": str(version), **pages.version_context(version, request=request, now=timezone.now())}
+        values = {"title": str(row), **pages.version_context(row, request=request, now=timezone.now())}
         return TemplateResponse(request, "features/versions/version.html", {**self.page_context(request), **values})
 
     def get_urls(self) -> list[URLPattern]:
@@ -107,6 +100,3 @@ class FeatureVersionAdmin(ReadOnlyAdmin):
         if feature_type not in FeatureType.values:
             raise Http404("There is no such type.")
         return version_comparison_page(request, feature_type=feature_type, context=self.page_context(request))
-
-    def page_context(self, request: HttpRequest) -> dict[str, Any]:
-        return {**self.admin_site.each_context(request), "opts": self.opts, "media": self.media}

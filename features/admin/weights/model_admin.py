@@ -10,9 +10,10 @@ from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html, format_html_join
-from unfold.admin import ModelAdmin, TabularInline
+from unfold.admin import TabularInline
 from unfold.decorators import display
 
+from featurehub.admin.own_pages import OwnPages
 from featurehub.admin.permissions import person
 from featurehub.lib.errors import ConflictError
 from features.admin.weights.backtests import result_page, start_page
@@ -61,7 +62,7 @@ def active_numbers() -> list[dict[str, Any]]:
 
 
 @admin.register(WeightSet)
-class WeightSetAdmin(ModelAdmin):
+class WeightSetAdmin(OwnPages):
     form = WeightSetForm
     inlines = [WeightInline]
     list_display = ("name", "version", "shown_state", "origin", "life")
@@ -203,9 +204,6 @@ class WeightSetAdmin(ModelAdmin):
         template = "progress_bar" if request.headers.get("HX-Request") else "progress"
         context = {**self.page_context(request), "title": f"Re-scoring under {run.weight_set}", "run": run}
         return TemplateResponse(request, f"features/weights/{template}.html", context)
-
-    def page_context(self, request: HttpRequest) -> dict[str, Any]:
-        return {**self.admin_site.each_context(request), "opts": self.model._meta, "media": self.media}
 
 
 def last_run(weight_set: WeightSet) -> Run | None:
