@@ -16,7 +16,7 @@ def check_tombstone_keys(**_: Any) -> list[CheckMessage]:
     return [
         Warning(
             f"FEATUREHUB_TOMBSTONE_KEY must be a secret of its own, of {LEAST_CHARACTERS} random characters or more.",
-            hint="Put a new key before the present one, with a comma between them: operations.md, Erasure.",
+            hint="Put a new key before the present one: operations.md, The key of tombstones.",
             id="events.W001",
         )
     ]

@@ -47,7 +47,7 @@ def web_programs(folder: Path, **variables: str) -> Iterator[WebPrograms]:
     port = free_port()
     environment = {
         **environment_of_tests(),
-        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "PATH": path_of_programs(),
         "PORT": str(port),
         "FEATUREHUB_LOCAL_DIR": str(folder),
         "WEB_CONCURRENCY": "1",
@@ -61,6 +61,11 @@ def web_programs(folder: Path, **variables: str) -> Iterator[WebPrograms]:
         running = WebPrograms(port=port, processes=started, log=log)
         wait_until_all_answer(running)
         yield running
+
+
+def path_of_programs() -> str:
+    """Return a PATH on which the programs of this Python's environment come first."""
+    return os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from unfold.widgets import (
     UnfoldAdminSelectWidget,
 )
 
-from featurehub.access.command_arguments import LONGEST_DAYS, in_days
+from featurehub.access.key_arguments import HOURS_OF_BOTH, LONGEST_DAYS, in_days
 from featurehub.access.models import ApiKey, Scope
 
 SCOPES = {
@@ -26,7 +26,7 @@ HELP = {
     "expires_at": "From then on it is refused (UTC). Empty: it does not expire.",
 }
 # How long both keys are valid, in hours.
-OVERLAPS = {0: "at once", 1: "in an hour", 24: "in a day", 7 * 24: "in a week", 30 * 24: "in 30 days"}
+OVERLAPS = {0: "at once", 1: "in an hour", 24: "in a day", HOURS_OF_BOTH: "in a week", 30 * 24: "in 30 days"}
 
 
 class EditedKeyForm(ModelForm):  # type: ignore[type-arg]
@@ -62,7 +62,7 @@ class RotationForm(Form):
     old_ends = ChoiceField(
         label="The old key ends",
         choices=[(str(hours), words) for hours, words in OVERLAPS.items()],
-        initial=str(7 * 24),
+        initial=str(HOURS_OF_BOTH),
         widget=UnfoldAdminSelectWidget,
         help_text="Until then both are valid, so that its programs can change to the new one.",
     )

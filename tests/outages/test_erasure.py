@@ -1,15 +1,12 @@
 """Erasures while Valkey is frozen, under constant reads: after an answer that says "done" nobody reads a value."""
 
-import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from threading import Event
 from typing import Any
 
@@ -23,6 +20,7 @@ from tests.at_once import PROJECT
 from tests.outages.conftest import Site, wait_until
 from tests.outages.readers import Answer, Web
 from tests.signals import frozen
+from tests.web_programs import path_of_programs, program
 
 SECRET = 4711.0
 SECONDS_FROZEN = 3.0
@@ -72,26 +70,12 @@ def values_in(answer: Answer) -> list[dict[str, Any]]:
 @contextmanager
 def workers(site: Site) -> Iterator[None]:
     """Run the Celery worker and beat of the Procfile until the end of the block."""
-    lines = dict(line.split(": ", 1) for line in (PROJECT / "Procfile").read_text().splitlines())
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = site.environment | {"PATH": path_of_programs()}
     with ExitStack() as stack:
         for name in ("worker", "beat"):
             log = stack.enter_context((site.folder / f"{name}.log").open("w"))
-            process = subprocess.Popen(
-                ["/bin/sh", "-c", f"exec {lines[name]}"], cwd=PROJECT, env=site.environment | {"PATH": path},
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            )  # fmt: skip
-            stack.callback(end, process)
+            stack.enter_context(program(name, environment=environment, output=log.fileno()))
         yield
-
-
-def end(process: "subprocess.Popen[bytes]") -> None:
-    process.terminate()
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(15)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
 
 
 def make_cached(site: Site, customer_ids: list[str]) -> dict[str, tuple[str, bytes]]:

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from featurehub.access.command_arguments import LARGEST_LIMIT, LONGEST_DAYS, in_days, whole
+from featurehub.access.key_arguments import LARGEST_LIMIT, add_expires_in_days, in_days, whole
 from featurehub.access.models import Scope, create_api_key
 
 
@@ -22,12 +22,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--requests-per-minute", type=whole(LARGEST_LIMIT), metavar="N", help="limit of the key; default: no limit"
         )
-        parser.add_argument(
-            "--expires-in-days",
-            type=whole(LONGEST_DAYS),
-            metavar="N",
-            help="end of the key; default: it does not expire",
-        )
+        add_expires_in_days(parser, key="key")
 
     def handle(self, *args: Any, **options: Any) -> None:
         _, key = create_api_key(

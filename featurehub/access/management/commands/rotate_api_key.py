@@ -7,11 +7,9 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from featurehub.access.command_arguments import LONGEST_DAYS, in_days, whole
+from featurehub.access.key_arguments import HOURS_OF_BOTH, LONGEST_DAYS, add_expires_in_days, in_days, whole
 from featurehub.access.models import ApiKey, rotate_api_key
 from featurehub.lib.errors import ConflictError
-
-HOURS_OF_BOTH = 7 * 24
 
 
 class Command(BaseCommand):
@@ -29,12 +27,7 @@ class Command(BaseCommand):
             metavar="N",
             help=f"how long the old key stays valid; default: {HOURS_OF_BOTH}, a week",
         )
-        parser.add_argument(
-            "--expires-in-days",
-            type=whole(LONGEST_DAYS),
-            metavar="N",
-            help="end of the new key; default: it does not expire",
-        )
+        add_expires_in_days(parser, key="new key")
 
     def handle(self, *args: Any, **options: Any) -> None:
         now = timezone.now()

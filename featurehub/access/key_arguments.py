@@ -1,6 +1,6 @@
-"""Arguments of the commands that make API keys."""
+"""Arguments and limits of what makes API keys, commands and forms."""
 
-from argparse import ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -10,6 +10,8 @@ from featurehub.lib.environment import whole_number
 
 LARGEST_LIMIT = 2_147_483_647  # PostgreSQL's integer
 LONGEST_DAYS = 3_650
+# A rotated key stays valid for so long, if nobody says otherwise.
+HOURS_OF_BOTH = 7 * 24
 
 
 def whole(most: int, *, least: int = 1) -> Callable[[str], int]:
@@ -22,6 +24,16 @@ def whole(most: int, *, least: int = 1) -> Callable[[str], int]:
             raise ArgumentTypeError(f"must be a whole number from {least} to {most}, not {text!r}") from None
 
     return parse
+
+
+def add_expires_in_days(parser: ArgumentParser, *, key: str) -> None:
+    """Add --expires-in-days, the end of the key that is made."""
+    parser.add_argument(
+        "--expires-in-days",
+        type=whole(LONGEST_DAYS),
+        metavar="N",
+        help=f"end of the {key}; default: it does not expire",
+    )
 
 
 def in_days(days: int | None) -> datetime | None:
