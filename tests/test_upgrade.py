@@ -5,7 +5,6 @@ The earlier code comes from the history of the repository; a shallow clone does 
 
 import http.client
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -20,6 +19,7 @@ import pytest
 from tests.at_once import PROJECT, environment_of_tests
 from tests.databases import made_database, redis_database
 from tests.ports import free_port
+from tests.web_programs import path_of_programs
 
 # The last commit with the migrations of features up to 0004_schedule, and how its web program is started.
 OLD = "4c247a03ee712e5c00894b0d89af5655fef713c5"
@@ -126,7 +126,7 @@ def environment(committed: None, tmp_path: Path) -> Iterator[dict[str, str]]:
     with made_database("upgrade") as database, redis_database(6) as cache:
         yield {
             **environment_of_tests(),
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "PATH": path_of_programs(),
             "DATABASE_URL": database,
             "REDIS_URL": cache,
             "FEATUREHUB_LOCAL_DIR": str(tmp_path),

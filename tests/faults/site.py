@@ -21,7 +21,7 @@ from tests.at_once import PROJECT
 from tests.faults.console import Console, running_console
 from tests.ports import free_port
 from tests.signals import kill_and_wait
-from tests.web_programs import program
+from tests.web_programs import path_of_programs, program
 
 PROGRAMS = ("front", "reads", "api", "admin", "worker", "beat")
 SCOPES = [argument for scope in ("read", "write", "ingest") for argument in ("--scope", scope)]
@@ -49,7 +49,7 @@ class Site(ABC):
         ARTEFACTS.mkdir(parents=True, exist_ok=True)
         self.environment = {
             **{name: value for name, value in os.environ.items() if name not in ("DATABASE_URL", "REDIS_URL")},
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "PATH": path_of_programs(),
             "PORT": str(self.port),
             "FEATUREHUB_LOCAL_DIR": str(folder),
             "DJANGO_SETTINGS_MODULE": "featurehub.settings",

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.web_programs import path_of_programs
+
 PROJECT = Path(__file__).resolve().parents[2]
 SECONDS_TO_START = 60.0
 
@@ -20,11 +22,10 @@ SECONDS_TO_START = 60.0
 @contextmanager
 def pool(folder: Path) -> Iterator["subprocess.Popen[str]"]:
     """Run the pool `reads` in a process group of its own, none of which is left after the block."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     with subprocess.Popen(
         [sys.executable, "-m", "featurehub.pool", "reads", "--workers", "1", "--blocking-threads", "1"],
         cwd=PROJECT,
-        env={**os.environ, "PATH": path, "FEATUREHUB_LOCAL_DIR": str(folder)},
+        env={**os.environ, "PATH": path_of_programs(), "FEATUREHUB_LOCAL_DIR": str(folder)},
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
