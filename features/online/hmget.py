@@ -10,19 +10,24 @@ import threading
 import weakref
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
 
-from django_redis import get_redis_connection
+from django.conf import settings
 from redis.exceptions import ConnectionError as RedisConnectionError
+
+from features.online.identity import ask_identity, new_connection
 
 Row = list[bytes | None]
 
 
 class ReadConnection:
-    """A connection by which one thread reads hashes. A read opens it where it is not open, as after an error."""
+    """A connection by which one thread reads hashes. A read opens it where it is not open, as after an error.
+
+    In a pool, `identity` is that of the Redis that it was opened to; None before, and elsewhere.
+    """
 
     def __init__(self) -> None:
         self._connection = new_connection()
+        self.identity: str | None = None
         # Close it with this object. redis-py's connections refer to themselves, so they would wait for the garbage
         # collector.
         weakref.finalize(self, self._connection.disconnect)
@@ -33,18 +38,17 @@ class ReadConnection:
         encoded = [key.encode() for key in keys]
         commands = b"".join([b"%b$%d\r\n%b\r\n%b" % (before, len(key), key, after) for key in encoded])
         was_open = self._connection.is_connected
-        if not was_open:
-            note_opening()
         try:
             return self._ask(commands, replies=len(keys))
         except RedisConnectionError:
             if not was_open:
                 raise
-            note_opening()
             return self._ask(commands, replies=len(keys))
 
     def _ask(self, commands: bytes, *, replies: int) -> list[Row]:
         try:
+            if settings.POOL and not self._connection.is_connected:
+                self.identity = ask_identity(self._connection)
             # No PING first: a connection that Redis had closed is opened again.
             self._connection.send_packed_command([commands], check_health=False)
             return [self._connection.read_response(disable_decoding=True) for _ in range(replies)]
@@ -52,26 +56,6 @@ class ReadConnection:
             # Replies may be on their way, which the next read would take for its own.
             self._connection.disconnect()
             raise
-
-
-def new_connection() -> Any:
-    """Return a connection with the pool's settings that is not in the pool; its first command opens it."""
-    pool = get_redis_connection("default").connection_pool
-    return pool.connection_class(**pool.connection_kwargs)
-
-
-# So many times a connection was opened: after each, Redis may be another than before.
-_opened = 0
-
-
-def connections_opened() -> int:
-    """Return the number of times that this process has opened a connection for reads."""
-    return _opened
-
-
-def note_opening() -> None:
-    global _opened
-    _opened += 1
 
 
 class ThreadConnection(threading.local):
@@ -93,6 +77,18 @@ def around_the_key(fields: tuple[str, ...]) -> tuple[bytes, bytes]:
         b"*%d\r\n$5\r\nHMGET\r\n" % (len(fields) + 2),
         b"".join([b"$%d\r\n%b\r\n" % (len(field), field) for field in encoded]),
     )
+
+
+def is_of(identity: str) -> bool:
+    """Return whether this thread reads from the Redis with this identity, or has not read yet.
+
+    A connection to another one is closed: the next read finds out to which it is opened again.
+    """
+    connection = thread_connection.connection
+    if connection is None or connection.identity in (None, identity):
+        return True
+    thread_connection.connection = None
+    return False
 
 
 def hmget_each(keys: Sequence[str], fields: tuple[str, ...]) -> list[Row]:

@@ -16,6 +16,7 @@ import threading
 import time
 from datetime import datetime
 from functools import cached_property
+from typing import Any
 
 from django.conf import settings
 from django.db import connections
@@ -28,7 +29,7 @@ from features.materialization.locks import database_now
 from features.materialization.recovery import is_publishing
 from features.models import OnlineStore
 from features.online import hmget
-from features.online.identity import Inquirer, redis_breaker
+from features.online.identity import ask_identity, new_connection, redis_breaker
 
 logger = logging.getLogger(__name__)
 SECONDS_BETWEEN_QUESTIONS = 0.1
@@ -47,32 +48,36 @@ class Completeness:
         self._thread: BackgroundThread | None = None
 
     def holds(self) -> bool:
-        """Return whether Redis holds everything. Without a pool nobody watches, and it is taken to."""
+        """Return whether the Redis that this thread reads from holds everything.
+
+        Without a pool nobody watches, and it is taken to. A thread that has not read yet has to ask again afterwards.
+        """
         if not settings.POOL:
             return True
         if self._thread is None:
-            self._start()
-        return self._confirmed_after == self._troubles()
+            self.start()
+        return self._confirmed_after == self._troubles() and hmget.is_of(self._identity)
 
     @cached_property
     def _breaker(self) -> Breaker:
         return redis_breaker()
 
     def _troubles(self) -> int:
-        """Return the number of troubles: a connection that was opened again, a timeout, a look that failed."""
-        return self._failed_looks + hmget.connections_opened() + self._breaker.openings
+        """Return the number of troubles: a timeout, a look that failed."""
+        return self._failed_looks + self._breaker.openings
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Begin to watch, in a process of a pool."""
         with self._starting:
             if self._thread is None:
                 self._thread = BackgroundThread(self._watch, name="completeness of Redis")
                 self._thread.start()
 
     def _watch(self) -> None:
-        inquirer = Inquirer()
+        connection = new_connection()
         while True:
             try:
-                self._look(inquirer)
+                self._look(connection)
             except REDIS_AWAY as error:
                 self._failed_looks += 1
                 logger.debug("Redis can't be used: %s", error)
@@ -81,10 +86,10 @@ class Completeness:
                 logger.exception("Looking at Redis failed.")
             time.sleep(SECONDS_BETWEEN_QUESTIONS)
 
-    def _look(self, inquirer: Inquirer) -> None:
+    def _look(self, connection: Any) -> None:
         """Ask Redis, and after a trouble PostgreSQL."""
         troubles = self._troubles()
-        seen = inquirer.identity()
+        seen = ask_identity(connection)
         if seen == self._identity and self._confirmed_after == troubles:
             return
         try:
@@ -93,8 +98,9 @@ class Completeness:
             is_complete = seen == self._identity
         finally:
             connections.close_all()
+        self._confirmed_after = troubles if is_complete else None
         if is_complete:
-            self._identity, self._confirmed_after = seen, troubles
+            self._identity = seen
 
     def _is_complete(self, seen: str, *, troubles: int) -> bool:
         """Ask PostgreSQL whether the Redis with this identity holds everything."""

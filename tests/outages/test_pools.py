@@ -19,6 +19,12 @@ def test_the_pool_reads_answers_what_is_cached_and_leaves_the_rest(reads: Web, a
     assert reads.read_many([CACHED[0], "heard-of-first"]).status == 200
 
 
+def test_the_first_read_of_a_process_is_answered_from_the_cache(site: Site, reads: Web) -> None:
+    with site.web("api") as web:
+        time.sleep(1.0)  # it has looked at Redis meanwhile
+        assert web.read(CACHED[0]).body["source"] == "cache"
+
+
 def test_a_miss_leaves_no_traceback_in_the_log(reads: Web) -> None:
     before = len(reads.log.read_text())
     assert reads.read("heard-of-never").status == 503
