@@ -14,6 +14,8 @@ from typing import Any
 
 numbers = count()
 SECONDS_AT_MOST = 60
+SECONDS_PROMISED = 2.0
+SECONDS_AT_ONCE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,14 @@ def longest(answers: list[Answer]) -> float:
 
 def p99(answers: list[Answer]) -> float:
     return sorted(answer.seconds for answer in answers)[int(len(answers) * 0.99)]
+
+
+def are_at_once(answers: list[Answer]) -> bool:
+    """Return whether nobody waited for what is away: 99 of 100 not at all, and the others no longer than is promised.
+
+    A shared machine stops each of its processes for some tenths of a second, now and then.
+    """
+    return p99(answers) < SECONDS_AT_ONCE and longest(answers) < SECONDS_PROMISED
 
 
 def statuses(answers: list[Answer]) -> Counter[int]:

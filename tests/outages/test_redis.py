@@ -9,10 +9,10 @@ import pytest
 from redis import Redis
 
 from tests.outages.conftest import CACHED, Site, killed, wait_until
-from tests.outages.readers import Web, ask_for, longest, report, statuses
+from tests.outages.readers import SECONDS_PROMISED, Web, are_at_once, ask_for, longest, report, statuses
 from tests.signals import frozen
 
-MOMENT = 0.35  # Redis' 0.25 s and the rest of the request
+MOMENT = 0.6  # Redis' 0.25 s, the rest of the request, and what a shared machine takes now and then
 SECONDS_TO_RECOVER = 3.0
 
 
@@ -26,8 +26,8 @@ def test_with_redis_frozen_the_first_read_waits_a_moment_and_the_next_ones_do_no
         report("Valkey frozen", reads=answers, first=[first])
         assert longest(answers) < 2 * MOMENT
         later = ask_for(1.0, lambda: reads.read(CACHED[1]))
-        assert longest(later) < 0.1
-        assert reads.get("/healthz").seconds < 0.1
+        assert are_at_once(later)
+        assert are_at_once([reads.get("/healthz")])
     assert wait_until(lambda: reads.read(CACHED[0]).status == 200) < SECONDS_TO_RECOVER
 
 
@@ -37,7 +37,7 @@ def test_with_redis_frozen_postgresql_answers_in_the_pool_api(site: Site, api: W
         assert statuses(answers).keys() == {200}
         assert {answer.body["source"] for answer in answers} == {"database"}
         report("Valkey frozen", api=answers)
-        assert longest(answers) < 2.0
+        assert longest(answers) < SECONDS_PROMISED
     assert wait_until(lambda: api.read(CACHED[1]).body["source"] == "cache") < SECONDS_TO_RECOVER
 
 
@@ -49,7 +49,7 @@ def test_with_redis_and_the_broker_frozen_writes_are_accepted_in_time(site: Site
     report("Valkey and broker frozen", patch=patched, post=posted, readyz=[checked], metrics=[scraped])
     assert statuses(patched).keys() == {200}
     assert statuses(posted).keys() == {201}
-    assert longest([*patched, *posted, checked, scraped]) < 2.0
+    assert longest([*patched, *posted, checked, scraped]) < SECONDS_PROMISED
     assert checked.status == 503
     assert {name for name, text in checked.body["checks"].items() if text == "ok"} == {"database", "migrations"}
 
@@ -62,7 +62,7 @@ def test_with_the_broker_frozen_events_are_accepted_in_time(site: Site, api: Web
         checked = api.get("/readyz")
     report("broker frozen", first=[first], post=answers, readyz=[checked])
     assert statuses([first, *answers]).keys() == {201}
-    assert longest([first, *answers, checked]) < 2.0
+    assert longest([first, *answers, checked]) < SECONDS_PROMISED
     assert {name for name, text in checked.body["checks"].items() if text != "ok"} == {"broker"}
     wait_until(lambda: api.get("/readyz").status == 200)
     wait_until(lambda: api.ingest().status == 201 and queued(site) > 0, seconds=10)
@@ -95,7 +95,7 @@ def test_with_redis_dead_nobody_waits_and_it_is_used_again(site: Site, reads: We
     assert statuses(refused).keys() == {503}
     assert statuses([*answers, *patched]).keys() == {200}
     assert statuses(posted).keys() == {201}
-    assert longest([*refused, *answers, *patched, *posted]) < 2.0
+    assert longest([*refused, *answers, *patched, *posted]) < SECONDS_PROMISED
     assert wait_until(lambda: api.read(CACHED[4]).body["source"] == "cache") < SECONDS_TO_RECOVER
     assert wait_until(lambda: reads.read(CACHED[4]).status == 200) < SECONDS_TO_RECOVER
 
