@@ -12,7 +12,7 @@ PERIODS = 6
 PERIOD = timedelta(days=10)
 LAST_DAY = FIRST_DAY + PERIODS * PERIOD
 
-EMPTY = "truncate features_customer, features_customerfeature"
+EMPTY = "truncate features_customer, features_customerfeature cascade"
 APPEND = """
 insert into features_customerfeature (customer_id, feature_type, version, "timestamp", recorded_at, features, metadata)
 select 'customer-' || lpad(customer::text, 8, '0'), feature_type, '1.0', moment, moment + interval '1 second',

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db.backends.postgresql import base
 from django.db.utils import DatabaseErrorWrapper
 
+from featurehub.database.arrays import ArrayDumper
 from featurehub.database.session import Session, database_breaker
 from featurehub.lib.background import is_in_background
 from featurehub.lib.errors import DatabaseNeeded
@@ -40,6 +41,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
     @cached_property
     def wrap_database_errors(self) -> PrivateErrors:
         return PrivateErrors(self)
+
+    def get_connection_params(self) -> dict[str, Any]:
+        """Return Django's parameters, with our dumper of lists."""
+        parameters: dict[str, Any] = super().get_connection_params()
+        parameters["context"].adapters.register_dumper(list, ArrayDumper)
+        return parameters
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Return a session of the pool.

@@ -163,10 +163,11 @@ def as_derived(view: FeatureView, *, inputs: Mapping[FeatureView, ByCustomer]) -
 
     Their as_of is that of the computed values that they come from, or else that of the newest written ones.
     """
-    columns = [
-        Columns(list(held), {name: column([part.features for part in held.values()], name) for name in row.names})
-        for row, held in inputs.items()
-    ]
+    columns = []
+    for row, held in inputs.items():
+        features = [part.features for part in held.values()]
+        read = view.reads.intersection(row.names)
+        columns.append(Columns(list(held), {name: column(features, name) for name in read}))
     values = derived_values(view, columns)
     published = {}
     for customer_id, features in zip(values.customer_ids, values.rows(), strict=True):

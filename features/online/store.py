@@ -89,7 +89,9 @@ def run_script(script: str, *, keys: Sequence[str], args: Sequence[Any]) -> Any:
 def encode_part(part: Published) -> tuple[str, str, list[str], Sequence[str]]:
     """Return what PUBLISH takes: the stamp's field, the stamp, [field, value, …] and the names to delete."""
     texts = [layout.metadata_field(part.feature_type), orjson.dumps(part.metadata).decode()]
-    texts += [text for name, value in part.features.items() for text in (name, repr(float(value)))]
+    if part.features:
+        # {"name":0.5,"other":1.0}, taken apart as a whole: a name has no quote, a value no comma.
+        texts += orjson.dumps(part.features).decode()[2:-1].replace('":', ',"').split(',"')
     if part.decay_snapshot:
         texts += layout.decay_snapshot_field(part.feature_type), part.decay_snapshot
     return layout.stamp_field(part.feature_type), stamp_of(part), texts, part.left_out
