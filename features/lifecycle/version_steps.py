@@ -7,6 +7,7 @@ every process knows before it comes.
 from functools import partial
 
 from django.db import transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from featurehub.lib.errors import ConflictError
@@ -15,10 +16,10 @@ from features.lifecycle.requirements import check_can_be_computed
 from features.lifecycle.shown import Shown
 from features.lifecycle.steps import Actor, VersionState, claim_shown_version, move, record
 from features.lifecycle.uses import RETIRABLE, StillUsedError, recent_uses
-from features.materialization.runs import enqueue_run
-from features.models import Customer, FeatureType, FeatureVersion, Renewal, Run
+from features.materialization.runs import enqueue_run, switch_readers, version_read
+from features.models import Customer, FeatureType, FeatureVersion, Run
 from features.models.definitions import WRITTEN_BY_CLIENTS
-from features.registry.snapshot import SWITCH_AFTER, load_registry
+from features.registry.snapshot import load_registry
 from features.registry.weight_sets import active_set
 
 
@@ -64,8 +65,14 @@ def start_computing(version: FeatureVersion) -> Run:
     return run
 
 
-def go_live(version_id: int, *, by: Actor, reason: str, shown: Shown | None = None) -> None:
+def go_live(
+    version_id: int, *, by: Actor, reason: str, shown: Shown | None = None, carry_weights: bool | None = None
+) -> Run | None:
     """Make a version in shadow, or a deprecated one, the default for readers, SWITCH_AFTER from now.
+
+    `carry_weights`, of a behavioral version: True: it takes over the weights of the version that was live; False: it
+    keeps its own; None: those that were activated last. Where it takes over others than its own, readers are switched
+    when everybody is scored with them; then the run that does that is returned. Sets that were never active move to it.
 
     Raises ConflictError for another state, and while the version's first values are being computed.
     """
@@ -75,17 +82,22 @@ def go_live(version_id: int, *, by: Actor, reason: str, shown: Shown | None = No
         )
         check_is_computed(version, else_say="It can go live then.")
         before = FeatureVersion.objects.get(feature_type=version.feature_type, state=VersionState.LIVE)
-        move(before, VersionState.DEPRECATED, by=by, reason=f"{version} goes live. {reason}")
-        # Now() is the time of this statement, after the locks: of two versions the later one has the later moment.
-        move(version, VersionState.LIVE, by=by, reason=reason, live_from=Now() + SWITCH_AFTER)
-        # From then on Redis gets the active customers' values of it, bucket by bucket; until a customer's turn comes,
-        # PostgreSQL answers.
-        Renewal.objects.update(due_at=version.live_from)
+        run = None
+        if version.feature_type == FeatureType.BEHAVIORAL:
+            run = weight_set_steps.hand_over(before, to=version, carry=carry_weights, by=by, reason=reason)
+        why = f"{version} goes live. {reason}"
+        # A version that readers were not switched to yet never was live for them.
+        undated = {} if before == version_read(version.feature_type) else {"live_from": None}
+        move(before, VersionState.DEPRECATED, by=by, reason=why, is_awaiting_scores=False, **undated)
+        move(version, VersionState.LIVE, by=by, reason=reason, is_awaiting_scores=True)
+        if run is None:
+            switch_readers(FeatureVersion.objects.filter(pk=version.pk))
+        return run
 
 
 def check_is_computed(version: FeatureVersion, *, else_say: str, may_have_failed: bool = False) -> None:
     """Raise ConflictError unless the last run that was to compute all customers' values of the version is done."""
-    run = version.runs.first()
+    run = version.runs.filter(kind=Run.Kind.RECOMPUTE).first()
     if run is not None and run.state == Run.State.RUNNING:
         far = f"{run.done:,} of {run.total:,} customers are done"
         raise ConflictError(f"The values of {version} are being computed: {far}. {else_say}")
@@ -117,9 +129,10 @@ def retire(version_id: int, *, by: Actor, reason: str, shown: Shown | None = Non
 def check_readers_are_switched(version: FeatureVersion) -> None:
     """Raise ConflictError where a process may still take the version for the live one."""
     of_type = FeatureVersion.objects.filter(feature_type=version.feature_type)
-    live = of_type.filter(state=VersionState.LIVE, live_from__gt=Now()).first()
+    live = of_type.filter(Q(live_from__gt=Now()) | Q(is_awaiting_scores=True), state=VersionState.LIVE).first()
     if live is not None:
-        moment = f"{live.live_from:%H:%M:%S} UTC"
+        is_dated = live.live_from is not None and not live.is_awaiting_scores
+        moment = f"{live.live_from:%H:%M:%S} UTC" if is_dated else "the end of the scoring with its weights"
         raise ConflictError(f"Readers are switched to {live} at {moment}: until then they may need {version}.")
 
 
