@@ -4,7 +4,9 @@ Readers who ask for no version get another one by `go_live` only, and all of the
 every process knows before it comes.
 """
 
+from datetime import date
 from functools import partial
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Q
@@ -12,22 +14,28 @@ from django.db.models.functions import Now
 
 from featurehub.lib.errors import ConflictError
 from features.lifecycle import weight_set_steps
+from features.lifecycle.backfills import backfill_moment
 from features.lifecycle.requirements import check_can_be_computed
 from features.lifecycle.shown import Shown
 from features.lifecycle.steps import Actor, VersionState, claim_shown_version, move, record
 from features.lifecycle.uses import RETIRABLE, StillUsedError, recent_uses
+from features.materialization.computed_ranges import begin_backfill, first_computed, request_backfill
+from features.materialization.locks import database_now
 from features.materialization.runs import enqueue_run, switch_readers, version_read
-from features.models import Customer, FeatureType, FeatureVersion, Run
+from features.models import ComputedRange, Customer, FeatureType, FeatureVersion, Run
 from features.models.definitions import WRITTEN_BY_CLIENTS
 from features.registry.snapshot import load_registry
 from features.registry.weight_sets import active_set
 
 
-def put_into_shadow(version_id: int, *, by: Actor, reason: str, shown: Shown | None = None) -> Run | None:
+def put_into_shadow(
+    version_id: int, *, by: Actor, reason: str, shown: Shown | None = None, backfill_since: date | None = None
+) -> Run | None:
     """Put a draft into shadow: it is computed beside the live version, readable on request, and no longer changes.
 
-    Returns the run that computes all customers; None for a type that clients write. Raises ConflictError for another
-    state, InvalidError where the version can't be computed.
+    Returns the run that computes all customers; None for a type that clients write. With `backfill_since`, everybody's
+    values on each day since then are computed after that. Raises ConflictError for another state, InvalidError where
+    the version can't be computed, or its past not from that day on.
     """
     with transaction.atomic():
         version = claim_shown_version(version_id, allowed=(VersionState.DRAFT,), reason=reason, by=by, shown=shown)
@@ -36,7 +44,34 @@ def put_into_shadow(version_id: int, *, by: Actor, reason: str, shown: Shown | N
         if version.feature_type == FeatureType.BEHAVIORAL:
             live = FeatureVersion.objects.get(feature_type=version.feature_type, state=VersionState.LIVE)
             weight_set_steps.copy_to_version(active_set(live.number), version=version, by=by, reason=reason)
-        return None if version.feature_type in WRITTEN_BY_CLIENTS else start_computing(version)
+        if version.feature_type in WRITTEN_BY_CLIENTS:
+            return None
+        now = database_now()
+        # The moment is that of the run, when it is done.
+        ComputedRange.objects.create(version=version, since=now)
+        if backfill_since is not None:
+            request_backfill(version, since=backfill_moment(version, since=backfill_since, now=now), until=now)
+        return start_computing(version)
+
+
+def backfill(version_id: int, *, since: date, by: Actor, reason: str, shown: Shown | None = None) -> Run:
+    """Start the run that computes everybody's values of a version on each day from `since` to its first values.
+
+    Raises ConflictError where its first values are being computed, where it is being backfilled, and for a version
+    without a beginning; InvalidError for a day that it has values of, or that no events are kept for.
+    """
+    computed = (VersionState.SHADOW, VersionState.LIVE, VersionState.DEPRECATED)
+    with transaction.atomic():
+        version = claim_shown_version(version_id, allowed=computed, reason=reason, by=by, shown=shown)
+        check_is_computed(version, else_say="Its past can be computed then.")
+        first = first_computed(version)
+        if first is None:
+            raise ConflictError(f"{version} has values from the beginning: there is no past to compute.")
+        if version.runs.filter(kind=Run.Kind.BACKFILL, state=Run.State.RUNNING).exists():
+            raise ConflictError(f"The past of {version} is being computed already.")
+        moment = backfill_moment(version, since=since, now=first)
+        record(version, by=by, reason=f"Backfilling its history from {since} on. {reason}")
+        return begin_backfill(request_backfill(version, since=moment, until=first))
 
 
 def compute_again(version_id: int, *, by: Actor, reason: str, shown: Shown | None = None) -> Run:
@@ -87,7 +122,7 @@ def go_live(
             run = weight_set_steps.hand_over(before, to=version, carry=carry_weights, by=by, reason=reason)
         why = f"{version} goes live. {reason}"
         # A version that readers were not switched to yet never was live for them.
-        undated = {} if before == version_read(version.feature_type) else {"live_from": None}
+        undated: dict[str, Any] = {} if before == version_read(version.feature_type) else {"live_from": None}
         move(before, VersionState.DEPRECATED, by=by, reason=why, is_awaiting_scores=False, **undated)
         move(version, VersionState.LIVE, by=by, reason=reason, is_awaiting_scores=True)
         if run is None:

@@ -22,6 +22,7 @@ TASK_NAMES: Mapping[str, str] = {
     Run.Kind.THINNING: "features.thin_out",
     Run.Kind.CHECK: "features.check",
     Run.Kind.REPAIR: "features.repair",
+    Run.Kind.BACKFILL: "features.backfill",
 }
 REFRESHES_KEPT = timedelta(days=7)
 

@@ -15,6 +15,7 @@ from features.admin.runs import run_progress
 from features.admin.versions.steps import possible_version_steps
 from features.lifecycle.drafts import BEFORE_RETIREMENT, next_number, version_key
 from features.lifecycle.steps import VersionState
+from features.materialization.computed_ranges import first_computed
 from features.models import FeatureDefinition, FeatureType, FeatureVersion, FeatureVersionStep, Run, VersionUse
 from features.models.definitions import WRITTEN_BY_CLIENTS
 from features.monitoring.coverage import coverages
@@ -111,6 +112,14 @@ def first_run_progress(version: FeatureVersion, *, now: datetime) -> dict[str, A
     return run_progress(newest, now=now) if newest is not None and newest.state != newest.State.DONE else None
 
 
+def backfill_progress(version: FeatureVersion, *, now: datetime) -> dict[str, Any] | None:
+    """Return the progress of the run that computes the version's past; None where there is none, or it is done."""
+    newest = next((run for run in version.runs.all() if run.kind == Run.Kind.BACKFILL), None)
+    if newest is None or newest.state == Run.State.DONE:
+        return None
+    return {**run_progress(newest, now=now), "day": newest.as_of}
+
+
 def scoring_progress(*, now: datetime) -> dict[str, Any] | None:
     """Return the progress of the run that scores everybody before readers are switched to a version."""
     run = Run.objects.filter(kind=Run.Kind.RESCORE, state=Run.State.RUNNING).first()
@@ -158,6 +167,8 @@ def version_context(version: FeatureVersion, *, request: HttpRequest, now: datet
         "may_remove": may_add and version.state == VersionState.DRAFT,
         "may_define": may(request, "features.add_featuredefinition"),
         "progress": first_run_progress(version, now=now),
+        "backfill": backfill_progress(version, now=now),
+        "computed_since": first_computed(version),
         "steps": [
             {"step": step, "url": reverse("admin:features_featureversion_step", args=[version.pk, name])}
             for name, step in possible_version_steps(version, request=request)

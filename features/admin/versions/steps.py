@@ -12,12 +12,13 @@ from django.urls import reverse
 
 from featurehub.admin.permissions import may
 from features.admin.step_pages import Step, StepForm, step_page, with_reason
-from features.admin.versions.forms import InputsForm, LifetimeForm, RetireForm
+from features.admin.versions.forms import BackfillForm, InputsForm, LifetimeForm, RetireForm, ShadowForm
 from features.admin.versions.going_live import GoLiveForm, going_live_context
 from features.lifecycle import drafts, version_steps
 from features.lifecycle.drafts import BEFORE_RETIREMENT
 from features.lifecycle.steps import VersionState
 from features.lifecycle.uses import RETIRABLE, recent_uses
+from features.materialization.computed_ranges import first_computed
 from features.models import FeatureType, FeatureVersion, Run
 from features.models.definitions import WRITTEN_BY_CLIENTS
 from features.registry.snapshot import SWITCH_AFTER
@@ -74,7 +75,10 @@ VERSION_STEPS = {
         done="{subject} is in shadow.",
         permission="features.release_featureversion",
         states=(VersionState.DRAFT,),
-        take=with_reason(version_steps.put_into_shadow),
+        take=lambda pk, by, form: version_steps.put_into_shadow(
+            pk, by=by, reason=form.why, shown=form.was_shown, backfill_since=form.cleaned_data.get("backfill_since")
+        ),
+        form=ShadowForm,
         is_main=True,
     ),
     "go-live": VersionStep(
@@ -144,6 +148,23 @@ VERSION_STEPS = {
         types=COMPUTED,
         take=with_reason(version_steps.compute_again),
     ),
+    "backfill": VersionStep(
+        title="Backfill its history",
+        sentence=(
+            "Computes everybody's values on each day from the one that you choose to the first that the version has, "
+            "with the weights that are active in it now. Training sets and reads at a moment have them when all days "
+            "are done; what readers get now does not change."
+        ),
+        button="Compute its past",
+        done="The past of {subject} is being computed.",
+        permission="features.release_featureversion",
+        states=(VersionState.SHADOW, VersionState.LIVE, VersionState.DEPRECATED),
+        types=COMPUTED,
+        take=lambda pk, by, form: version_steps.backfill(
+            pk, since=form.cleaned_data["backfill_since"], by=by, reason=form.why, shown=form.was_shown
+        ),
+        form=BackfillForm,
+    ),
     "time-to-live": VersionStep(
         title="Change the time to live",
         sentence="How old values may be before they are read as expired. It holds for readers within seconds.",
@@ -191,7 +212,14 @@ def possible_version_steps(version: FeatureVersion, *, request: HttpRequest) -> 
         and version.feature_type in step.types
         and may(request, step.permission)
         and (name != "compute" or has_failed)
+        and (name != "backfill" or can_be_backfilled(version))
     ]
+
+
+def can_be_backfilled(version: FeatureVersion) -> bool:
+    """Return whether there are days before the version's first values, and nobody computes them now."""
+    is_running = version.runs.filter(kind=Run.Kind.BACKFILL, state=Run.State.RUNNING).exists()
+    return first_computed(version) is not None and not is_running
 
 
 def version_step_page(request: HttpRequest, *, pk: int, name: str, context: dict[str, Any]) -> HttpResponse:
