@@ -11,7 +11,7 @@ from features.materialization.computed_ranges import first_computed
 from features.materialization.locks import database_now
 from features.models import Customer, CustomerFeature, FeatureVersion
 
-MOST_DAYS = 90
+PAST_DAYS = 90
 # The form field that errors about the first day name.
 SINCE = "backfill_since"
 
@@ -30,7 +30,7 @@ class Backfill:
 
 
 def propose_backfill(version: FeatureVersion) -> Backfill:
-    """Return the past from the live version's first row on, at most MOST_DAYS, up to the version's first values."""
+    """Return the past from the live version's first row on, at most PAST_DAYS, up to the version's first values."""
     end = first_computed(version) or database_now()
     first = first_row_of_live(version.feature_type)
     customers = estimate_rows(Customer.objects.all())
@@ -56,7 +56,7 @@ def first_row_of_live(feature_type: str) -> datetime | None:
 def backfill_moment(version: FeatureVersion, *, since: date, now: datetime) -> datetime:
     """Return the first moment of a day that a past up to `now` begins on.
 
-    Raises InvalidError for a day that is not before `now`, that lies more than MOST_DAYS before it, or of whose windows
+    Raises InvalidError for a day that is not before `now`, that lies more than PAST_DAYS before it, or of whose windows
     the events are not kept.
     """
     moment = datetime.combine(since, time.min, tzinfo=UTC)
@@ -65,7 +65,7 @@ def backfill_moment(version: FeatureVersion, *, since: date, now: datetime) -> d
     earliest = earliest_day(version, now=now)
     if since < earliest:
         raise InvalidError(
-            f"The earliest day is {earliest}: at most {MOST_DAYS} days are backfilled at once, and events older than "
+            f"The earliest day is {earliest}: at most {PAST_DAYS} days are backfilled at once, and events older than "
             "their retention are not there.", attr=SINCE,
         )  # fmt: skip
     return moment
@@ -73,7 +73,7 @@ def backfill_moment(version: FeatureVersion, *, since: date, now: datetime) -> d
 
 def earliest_day(version: FeatureVersion, *, now: datetime) -> date:
     """Return the first day that the past of a version up to `now` may begin on."""
-    earliest = now - timedelta(days=MOST_DAYS)
+    earliest = now - timedelta(days=PAST_DAYS)
     if settings.EVENT_RETENTION_DAYS:
         windows = version.definitions.exclude(window_days=None).values_list("window_days", flat=True)
         kept = timedelta(days=settings.EVENT_RETENTION_DAYS - max(settings.WINDOW_DAYS, *windows, 0))

@@ -119,7 +119,7 @@ def go_live(
         before = FeatureVersion.objects.get(feature_type=version.feature_type, state=VersionState.LIVE)
         run = None
         if version.feature_type == FeatureType.BEHAVIORAL:
-            run = weight_set_steps.hand_over(before, to=version, carry=carry_weights, by=by, reason=reason)
+            run = weight_set_steps.hand_on(before, to=version, carry=carry_weights, by=by, reason=reason)
         why = f"{version} goes live. {reason}"
         # A version that readers were not switched to yet never was live for them.
         undated: dict[str, Any] = {} if before == version_read(version.feature_type) else {"live_from": None}

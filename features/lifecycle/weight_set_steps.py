@@ -241,7 +241,7 @@ def copy_to_version(weights: WeightSet, *, version: FeatureVersion, by: Actor, r
     return own
 
 
-def hand_over(before: FeatureVersion, *, to: FeatureVersion, carry: bool | None, by: Actor, reason: str) -> Run | None:
+def hand_on(before: FeatureVersion, *, to: FeatureVersion, carry: bool | None, by: Actor, reason: str) -> Run | None:
     """Hand the sets of the version that was live to the one that goes live.
 
     Sets that were never active move, with their history. The active numbers are copied where `carry` says so; None:

@@ -54,7 +54,7 @@ copy (
 )
 JOIN_HELD = sql.SQL("left join lateral ({row}) {held} on not {held}.has_expired and not ({hidden})")
 WITHIN = sql.SQL("(entity.moment >= {since} and entity.moment < coalesce({until}, timestamptz 'infinity'))")
-NOT_COMPUTED = sql.SQL("({held}.features is null and not ({computed}))::int")
+COUNT_NOT_COMPUTED = sql.SQL("({held}.features is null and not ({computed}))::int")
 FIRST_NOT_COMPUTED = sql.SQL("select min(moment) from staged_label entity where not ({computed})")
 LIFETIME = sql.SQL("{lifetime}::interval")
 VALUE_COLUMN = sql.SQL("{held}.features ->> {name}")
@@ -244,7 +244,7 @@ def join_sql(
         for name, view in views.items()
     ]
     values += [
-        NOT_COMPUTED.format(held=sql.Identifier(each.view.feature_type), computed=within_any(each.spans))
+        COUNT_NOT_COMPUTED.format(held=sql.Identifier(each.view.feature_type), computed=within_any(each.spans))
         for each in limited
     ]
     return JOIN.format(values=sql.SQL(", ").join(values), joins=sql.SQL(" ").join(joins))

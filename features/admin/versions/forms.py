@@ -8,7 +8,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 from featurehub.admin.forms import ReasonForm
 from features.admin.step_pages import StepForm
 from features.lifecycle import drafts
-from features.lifecycle.backfills import MOST_DAYS, Backfill, propose_backfill
+from features.lifecycle.backfills import PAST_DAYS, Backfill, propose_backfill
 from features.lifecycle.drafts import version_key
 from features.lifecycle.steps import SAY_WHY, VersionState
 from features.lifecycle.uses import recent_uses
@@ -90,7 +90,7 @@ def cost_in_words(proposal: Backfill) -> str:
     cost = f"{proposal.customers} customers × {proposal.days} days, at most {proposal.computations:,} rows of history"
     return (
         "One row a day for each customer whose values changed, from the first day of the live version, at most "
-        f"{MOST_DAYS} days. The proposed days cost up to {cost}; each day reads the events of its windows once. "
+        f"{PAST_DAYS} days. The proposed days cost up to {cost}; each day reads the events of its windows once. "
         "It is done after today's values, can be followed on the version's page, and goes on where it was after a "
         "restart. Until it is done, reads of these days say “not computed”."
     )

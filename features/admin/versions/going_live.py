@@ -1,4 +1,4 @@
-"""What a version's going live changes: the weights of both versions, how scores move, and what else differs."""
+"""The page on which a version goes live: the weights of both versions, how scores move, and what else differs."""
 
 from dataclasses import dataclass
 from typing import Any
