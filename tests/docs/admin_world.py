@@ -73,7 +73,6 @@ def sets_for_steps(draft: WeightSet) -> dict[tuple[str, str], int]:
     weight_set_steps.start_shadow(shadowed.pk, by=None, reason="A test")
     now = datetime.now(UTC)
     weight_set_steps.schedule(scheduled.pk, at=now + timedelta(days=1), now=now, by=None, reason="A test")
-    ComputedRange.objects.filter(version=deprecated).update(recorded_at=ago())
     by_step = {
         "propose": draft, "approve": proposed, "activate": draft, "schedule": draft, "unschedule": scheduled,
         "shadow": proposed, "unshadow": shadowed, "send-back": proposed, "roll-back": first,
@@ -84,6 +83,7 @@ def sets_for_steps(draft: WeightSet) -> dict[tuple[str, str], int]:
 def versions_for_steps() -> dict[tuple[str, str], int]:
     draft, shadow = make_version("customer", "2.0"), make_version("contextual", "2.0", state="shadow")
     deprecated, derived = make_version("behavioral", "2.0", state="deprecated"), make_version("derived", "2.0")
+    ComputedRange.objects.filter(version=deprecated).update(recorded_at=ago())
     by_step = {
         "shadow": draft, "go-live": shadow, "back-to-live": deprecated, "retire": shadow, "compute": deprecated,
         "backfill": deprecated, "time-to-live": draft, "inputs": derived, "discard": draft,
