@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 from django.http import QueryDict
-from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from events.event_types import EVENT_TYPES
 from features.admin.step_pages import StepForm
@@ -60,7 +60,7 @@ class GoLiveForm(StepForm):
     """The reason and, where the weights of the two versions differ, which of them go on."""
 
     subject: FeatureVersion
-    weights = forms.ChoiceField(label="Which weights?", required=False, widget=UnfoldAdminRadioSelectWidget())
+    weights = forms.ChoiceField(label="Which weights?", required=False, widget=forms.RadioSelect())
     field_order = ("weights", "reason")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -135,7 +135,8 @@ def weights_context(sets: TwoSets, *, query: QueryDict) -> dict[str, Any]:
         for name in EVENT_TYPES
     ]
     moved = {} if sets.are_equal else moves_context(live, own, query=query)
-    return {"sets": sets, "rows": rows, **moved}
+    moving = sets.live.version.weight_sets.filter(activated_at__isnull=True).order_by("pk")
+    return {"sets": sets, "rows": rows, "moving": moving, **moved}
 
 
 def moves_context(live: Weights, own: Weights, *, query: QueryDict) -> dict[str, Any]:
