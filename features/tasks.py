@@ -10,7 +10,7 @@ from django.db import OperationalError
 from events.ingest import REFRESH_TASK, forget_nudge
 from featurehub.lib.redis_away import REDIS_AWAY
 from features.lifecycle import weight_set_steps
-from features.materialization import recompute, recovery, refresh, rescore, retention, runs
+from features.materialization import backfill, recompute, recovery, refresh, rescore, retention, runs
 from features.materialization.runs import TASK_NAMES
 from features.models import FeatureType, Run
 from features.monitoring import consistency
@@ -77,6 +77,12 @@ def rescore_task(run_id: int) -> None:
 def recompute_task(run_id: int) -> None:
     """Go on with a run that recomputes every customer."""
     go_on(run_id, step=recompute.load_chunk)
+
+
+@shared_task(name=TASK_NAMES[Run.Kind.BACKFILL], autoretry_for=PASSING, retry_backoff=True, max_retries=5)
+def backfill_task(run_id: int) -> None:
+    """Go on with a run that computes the past of a version."""
+    go_on(run_id, step=backfill.backfill_next)
 
 
 @shared_task(name=TASK_NAMES[Run.Kind.THINNING], autoretry_for=PASSING, retry_backoff=True, max_retries=5)

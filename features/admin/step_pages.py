@@ -89,12 +89,15 @@ def shown_rows(shown: Shown, *, other: Shown, contents: Shown) -> list[ShownRow]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A step as its page shows it. `done` is the message after it, with {subject} in it."""
+    """A step as its page shows it.
+
+    `done` is the message after it, with {subject} in it; it may depend on the outcome.
+    """
 
     title: str
     sentence: str
     button: str
-    done: str
+    done: str | Callable[[object], str]
     permission: str
     states: tuple[str, ...]
     # Gets the subject's primary key, the person and the valid form. The page after it may depend on what it returns.
@@ -175,5 +178,6 @@ def take(
     except FeatureHubError as error:
         form.add_error(error.attr if error.attr in form.fields else None, error.detail)
         return None
-    messages.success(request, step.done.format(subject=form.subject))
+    done = step.done if isinstance(step.done, str) else step.done(outcome)
+    messages.success(request, done.format(subject=form.subject))
     return HttpResponseRedirect(next_page(outcome))

@@ -200,6 +200,7 @@ class WeightSetSerializer(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     name = serializers.CharField()
     version = serializers.CharField()
+    version_state = serializers.ChoiceField(choices=FeatureVersion.State.choices)
     state = serializers.CharField()
     origin = serializers.CharField()
     reason = serializers.CharField()

@@ -14,6 +14,8 @@ from features.registry.wording import definition_in_words
 
 # Label → text, in the order of the page.
 Shown: TypeAlias = Mapping[str, str]
+CAN_GO_LIVE = (FeatureVersion.State.SHADOW, FeatureVersion.State.DEPRECATED)
+SETS_HANDED_ON = "Weight sets that move to it as it goes live"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,10 +99,22 @@ def circumstances_of(row: FeatureVersion | WeightSet) -> dict[str, str]:
     if isinstance(row, WeightSet):
         moment = {"Scheduled for": f"{row.activate_at:%Y-%m-%d %H:%M} UTC"} if row.activate_at else {}
         return {"Active now": str(used or row), **moment}
-    # A version's own weights or, in a draft, the live ones, which it is going to start with.
-    weights = WeightSet.objects.filter(version__in=[row, used or row], state=WeightSet.State.ACTIVE)
-    scored_by = {"Weights": str(sorted(weights, key=lambda found: found.version_id != row.pk)[0])} if weights else {}
-    return {"Live now": str(used or row), **scored_by, **users_of(row)}
+    return {"Live now": str(used or row), **weights_around(row, live=used or row), **users_of(row)}
+
+
+def weights_around(version: FeatureVersion, *, live: FeatureVersion | WeightSet) -> dict[str, str]:
+    """Return a version's own weights or, of a draft, the live ones, which it is going to start with.
+
+    Of a version that can go live, return also those that it would be handed with that: the weights in use now, and the
+    sets of the live version that were never active.
+    """
+    sets = WeightSet.objects.filter(version__in=[version.pk, live.pk]).order_by("pk")
+    active = sorted(sets.filter(state=WeightSet.State.ACTIVE), key=lambda found: found.version_id != version.pk)
+    own = {"Weights": str(active[0])} if active else {}
+    if len(active) < 2 or version.state not in CAN_GO_LIVE:
+        return own
+    carried = [f"{row}, {row.get_state_display().lower()}" for row in sets.filter(version=live.pk, activated_at=None)]
+    return {**own, "Weights in use now": str(active[1]), **({SETS_HANDED_ON: "; ".join(carried)} if carried else {})}
 
 
 def users_of(version: FeatureVersion) -> dict[str, str]:

@@ -4,29 +4,38 @@ Readers who ask for no version get another one by `go_live` only, and all of the
 every process knows before it comes.
 """
 
+from datetime import date
 from functools import partial
+from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 from django.db.models.functions import Now
 
 from featurehub.lib.errors import ConflictError
 from features.lifecycle import weight_set_steps
+from features.lifecycle.backfills import backfill_moment
 from features.lifecycle.requirements import check_can_be_computed
 from features.lifecycle.shown import Shown
 from features.lifecycle.steps import Actor, VersionState, claim_shown_version, move, record
 from features.lifecycle.uses import RETIRABLE, StillUsedError, recent_uses
-from features.materialization.runs import enqueue_run
-from features.models import Customer, FeatureType, FeatureVersion, Renewal, Run
+from features.materialization.computed_ranges import begin_backfill, first_computed, request_backfill
+from features.materialization.locks import database_now
+from features.materialization.runs import enqueue_run, switch_readers, version_read
+from features.models import ComputedRange, Customer, FeatureType, FeatureVersion, Run
 from features.models.definitions import WRITTEN_BY_CLIENTS
-from features.registry.snapshot import SWITCH_AFTER, load_registry
+from features.registry.snapshot import load_registry
 from features.registry.weight_sets import active_set
 
 
-def put_into_shadow(version_id: int, *, by: Actor, reason: str, shown: Shown | None = None) -> Run | None:
+def put_into_shadow(
+    version_id: int, *, by: Actor, reason: str, shown: Shown | None = None, backfill_since: date | None = None
+) -> Run | None:
     """Put a draft into shadow: it is computed beside the live version, readable on request, and no longer changes.
 
-    Returns the run that computes all customers; None for a type that clients write. Raises ConflictError for another
-    state, InvalidError where the version can't be computed.
+    Returns the run that computes all customers; None for a type that clients write. With `backfill_since`, everybody's
+    values on each day since then are computed after that. Raises ConflictError for another state, InvalidError where
+    the version can't be computed, or its past not from that day on.
     """
     with transaction.atomic():
         version = claim_shown_version(version_id, allowed=(VersionState.DRAFT,), reason=reason, by=by, shown=shown)
@@ -35,7 +44,34 @@ def put_into_shadow(version_id: int, *, by: Actor, reason: str, shown: Shown | N
         if version.feature_type == FeatureType.BEHAVIORAL:
             live = FeatureVersion.objects.get(feature_type=version.feature_type, state=VersionState.LIVE)
             weight_set_steps.copy_to_version(active_set(live.number), version=version, by=by, reason=reason)
-        return None if version.feature_type in WRITTEN_BY_CLIENTS else start_computing(version)
+        if version.feature_type in WRITTEN_BY_CLIENTS:
+            return None
+        now = database_now()
+        # The moment is that of the run, when it is done.
+        ComputedRange.objects.create(version=version, since=now)
+        if backfill_since is not None:
+            request_backfill(version, since=backfill_moment(version, since=backfill_since, now=now), until=now)
+        return start_computing(version)
+
+
+def backfill(version_id: int, *, since: date, by: Actor, reason: str, shown: Shown | None = None) -> Run:
+    """Start the run that computes everybody's values of a version on each day from `since` to its first values.
+
+    Raises ConflictError where its first values are being computed, where it is being backfilled, and for a version
+    without a beginning; InvalidError for a day that it has values of, or that no events are kept for.
+    """
+    computed = (VersionState.SHADOW, VersionState.LIVE, VersionState.DEPRECATED)
+    with transaction.atomic():
+        version = claim_shown_version(version_id, allowed=computed, reason=reason, by=by, shown=shown)
+        check_is_computed(version, else_say="Its past can be computed then.")
+        first = first_computed(version)
+        if first is None:
+            raise ConflictError(f"{version} has values from the beginning: there is no past to compute.")
+        if version.runs.filter(kind=Run.Kind.BACKFILL, state=Run.State.RUNNING).exists():
+            raise ConflictError(f"The past of {version} is being computed already.")
+        moment = backfill_moment(version, since=since, now=first)
+        record(version, by=by, reason=f"Backfilling its history from {since} on. {reason}")
+        return begin_backfill(request_backfill(version, since=moment, until=first))
 
 
 def compute_again(version_id: int, *, by: Actor, reason: str, shown: Shown | None = None) -> Run:
@@ -64,8 +100,14 @@ def start_computing(version: FeatureVersion) -> Run:
     return run
 
 
-def go_live(version_id: int, *, by: Actor, reason: str, shown: Shown | None = None) -> None:
+def go_live(
+    version_id: int, *, by: Actor, reason: str, shown: Shown | None = None, carry_weights: bool | None = None
+) -> Run | None:
     """Make a version in shadow, or a deprecated one, the default for readers, SWITCH_AFTER from now.
+
+    `carry_weights`, of a behavioral version: True: it takes over the weights of the version that was live; False: it
+    keeps its own; None: those that were activated last. Where it takes over others than its own, readers are switched
+    when everybody is scored with them; then the run that does that is returned. Sets that were never active move to it.
 
     Raises ConflictError for another state, and while the version's first values are being computed.
     """
@@ -75,17 +117,22 @@ def go_live(version_id: int, *, by: Actor, reason: str, shown: Shown | None = No
         )
         check_is_computed(version, else_say="It can go live then.")
         before = FeatureVersion.objects.get(feature_type=version.feature_type, state=VersionState.LIVE)
-        move(before, VersionState.DEPRECATED, by=by, reason=f"{version} goes live. {reason}")
-        # Now() is the time of this statement, after the locks: of two versions the later one has the later moment.
-        move(version, VersionState.LIVE, by=by, reason=reason, live_from=Now() + SWITCH_AFTER)
-        # From then on Redis gets the active customers' values of it, bucket by bucket; until a customer's turn comes,
-        # PostgreSQL answers.
-        Renewal.objects.update(due_at=version.live_from)
+        run = None
+        if version.feature_type == FeatureType.BEHAVIORAL:
+            run = weight_set_steps.hand_on(before, to=version, carry=carry_weights, by=by, reason=reason)
+        why = f"{version} goes live. {reason}"
+        # A version that readers were not switched to yet never was live for them.
+        undated: dict[str, Any] = {} if before == version_read(version.feature_type) else {"live_from": None}
+        move(before, VersionState.DEPRECATED, by=by, reason=why, is_awaiting_scores=False, **undated)
+        move(version, VersionState.LIVE, by=by, reason=reason, is_awaiting_scores=True)
+        if run is None:
+            switch_readers(FeatureVersion.objects.filter(pk=version.pk))
+        return run
 
 
 def check_is_computed(version: FeatureVersion, *, else_say: str, may_have_failed: bool = False) -> None:
     """Raise ConflictError unless the last run that was to compute all customers' values of the version is done."""
-    run = version.runs.first()
+    run = version.runs.filter(kind=Run.Kind.RECOMPUTE).first()
     if run is not None and run.state == Run.State.RUNNING:
         far = f"{run.done:,} of {run.total:,} customers are done"
         raise ConflictError(f"The values of {version} are being computed: {far}. {else_say}")
@@ -117,9 +164,10 @@ def retire(version_id: int, *, by: Actor, reason: str, shown: Shown | None = Non
 def check_readers_are_switched(version: FeatureVersion) -> None:
     """Raise ConflictError where a process may still take the version for the live one."""
     of_type = FeatureVersion.objects.filter(feature_type=version.feature_type)
-    live = of_type.filter(state=VersionState.LIVE, live_from__gt=Now()).first()
+    live = of_type.filter(Q(live_from__gt=Now()) | Q(is_awaiting_scores=True), state=VersionState.LIVE).first()
     if live is not None:
-        moment = f"{live.live_from:%H:%M:%S} UTC"
+        is_dated = live.live_from is not None and not live.is_awaiting_scores
+        moment = f"{live.live_from:%H:%M:%S} UTC" if is_dated else "the end of the scoring with its weights"
         raise ConflictError(f"Readers are switched to {live} at {moment}: until then they may need {version}.")
 
 

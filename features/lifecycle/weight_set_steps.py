@@ -17,17 +17,19 @@ from features.lifecycle.shown import Shown
 from features.lifecycle.steps import (
     UNDER_WAY,
     Actor,
+    VersionState,
     WeightSetState,
     check_is_not_retired,
     claim_set,
     claim_set_in_any_state,
     last_step,
+    lock_versions,
     move,
     record,
 )
 from features.materialization.runs import enqueue_run
 from features.models import Customer, FeatureVersion, Run, Weight, WeightSet, WeightSetStep
-from features.registry.weight_sets import as_weights
+from features.registry.weight_sets import active_set, as_weights
 
 Action, Origin = WeightSetStep.Action, WeightSet.Origin
 
@@ -53,6 +55,34 @@ def draft_weight_set(
         add_weights(weight_set, numbers=numbers)
         record(weight_set, action=Action.CREATED, by=by, reason=reason)
     return weight_set
+
+
+def version_of_new_sets() -> FeatureVersion:
+    """Return the live behavioral version, all versions being locked: a set made in this transaction is not left behind.
+
+    It is the version that goes live, also where its readers are not switched yet.
+    """
+    lock_versions()
+    return FeatureVersion.objects.get(feature_type="behavioral", state=VersionState.LIVE)
+
+
+def version_of_copies(weight_set: WeightSet) -> FeatureVersion:
+    """Return the version that a copy of the set is for, and with whose active set it is compared.
+
+    That is the set's own version as long as that is in shadow or live, and the live version afterwards.
+    """
+    if weight_set.version.state in (VersionState.SHADOW, VersionState.LIVE):
+        return weight_set.version
+    return FeatureVersion.objects.get(feature_type="behavioral", state=VersionState.LIVE)
+
+
+def draft_copy(weight_set_id: int, *, name: str, reason: str, numbers: Weights, by: Actor) -> WeightSet:
+    """Create a draft that began as a copy of a set. Raise ConflictError for a set of a retired version."""
+    with transaction.atomic():
+        copied = claim_set_in_any_state(weight_set_id)
+        check_is_not_retired(copied.version)
+        version = version_of_copies(copied)
+        return draft_weight_set(version=version.number, name=name, reason=reason, numbers=numbers, by=by)
 
 
 def reopen(weight_set_id: int, *, by: Actor, reason: str) -> WeightSet:
@@ -200,15 +230,38 @@ def roll_back(weight_set_id: int, *, by: Actor, reason: str, shown: Shown | None
 
 
 def copy_to_version(weights: WeightSet, *, version: FeatureVersion, by: Actor, reason: str) -> WeightSet:
-    """Copy an active set to a version that has no values yet, as its own and active. Return the copy.
+    """Copy an active set to a version, as its own and active. Return the copy.
 
-    No run is started: the run that computes the version's first values takes these weights. No second person has to
+    No run is started: the run that computes a version's first values takes these weights. No second person has to
     approve, as the numbers are active.
     """
     why = f"The weights of {weights.version}, {weights}, for {version}. {reason}"
     own = draft_weight_set(version=version.number, name=weights.name, reason=why, numbers=as_weights(weights), by=by)
     swap_active(own, by=by, reason=why)
     return own
+
+
+def hand_on(before: FeatureVersion, *, to: FeatureVersion, carry: bool | None, by: Actor, reason: str) -> Run | None:
+    """Hand the sets of the version that was live to the one that goes live.
+
+    Sets that were never active move, with their history. The active numbers are copied where `carry` says so; None:
+    where they were activated later than those that the version has. Return the run that scores everybody with them;
+    None where the version keeps its own, and where they are the same.
+    """
+    for weight_set in before.weight_sets.filter(activated_at__isnull=True).order_by("pk"):
+        WeightSet.objects.filter(pk=weight_set.pk).update(version=to)
+        record(weight_set, action=Action.CARRIED, by=by, reason=f"From {before} to {to}, which goes live. {reason}")
+    theirs, own = active_set(before.number), active_set(to.number)
+    if as_weights(theirs) == as_weights(own) or not (are_newer(theirs, than=own) if carry is None else carry):
+        return None
+    return begin_rescore(copy_to_version(theirs, version=to, by=by, reason=reason))
+
+
+def are_newer(weights: WeightSet, *, than: WeightSet) -> bool:
+    """Return whether the weights were activated after the others; both are or were active."""
+    assert weights.activated_at is not None
+    assert than.activated_at is not None
+    return weights.activated_at > than.activated_at
 
 
 def retire_sets(version: FeatureVersion, *, by: Actor, reason: str) -> None:
@@ -235,6 +288,11 @@ def add_weights(weight_set: WeightSet, *, numbers: Weights) -> None:
 def make_active(weight_set: WeightSet, *, by: Actor, reason: str) -> Run:
     """Make the set the active one under the lock of all versions; re-scoring starts with the commit."""
     swap_active(weight_set, by=by, reason=reason)
+    return begin_rescore(weight_set)
+
+
+def begin_rescore(weight_set: WeightSet) -> Run:
+    """Create the run that scores everybody with a set that has become active; a worker takes it up after the commit."""
     run = Run.objects.create(
         kind=Run.Kind.RESCORE,
         weight_set=weight_set,

@@ -21,6 +21,7 @@ from features.engines.activity_sql import ACTIVITY_COLUMNS
 from features.formulas.activity import Activity
 from features.materialization import runs
 from features.materialization.compute import record_activity
+from features.materialization.computed_ranges import note_first_values
 from features.materialization.isolation import active_customers, isolating
 from features.materialization.locks import database_now, lock_customers, register_customers, register_marked_customers
 from features.materialization.pipeline import Claim, claim_customers, process
@@ -93,11 +94,17 @@ def table_of(run: Run) -> str:
 
 def make_chunks(run: Run) -> None:
     """Set the run's total, and divide its table of activity into chunks."""
+    runs.set_total(run, total=divide(run))
+
+
+def divide(run: Run) -> int:
+    """Divide the run's table of activity into chunks. Return the number of its rows."""
     table = connection.ops.quote_name(table_of(run))
     with connection.cursor() as cursor:
-        cursor.execute(COUNT_ROWS.format(table=table))
-        runs.set_total(run, total=cursor.fetchone()[0])
         cursor.execute(MAKE_CHUNKS, {"run_id": run.pk, "table": table, "pages": PAGES_PER_CHUNK})
+        cursor.execute(COUNT_ROWS.format(table=table))
+        rows: int = cursor.fetchone()[0]
+        return rows
 
 
 def load_chunk(run: Run) -> int:
@@ -158,6 +165,8 @@ def finish_recompute(run: Run) -> None:
         drop_table(run)
         taken_up = FeatureVersion.objects.filter(runs=run, is_taken_up=True)
         taken_up.update(put_aside_at=None, put_aside_because="", is_taken_up=False)
+        if run.version is not None:
+            note_first_values(run)
 
 
 def drop_table(run: Run) -> None:

@@ -5,12 +5,13 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from featurehub.lib.enqueue import enqueue
-from features.models import Customer, FeatureVersion, Run, RunChunk, WeightSet
+from features.models import Customer, FeatureVersion, Renewal, Run, RunChunk, WeightSet
 from features.online.outbox import PUBLICATION_TIME
+from features.registry.snapshot import SWITCH_AFTER
 
 ENDED_EARLY = "The process that prepared this run ended before it was done. It has changed nothing: start it again."
 STALLED_AFTER = timedelta(seconds=10)
@@ -21,6 +22,7 @@ TASK_NAMES: Mapping[str, str] = {
     Run.Kind.THINNING: "features.thin_out",
     Run.Kind.CHECK: "features.check",
     Run.Kind.REPAIR: "features.repair",
+    Run.Kind.BACKFILL: "features.backfill",
 }
 REFRESHES_KEPT = timedelta(days=7)
 
@@ -57,9 +59,41 @@ def finish_rescore(run: Run) -> bool:
         return True
     if Customer.objects.filter(weight_set__in=earlier_sets(run)).exists():
         return False
-    # Customers that a refresh computed meanwhile are under the new weights without the run having touched them.
-    unfinished.update(state=Run.State.DONE, done=F("total"), updated_at=Now())
+    with transaction.atomic():
+        # Customers that a refresh computed meanwhile are under the new weights without the run having touched them.
+        unfinished.update(state=Run.State.DONE, done=F("total"), updated_at=Now())
+        switch_readers(awaiting(run))
     return True
+
+
+def awaiting(run: Run) -> QuerySet[FeatureVersion]:
+    """Return the versions whose readers are switched as soon as everybody is scored with the weights of the run."""
+    assert run.weight_set is not None
+    scored = {
+        "weight_sets__state": WeightSet.State.ACTIVE,
+        "weight_sets__activated_at__lte": run.weight_set.activated_at,
+    }
+    return FeatureVersion.objects.filter(is_awaiting_scores=True, **scored)
+
+
+def switch_readers(versions: QuerySet[FeatureVersion]) -> None:
+    """Let readers be switched to these live versions SWITCH_AFTER from now, at one moment in all processes.
+
+    From then on Redis gets the active customers' values of it, bucket by bucket; until a customer's turn comes,
+    PostgreSQL answers. A version that readers have still keeps its date: without it they would have none until then.
+    """
+    read = [row for row in versions if row == version_read(row.feature_type)]
+    switched = FeatureVersion.objects.filter(pk__in=[row.pk for row in versions if row not in read])
+    FeatureVersion.objects.filter(pk__in=[row.pk for row in read]).update(is_awaiting_scores=False)
+    # Now() is the time of this statement, after the locks: of two versions the later one has the later moment.
+    if switched.update(live_from=Now() + SWITCH_AFTER, is_awaiting_scores=False):
+        Renewal.objects.update(due_at=switched.order_by("-live_from").values("live_from")[:1])
+
+
+def version_read(feature_type: str) -> FeatureVersion | None:
+    """Return the version that readers get now who ask for none. A version's state changes earlier."""
+    dated = FeatureVersion.objects.filter(feature_type=feature_type, live_from__lte=Now())
+    return dated.order_by("live_from").last()
 
 
 def catch_up() -> list[Run]:

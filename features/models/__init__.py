@@ -3,7 +3,7 @@
 from features.models.consistency import ConsistencyCheck, InconsistentCustomer
 from features.models.customers import BUCKETS, Customer, CustomerFeature, OnlineStore, Publication, Renewal
 from features.models.definitions import WRITTEN_BY_CLIENTS, FeatureDefinition, FeatureType
-from features.models.runs import Run, RunChunk
+from features.models.runs import ComputedRange, Run, RunChunk
 from features.models.tuning import Backtest, BacktestDay, Fitting, ShadowDay
 from features.models.versions import READABLE_STATES, FeatureVersion, FeatureVersionStep, VersionUse
 from features.models.weights import INFINITY, Weight, WeightSet, WeightSetStep, above_zero
@@ -15,6 +15,7 @@ __all__ = [
     "WRITTEN_BY_CLIENTS",
     "Backtest",
     "BacktestDay",
+    "ComputedRange",
     "ConsistencyCheck",
     "Customer",
     "CustomerFeature",

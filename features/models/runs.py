@@ -22,6 +22,7 @@ class Run(models.Model):
         THINNING = "thinning", "Thin out the history past its retention"
         CHECK = "check", "Compare what is served with the events"
         REPAIR = "repair", "Repair customers that were found wrong"
+        BACKFILL = "backfill", "Backfill a version's history"
 
     class State(models.TextChoices):
         RUNNING = "running"
@@ -32,14 +33,14 @@ class Run(models.Model):
     kind = models.CharField(max_length=16, choices=Kind.choices)
     state = models.CharField(max_length=16, choices=State.choices, default=State.RUNNING)
     weight_set = models.ForeignKey(WeightSet, on_delete=models.CASCADE, null=True, blank=True, related_name="runs")
-    # A version in shadow that has no values yet: the run computes them for every customer.
+    # The version whose values are computed for every customer: those of now, or those of the past.
     version = models.ForeignKey(FeatureVersion, on_delete=models.CASCADE, null=True, blank=True, related_name="runs")
     total = models.PositiveBigIntegerField(default=0)
     done = models.PositiveBigIntegerField(default=0)
     error = models.TextField(blank=True)
     started_at = models.DateTimeField(db_default=Now())
     updated_at = models.DateTimeField(db_default=Now())
-    # The moment of a recomputation, null until the events are aggregated; the end of a thinning.
+    # The moment of a recomputation, null until the events are aggregated; the end of a thinning; the day of a backfill.
     as_of = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -51,13 +52,44 @@ class Run(models.Model):
                 name="run_one_at_a_time",
             ),
             models.UniqueConstraint(
-                fields=["version"], condition=Q(state="running"), name="run_one_of_a_version_at_a_time"
+                fields=["version", "kind"], condition=Q(state="running"), name="run_one_of_a_version_at_a_time"
             ),
         ]
         ordering = ["-id"]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()}: {self.done} of {self.total}"
+
+
+class ComputedRange(models.Model):
+    """A range of moments for which everybody's values of a version are, or are being, computed.
+
+    A computed version has values in its ranges only: before them, nobody knows what its values were. A version without
+    a range, such as the first ones and those that clients write, has no such limit.
+    """
+
+    version = models.ForeignKey(FeatureVersion, on_delete=models.CASCADE, related_name="computed_ranges")
+    since = models.DateTimeField()
+    # Exclusive. Null: from `since` on, values are computed as events come.
+    until = models.DateTimeField(null=True, blank=True)
+    # Null until everybody is computed. A read that is limited to what was known earlier has no values of the range.
+    recorded_at = models.DateTimeField(null=True, blank=True)
+    # The backfill that computes the range.
+    run = models.OneToOneField(Run, on_delete=models.SET_NULL, null=True, blank=True, related_name="computed_range")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["version"], condition=Q(until__isnull=True), name="computed_range_one_that_goes_on"
+            ),
+            models.CheckConstraint(
+                condition=Q(until__isnull=True) | Q(until__gt=models.F("since")), name="computed_range_is_not_empty"
+            ),
+        ]
+        ordering = ["since"]
+
+    def __str__(self) -> str:
+        return f"{self.version} from {self.since.isoformat()}"
 
 
 class RunChunk(models.Model):

@@ -34,6 +34,9 @@ class FeatureVersion(models.Model):
     time_to_live = models.PositiveIntegerField(null=True, blank=True, validators=[MinValueValidator(1)])
     # The moment from which readers get it by default. Set ahead, so that all processes switch at once.
     live_from = models.DateTimeField(null=True, editable=False)
+    # Of a live version with weights that were carried over: readers are switched to it, and `live_from` is set, when
+    # everybody is scored with them.
+    is_awaiting_scores = models.BooleanField(db_default=False, editable=False)
     # Set where its computation failed: it is no longer computed, until an operator has all its values computed again.
     # That takes it up: it is computed from then on, and put aside no more when everybody's values are computed.
     put_aside_at = models.DateTimeField(null=True, editable=False)
@@ -50,8 +53,12 @@ class FeatureVersion(models.Model):
                 name="version_state_is_known",
             ),
             models.CheckConstraint(
-                condition=~Q(state__in=["live", "deprecated"]) | Q(live_from__isnull=False),
+                # A version that was replaced before its readers were switched to it has no date.
+                condition=~Q(state="live") | Q(live_from__isnull=False) | Q(is_awaiting_scores=True),
                 name="version_that_went_live_is_dated",
+            ),
+            models.CheckConstraint(
+                condition=Q(is_awaiting_scores=False) | Q(state="live"), name="version_awaiting_scores_goes_live"
             ),
             models.CheckConstraint(
                 condition=Q(time_to_live__isnull=True) | Q(time_to_live__gt=0), name="version_time_to_live_is_positive"

@@ -107,6 +107,17 @@ class WeightSet(models.Model):
     def __str__(self) -> str:
         return f"{self.name} (#{self.pk})"
 
+    @property
+    def standing(self) -> str:
+        """The state with the version and its state, such as "Active in behavioral:1.0 (deprecated)"."""
+        relation = "in" if self.activated_at is not None else "for"
+        return f"{self.get_state_display()} {relation} {self.version} ({self.version.get_state_display().lower()})"
+
+    @property
+    def makes_live_scores(self) -> bool:
+        """The claim that the set is active in the live version."""
+        return self.state == self.State.ACTIVE and self.version.state == FeatureVersion.State.LIVE
+
 
 class WeightSetStep(models.Model):
     """A recorded step in the life of a weight set: who, when and why.
@@ -126,6 +137,7 @@ class WeightSetStep(models.Model):
         SUPERSEDED = "superseded", "Superseded"
         SHADOWED = "shadowed", "Put into shadow"
         UNSHADOWED = "unshadowed", "Taken out of shadow"
+        CARRIED = "carried", "Carried over"
 
     weight_set = models.ForeignKey(WeightSet, on_delete=models.CASCADE, related_name="steps")
     action = models.CharField(max_length=16, choices=Action.choices)
@@ -141,6 +153,7 @@ class WeightSetStep(models.Model):
                     action__in=[
                         "created", "edited", "proposed", "sent_back", "approved",
                         "scheduled", "unscheduled", "activated", "superseded", "shadowed", "unshadowed",
+                        "carried",
                     ]
                 ),
                 name="weight_set_step_action_is_known",

@@ -90,6 +90,15 @@ left join features_customer customer on customer.customer_id = wanted.customer_i
 left join features_renewal renewal on renewal.bucket = customer.bucket
 """
 
+HAVE_ROWS = """
+select customer_id from unnest(%(customer_ids)s::text[]) as wanted (customer_id)
+where exists (
+    select from unnest(%(numbers)s::text[]) as read (number)
+    join features_customerfeature row on row.customer_id = wanted.customer_id and row.version = read.number
+    where row.feature_type = %(feature_type)s and row."timestamp" <= coalesce(%(as_of)s, 'infinity'::timestamptz)
+)
+"""
+
 # A new one, since a sequence doesn't tell of its last one whether it was used.
 NEXT_ROW = "select nextval(pg_get_serial_sequence('features_customerfeature', 'id'))"
 
@@ -183,6 +192,16 @@ def latest(
         return [
             Latest._make((*row[:5], orjson.loads(row[5]), orjson.loads(row[6]), *row[7:])) for row in cursor.fetchall()
         ]
+
+
+def customers_with_rows(
+    customer_ids: Sequence[str], *, feature_type: str, numbers: Sequence[str], as_of: datetime | None = None
+) -> set[str]:
+    """Return those of the customers that have a row of one of these versions, up to `as_of` if given; one query."""
+    asked = {"customer_ids": list(customer_ids), "feature_type": feature_type, "numbers": list(numbers), "as_of": as_of}
+    with connection.cursor() as cursor:
+        cursor.execute(HAVE_ROWS, asked)
+        return {customer_id for (customer_id,) in cursor.fetchall()}
 
 
 def rows_holding(

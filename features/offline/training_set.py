@@ -11,6 +11,7 @@
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import datetime
 from difflib import get_close_matches
 from math import ceil
@@ -34,7 +35,7 @@ from featurehub.lib.parquet import read_csv
 from features.formulas.view import FeatureView
 from features.offline.as_of import ROW_HOLDING, written_lifetime
 from features.offline.labels import ENCODING, KEYS, Labels
-from features.registry.contents import resolve_pins
+from features.registry.contents import Span, resolve_pins
 from features.registry.snapshot import registry_snapshot
 
 LABELS_PER_BATCH = 50_000
@@ -51,9 +52,40 @@ copy (
 ) to stdout (format csv)
 """
 )
-JOIN_HELD = sql.SQL("left join lateral ({row}) {held} on not {held}.has_expired")
+JOIN_HELD = sql.SQL("left join lateral ({row}) {held} on not {held}.has_expired and not ({hidden})")
+WITHIN = sql.SQL("(entity.moment >= {since} and entity.moment < coalesce({until}, timestamptz 'infinity'))")
+COUNT_NOT_COMPUTED = sql.SQL("({held}.features is null and not ({computed}))::int")
+FIRST_NOT_COMPUTED = sql.SQL("select min(moment) from staged_label entity where not ({computed})")
 LIFETIME = sql.SQL("{lifetime}::interval")
 VALUE_COLUMN = sql.SQL("{held}.features ->> {name}")
+
+
+@dataclass(slots=True, kw_only=True)
+class NotComputed:
+    """A version that has nobody's values at the moments of some `rows`, the earliest of them at `first`.
+
+    `spans` are the ranges that it has values in, from `since` on; None where it has none.
+    """
+
+    view: FeatureView
+    spans: Sequence[Span]
+    first: datetime
+    since: datetime | None
+    rows: int = 0
+
+    @property
+    def column(self) -> str:
+        """The name of the column that counts its rows; no feature can have it."""
+        return f"not computed: {self.view.feature_type}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingSet:
+    """The number of rows that were written, and the versions that had nobody's values for some of them."""
+
+    rows: int
+    not_computed: Sequence[NotComputed]
+
 
 # Returns the progress bar of a step, as featurehub.lib.progress.progress_bar does.
 BarFactory = Callable[..., "tqdm[Any]"]
@@ -72,13 +104,14 @@ def build_training_set(
     versions: Sequence[str] = (),
     known_at: datetime | None = None,
     bar: BarFactory = no_bar,
-) -> int:
-    """Join a CSV of labels to the features that held at their moments, and return the number of rows.
+) -> TrainingSet:
+    """Join a CSV of labels to the features that held at their moments, and return what was written.
 
     The CSV has the columns customer_id and timestamp; `out` has its rows in their order, its other columns as text.
     `names` None stands for all names of the versions. A feature without a value is null, because a model should
-    distinguish missing from zero. Memory is bounded by LABELS_PER_BATCH; `out` appears when it is complete. Raises
-    InvalidError with the number of an invalid line, UnknownError for a name or version that can't be read.
+    distinguish missing from zero; so is one of a version that has nobody's values at the moment. Memory is bounded by
+    LABELS_PER_BATCH; `out` appears when it is complete. Raises InvalidError with the number of an invalid line,
+    UnknownError for a name or version that can't be read.
     """
     views = views_by_name(names, versions=versions)
     with TemporaryDirectory(dir=out.parent, prefix=f"{out.name}.partial-") as partial, transaction.atomic():
@@ -89,14 +122,46 @@ def build_training_set(
             with bar(total=None, unit="labels", description="Reading") as read:
                 staged = stage_labels(given, folder=folder, bar=read)
         rows_per_part = LABELS_PER_BATCH * ceil(staged / LABELS_PER_BATCH / MAX_PARTS)
+        lacking = versions_with_a_limit(views, known_at=known_at)
         with bar(total=staged, unit="rows", description="Joining") as joined:
+            held = values_held(views, limited=lacking, known_at=known_at)
             split_into_parts(
-                values_held(views, known_at=known_at), folder=folder, rows_per_part=rows_per_part, bar=joined
+                without_counts(held, lacking=lacking), folder=folder, rows_per_part=rows_per_part, bar=joined
             )
         with bar(total=staged, unit="rows", description="Writing") as written:
             complete = write_parquet(folder, names=list(views), rows_per_part=rows_per_part, bar=written)
         complete.replace(out)
-    return staged
+    return TrainingSet(rows=staged, not_computed=[each for each in lacking if each.rows])
+
+
+def versions_with_a_limit(views: Mapping[str, FeatureView], *, known_at: datetime | None) -> list[NotComputed]:
+    """Return the versions that have nobody's values at the moments of some labels, their rows not counted yet."""
+    known, found = registry_snapshot.get(), []
+    for view in {view.key: view for view in views.values()}.values():
+        spans = [span for span in known.spans.get(view.key, ()) if span.is_known(known_at)]
+        if not known.spans.get(view.key):
+            continue
+        with connection.cursor() as cursor:
+            cursor.execute(FIRST_NOT_COMPUTED.format(computed=within_any(spans)))
+            first = cursor.fetchone()[0]
+        if first is not None:
+            since = min((span.since for span in spans), default=None)
+            found.append(NotComputed(view=view, spans=spans, first=first, since=since))
+    return found
+
+
+def within_any(spans: Iterable[Span]) -> sql.Composed:
+    """Return the condition that the moment of a label is in one of the ranges."""
+    parts = [WITHIN.format(since=sql.Literal(span.since), until=sql.Literal(span.until)) for span in spans]
+    return sql.SQL(" or ").join(parts) if parts else sql.Composed([sql.SQL("false")])
+
+
+def without_counts(batches: Iterable[pa.RecordBatch], *, lacking: Sequence[NotComputed]) -> Iterator[pa.RecordBatch]:
+    """Yield the batches without the columns that count the rows of these versions which are not computed."""
+    for batch in batches:
+        for each in lacking:
+            each.rows += pc.sum(batch[each.column]).as_py() or 0
+        yield batch.drop_columns([each.column for each in lacking]) if lacking else batch
 
 
 def views_by_name(names: Sequence[str] | None, *, versions: Sequence[str]) -> dict[str, FeatureView]:
@@ -141,20 +206,30 @@ def stage_labels(labels: Labels, *, folder: Path, bar: "tqdm[Any]") -> int:
     return rows
 
 
-def values_held(views: Mapping[str, FeatureView], *, known_at: datetime | None) -> Iterator[pa.RecordBatch]:
-    """Yield the position and the values that held of each staged label, in any order; one statement."""
-    schema = pa.schema([POSITION, *((name, pa.float64()) for name in views)])
+def values_held(
+    views: Mapping[str, FeatureView], *, limited: Sequence[NotComputed], known_at: datetime | None
+) -> Iterator[pa.RecordBatch]:
+    """Yield the position and the values that held of each staged label, in any order; one statement.
+
+    For each `limited` version, a further column is 1 where the row has no values as nobody has any.
+    """
+    counts = [(each.column, pa.int64()) for each in limited]
+    schema = pa.schema([POSITION, *((name, pa.float64()) for name in views), *counts])
     with connection.cursor() as cursor:
-        with copy_stream(cursor, join_sql(views, known_at=known_at)) as stream:
+        with copy_stream(cursor, join_sql(views, limited=limited, known_at=known_at)) as stream:
             yield from read_csv(stream, schema=schema)
         cursor.execute("drop table staged_label")
 
 
-def join_sql(views: Mapping[str, FeatureView], *, known_at: datetime | None) -> sql.Composed:
-    """Return the statement of `values_held`: a lateral join for each version, a column for each name."""
+def join_sql(
+    views: Mapping[str, FeatureView], *, limited: Sequence[NotComputed], known_at: datetime | None
+) -> sql.Composed:
+    """Return the statement of `values_held`: a lateral join for each version, a column for each name and count."""
+    known = registry_snapshot.get()
     joins = [
         JOIN_HELD.format(
             held=sql.Identifier(view.feature_type),
+            hidden=within_any(span for span in known.spans.get(view.key, ()) if span.is_being_backfilled),
             row=ROW_HOLDING.format(
                 feature_type=sql.Literal(view.feature_type),
                 version=sql.Literal(view.number),
@@ -167,6 +242,10 @@ def join_sql(views: Mapping[str, FeatureView], *, known_at: datetime | None) -> 
     values = [
         VALUE_COLUMN.format(held=sql.Identifier(view.feature_type), name=sql.Literal(name))
         for name, view in views.items()
+    ]
+    values += [
+        COUNT_NOT_COMPUTED.format(held=sql.Identifier(each.view.feature_type), computed=within_any(each.spans))
+        for each in limited
     ]
     return JOIN.format(values=sql.SQL(", ").join(values), joins=sql.SQL(" ").join(joins))
 

@@ -24,6 +24,30 @@ class Definition:
     bounds: tuple[float | None, float | None]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A range of moments, `until` exclusive or None, for which everybody's values of a version are computed.
+
+    `recorded_at` is None while they are being computed.
+    """
+
+    since: datetime
+    until: datetime | None
+    recorded_at: datetime | None
+
+    def has(self, moment: datetime) -> bool:
+        return self.since <= moment and (self.until is None or moment < self.until)
+
+    def is_known(self, at: datetime | None) -> bool:
+        """Return whether it had been computed at that moment; None is now."""
+        return self.recorded_at is not None and (at is None or self.recorded_at <= at)
+
+    @property
+    def is_being_backfilled(self) -> bool:
+        """The claim that its rows are not those of the whole range yet: days are computed one after the other."""
+        return self.recorded_at is None and self.until is not None
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Registry:
     """One load of the registry.
@@ -32,8 +56,9 @@ class Registry:
     live version. `put_aside`: (type, number) of a readable version whose values may be old, because its computation
     failed → since when. It is not computed, unless it is in `taken_up`: a run computes it for everybody. `switched`:
     the types whose live version changed within the last FEATURE_TTL. `started`: (type, number) of every version past
-    its draft state, retired ones included. `seconds_to_switch`: seconds from the load until a version goes live, which
-    ends the load; None where none is to go live.
+    its draft state, retired ones included. `spans`: (type, number) of a readable version → the ranges that it has
+    values in; a version without one has no such limit. `seconds_to_switch`: seconds from the load until a version goes
+    live, which ends the load; None where none is to go live.
 
     Loads are compared by identity, so that caches of derived results can use a load as their key.
     """
@@ -45,6 +70,7 @@ class Registry:
     taken_up: frozenset[tuple[str, str]]
     switched: frozenset[str]
     started: tuple[tuple[str, str], ...]
+    spans: Mapping[tuple[str, str], tuple[Span, ...]]
     seconds_to_switch: float | None
 
     def view(self, feature_type: str, number: str) -> FeatureView:
@@ -90,6 +116,15 @@ class Registry:
     def windowed(self) -> tuple[WindowedFeature, ...]:
         """Return the windowed features of all versions, which engines compute in one pass."""
         return tuple({name: feature for view in self.behavioral for name, feature in view.windowed.items()}.values())
+
+    def is_computed(self, view: FeatureView, *, at: datetime, known_at: datetime | None = None) -> bool:
+        """Return whether everybody's values of the version at a moment are, or were at `known_at`, computed."""
+        spans = self.spans.get(view.key, ())
+        return not spans or any(span.has(at) and span.is_known(known_at) for span in spans)
+
+    def is_being_backfilled(self, view: FeatureView, *, at: datetime) -> bool:
+        """Return whether the rows that hold at a moment may be those of an earlier day, as its own is to come."""
+        return any(span.is_being_backfilled and span.has(at) for span in self.spans.get(view.key, ()))
 
     def left_out(self, view: FeatureView) -> tuple[str, ...]:
         """Return the names of the version's feature type that the version does not have."""

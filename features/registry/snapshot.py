@@ -19,7 +19,7 @@ from features.formulas.expressions import computation_order, parse
 from features.formulas.view import FeatureView, undefined_names
 from features.formulas.windowed import WindowedFeature
 from features.models import READABLE_STATES, WRITTEN_BY_CLIENTS, FeatureDefinition, FeatureVersion
-from features.registry.contents import Definition, Registry
+from features.registry.contents import Definition, Registry, Span
 
 # A version goes live this long after the operator's step, at one moment in all processes: by then each has loaded it.
 SWITCH_AFTER = timedelta(seconds=2 * settings.SNAPSHOT_SECONDS)
@@ -28,15 +28,16 @@ FINGERPRINT = """
 select concat(
     (select md5(string_agg(version::text, ',' order by id)) from features_featureversion version),
     (select md5(string_agg(definition::text, ',' order by id)) from features_featuredefinition definition),
-    (select md5(string_agg(link::text, ',' order by id)) from features_featureversion_definitions link)
+    (select md5(string_agg(link::text, ',' order by id)) from features_featureversion_definitions link),
+    (select md5(string_agg(span::text, ',' order by id)) from features_computedrange span)
 )
 """
 
 
 def load_registry() -> Registry:
-    """Load the registry from PostgreSQL, with three queries."""
+    """Load the registry from PostgreSQL, with five queries."""
     versions = FeatureVersion.objects.exclude(state=FeatureVersion.State.DRAFT).annotate(now=Now())
-    started = list(versions.prefetch_related("definitions"))
+    started = list(versions.prefetch_related("definitions", "computed_ranges"))
     rows = [row for row in started if row.state in READABLE_STATES]
     definitions = list(FeatureDefinition.objects.prefetch_related("versions"))
     live = {row.feature_type: row for row in sorted(filter(has_gone_live, rows), key=went_live)}
@@ -62,6 +63,13 @@ def load_registry() -> Registry:
         taken_up=frozenset((row.feature_type, row.number) for row in rows if row.is_taken_up),
         switched=frozenset(feature_type for feature_type, row in live.items() if has_just_switched(row)),
         started=tuple((row.feature_type, row.number) for row in started),
+        spans={
+            (row.feature_type, row.number): tuple(
+                Span(since=span.since, until=span.until, recorded_at=span.recorded_at)
+                for span in row.computed_ranges.all()
+            )
+            for row in rows
+        },
         seconds_to_switch=min(
             ((row.live_from - row.now).total_seconds() for row in rows if not has_gone_live(row) and row.live_from),
             default=None,

@@ -43,7 +43,8 @@ def active_set(number: str) -> WeightSet:
 
 def live_set() -> WeightSet | None:
     """Return the active set of the live behavioral version, None where there is none; one query."""
-    return WeightSet.objects.filter(state=WeightSet.State.ACTIVE, version__state=FeatureVersion.State.LIVE).first()
+    active = WeightSet.objects.filter(state=WeightSet.State.ACTIVE, version__state=FeatureVersion.State.LIVE)
+    return active.select_related("version").first()
 
 
 def last_activated(active: Mapping[str, WeightSet]) -> WeightSet:
@@ -102,6 +103,7 @@ def describe_weight_set(weight_set: WeightSet) -> dict[str, Any]:
         "id": weight_set.pk,
         "name": weight_set.name,
         "version": weight_set.version.number,
+        "version_state": weight_set.version.state,
         "state": weight_set.state,
         "origin": weight_set.origin,
         "reason": weight_set.reason,

@@ -46,8 +46,9 @@ def explain(customer_id: str, *, weight_set_id: int | None = None) -> dict[str, 
 
 
 def under_drafts(customer_id: str) -> list[UnderDraft]:
-    """Return the customer's score under each of the newest DRAFTS_SHOWN sets that may still become active."""
-    sets = WeightSet.objects.filter(activated_at__isnull=True).exclude(version__state=FeatureVersion.State.RETIRED)
+    """Return the customer's score under the newest DRAFTS_SHOWN sets that may become active in the live version."""
+    of_live = WeightSet.objects.filter(activated_at__isnull=True, version__state=FeatureVersion.State.LIVE)
+    sets = of_live.select_related("version")
     return [
         UnderDraft(weight_set=row, score=explain(customer_id, weight_set_id=row.pk)[SCORE])
         for row in sets[:DRAFTS_SHOWN]

@@ -12,6 +12,8 @@ from features.online.hmget import Row
 from features.serving.read_plan import ReadPlan
 
 UNKNOWN, NO_VALUE, EXPIRED = "unknown", "no_value", "expired"
+# Of values at a moment: nobody's were computed for it, so it is not known whether the customer had one.
+NOT_COMPUTED = "not_computed"
 
 
 @dataclass(slots=True)

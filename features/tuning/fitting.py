@@ -82,7 +82,8 @@ def file_proposal(fitted: Fitted, *, active: WeightSet, today: date, gain: str) 
     verdict = f"Not activated by itself: {obstacle}" if obstacle else "Inside the guardrails."
     with transaction.atomic():
         proposal = weight_set_steps.draft_weight_set(
-            version=active.version.number, name=f"Fitted to purchases {today}", numbers=fitted.weights, by=None,
+            version=weight_set_steps.version_of_new_sets().number, name=f"Fitted to purchases {today}",
+            numbers=fitted.weights, by=None,
             reason=f"{gain}, {fitted.customers} customers, against {active}", origin=WeightSet.Origin.PROPOSAL,
         )  # fmt: skip
         Backtest.objects.create(

@@ -142,6 +142,16 @@ def score_side(sample: Sample, *, unclamped: Floats, weights: Weights, threshold
     )
 
 
+def crossing(sample: Sample, *, active: Weights, tried: Weights, threshold: float) -> list[ScoreMover]:
+    """Return the customers whose scores cross the threshold, those that change most, the largest change first."""
+    if not len(sample):
+        return []
+    old, new = (np.minimum(unclamped_score(sample.counts, weights=weights), 1.0) for weights in (active, tried))
+    # Those that stay on their side count as unchanged.
+    across = np.where((old < threshold) != (new < threshold), new, old)
+    return biggest_movers(sample, active=active, tried=tried, old=old, new=across)
+
+
 def biggest_movers(sample: Sample, *, active: Weights, tried: Weights, old: Floats, new: Floats) -> list[ScoreMover]:
     """Return the MOVERS_SHOWN customers whose scores change most, the largest change first; none that stay the same."""
     size = np.abs(new - old)

@@ -17,6 +17,7 @@ from featurehub.access.models import ApiKey, create_api_key
 from features.lifecycle import weight_set_steps
 from features.models import (
     Backtest,
+    ComputedRange,
     ConsistencyCheck,
     Customer,
     CustomerFeature,
@@ -29,7 +30,7 @@ from features.models import (
     WeightSetStep,
 )
 from features.registry.weight_sets import active_set
-from tests.factories import make_customer, make_definition, make_event, make_version, make_weight_set, store_events
+from tests.factories import ago, make_customer, make_definition, make_event, make_version, make_weight_set, store_events
 
 PASSWORD = "a password of tests only"
 # Tables in which a page may write without changing anything that is kept: sessions, and the log itself.
@@ -82,9 +83,10 @@ def sets_for_steps(draft: WeightSet) -> dict[tuple[str, str], int]:
 def versions_for_steps() -> dict[tuple[str, str], int]:
     draft, shadow = make_version("customer", "2.0"), make_version("contextual", "2.0", state="shadow")
     deprecated, derived = make_version("behavioral", "2.0", state="deprecated"), make_version("derived", "2.0")
+    ComputedRange.objects.filter(version=deprecated).update(recorded_at=ago())
     by_step = {
         "shadow": draft, "go-live": shadow, "back-to-live": deprecated, "retire": shadow, "compute": deprecated,
-        "time-to-live": draft, "inputs": derived, "discard": draft,
+        "backfill": deprecated, "time-to-live": draft, "inputs": derived, "discard": draft,
     }  # fmt: skip
     return {("featureversion", step): version.pk for step, version in by_step.items()}
 
@@ -138,7 +140,10 @@ def fields_of(world: World, page: str) -> dict[str, Any]:
     if page.endswith("/delete/"):
         return {"post": "yes"}
     if "/step/" in page:
-        return {"reason": "A test", "at": "2999-01-01T00:00", "time_to_live": "60", "behavioral": "1.0"}
+        return {
+            "reason": "A test", "at": "2999-01-01T00:00", "time_to_live": "60", "behavioral": "1.0",
+            "backfill_since": f"{ago(days=1).date()}",
+        }  # fmt: skip
     return {}
 
 

@@ -8,10 +8,12 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 from featurehub.admin.forms import ReasonForm
 from features.admin.step_pages import StepForm
 from features.lifecycle import drafts
+from features.lifecycle.backfills import PAST_DAYS, Backfill, propose_backfill
 from features.lifecycle.drafts import version_key
 from features.lifecycle.steps import SAY_WHY, VersionState
 from features.lifecycle.uses import recent_uses
 from features.models import FeatureType, FeatureVersion
+from features.models.definitions import WRITTEN_BY_CLIENTS
 
 INPUT_TYPES = [feature_type for feature_type in FeatureType if feature_type != FeatureType.DERIVED]
 
@@ -50,6 +52,48 @@ class RetireForm(StepForm):
         super().__init__(*args, **kwargs)
         if not recent_uses(self.subject).exists():
             del self.fields["confirmed"]
+
+
+class BackfillForm(StepForm):
+    """The reason, and the first day of the past that is to be computed."""
+
+    subject: FeatureVersion
+    backfill_since = forms.DateField(
+        label="Compute its past from", widget=UnfoldAdminTextInputWidget(attrs={"type": "date"}),
+        error_messages={"invalid": "Choose a day.", "required": "Choose a day."},
+    )  # fmt: skip
+    field_order = ("backfill_since", "reason")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        proposal = propose_backfill(self.subject)
+        self.fields["backfill_since"].initial = proposal.since
+        self.fields["backfill_since"].help_text = cost_in_words(proposal)
+
+
+class ShadowForm(BackfillForm):
+    """As the form of a backfill, but a day is not required; no day at all for values that clients write."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["backfill_since"]
+        field.required = False
+        field.help_text += " Empty: it has no past. It can be computed later."
+        if self.subject.feature_type in WRITTEN_BY_CLIENTS:
+            del self.fields["backfill_since"]
+
+
+def cost_in_words(proposal: Backfill) -> str:
+    """Return what the proposed backfill costs."""
+    if proposal.since is None:
+        return "The live version has no values yet, so no day is proposed."
+    cost = f"{proposal.customers} customers × {proposal.days} days, at most {proposal.computations:,} rows of history"
+    return (
+        "One row a day for each customer whose values changed, from the first day of the live version, at most "
+        f"{PAST_DAYS} days. The proposed days cost up to {cost}; each day reads the events of its windows once. "
+        "It is done after today's values, can be followed on the version's page, and goes on where it was after a "
+        "restart. Until it is done, reads of these days say “not computed”."
+    )
 
 
 class LifetimeForm(StepForm):

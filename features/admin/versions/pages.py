@@ -15,7 +15,8 @@ from features.admin.runs import run_progress
 from features.admin.versions.steps import possible_version_steps
 from features.lifecycle.drafts import BEFORE_RETIREMENT, next_number, version_key
 from features.lifecycle.steps import VersionState
-from features.models import FeatureDefinition, FeatureType, FeatureVersion, FeatureVersionStep, VersionUse
+from features.materialization.computed_ranges import first_computed
+from features.models import FeatureDefinition, FeatureType, FeatureVersion, FeatureVersionStep, Run, VersionUse
 from features.models.definitions import WRITTEN_BY_CLIENTS
 from features.monitoring.coverage import coverages
 from features.registry.wording import definition_in_words
@@ -95,7 +96,7 @@ def version_groups(*, now: datetime) -> list[VersionGroup]:
 def since(version: FeatureVersion) -> datetime | None:
     """Return when the version came into its state. One that was live from the start has no step."""
     steps = list(version.steps.all())
-    if version.state == VersionState.LIVE:
+    if version.state == VersionState.LIVE and not version.is_awaiting_scores:
         return version.live_from
     in_state = [step.at for before, step in pairwise([None, *steps]) if step and is_arrival(step, before=before)]
     return in_state[-1] if in_state else None
@@ -107,8 +108,22 @@ def is_arrival(step: FeatureVersionStep, *, before: FeatureVersionStep | None) -
 
 def first_run_progress(version: FeatureVersion, *, now: datetime) -> dict[str, Any] | None:
     """Return the progress of the run that computes the first values; None where there is none, or it is done."""
-    newest = next(iter(version.runs.all()), None)
+    newest = next((run for run in version.runs.all() if run.kind == Run.Kind.RECOMPUTE), None)
     return run_progress(newest, now=now) if newest is not None and newest.state != newest.State.DONE else None
+
+
+def backfill_progress(version: FeatureVersion, *, now: datetime) -> dict[str, Any] | None:
+    """Return the progress of the run that computes the version's past; None where there is none, or it is done."""
+    newest = next((run for run in version.runs.all() if run.kind == Run.Kind.BACKFILL), None)
+    if newest is None or newest.state == Run.State.DONE:
+        return None
+    return {**run_progress(newest, now=now), "day": newest.as_of}
+
+
+def scoring_progress(*, now: datetime) -> dict[str, Any] | None:
+    """Return the progress of the run that scores everybody before readers are switched to a version."""
+    run = Run.objects.filter(kind=Run.Kind.RESCORE, state=Run.State.RUNNING).first()
+    return run_progress(run, now=now) if run is not None else None
 
 
 def timeline(version: FeatureVersion) -> list[dict[str, Any]]:
@@ -144,6 +159,7 @@ def version_context(version: FeatureVersion, *, request: HttpRequest, now: datet
         "version": version,
         "live": live,
         "is_switching": version.live_from is not None and version.live_from > now,
+        "scoring": scoring_progress(now=now) if version.is_awaiting_scores else None,
         "since": since(version),
         "features": features_of(definitions, is_live=version.state == VersionState.LIVE),
         "others": [{"definition": row, "words": definition_in_words(row)} for row in others] if may_add else [],
@@ -151,6 +167,8 @@ def version_context(version: FeatureVersion, *, request: HttpRequest, now: datet
         "may_remove": may_add and version.state == VersionState.DRAFT,
         "may_define": may(request, "features.add_featuredefinition"),
         "progress": first_run_progress(version, now=now),
+        "backfill": backfill_progress(version, now=now),
+        "computed_since": first_computed(version),
         "steps": [
             {"step": step, "url": reverse("admin:features_featureversion_step", args=[version.pk, name])}
             for name, step in possible_version_steps(version, request=request)

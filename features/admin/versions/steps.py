@@ -1,5 +1,6 @@
 """The steps in the life of a version, as the pages of the admin show them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +12,13 @@ from django.urls import reverse
 
 from featurehub.admin.permissions import may
 from features.admin.step_pages import Step, StepForm, step_page, with_reason
-from features.admin.versions.forms import InputsForm, LifetimeForm, RetireForm
+from features.admin.versions.forms import BackfillForm, InputsForm, LifetimeForm, RetireForm, ShadowForm
+from features.admin.versions.going_live import GoLiveForm, going_live_context
 from features.lifecycle import drafts, version_steps
 from features.lifecycle.drafts import BEFORE_RETIREMENT
 from features.lifecycle.steps import VersionState
 from features.lifecycle.uses import RETIRABLE, recent_uses
+from features.materialization.computed_ranges import first_computed
 from features.models import FeatureType, FeatureVersion, Run
 from features.models.definitions import WRITTEN_BY_CLIENTS
 from features.registry.snapshot import SWITCH_AFTER
@@ -44,6 +47,17 @@ def discard_and_log(pk: int, by: User, form: StepForm) -> None:
         drafts.discard(pk, by=by, reason=form.why, shown=form.was_shown)
 
 
+def take_live(pk: int, by: User, form: StepForm) -> Run | None:
+    assert isinstance(form, GoLiveForm)
+    return version_steps.go_live(pk, by=by, reason=form.why, shown=form.was_shown, carry_weights=form.carries)
+
+
+def said_of(what: str) -> Callable[[object], str]:
+    """Return the message after a version went live: `what`, and when readers are switched."""
+    later = "everybody is scored with the weights carried over, then readers are switched."
+    return lambda run: f"{{subject}} {what}: {f'readers are switched in {SECONDS} seconds.' if run is None else later}"
+
+
 COMPUTED = tuple(value for value in FeatureType.values if value not in WRITTEN_BY_CLIENTS)
 VERSION_STEPS = {
     "shadow": VersionStep(
@@ -61,7 +75,10 @@ VERSION_STEPS = {
         done="{subject} is in shadow.",
         permission="features.release_featureversion",
         states=(VersionState.DRAFT,),
-        take=with_reason(version_steps.put_into_shadow),
+        take=lambda pk, by, form: version_steps.put_into_shadow(
+            pk, by=by, reason=form.why, shown=form.was_shown, backfill_since=form.cleaned_data.get("backfill_since")
+        ),
+        form=ShadowForm,
         is_main=True,
     ),
     "go-live": VersionStep(
@@ -77,10 +94,11 @@ VERSION_STEPS = {
             "that is live now stays readable and writable for those who ask for it, and you can go back to it."
         ),
         button="Make this the live version",
-        done=f"{{subject}} is the live version: readers are switched in {SECONDS} seconds.",
+        done=said_of("is the live version"),
         permission="features.release_featureversion",
         states=(VersionState.SHADOW,),
-        take=with_reason(version_steps.go_live),
+        take=take_live,
+        form=GoLiveForm,
         is_main=True,
     ),
     "back-to-live": VersionStep(
@@ -94,10 +112,11 @@ VERSION_STEPS = {
             "press the button. Its values are what clients have written into it, also since it was deprecated."
         ),
         button="Go back to this version",
-        done=f"{{subject}} is live again: readers are switched in {SECONDS} seconds.",
+        done=said_of("is live again"),
         permission="features.release_featureversion",
         states=(VersionState.DEPRECATED,),
-        take=with_reason(version_steps.go_live),
+        take=take_live,
+        form=GoLiveForm,
         is_main=True,
     ),
     "retire": VersionStep(
@@ -128,6 +147,23 @@ VERSION_STEPS = {
         states=(VersionState.SHADOW, VersionState.LIVE, VersionState.DEPRECATED),
         types=COMPUTED,
         take=with_reason(version_steps.compute_again),
+    ),
+    "backfill": VersionStep(
+        title="Backfill its history",
+        sentence=(
+            "Computes everybody's values on each day from the one that you choose to the first that the version has, "
+            "with the weights that are active in it now. Training sets and reads at a moment have them when all days "
+            "are done; what readers get now does not change."
+        ),
+        button="Compute its past",
+        done="The past of {subject} is being computed.",
+        permission="features.release_featureversion",
+        states=(VersionState.SHADOW, VersionState.LIVE, VersionState.DEPRECATED),
+        types=COMPUTED,
+        take=lambda pk, by, form: version_steps.backfill(
+            pk, since=form.cleaned_data["backfill_since"], by=by, reason=form.why, shown=form.was_shown
+        ),
+        form=BackfillForm,
     ),
     "time-to-live": VersionStep(
         title="Change the time to live",
@@ -166,7 +202,7 @@ VERSION_STEPS = {
 
 def possible_version_steps(version: FeatureVersion, *, request: HttpRequest) -> list[tuple[str, VersionStep]]:
     """Return the steps that the version's state and the user's permissions allow, in the order of a version's life."""
-    newest = version.runs.first()
+    newest = version.runs.filter(kind=Run.Kind.RECOMPUTE).first()
     state = None if newest is None else newest.state
     has_failed = state == Run.State.FAILED or (version.put_aside_at is not None and state != Run.State.RUNNING)
     return [
@@ -176,7 +212,14 @@ def possible_version_steps(version: FeatureVersion, *, request: HttpRequest) -> 
         and version.feature_type in step.types
         and may(request, step.permission)
         and (name != "compute" or has_failed)
+        and (name != "backfill" or can_be_backfilled(version))
     ]
+
+
+def can_be_backfilled(version: FeatureVersion) -> bool:
+    """Return whether there are days before the version's first values, and nobody computes them now."""
+    is_running = version.runs.filter(kind=Run.Kind.BACKFILL, state=Run.State.RUNNING).exists()
+    return first_computed(version) is not None and not is_running
 
 
 def version_step_page(request: HttpRequest, *, pk: int, name: str, context: dict[str, Any]) -> HttpResponse:
@@ -186,6 +229,8 @@ def version_step_page(request: HttpRequest, *, pk: int, name: str, context: dict
     if step is None or version is None:
         raise Http404("There is no such version or step.")
     is_written = version.feature_type in WRITTEN_BY_CLIENTS
+    if version.state in step.states and step.form is GoLiveForm and may(request, step.permission):
+        context |= going_live_context(version, query=request.GET)
     return step_page(
         request,
         step=step,

@@ -18,11 +18,22 @@ from features.tuning import sample
 from features.tuning.score_preview import preview_scores
 
 
-class WeightComparisonForm(forms.Form):
-    """The choice of two sets; at first the active one and the newest other."""
+class WeightSetChoiceField(forms.ModelChoiceField):  # type: ignore[type-arg]
+    """A field to choose a set by its name and standing."""
 
-    left = forms.ModelChoiceField(WeightSet.objects.all(), empty_label=None, widget=UnfoldAdminSelectWidget())
-    right = forms.ModelChoiceField(WeightSet.objects.all(), empty_label=None, widget=UnfoldAdminSelectWidget())
+    def __init__(self) -> None:
+        sets = WeightSet.objects.select_related("version")
+        super().__init__(sets, empty_label=None, widget=UnfoldAdminSelectWidget())
+
+    def label_from_instance(self, obj: WeightSet) -> str:
+        return f"{obj}, {obj.standing.lower()}"
+
+
+class WeightComparisonForm(forms.Form):
+    """The choice of two sets; at first the active one of the live version and the newest other."""
+
+    left = WeightSetChoiceField()
+    right = WeightSetChoiceField()
 
 
 def weight_comparison_page(request: HttpRequest, *, context: dict[str, Any]) -> HttpResponse:

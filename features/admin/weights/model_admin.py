@@ -24,17 +24,18 @@ from features.admin.weights.steps import possible_weight_set_steps, weight_set_s
 from features.admin.weights.studio import studio_page, studio_preview
 from features.lifecycle import weight_set_steps
 from features.lifecycle.steps import WeightSetState, record
-from features.models import FeatureType, Fitting, Run, Weight, WeightSet, WeightSetStep
-from features.registry.snapshot import registry_snapshot
-from features.registry.weight_sets import active_set
+from features.models import Fitting, Run, Weight, WeightSet, WeightSetStep
+from features.registry.weight_sets import live_set
 
-WEIGHT_SET_STATE_COLOURS = {
-    "Draft": "info",
-    "Proposed": "warning",
-    "Approved": "warning",
-    "Scheduled": "warning",
-    "Active": "success",
-    "Superseded": "default",
+# State → colour; "elsewhere" is active in a version that is not live.
+COLOUR_OF_STANDING = {
+    "draft": "info",
+    "proposed": "warning",
+    "approved": "warning",
+    "scheduled": "warning",
+    "active": "success",
+    "elsewhere": "default",
+    "superseded": "default",
 }
 
 
@@ -57,7 +58,8 @@ class WeightInline(TabularInline):
 
 def active_numbers() -> list[dict[str, Any]]:
     """Return the active set's rows, which a new set starts from."""
-    rows = active_set(registry_snapshot.get().live[FeatureType.BEHAVIORAL]).weights.all()
+    active = live_set()
+    rows = active.weights.all() if active is not None else ()
     return [{"event_type": row.event_type, "weight": row.weight, "norm": row.norm} for row in rows]
 
 
@@ -65,7 +67,7 @@ def active_numbers() -> list[dict[str, Any]]:
 class WeightSetAdmin(OwnPages):
     form = WeightSetForm
     inlines = [WeightInline]
-    list_display = ("name", "version", "shown_state", "origin", "life")
+    list_display = ("name", "shown_state", "origin", "life")
     list_select_related = ("version",)
     list_filter = ("state", "origin")
     search_fields = ("name", "reason")
@@ -82,9 +84,11 @@ class WeightSetAdmin(OwnPages):
         sets: QuerySet[WeightSet] = super().get_queryset(request)
         return sets.prefetch_related("steps__by")
 
-    @display(description="State", ordering="state", label=WEIGHT_SET_STATE_COLOURS)
-    def shown_state(self, weight_set: WeightSet) -> str:
-        return weight_set.get_state_display()
+    @display(description="State", ordering="state", label=COLOUR_OF_STANDING)
+    def shown_state(self, weight_set: WeightSet) -> tuple[str, str]:
+        """Return the label's kind, and its text: the state with the version, and whether that is live."""
+        is_elsewhere = weight_set.state == WeightSetState.ACTIVE and not weight_set.makes_live_scores
+        return "elsewhere" if is_elsewhere else weight_set.state, weight_set.standing
 
     @display(description="Life")
     def life(self, weight_set: WeightSet) -> str:
@@ -111,8 +115,8 @@ class WeightSetAdmin(OwnPages):
         return kwargs if obj.pk else {**kwargs, "initial": active_numbers()}
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        active = active_set(registry_snapshot.get().live[FeatureType.BEHAVIORAL])
-        return {"monetary_norm": active.monetary_norm}
+        active = live_set()
+        return {"monetary_norm": active.monetary_norm} if active is not None else {}
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         context = {**(extra_context or {}), "newest_fitting": Fitting.objects.first()}
@@ -134,7 +138,7 @@ class WeightSetAdmin(OwnPages):
             weight_set_steps.reopen(obj.pk, by=person(request), reason="Its numbers were changed.")
             obj.save(update_fields=form.changed_data)
             return
-        obj.version_id = active_set(registry_snapshot.get().live[FeatureType.BEHAVIORAL]).version_id
+        obj.version = weight_set_steps.version_of_new_sets()
         obj.created_by = person(request)
         obj.save()
 

@@ -92,7 +92,8 @@ def studio_page(request: HttpRequest, *, pk: int, context: dict[str, Any]) -> Ht
         answer = save_numbers(form, request=request, weight_set=weight_set, is_new=is_new)
         if answer is not None:
             return answer
-    active = active_set(weight_set.version.number)
+    version = weight_set_steps.version_of_copies(weight_set)
+    active = active_set(version.number)
     is_retired = weight_set.version.state == VersionState.RETIRED
     numbers = as_weights(active)
     values = {
@@ -104,6 +105,7 @@ def studio_page(request: HttpRequest, *, pk: int, context: dict[str, Any]) -> Ht
         "may_save": not is_retired and may(request, permission_to_save(is_new=weight_set.activated_at is not None)),
         "may_copy": not is_retired and may(request, "features.add_weightset"),
         "is_retired": is_retired,
+        "version_of_copies": version,
         "presets": {"Active weights": presets(numbers), "This set as saved": presets(as_weights(weight_set))}
         | {name: presets(scaled(shares, active=numbers)) for name, shares in PRESETS.items()},
         "largest_monetary_norm": 4 * numbers.monetary_norm,
@@ -164,16 +166,13 @@ def save_numbers(form: SaveForm, *, request: HttpRequest, weight_set: WeightSet,
     by, name, reason = person(request), form.cleaned_data["name"], form.cleaned_data["reason"]
     try:
         if is_new:
-            version = weight_set.version.number
-            kept = weight_set_steps.draft_weight_set(
-                version=version, name=name, reason=reason, numbers=form.numbers(), by=by
-            )
+            kept = weight_set_steps.draft_copy(weight_set.pk, name=name, reason=reason, numbers=form.numbers(), by=by)
         else:
             kept = weight_set_steps.set_numbers(weight_set.pk, numbers=form.numbers(), name=name, by=by, reason=reason)
     except FeatureHubError as error:
         form.add_error(None, error.detail)
         return None
-    messages.success(request, f"{kept} is saved as a draft. Nobody is scored with it yet.")
+    messages.success(request, f"{kept} is saved as a draft for {kept.version}. Nobody is scored with it yet.")
     # `saved` tells the browser to drop the unsaved numbers that it stored for the set that was open.
     return HttpResponseRedirect(f"{reverse('admin:features_weightset_studio', args=[kept.pk])}?saved={weight_set.pk}")
 
@@ -189,7 +188,7 @@ def studio_preview(request: HttpRequest, *, pk: int) -> HttpResponse:
     threshold = form.cleaned_data["threshold"]
     figures = preview_scores(
         sample.current_sample(opened="opened" in request.POST),
-        active=as_weights(active_set(weight_set.version.number)),
+        active=as_weights(active_set(weight_set_steps.version_of_copies(weight_set).number)),
         tried=form.numbers(),
         threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
     )

@@ -39,7 +39,9 @@ class TrainingRowSerializer(serializers.Serializer[Any]):
     customer_id = serializers.CharField()
     timestamp = serializers.DateTimeField()
     features = serializers.DictField(child=serializers.FloatField())
-    missing = serializers.DictField(child=serializers.CharField())
+    missing = serializers.DictField(
+        child=serializers.ChoiceField(choices=["unknown", "no_value", "expired", "not_computed"])
+    )
 
 
 class AsOfSerializer(serializers.Serializer[Any]):

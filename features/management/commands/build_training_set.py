@@ -1,6 +1,7 @@
 """The command `manage.py build_training_set LABELS.csv --out FILE.parquet`."""
 
 from argparse import ArgumentParser
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 from featurehub.lib.clock import parse_moment
 from featurehub.lib.errors import FeatureHubError
 from featurehub.lib.progress import progress_bar
-from features.offline.training_set import build_training_set, no_bar
+from features.offline.training_set import NotComputed, build_training_set, no_bar
 
 
 class Command(BaseCommand):
@@ -25,7 +26,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             known_at = parse_moment(options["known_at"], attr="known_at") if options["known_at"] else None
-            rows = build_training_set(
+            made = build_training_set(
                 options["labels"],
                 out=options["out"],
                 names=[name.strip() for name in options["names"].split(",")] if options["names"] else None,
@@ -37,4 +38,20 @@ class Command(BaseCommand):
             raise CommandError(error.detail) from None
         except OSError as error:
             raise CommandError(f"{error.filename}: {error.strerror}.") from None
-        self.stdout.write(f"{rows:,} rows were written to {options['out']}")
+        self.stdout.write(f"{made.rows:,} rows were written to {options['out']}")
+        for lacking in made.not_computed:
+            self.stdout.write(in_words(lacking))
+            if known_at is not None:
+                self.stdout.write("With --known-at, values that are backfilled later than it do not count.")
+
+
+def in_words(lacking: NotComputed) -> str:
+    """Return how many rows are before a version's values, and how to backfill them."""
+    first = lacking.first.astimezone(UTC)
+    version = f"{lacking.view.feature_type}:{lacking.view.number}"
+    until = "" if lacking.since is None else f" --until {lacking.since.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return (
+        f"{lacking.rows:,} rows have no values of {version}, as nobody's were computed for their moments, the first "
+        f"{first:%Y-%m-%dT%H:%M:%SZ}: they are null there. Backfill them on the page of {version} in the admin, or "
+        f"with manage.py recompute --as-of {first:%Y-%m-%dT00:00:00Z}{until}, and build the set again."
+    )

@@ -18,6 +18,7 @@ from featurehub.lib.gc_tuning import freeze_loaded_objects
 from featurehub.lib.progress import progress_bar
 from features.engines import postgres
 from features.materialization import recompute
+from features.materialization.computed_ranges import note_recomputed
 from features.materialization.recompute import Engine
 from features.models import Run
 
@@ -72,6 +73,9 @@ class Command(BaseCommand):
                     self.recompute_some(options["customer"], as_of=as_of, engine=options["engine"])
                 else:
                     self.recompute_all(options, as_of=as_of)
+            first, last = moments[0], moments[-1]
+            if not options["customer"] and first is not None and last is not None:
+                note_recomputed(first, last=last)
         except FeatureHubError as error:
             raise CommandError(error.detail) from None
 

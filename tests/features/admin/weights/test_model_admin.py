@@ -271,7 +271,7 @@ def test_the_sets_of_a_retired_version_can_be_looked_at_and_no_more(client: Clie
         assert "behavioral:2.0 is retired: nobody is scored" in page
         assert "/step/" not in page
         studio = client.get(reverse("admin:features_weightset_studio", args=[weight_set.pk])).content.decode()
-        assert "compared with the last weights of behavioral:2.0" in studio
+        assert "compared with the active weights of behavioral:1.0" in studio
         assert "but not save them: behavioral:2.0 is retired" in studio
     answer = take_step(client, step_url(first, "roll-back"), reason="Try").content.decode()
     assert "behavioral:2.0 is retired" in answer
