@@ -21,6 +21,7 @@ TASK_NAMES: Mapping[str, str] = {
     Run.Kind.THINNING: "features.thin_out",
     Run.Kind.CHECK: "features.check",
     Run.Kind.REPAIR: "features.repair",
+    Run.Kind.LISTS: "features.fill_lists",
 }
 REFRESHES_KEPT = timedelta(days=7)
 

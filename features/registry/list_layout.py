@@ -34,6 +34,12 @@ DAYS_SINCE_PURCHASE, DAYS_SINCE_SEEN = "days_since_purchase", "days_since_seen"
 SMALLEST_DECAY = -400
 # The parameter `now_s` of every SQL here is the moment of the list, in seconds since 1970 UTC.
 NOW = "%(now_s)s::float8"
+# The number of a name that is not listed: as it is in the newest row of the history.
+NEWEST = """(
+    select {number} from features_customerfeature
+    where customer_id = customer.customer_id and feature_type = '{feature_type}' and version = '{version}'
+    order by "timestamp" desc, id desc limit 1
+)"""
 
 
 class Source(NamedTuple):
@@ -89,8 +95,24 @@ class ListLayout:
             DAYS_SINCE_SEEN: f"({NOW} - {seen}) / {SECONDS_PER_DAY}",
         }
 
-    def stored(self, source: Source) -> str:
-        return f"customer.listed[{self.places[source]}]"
+    def is_stored(self, name: str) -> bool:
+        """Return whether rows hold what the name's value is computed from; if not, it is read from the history."""
+        return name in self.columns or set(sources_of(name, view=self.known.live_names[name], known=self.known)) <= (
+            self.places.keys()
+        )
+
+    def sql_of(self, name: str) -> str:
+        """Return the SQL of a column's value, or of any other live feature's."""
+        return self.columns.get(name) or self.value_sql(name, view=self.known.live_names[name])
+
+    def stored(self, source: Source, *, factor: str = "") -> str:
+        """Return the SQL of a number that the row holds, or else that the newest row of the history has."""
+        if source in self.places:
+            return f"customer.listed[{self.places[source]}]{factor.format(since='customer.computed_at')}"
+        number = f"(features ->> '{source.name}')::float8" if source.name else 'extract(epoch from "timestamp")::float8'
+        return NEWEST.format(
+            number=number + factor.format(since='"timestamp"'), feature_type=source.feature_type, version=source.number
+        )
 
     def value_sql(self, name: str, *, view: FeatureView) -> str:
         """Return the SQL of a value of a version; null where it is older than its time to live."""
@@ -106,9 +128,9 @@ class ListLayout:
         if name in view.time_dependent:
             half_life = view.windowed[name].half_life_days
             assert half_life is not None
-            halvings = f"({NOW} - extract(epoch from customer.computed_at)::float8) / {half_life * SECONDS_PER_DAY!r}"
-            stored = self.stored(Source(*view.key, name))
-            return f"{stored} * exp(greatest(-ln(2::float8) * {halvings}, {SMALLEST_DECAY}))"
+            halvings = f"({NOW} - extract(epoch from {{since}})::float8) / {half_life * SECONDS_PER_DAY!r}"
+            factor = f" * exp(greatest(-ln(2::float8) * {halvings}, {SMALLEST_DECAY}))"
+            return self.stored(Source(*view.key, name), factor=factor)
         if name in self.known.time_dependent_names(view):
             expression = view.expressions[name]
             read = {each: self.unexpired_sql(each, view=self.view_of(each, read_by=view)) for each in expression.names}
