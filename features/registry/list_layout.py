@@ -29,7 +29,7 @@ from features.registry.contents import Registry
 SECONDS_PER_DAY = 86_400
 NO_PURCHASE = NEVER / MICROSECONDS_PER_SECOND
 # Names that are no features: days since the customer's last purchase in the window, and since the last event.
-DAYS_SINCE_PURCHASE, DAYS_SINCE_SEEN = "days_since_purchase", "days_since_seen"
+NO_FEATURES = (DAYS_SINCE_PURCHASE, DAYS_SINCE_SEEN) = ("days_since_purchase", "days_since_seen")
 # Smaller ones make values that are too close to zero for a double.
 SMALLEST_DECAY = -400
 # The parameter `now_s` of every SQL here is the moment of the list, in seconds since 1970 UTC.

@@ -87,6 +87,12 @@ class CustomerList:
         return tuple(name for name in names if not self.layout.is_stored(name))
 
     @property
+    def versions(self) -> dict[str, str]:
+        """Return feature type → number of the versions whose values are shown."""
+        views = (self.layout.known.live_names.get(name) for name in self.names)
+        return dict(view.key for view in views if view is not None)
+
+    @property
     def order_as_text(self) -> str:
         return f"{'-' if self.is_descending else ''}{self.order}"
 
