@@ -18,7 +18,7 @@ from features.formulas.values import Columns, column, first_departure_us
 from features.formulas.view import FeatureView
 from features.offline.history import Latest
 from features.registry.contents import Registry
-from features.registry.list_layout import LAST_PURCHASE, ListLayout, Source
+from features.registry.list_layout import LAST_PURCHASE, ListLayout
 
 # A number that the computation did not come to (its version is put aside) is kept where the row is of the same layout.
 # `last_seen_at` keeps an event that has left the window.

@@ -104,7 +104,9 @@ def stored_columns_of(customer_ids: Sequence[str], *, layout: ListLayout) -> Lis
     rows: dict[FeatureView, list[Latest]] = {view: [] for view in views}
     for row in history.latest(customer_ids, versions=[view.key for view in views]):
         rows[known.views[row.feature_type, row.version]].append(row)
-    columns = {view.key: in_order(newest_columns(of, view=view), customer_ids=customer_ids) for view, of in rows.items()}
+    columns = {
+        view.key: in_order(newest_columns(of, view=view), customer_ids=customer_ids) for view, of in rows.items()
+    }
     return [
         columns[live.key][LAST_PURCHASE.name]
         if source == LAST_PURCHASE

@@ -1,4 +1,5 @@
 import django.contrib.postgres.fields
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import migrations, models
 from django.db.models import Q
 
@@ -19,7 +20,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField("customer", "listed_of", models.BigIntegerField(null=True)),
         migrations.AddField(
-            "featuredefinition", "list_place", models.PositiveSmallIntegerField(null=True, blank=True)
+            "featuredefinition",
+            "list_place",
+            models.PositiveSmallIntegerField(
+                null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(8)]
+            ),
         ),
         migrations.AddConstraint(
             "featuredefinition",

@@ -67,7 +67,9 @@ class FeatureDefinition(models.Model):
     half_life_days = models.FloatField(null=True, blank=True)
     expression = models.TextField(blank=True)
     # Its place, from 1, among the columns of customer lists, which are sorted by these features; null: not listed.
-    list_place = models.PositiveSmallIntegerField(null=True, blank=True)
+    list_place = models.PositiveSmallIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(LIST_PLACES)]
+    )
 
     class Meta:
         constraints = [

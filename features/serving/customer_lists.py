@@ -24,9 +24,9 @@ HAS, HAS_NOT = "has", "has not"
 CONDITION = re.compile(r"\s*(?:(!?)([a-z][a-z0-9_]*)|([a-z][a-z0-9_]*)\s*(>=|<=|>|<|=)\s*([^\s,]+))\s*")
 MOST_CONDITIONS = 20
 
-# Names that rows hold are filtered and sorted first, and limited where that is all. What has to be read from the history
-# is filtered in that order, one customer after the other, until the page is full; `offset 0` keeps PostgreSQL from doing
-# both at once.
+# Names that rows hold are filtered and sorted first, and limited where that is all. What has to be read from the
+# history is filtered in that order, one customer after the other, until the page is full; `offset 0` keeps PostgreSQL
+# from doing both at once.
 LIST = """
 select {columns} from (
     select customer_id, bucket, computed_at, recompute_at, last_seen_at, listed{sort_column}
@@ -100,7 +100,9 @@ class CustomerList:
     def sort_sql(self) -> str:
         return self.layout.columns[self.order]
 
-    def select(self, columns: str, *, after: After | None = None, is_limited: bool = False, is_sorted: bool = True) -> str:
+    def select(
+        self, columns: str, *, after: After | None = None, is_limited: bool = False, is_sorted: bool = True
+    ) -> str:
         """Return the statement that selects columns of the list's rows: all, or as many as `limit` says."""
         by_id = self.order == CUSTOMER_ID
         direction = "desc" if self.is_descending else "asc"
@@ -218,5 +220,3 @@ def parse_number(text: str, *, name: str) -> float:
     if not math.isfinite(number):
         raise InvalidError(f"{name} is compared with “{text[:40]}”, which is no number.", attr="where")
     return number
-
-

@@ -4,6 +4,7 @@ None of them may hold up the server: after SECONDS_PER_LIST a statement is given
 """
 
 import base64
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,12 +21,14 @@ from features.models import BUCKETS, Run
 from features.serving.customer_lists import CUSTOMER_ID, After, CustomerList, customer_list
 
 SECONDS_PER_LIST = 3.0
+# A file is read in parts; the first one waits until all rows are sorted.
+SECONDS_PER_PART = 15.0
 # A process that waits for PostgreSQL no longer than this much more is to get PostgreSQL's own answer.
 MARGIN_SECONDS = 0.3
 ROWS_PER_FETCH = 2_000
 TOO_SLOW = (
-    "This list was given up after {seconds:g} seconds. {names} not listed, so its value was read from the history of one "
-    "customer after the other: filter by a listed feature, too, or give it a place in the lists."
+    "This list was given up after {seconds:g} seconds. {names} not listed, so that values were read from the history of "
+    "one customer after the other: filter by a listed feature, too, or give it a place in the lists."
 )
 TOO_MANY = "This list was given up after {seconds:g} seconds: filter it by a narrower range."
 OUT_OF_RANGE = "A value that the list computes is too large, or too close to zero, for a double."
@@ -63,10 +66,10 @@ class Figures:
 
 
 @contextmanager
-def bounded(asked: CustomerList) -> Iterator[Any]:
-    """Give the block a cursor whose statements are given up after SECONDS_PER_LIST; raise InvalidError where one is."""
-    waits = SECONDS_PER_LIST if settings.DATABASE_SECONDS is None else settings.DATABASE_SECONDS - MARGIN_SECONDS
-    seconds = min(SECONDS_PER_LIST, waits)
+def bounded(asked: CustomerList, *, most_seconds: float | None = None) -> Iterator[Any]:
+    """Give the block a cursor whose statements are given up after some seconds; raise InvalidError where one is."""
+    waits = math.inf if settings.DATABASE_SECONDS is None else settings.DATABASE_SECONDS - MARGIN_SECONDS
+    seconds = min(SECONDS_PER_LIST if most_seconds is None else most_seconds, waits)
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"set local statement_timeout = {1000 * seconds:.0f}")
@@ -155,8 +158,11 @@ def read_figures(asked: CustomerList) -> Figures:
 
 
 def stream_list(asked: CustomerList) -> Iterator[ListedCustomer]:
-    """Yield every row of the list, in its order, from one statement at one moment."""
-    with transaction.atomic(), connection.chunked_cursor() as cursor:
+    """Yield every row of the list, in its order, from one statement at one moment.
+
+    Raises InvalidError where the first rows, or some later ones, take longer than SECONDS_PER_PART.
+    """
+    with bounded(asked, most_seconds=SECONDS_PER_PART), connection.chunked_cursor() as cursor:
         cursor.execute(asked.select(columns_of(asked)), asked.parameters())
         while rows := cursor.fetchmany(ROWS_PER_FETCH):
             for row in rows:
@@ -173,4 +179,3 @@ def share_filled() -> float:
 
 def moment_of_list(asked: CustomerList) -> datetime:
     return datetime.fromtimestamp(asked.now_s, tz=UTC)
-

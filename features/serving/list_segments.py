@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from django.conf import settings
@@ -150,7 +151,7 @@ def ranges_in_words(edges: Sequence[float]) -> list[str]:
     texts = [brief(edge) for edge in edges]
     if not texts:
         return ["any value"]
-    inner = [f"{low} to {high}" for low, high in zip(texts, texts[1:], strict=False)]
+    inner = [f"{low} to {high}" for low, high in pairwise(texts)]
     return [f"below {texts[0]}", *inner, f"{texts[-1]} and more"]
 
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 
 from featurehub.lib.errors import InvalidError
 from features.lifecycle import weight_set_steps
@@ -265,7 +266,9 @@ def test_a_run_for_features_that_are_listed_no_more_is_overtaken() -> None:
 def test_another_live_version_is_listed_after_it_was_filled_in() -> None:
     three_customers()
     fill()
-    make_version("behavioral", "2.0", state="live", views={"kind": "count", "event_type": "page_view", "window_days": 9})
+    make_version(
+        "behavioral", "2.0", state="live", views={"kind": "count", "event_type": "page_view", "window_days": 9}
+    )
     assert listed() == []
     recompute.recompute_customers(customer_ids=["low", "middle", "high"])
     Customer.objects.update(listed=None, listed_of=None)
@@ -322,7 +325,9 @@ def test_a_filter_that_reads_the_history_for_too_long_is_given_up_and_says_why(m
 
 
 def test_a_name_that_is_computed_from_a_list_can_have_any_expression() -> None:
-    expression = "where(recency_score > 0.5, max(sqrt(cart), exp(-cart), round(cart)) / (cart - 4), min(-cart, log(cart)))"
+    expression = (
+        "where(recency_score > 0.5, max(sqrt(cart), exp(-cart), round(cart)) / (cart - 4), min(-cart, log(cart)))"
+    )
     make_definition("cart", feature_type="contextual")
     FeatureVersion.objects.get(feature_type="contextual").definitions.add(FeatureDefinition.objects.get(name="cart"))
     forget_registry()
@@ -336,3 +341,11 @@ def test_a_name_that_is_computed_from_a_list_can_have_any_expression() -> None:
             )
             make_customer(customer_id, page_view=1, events=purchase)
             assert_as_read(customer_id, "odd")
+
+
+def test_the_command_fills_in_the_lists_whatever_they_hold() -> None:
+    three_customers()
+    fill()
+    Customer.objects.update(listed=[9.0] * 4)
+    call_command("rebuild_lists")
+    assert_as_read("high")
