@@ -37,10 +37,11 @@ class Activity:
     """Columns of length n: what n customers did in the window, in the order of `customer_ids`.
 
     Moments and durations are in microseconds, moments since 1970 UTC, NEVER where there is none. `counts` is by event
-    type. `first_event_us` and `last_event_us` are the moments of the oldest and of the newest counted event; the newest is
-    not stored with the history, so it is NEVER in activity that was read from there. `session_us` is the sum of last − first event over
-    the `sessions`. `top_category_events` is the number of events in the customer's largest category, out of the
-    `categorised_events` that have one. `windowed` holds the windowed features that operators defined, by name.
+    type. `first_event_us` and `last_event_us` are the moments of the oldest and of the newest counted event; the newest
+    is not stored with the history, so it is NEVER in activity that was read from there. `session_us` is the sum of
+    last − first event over the `sessions`. `top_category_events` is the number of events in the customer's largest
+    category, out of the `categorised_events` that have one. `windowed` holds the windowed features that operators
+    defined, by name.
     """
 
     customer_ids: list[str]

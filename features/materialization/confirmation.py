@@ -37,7 +37,7 @@ from unnest(%(customer_ids)s::text[], %(leaves_us)s::bigint[], %(seen_us)s::bigi
 where customer.customer_id = new.customer_id
     and (customer.computed_at is null or customer.computed_at <= %(as_of)s)
 """
-KEPT = "case when customer.listed_of = %(listed_of)s then customer.listed[{place}] end"
+KEPT_NUMBER = "case when customer.listed_of = %(listed_of)s then customer.listed[{place}] end"
 # Place in the layout → the numbers of the customers; None where the computation has none.
 ListedColumns = Sequence[Floats | None]
 
@@ -89,7 +89,7 @@ def confirmation_sql(is_given: tuple[bool, ...]) -> str:
     places = [place for place, given in enumerate(is_given, start=1) if given]
     return CONFIRM_COMPUTED.format(
         listed=", ".join(
-            f"new.listed_{place}" if given else KEPT.format(place=place)
+            f"new.listed_{place}" if given else KEPT_NUMBER.format(place=place)
             for place, given in enumerate(is_given, start=1)
         ),
         parameters="".join(f", %(listed_{place})s::float8[]" for place in places),

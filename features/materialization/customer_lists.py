@@ -1,8 +1,8 @@
 """Fill in the customer lists: after the first start, after other features are listed, after another version goes live.
 
-Computations keep the lists right (`confirmation`). What they have not touched since the layout changed is filled in from
-the newest rows of the history, bucket by bucket, by a run that any worker goes on with. It reads each row as the last
-computation has left it, under the customer's lock, so it never overwrites anything newer.
+Computations keep the lists right (`confirmation`). What they have not touched since the layout changed is filled in
+from the newest rows of the history, bucket by bucket, by a run that any worker goes on with. It reads each row as the
+last computation has left it, under the customer's lock, so it never overwrites anything newer.
 """
 
 from collections.abc import Iterator, Sequence

@@ -19,7 +19,7 @@ from features.formulas.expressions import nearest
 from features.registry.list_layout import ListLayout, list_layout
 from features.registry.snapshot import registry_snapshot
 
-CUSTOMER_ID = "customer_id"
+BY_CUSTOMER_ID = "customer_id"
 HAS, HAS_NOT = "has", "has not"
 CONDITION = re.compile(r"\s*(?:(!?)([a-z][a-z0-9_]*)|([a-z][a-z0-9_]*)\s*(>=|<=|>|<|=)\s*([^\s,]+))\s*")
 MOST_CONDITIONS = 20
@@ -27,7 +27,7 @@ MOST_CONDITIONS = 20
 # Names that rows hold are filtered and sorted first, and limited where that is all. What has to be read from the
 # history is filtered in that order, one customer after the other, until the page is full; `offset 0` keeps PostgreSQL
 # from doing both at once.
-LIST = """
+LIST_SQL = """
 select {columns} from (
     select customer_id, bucket, computed_at, recompute_at, last_seen_at, listed{sort_column}
     from features_customer customer
@@ -104,13 +104,13 @@ class CustomerList:
         self, columns: str, *, after: After | None = None, is_limited: bool = False, is_sorted: bool = True
     ) -> str:
         """Return the statement that selects columns of the list's rows: all, or as many as `limit` says."""
-        by_id = self.order == CUSTOMER_ID
+        by_id = self.order == BY_CUSTOMER_ID
         direction = "desc" if self.is_descending else "asc"
         order = f"customer_id {direction}" if by_id else f"sort_value {direction} nulls last, customer_id"
         order = f"order by {order}" if is_sorted else ""
         where = [condition_sql(each, self.layout) for each in self.conditions if each.name in self.unlisted]
         stored = [condition_sql(each, self.layout) for each in self.conditions if each.name not in self.unlisted]
-        return LIST.format(
+        return LIST_SQL.format(
             columns=columns,
             sort_column="" if by_id else f", {self.sort_sql} as sort_value",
             stored="".join(f" and {condition}" for condition in stored),
@@ -122,7 +122,7 @@ class CustomerList:
         )
 
     def after_sql(self, after: After) -> str:
-        if self.order == CUSTOMER_ID:
+        if self.order == BY_CUSTOMER_ID:
             return f"customer_id {'<' if self.is_descending else '>'} %(after_id)s"
         if after.value is None:
             return f"{self.sort_sql} is null and customer_id > %(after_id)s"
@@ -145,7 +145,7 @@ def condition_sql(condition: Condition, layout: ListLayout) -> str:
 
 
 def customer_list(
-    *, order: str = CUSTOMER_ID, conditions: Iterable[Condition] = (), now_s: float | None = None
+    *, order: str = BY_CUSTOMER_ID, conditions: Iterable[Condition] = (), now_s: float | None = None
 ) -> CustomerList:
     """Return the list of all customers that meet the conditions, sorted by a name, descending with a `-` before it.
 
@@ -171,7 +171,7 @@ def customer_list(
 
 def check_order(name: str, *, layout: ListLayout) -> None:
     """Raise InvalidError for a name that lists are not sorted by."""
-    sortable = (CUSTOMER_ID, *layout.columns)
+    sortable = (BY_CUSTOMER_ID, *layout.columns)
     if name in sortable:
         return
     if name in layout.known.live_names:
@@ -208,10 +208,10 @@ def parse_condition(text: str) -> Condition:
         raise InvalidError(detail, attr="where")
     if match[2]:
         return Condition(match[2], HAS_NOT if match[1] else HAS)
-    return Condition(match[3], match[4], parse_number(match[5], name=match[3]))
+    return Condition(match[3], match[4], number_in_condition(match[5], name=match[3]))
 
 
-def parse_number(text: str, *, name: str) -> float:
+def number_in_condition(text: str, *, name: str) -> float:
     """Return a finite number. Raise InvalidError for any other text."""
     try:
         number = float(text)

@@ -1,6 +1,6 @@
 """Answers to a list of customers: a page, the number with totals and means, and all rows for a file.
 
-None of them may hold up the server: after SECONDS_PER_LIST a statement is given up, and the answer says why.
+None of them may hold up the server: after SECONDS_PER_ANSWER a statement is given up, and the answer says why.
 """
 
 import base64
@@ -18,17 +18,17 @@ from psycopg.errors import QueryCanceled
 
 from featurehub.lib.errors import InvalidError
 from features.models import BUCKETS, Run
-from features.serving.customer_lists import CUSTOMER_ID, After, CustomerList, customer_list
+from features.serving.customer_lists import BY_CUSTOMER_ID, After, CustomerList, customer_list
 
-SECONDS_PER_LIST = 3.0
+SECONDS_PER_ANSWER = 3.0
 # A file is read in parts; the first one waits until all rows are sorted.
 SECONDS_PER_PART = 15.0
 # A process that waits for PostgreSQL no longer than this much more is to get PostgreSQL's own answer.
 MARGIN_SECONDS = 0.3
 ROWS_PER_FETCH = 2_000
-TOO_SLOW = (
-    "This list was given up after {seconds:g} seconds. {names} not listed, so that values were read from the history of "
-    "one customer after the other: filter by a listed feature, too, or give it a place in the lists."
+TOO_SLOW_UNLISTED = (
+    "This list was given up after {seconds:g} seconds. {names} not listed, so that values were read from the history "
+    "of one customer after the other: filter by a listed feature, too, or give it a place in the lists."
 )
 TOO_MANY = "This list was given up after {seconds:g} seconds: filter it by a narrower range."
 OUT_OF_RANGE = "A value that the list computes is too large, or too close to zero, for a double."
@@ -52,7 +52,7 @@ class ListPage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """How many customers there are, and for each of the list's names how many of them have a value, and its total."""
+    """The number of customers, and for each name of the list the number of those with a value, and the total."""
 
     customers: int
     with_value: Sequence[int]
@@ -66,10 +66,10 @@ class Figures:
 
 
 @contextmanager
-def bounded(asked: CustomerList, *, most_seconds: float | None = None) -> Iterator[Any]:
+def bounded_cursor(asked: CustomerList, *, most_seconds: float | None = None) -> Iterator[Any]:
     """Give the block a cursor whose statements are given up after some seconds; raise InvalidError where one is."""
     waits = math.inf if settings.DATABASE_SECONDS is None else settings.DATABASE_SECONDS - MARGIN_SECONDS
-    seconds = min(SECONDS_PER_LIST if most_seconds is None else most_seconds, waits)
+    seconds = min(SECONDS_PER_ANSWER if most_seconds is None else most_seconds, waits)
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(f"set local statement_timeout = {1000 * seconds:.0f}")
@@ -86,10 +86,10 @@ def too_slow(asked: CustomerList, *, seconds: float) -> str:
     if not asked.unlisted:
         return TOO_MANY.format(seconds=seconds)
     names = f"{' and '.join(asked.unlisted)} {'is' if len(asked.unlisted) == 1 else 'are'}"
-    return TOO_SLOW.format(seconds=seconds, names=names)
+    return TOO_SLOW_UNLISTED.format(seconds=seconds, names=names)
 
 
-def columns_of(asked: CustomerList) -> str:
+def list_columns(asked: CustomerList) -> str:
     return ", ".join(["customer_id", *(asked.layout.sql_of(name) for name in asked.names)])
 
 
@@ -101,8 +101,8 @@ def read_list(asked: CustomerList, *, limit: int, after: After | None = None) ->
 
     It reads one row more to see whether a further page follows.
     """
-    with bounded(asked) as cursor:
-        statement = asked.select(columns_of(asked), after=after, is_limited=True)
+    with bounded_cursor(asked) as cursor:
+        statement = asked.select(list_columns(asked), after=after, is_limited=True)
         cursor.execute(statement, asked.parameters(after, limit=limit + 1))
         found = [ListedCustomer(customer_id=row[0], values=row[1:]) for row in cursor.fetchall()]
     rows = found[:limit]
@@ -111,7 +111,7 @@ def read_list(asked: CustomerList, *, limit: int, after: After | None = None) ->
 
 def cursor_text(asked: CustomerList, last: ListedCustomer) -> str:
     """Return the cursor of the page that follows a customer: the list's moment and order, the value, and the id."""
-    value = None if asked.order == CUSTOMER_ID else last.values[asked.names.index(asked.order)]
+    value = None if asked.order == BY_CUSTOMER_ID else last.values[asked.names.index(asked.order)]
     parts = orjson.dumps([asked.now_s, asked.order_as_text, value, last.customer_id])
     return base64.urlsafe_b64encode(parts).decode().rstrip("=")
 
@@ -151,7 +151,7 @@ def read_figures(asked: CustomerList) -> Figures:
         parts="".join(FIGURE.format(name=value) for value in values),
         rows=asked.select(selected, is_sorted=False),
     )
-    with bounded(asked) as cursor:
+    with bounded_cursor(asked) as cursor:
         cursor.execute(statement, asked.parameters())
         customers, *parts = cursor.fetchone()
     return Figures(customers=customers, with_value=parts[::2], totals=parts[1::2])
@@ -162,8 +162,8 @@ def stream_list(asked: CustomerList) -> Iterator[ListedCustomer]:
 
     Raises InvalidError where the first rows, or some later ones, take longer than SECONDS_PER_PART.
     """
-    with bounded(asked, most_seconds=SECONDS_PER_PART), connection.chunked_cursor() as cursor:
-        cursor.execute(asked.select(columns_of(asked)), asked.parameters())
+    with bounded_cursor(asked, most_seconds=SECONDS_PER_PART), connection.chunked_cursor() as cursor:
+        cursor.execute(asked.select(list_columns(asked)), asked.parameters())
         while rows := cursor.fetchmany(ROWS_PER_FETCH):
             for row in rows:
                 yield ListedCustomer(customer_id=row[0], values=row[1:])

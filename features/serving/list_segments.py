@@ -10,17 +10,17 @@ from django.conf import settings
 
 from featurehub.lib.errors import InvalidError
 from featurehub.lib.humanize import brief
-from features.serving.customer_lists import CustomerList, check_name, parse_number
-from features.serving.list_pages import FIGURE, Figures, bounded
+from features.serving.customer_lists import CustomerList, check_name, number_in_condition
+from features.serving.list_pages import FIGURE, Figures, bounded_cursor
 
 CATEGORY = "category"
-NO_CATEGORY, NO_VALUE = "no category", "no value"
+WITHOUT_CATEGORY, WITHOUT_VALUE = "no category", "no value"
 # The category of a customer is that of most events in the window, which have to be read: of so many customers at most.
-CUSTOMERS_IN_SAMPLE = 10_000
+MOST_CATEGORISED = 10_000
 # A feature with no more values than this has a segment for each; others are divided at the quintiles.
 VALUES_SHOWN = 12
 SEGMENTS_SHOWN = 12
-QUANTILES = (0.2, 0.4, 0.6, 0.8)
+QUINTILES = (0.2, 0.4, 0.6, 0.8)
 
 # Ordered by a hash of the id: the sample is the same every time, and independent of how ids are made.
 BY_CATEGORY = """
@@ -70,17 +70,17 @@ def read_segments(asked: CustomerList, *, by: str, edges: Sequence[float] = ()) 
     Raises InvalidError for a name that no live version has, and where it takes too long.
     """
     if by == CATEGORY:
-        return by_category(asked)
+        return segments_by_category(asked)
     check_name(by, layout=asked.layout)
     rows = rows_sql(asked, by=by)
     parameters = asked.parameters() | {"values": VALUES_SHOWN + 1}
-    with bounded(asked) as cursor:
+    with bounded_cursor(asked) as cursor:
         values: Sequence[float] = ()
         if not edges:
             cursor.execute(VALUES_OF.format(rows=rows), parameters)
             values = [value for (value,) in cursor.fetchall()]
         if len(values) > VALUES_SHOWN:
-            cursor.execute(EDGES_OF.format(rows=rows, quantiles=list(QUANTILES)), parameters)
+            cursor.execute(EDGES_OF.format(rows=rows, quantiles=list(QUINTILES)), parameters)
             # Of a feature that is 0 for most, several quantiles are 0.
             edges = sorted({edge for edge in cursor.fetchone()[0] if edge > values[0]})
             values = ()
@@ -93,30 +93,30 @@ def read_segments(asked: CustomerList, *, by: str, edges: Sequence[float] = ()) 
     first = 1 if values else 0
     return Segmentation(
         segments=[
-            ListSegment(name=NO_VALUE if place is None else names[place - first], figures=figures)
+            ListSegment(name=WITHOUT_VALUE if place is None else names[place - first], figures=figures)
             for place, figures in found
         ]
     )
 
 
-def by_category(asked: CustomerList) -> Segmentation:
+def segments_by_category(asked: CustomerList) -> Segmentation:
     """Return the list, or a sample of it, by the category that most of a customer's events in the window have."""
     as_of = datetime.fromtimestamp(asked.now_s, tz=UTC)
     parameters = asked.parameters() | {
-        "sampled": CUSTOMERS_IN_SAMPLE,
+        "sampled": MOST_CATEGORISED,
         "as_of": as_of,
         "oldest": as_of - timedelta(days=settings.WINDOW_DAYS),
     }
-    with bounded(asked) as cursor:
+    with bounded_cursor(asked) as cursor:
         cursor.execute(BY_CATEGORY.format(rows=rows_sql(asked), figures=figures_sql(asked)), parameters)
-        found = [(NO_CATEGORY if name is None else name, figures_of(row)) for name, *row in cursor.fetchall()]
+        found = [(WITHOUT_CATEGORY if name is None else name, figures_of(row)) for name, *row in cursor.fetchall()]
     customers = sum(figures.customers for _, figures in found)
     shown, others = found[:SEGMENTS_SHOWN], found[SEGMENTS_SHOWN:]
     if others:
-        shown.append((f"{len(others)} other categories", merged(figures for _, figures in others)))
+        shown.append((f"{len(others)} other categories", figures_together(figures for _, figures in others)))
     return Segmentation(
         segments=[ListSegment(name=name, figures=figures) for name, figures in shown],
-        sampled=customers if customers >= CUSTOMERS_IN_SAMPLE else None,
+        sampled=customers if customers >= MOST_CATEGORISED else None,
     )
 
 
@@ -136,7 +136,7 @@ def figures_of(row: Sequence[Any]) -> Figures:
     return Figures(customers=customers, with_value=parts[::2], totals=parts[1::2])
 
 
-def merged(parts: Iterable[Figures]) -> Figures:
+def figures_together(parts: Iterable[Figures]) -> Figures:
     """Return the figures of several segments together."""
     parts = list(parts)
     return Figures(
@@ -157,7 +157,7 @@ def ranges_in_words(edges: Sequence[float]) -> list[str]:
 
 def parse_edges(text: str) -> list[float]:
     """Return the edges in a text such as "0.3, 0.7", in ascending order. Raises InvalidError for anything else."""
-    edges = {parse_number(part.strip(), name="The list of ranges") for part in text.split(",") if part.strip()}
+    edges = {number_in_condition(part.strip(), name="The list of ranges") for part in text.split(",") if part.strip()}
     if len(edges) >= SEGMENTS_SHOWN:
         raise InvalidError(f"A list is divided at fewer than {SEGMENTS_SHOWN} numbers.", attr="ranges")
     return sorted(edges)

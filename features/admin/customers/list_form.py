@@ -8,10 +8,10 @@ from django.http import QueryDict
 
 from featurehub.lib.errors import InvalidError
 from features.registry.list_layout import DAYS_SINCE_PURCHASE, DAYS_SINCE_SEEN, ListLayout
-from features.serving.customer_lists import CUSTOMER_ID, HAS, HAS_NOT, Condition, filterable, parse_number
+from features.serving.customer_lists import BY_CUSTOMER_ID, HAS, HAS_NOT, Condition, filterable, number_in_condition
 from features.serving.list_segments import CATEGORY
 
-OPERATORS = {
+COMPARISON_WORDS = {
     ">=": "is at least",
     "<=": "is at most",
     ">": "is more than",
@@ -23,7 +23,7 @@ OPERATORS = {
 WORDS = {
     DAYS_SINCE_PURCHASE: "Days since last purchase",
     DAYS_SINCE_SEEN: "Days since last seen",
-    CUSTOMER_ID: "Customer",
+    BY_CUSTOMER_ID: "Customer",
     CATEGORY: "Category of most events",
     "rfm_score": "RFM score",
 }
@@ -38,7 +38,7 @@ def in_words(name: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListForm:
-    """What was filled in, as texts; `rows` are (feature, operator, value), with those that are empty."""
+    """The filled-in fields as texts; `rows` are (feature, operator, value), with those that are empty."""
 
     order: str
     direction: str
@@ -79,11 +79,11 @@ class ListForm:
 
 
 def condition_of(name: str, operator: str, value: str) -> Condition:
-    if operator not in OPERATORS:
+    if operator not in COMPARISON_WORDS:
         raise InvalidError(f"Choose how {in_words(name)} is compared.", attr="where")
     if operator in (HAS, HAS_NOT):
         return Condition(name, operator)
-    return Condition(name, operator, parse_number(value.strip().replace(",", "."), name=in_words(name)))
+    return Condition(name, operator, number_in_condition(value.strip().replace(",", "."), name=in_words(name)))
 
 
 def choices(layout: ListLayout) -> dict[str, Sequence[tuple[str, str]]]:

@@ -15,9 +15,9 @@ from featurehub.lib.errors import InvalidError
 from featurehub.lib.humanize import brief
 from features.admin.customers.list_csv import csv_response
 from features.admin.customers.list_form import (
+    COMPARISON_WORDS,
     EMPTY_ROWS,
     ENGAGEMENT,
-    OPERATORS,
     ListForm,
     choices,
     in_words,
@@ -25,13 +25,13 @@ from features.admin.customers.list_form import (
 )
 from features.registry.list_layout import ListLayout, list_layout
 from features.registry.snapshot import registry_snapshot
-from features.serving.customer_lists import CUSTOMER_ID, CustomerList
+from features.serving.customer_lists import BY_CUSTOMER_ID, CustomerList
 from features.serving.list_pages import Figures, list_at, read_figures, read_list, share_filled
 from features.serving.list_segments import CATEGORY, parse_edges, read_segments
 
 ROWS_PER_LIST = 50
 LISTS_URL = "admin:features_customer_lists"
-NOTHING = "–"
+DASH = "–"
 
 
 class CustomerListPages(OwnPages):
@@ -73,18 +73,18 @@ class CustomerListPages(OwnPages):
 
 
 def form_of(request: HttpRequest, *, layout: ListLayout) -> ListForm:
-    return ListForm.of(request.GET, default_order=ENGAGEMENT if ENGAGEMENT in layout.columns else CUSTOMER_ID)
+    return ListForm.of(request.GET, default_order=ENGAGEMENT if ENGAGEMENT in layout.columns else BY_CUSTOMER_ID)
 
 
 def form_context(form: ListForm, *, layout: ListLayout) -> dict[str, Any]:
     """Return what the form offers and what was chosen."""
-    names = [*layout.columns, CUSTOMER_ID]
+    names = [*layout.columns, BY_CUSTOMER_ID]
     return {
         "form": form,
         "rows": [*form.rows, *[("", ">=", "")] * EMPTY_ROWS],
         "orders": [(name, in_words(name)) for name in names],
         "choices": choices(layout),
-        "operators": OPERATORS,
+        "operators": COMPARISON_WORDS,
         "segmentations": {"": [(CATEGORY, in_words(CATEGORY))], **choices(layout)},
         "questions": ready_made(layout),
         "query": form.query().urlencode(),
@@ -147,7 +147,7 @@ def address_of(customer_id: str) -> str:
 def cells(values: Sequence[float | None], headings: Sequence[dict[str, str]]) -> list[dict[str, str]]:
     """Return the values as texts, each with its heading, which stands beside it on a phone."""
     return [
-        {"label": heading["words"], "text": NOTHING if value is None else brief(round(value, 4))}
+        {"label": heading["words"], "text": DASH if value is None else brief(round(value, 4))}
         for heading, value in zip(headings, values, strict=True)
     ]
 
@@ -162,7 +162,7 @@ def segments_context(
         {
             "name": segment.name,
             "customers": brief(segment.figures.customers),
-            "share": brief(round(100 * segment.figures.customers / customers, 1)) if customers else NOTHING,
+            "share": brief(round(100 * segment.figures.customers / customers, 1)) if customers else DASH,
             "cells": cells(segment.figures.means if form.shown == "means" else segment.figures.totals, headings),
         }
         for segment in found.segments

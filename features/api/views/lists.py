@@ -12,7 +12,7 @@ from featurehub.http.view import ApiView
 from features.api.serializers import CustomerListSerializer
 from features.offline.pages import MOST_ROWS_PER_PAGE, parse_limit
 from features.registry.list_layout import NO_FEATURES
-from features.serving.customer_lists import CUSTOMER_ID, CustomerList, parse_conditions
+from features.serving.customer_lists import BY_CUSTOMER_ID, CustomerList, parse_conditions
 from features.serving.list_pages import ListedCustomer, list_at, moment_of_list, read_list, share_filled
 from features.serving.usage import note_read
 
@@ -42,7 +42,7 @@ class CustomerListView(ApiView):
 
     @extend_schema(parameters=[ORDER, WHERE, LIMIT_OF_LIST, CURSOR_OF_LIST], responses=CustomerListSerializer)
     def get(self, request: HttpRequest) -> HttpResponse:
-        order = request.GET.get("order", CUSTOMER_ID)
+        order = request.GET.get("order", BY_CUSTOMER_ID)
         conditions = parse_conditions(request.GET.getlist("where"))
         asked, after = list_at(request.GET.get("cursor"), order=order, conditions=conditions)
         page = read_list(asked, limit=parse_limit(request.GET.get("limit")), after=after)
@@ -53,12 +53,12 @@ class CustomerListView(ApiView):
                 "as_of": moment_of_list(asked),
                 "filled": share_filled(),
                 "next": further,
-                "results": [as_object(row, asked=asked) for row in page.rows],
+                "results": [listed_as_object(row, asked=asked) for row in page.rows],
             }
         )
 
 
-def as_object(row: ListedCustomer, *, asked: CustomerList) -> dict[str, Any]:
+def listed_as_object(row: ListedCustomer, *, asked: CustomerList) -> dict[str, Any]:
     """Return a customer of a list, with null for what has no value."""
     values = dict(zip(asked.names, row.values, strict=True))
     others = {name: values.pop(name) for name in NO_FEATURES}

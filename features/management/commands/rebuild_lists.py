@@ -9,7 +9,7 @@ from featurehub.lib.progress import progress_bar
 from features.materialization import customer_lists
 from features.models import Run
 
-SECONDS_BETWEEN_LOOKS = 0.5
+SECONDS_BETWEEN_CHECKS = 0.5
 
 
 class Command(BaseCommand):
@@ -21,7 +21,7 @@ class Command(BaseCommand):
         with progress_bar(total=run.total, unit="parts", description="Filling in") as bar:
             while run.state == Run.State.RUNNING:
                 if not customer_lists.fill_next(run):
-                    time.sleep(SECONDS_BETWEEN_LOOKS)  # workers are filling in the last parts
+                    time.sleep(SECONDS_BETWEEN_CHECKS)  # workers are filling in the last parts
                 run.refresh_from_db()
                 bar.update(run.done - bar.n)
         self.stdout.write(f"The customer lists: {run.state}, {run.done} of {run.total} parts.")

@@ -317,7 +317,7 @@ def test_a_feature_with_many_values_is_divided_at_its_quintiles() -> None:
 
 def test_a_filter_that_reads_the_history_for_too_long_is_given_up_and_says_why(monkeypatch: Any) -> None:
     three_customers()
-    monkeypatch.setattr("features.serving.list_pages.SECONDS_PER_LIST", 0.001)
+    monkeypatch.setattr("features.serving.list_pages.SECONDS_PER_ANSWER", 0.001)
     monkeypatch.setattr("features.registry.list_layout.NEWEST", "(select 1.0 from pg_sleep(1))")
     with pytest.raises(InvalidError, match="tenure_days is not listed") as refused:
         read_list(customer_list(conditions=parse_conditions(["tenure_days>0"])), limit=10)
