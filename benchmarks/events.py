@@ -16,7 +16,7 @@ HEAD = 1_000
 
 EMPTY = """
 truncate events_event, events_dirtycustomer, features_customer, features_customerfeature, features_run,
-    features_runchunk
+    features_runchunk cascade
 """
 MAKE_EVENTS = """
 insert into events_event
@@ -42,7 +42,7 @@ from (
     ) draw
 ) event
 """
-DELETE_VALUES = "truncate features_customer, features_customerfeature, features_run, features_runchunk"
+DELETE_VALUES = "truncate features_customer, features_customerfeature, features_run, features_runchunk cascade"
 REGISTER = """
 insert into features_customer (customer_id)
 select 'customer-' || lpad(number::text, 8, '0') from generate_series(0, %(customers)s - 1) number

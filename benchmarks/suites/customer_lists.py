@@ -40,7 +40,7 @@ def run() -> list[Row]:
     leave_servers_alone()
     places = dict(FeatureDefinition.objects.exclude(list_place=None).values_list("pk", "list_place"))
     events.make_events(customers=scaled(CUSTOMERS_COMPUTED))
-    turns = [(cost_of_turn(places), cost_of_turn({})) for _ in range(RUNS + 1)][1:]
+    turns = [(cost_of_turn(places), cost_of_turn({})) for _ in range(RUNS)]
     list_these(places)
     upkeep = [
         upkeep_row(work, listed=[one[number] for one, _ in turns], unlisted=[other[number] for _, other in turns])
