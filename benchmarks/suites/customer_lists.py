@@ -1,4 +1,4 @@
-"""The first page of a customer list beside bare SQL on an indexed column, and what lists cost recompute and new weights."""
+"""The first page of a customer list beside bare SQL on an index, and what lists cost recompute and new weights."""
 
 import time
 from collections.abc import Callable, Sequence

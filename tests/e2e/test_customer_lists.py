@@ -1,4 +1,4 @@
-"""Customer lists in a real browser, by clicking alone, on a desktop and on a phone: who, a file of them, and by what."""
+"""Customer lists in a real browser, by clicking alone, on a desktop and a phone: who, a file of them, and by what."""
 
 import csv
 from pathlib import Path
