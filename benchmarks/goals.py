@@ -43,3 +43,7 @@ NEW_WEIGHTS = Goal(1.6)
 # Growth
 CUSTOMERS_IN_REDIS = Goal(1.1)  # latency with a million against that with 10,000
 WORKERS = Goal(1.1)  # CPU per request with two workers against that with one
+
+# Customer lists: the first page of a million customers, and what keeping them right costs against not listing
+SECONDS_PER_LIST = Goal(1.0)
+LISTS_UPKEEP = Goal(1.1)

@@ -10,7 +10,16 @@ from django.db import OperationalError
 from events.ingest import REFRESH_TASK, forget_nudge
 from featurehub.lib.redis_away import REDIS_AWAY
 from features.lifecycle import weight_set_steps
-from features.materialization import backfill, recompute, recovery, refresh, rescore, retention, runs
+from features.materialization import (
+    backfill,
+    customer_lists,
+    recompute,
+    recovery,
+    refresh,
+    rescore,
+    retention,
+    runs,
+)
 from features.materialization.runs import TASK_NAMES
 from features.models import FeatureType, Run
 from features.monitoring import consistency
@@ -111,6 +120,12 @@ def repair_task(run_id: int) -> None:
     go_on(run_id, step=consistency.repair_next)
 
 
+@shared_task(name=TASK_NAMES[Run.Kind.LISTS], autoretry_for=PASSING, retry_backoff=True, max_retries=5)
+def fill_lists_task(run_id: int) -> None:
+    """Go on with a run that fills in the customer lists."""
+    go_on(run_id, step=customer_lists.fill_next)
+
+
 def go_on(run_id: int, *, step: Callable[[Run], int]) -> None:
     """Work one turn on a run that is in chunks, and send the task again where something may be left."""
     run = Run.objects.get(pk=run_id)
@@ -124,8 +139,12 @@ def send_again(run: Run) -> None:
 
 @shared_task(name="features.resume_runs")
 def resume_runs_task() -> None:
-    """Send again the runs whose message or worker is gone, and the run that has left customers behind."""
-    for run in [*runs.stalled_runs(), *runs.catch_up()]:
+    """Send again the runs whose message or worker is gone, and the run that has left customers behind.
+
+    Begin to fill in the customer lists where they are to hold something else than they were filled with.
+    """
+    begun = customer_lists.begin_filling()
+    for run in [*runs.stalled_runs(), *runs.catch_up(), *([begun] if begun else ())]:
         send_again(run)
 
 

@@ -36,6 +36,12 @@ NAVIGATION = [
         "title": "Customers",
         "items": [
             item("Customers", icon="group", model="features.customer"),
+            {
+                "title": "Customer lists",
+                "icon": "format_list_numbered",
+                "link": reverse_lazy("admin:features_customer_lists"),
+                "permission": may_view("features.customer"),
+            },
             item("Feature history", icon="history", model="features.customerfeature"),
             item("Erased customers", icon="person_off", model="events.erasedcustomer"),
         ],

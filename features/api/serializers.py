@@ -99,6 +99,20 @@ class HistorySerializer(serializers.Serializer[Any]):
     results = HistoryRowSerializer(many=True)
 
 
+class ListedCustomerSerializer(serializers.Serializer[Any]):
+    customer_id = serializers.CharField()
+    features = serializers.DictField(child=serializers.FloatField(allow_null=True))
+    days_since_purchase = serializers.FloatField(allow_null=True)
+    days_since_seen = serializers.FloatField(allow_null=True)
+
+
+class CustomerListSerializer(serializers.Serializer[Any]):
+    as_of = serializers.DateTimeField()
+    filled = serializers.FloatField()
+    next = serializers.CharField(allow_null=True)
+    results = ListedCustomerSerializer(many=True)
+
+
 class BatchSerializer(serializers.Serializer[Any]):
     results = ValuesSerializer(many=True)
 

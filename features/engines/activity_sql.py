@@ -21,7 +21,7 @@ ACTIVITY_COLUMNS = (
     "purchase",
     "login",
     "purchase_amount",
-    *Activity.COLUMNS,
+    *Activity.COMPUTED,
 )
 
 # Every placeholder stands for SQL: `{wanted}` for a query for the customers, `{events}` for a table.
@@ -44,7 +44,7 @@ totals as (
         cast(least(coalesce(sum(amount) filter (where event_type = 'purchase'), 0), 1.7976931348623157e308) as {double})
             as purchase_amount,
         max("timestamp") filter (where event_type = 'purchase') as last_purchase,
-        min("timestamp") as first_event
+        min("timestamp") as first_event, max("timestamp") as last_event
     from recent
     where {in_window}
     group by customer_id
@@ -78,6 +78,7 @@ select wanted.customer_id,
     coalesce({first_event_us}, {never}) as first_event_us,
     coalesce(sessions, 0) as sessions, coalesce(session_us, 0) as session_us,
     coalesce(categorised_events, 0) as categorised_events, coalesce(top_category_events, 0) as top_category_events,
+    coalesce({last_event_us}, {never}) as last_event_us,
     {windowed_or_nothing} as windowed
 from wanted
 left join totals using (customer_id)

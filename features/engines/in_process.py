@@ -65,7 +65,9 @@ def aggregate(
         "top_category_events": max(categories.values(), default=0),
     }
     windowed = {feature.name: windowed_of_customer(feature, counted, as_of=as_of) for feature in features}
-    return replace(Activity.from_records([customer_id], [record]), windowed=windowed)
+    last_event = max((microseconds(event.timestamp) for event in window), default=NEVER)
+    activity = Activity.from_records([customer_id], [record])
+    return replace(activity, last_event_us=np.array([last_event]), windowed=windowed)
 
 
 def distinct(events: Iterable[NewEvent]) -> list[NewEvent]:

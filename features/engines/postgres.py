@@ -25,6 +25,7 @@ POSTGRES_DIALECT = {
     "sum_of_lengths": "(extract(epoch from sum(length)) * 1000000)::bigint",
     "last_purchase_us": "(extract(epoch from last_purchase) * 1000000)::bigint",
     "first_event_us": "(extract(epoch from first_event) * 1000000)::bigint",
+    "last_event_us": "(extract(epoch from last_event) * 1000000)::bigint",
     # For windowed features.
     "json": "metadata",
     # Sums of numerics are exact. PostgreSQL refuses to cast one to a double that is closer to zero than this.

@@ -48,6 +48,7 @@ SPARK_DIALECT = {
     "sum_of_lengths": "sum(length)",
     "last_purchase_us": "unix_micros(last_purchase)",
     "first_event_us": "unix_micros(first_event)",
+    "last_event_us": "unix_micros(last_event)",
     # For windowed features. An event's JSON is a text in Spark, and is parsed once.
     "json": "parse_json(metadata) as metadata",
     "nearest": "least(greatest(double(coalesce({number}, 0)), -1.7976931348623157e308), 1.7976931348623157e308)",

@@ -14,7 +14,7 @@ MAKE_TABLE = """
 create table {table} (
     customer_id text, page_view bigint, email_open bigint, email_click bigint, form_submit bigint, purchase bigint,
     login bigint, purchase_amount float8, last_purchase_us bigint, first_event_us bigint, sessions bigint,
-    session_us bigint, categorised_events bigint, top_category_events bigint, windowed text
+    session_us bigint, categorised_events bigint, top_category_events bigint, last_event_us bigint, windowed text
 )
 """
 # Adds the customers without an event in the window, with zeros and without moments.
@@ -23,6 +23,7 @@ insert into {table} (customer_id, {columns}, windowed)
 select customer_id, {nothing}, %s from features_customer
 where not exists (select from {table} staged where staged.customer_id = features_customer.customer_id)
 """
+MOMENTS = ("last_purchase_us", "first_event_us", "last_event_us")
 COPY_ACTIVITY = "copy {table} (customer_id, {columns}, windowed) from stdin (format csv)"
 
 
@@ -32,9 +33,7 @@ def create_activity_table(table: str, blocks: Iterable[bytes], *, features: Sequ
     Customers that are in no block get zeros.
     """
     names = {"table": connection.ops.quote_name(table), "columns": ", ".join(ACTIVITY_COLUMNS)}
-    nothing = ", ".join(
-        f"{NEVER}" if name in ("last_purchase_us", "first_event_us") else "0" for name in ACTIVITY_COLUMNS
-    )
+    nothing = ", ".join(f"{NEVER}" if name in MOMENTS else "0" for name in ACTIVITY_COLUMNS)
     with connection.cursor() as cursor:
         cursor.execute(MAKE_TABLE.format(**names))
         with copying(cursor, COPY_ACTIVITY.format(**names)) as copy:

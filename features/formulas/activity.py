@@ -37,9 +37,11 @@ class Activity:
     """Columns of length n: what n customers did in the window, in the order of `customer_ids`.
 
     Moments and durations are in microseconds, moments since 1970 UTC, NEVER where there is none. `counts` is by event
-    type. `first_event_us` is the moment of the oldest counted event. `session_us` is the sum of last − first event over
-    the `sessions`. `top_category_events` is the number of events in the customer's largest category, out of the
-    `categorised_events` that have one. `windowed` holds the windowed features that operators defined, by name.
+    type. `first_event_us` and `last_event_us` are the moments of the oldest and of the newest counted event; the newest
+    is not stored with the history, so it is NEVER in activity that was read from there. `session_us` is the sum of
+    last − first event over the `sessions`. `top_category_events` is the number of events in the customer's largest
+    category, out of the `categorised_events` that have one. `windowed` holds the windowed features that operators
+    defined, by name.
     """
 
     customer_ids: list[str]
@@ -51,6 +53,7 @@ class Activity:
     session_us: Ints
     categorised_events: Ints
     top_category_events: Ints
+    last_event_us: Ints
     windowed: Mapping[str, Windowed] = field(default_factory=dict)
 
     COLUMNS = (
@@ -61,13 +64,16 @@ class Activity:
         "categorised_events",
         "top_category_events",
     )
+    # What engines compute beside the counts; the last of them is not stored.
+    COMPUTED = (*COLUMNS, "last_event_us")
 
     @classmethod
     def from_records(cls, customer_ids: list[str], records: list[Mapping[str, Any]]) -> Self:
         """Return columns from one mapping per customer, as `to_records` writes them."""
 
         names = (*EVENT_TYPES, "purchase_amount", *cls.COLUMNS)
-        return cls.from_columns(customer_ids, {name: [record[name] for record in records] for name in names})
+        columns = {name: [record[name] for record in records] for name in names}
+        return cls.from_columns(customer_ids, columns | {"last_event_us": [NEVER] * len(records)})
 
     @classmethod
     def from_columns(
@@ -78,7 +84,7 @@ class Activity:
         windowed: Mapping[str, Windowed] | None = None,
     ) -> Self:
         """Return columns from sequences by column name, such as the transposed rows of a query."""
-        others: dict[str, Any] = {name: np.array(columns[name], dtype=np.int64) for name in cls.COLUMNS}
+        others: dict[str, Any] = {name: np.array(columns[name], dtype=np.int64) for name in cls.COMPUTED}
         return cls(
             customer_ids=customer_ids,
             counts={name: np.array(columns[name], dtype=np.int64) for name in EVENT_TYPES},
@@ -101,7 +107,7 @@ class Activity:
                 name: Windowed(column.value[rows], column.first_us[rows], column.last_us[rows])
                 for name, column in self.windowed.items()
             },
-            **{name: getattr(self, name)[rows] for name in self.COLUMNS},
+            **{name: getattr(self, name)[rows] for name in self.COMPUTED},
         )
 
     def to_records(self) -> list[dict[str, int | float]]:

@@ -19,6 +19,7 @@ from features.models.definitions import WRITTEN_BY_CLIENTS
 from features.offline import history
 from features.online.outbox import announce
 from features.registry.contents import Registry
+from features.registry.list_layout import Source, list_layout
 from features.registry.snapshot import registry_snapshot
 
 logger = logging.getLogger(__name__)
@@ -60,7 +61,9 @@ def set_customer_features(
             features=[row["features"]],
             metadata=[row["metadata"]],
         )
-        if is_read_by_expressions(features, known=known):
+        if is_read_by_expressions(features, known=known) or is_listed(
+            (*features, ""), feature_type=feature_type, version=version, known=known
+        ):
             DirtyCustomer.objects.create(customer_id=customer_id, due_at=now)
         transaction.on_commit(partial(publish_after_commit, customer_id, announce([customer_id])))
     return {"customer_id": customer_id, "feature_type": feature_type, "version": version, "timestamp": as_of, **row}
@@ -86,6 +89,15 @@ def check_writable(feature_type: str, *, version: str, features: Mapping[str, fl
 def is_read_by_expressions(names: Iterable[str], *, known: Registry) -> bool:
     """Return whether derived values are computed from one of the names, and so have to be computed again."""
     return any(not view.reads.isdisjoint(names) for view in known.derived)
+
+
+def is_listed(names: Iterable[str], *, feature_type: str, version: str, known: Registry) -> bool:
+    """Return whether customer lists hold one of the version's names, which the next computation writes there.
+
+    The empty name stands for the moment of the version's row, which every write changes.
+    """
+    places = list_layout(known).places
+    return any(Source(feature_type, version, name) in places for name in names)
 
 
 def check_value(name: str, *, value: float, bounds: tuple[float | None, float | None]) -> None:

@@ -9,13 +9,13 @@ from typing import Any, TypeAlias
 
 import numpy as np
 from django.conf import settings
-from django.db import connection
 
 from featurehub.lib.errors import ConflictError
 from features.engines import postgres
 from features.formulas.activity import NEVER, Activity, Windowed
-from features.formulas.values import Columns, behavioral_values, column, derived_values, first_departure_us
+from features.formulas.values import Columns, behavioral_values, column, derived_values
 from features.formulas.view import FeatureView
+from features.materialization.confirmation import confirm_computed, listed_columns
 from features.materialization.isolation import computing
 from features.materialization.locks import database_now, lock_customers, register_customers
 from features.models import FeatureType, WeightSet
@@ -24,18 +24,9 @@ from features.offline.columns import decayed_to, stored_columns
 from features.offline.history import Latest
 from features.registry import weight_sets
 from features.registry.contents import Registry
+from features.registry.list_layout import list_layout
 from features.registry.snapshot import registry_snapshot
 
-CONFIRM_COMPUTED = """
-update features_customer customer
-set computed_at = %(as_of)s, weight_set_id = %(weight_set_id)s,
-    recompute_at = case when %(read_events)s
-        then timestamptz 'epoch' + nullif(new.leaves_us, %(never)s) * interval '1 microsecond'
-        else customer.recompute_at end
-from unnest(%(customer_ids)s::text[], %(leaves_us)s::bigint[]) as new (customer_id, leaves_us)
-where customer.customer_id = new.customer_id
-    and (customer.computed_at is null or customer.computed_at <= %(as_of)s)
-"""
 # A decayed value, and the same value computed from the events, differ in their last bits only.
 DECAY_TOLERANCE = 1e-9
 
@@ -192,14 +183,25 @@ def append(
                 view, appended=appended, as_of=as_of, known=known, is_late=is_late, held=held, anew=anew
             )
     weight_set_id = weight_sets.last_activated(active).pk
-    confirm_computed(base, weight_set_id=weight_set_id, as_of=as_of, known=known, read_events=read_events)
+    layout = list_layout(known)
+    values = {view: part.values for view, part in appended.items()}
+    confirm_computed(
+        base,
+        listed=listed_columns(base, values=values, held=held, layout=layout),
+        weight_set_id=weight_set_id,
+        as_of=as_of,
+        known=known,
+        layout=layout,
+        read_events=read_events,
+    )
     return appended
 
 
 def beside_behavioral(known: Registry) -> list[FeatureView]:
-    """Return the derived versions, and the versions written by clients that they are computed from."""
-    inputs = dict.fromkeys(row for view in known.derived for row in known.inputs(view))
-    return [*known.derived, *(row for row in inputs if row not in known.behavioral)]
+    """Return the derived versions, and the versions written by clients that they, or lists, are computed from."""
+    inputs = [row for view in known.derived for row in known.inputs(view)]
+    read = dict.fromkeys([*inputs, *list_layout(known).written])
+    return [*known.derived, *(row for row in read if row not in known.behavioral)]
 
 
 def append_behavioral(
@@ -287,24 +289,3 @@ def append_derived(
         anew=anew,
     )
     return Appended(values=values, rows=rows)
-
-
-def confirm_computed(
-    activity: Activity, *, weight_set_id: int, as_of: datetime, known: Registry, read_events: bool
-) -> None:
-    """Note on the customers when they were computed and under which weights, whether or not values changed.
-
-    With `read_events`, note also when the next event leaves a window. A computation older than the customer's last one
-    changes nothing.
-    """
-    leaving = first_departure_us(activity, features=known.windowed, window_days=settings.WINDOW_DAYS)
-    parameters: dict[str, Any] = {
-        "customer_ids": activity.customer_ids,
-        "leaves_us": leaving.tolist(),
-        "never": NEVER,
-        "weight_set_id": weight_set_id,
-        "as_of": as_of,
-        "read_events": read_events,
-    }
-    with connection.cursor() as cursor:
-        cursor.execute(CONFIRM_COMPUTED, parameters)

@@ -23,6 +23,7 @@ TASK_NAMES: Mapping[str, str] = {
     Run.Kind.CHECK: "features.check",
     Run.Kind.REPAIR: "features.repair",
     Run.Kind.BACKFILL: "features.backfill",
+    Run.Kind.LISTS: "features.fill_lists",
 }
 REFRESHES_KEPT = timedelta(days=7)
 

@@ -22,6 +22,13 @@ class Customer(models.Model):
     recompute_at = models.DateTimeField(null=True)
     # The weight set that had been activated last, of any version, at that computation.
     weight_set = models.ForeignKey(WeightSet, on_delete=models.PROTECT, null=True, related_name="+", db_index=False)
+    # The newest event that a computation has counted; it stays when the event has left the window.
+    last_seen_at = models.DateTimeField(null=True)
+    # What customer lists are sorted and filtered by (decision 18), at `computed_at`; none of it is indexed, so that a
+    # computation pays for the row alone. `listed_of` is the checksum of what the numbers are: with another one than
+    # that of today's lists, `features.materialization.customer_lists` has still to fill them in.
+    listed = ArrayField(models.FloatField(null=True), null=True)
+    listed_of = models.BigIntegerField(null=True)
     # The part of all customers with which this one is renewed: 0 to BUCKETS - 1, fixed by the id.
     bucket = models.GeneratedField(
         expression=Func(

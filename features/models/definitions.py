@@ -16,6 +16,8 @@ class FeatureType(models.TextChoices):
 
 # The types whose values clients write; the others are computed.
 WRITTEN_BY_CLIENTS = (FeatureType.CUSTOMER, FeatureType.CONTEXTUAL)
+# How many features customer lists show and are sorted by; each of them costs every computation a little.
+LIST_PLACES = 8
 
 
 class FeatureDefinition(models.Model):
@@ -64,6 +66,10 @@ class FeatureDefinition(models.Model):
     )
     half_life_days = models.FloatField(null=True, blank=True)
     expression = models.TextField(blank=True)
+    # Its place, from 1, among the columns of customer lists, which are sorted by these features; null: not listed.
+    list_place = models.PositiveSmallIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(LIST_PLACES)]
+    )
 
     class Meta:
         constraints = [
@@ -88,6 +94,11 @@ class FeatureDefinition(models.Model):
             models.CheckConstraint(
                 condition=Q(expression="") | Q(feature_type="derived"), name="definition_expression_is_derived"
             ),
+            models.CheckConstraint(
+                condition=Q(list_place__isnull=True) | Q(list_place__gte=1, list_place__lte=LIST_PLACES),
+                name="definition_list_place_exists",
+            ),
+            models.UniqueConstraint(fields=["list_place"], name="definition_list_place_is_taken_once"),
         ]
         ordering = ["feature_type", "name"]
 

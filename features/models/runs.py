@@ -23,6 +23,7 @@ class Run(models.Model):
         CHECK = "check", "Compare what is served with the events"
         REPAIR = "repair", "Repair customers that were found wrong"
         BACKFILL = "backfill", "Backfill a version's history"
+        LISTS = "lists", "Fill in the customer lists"
 
     class State(models.TextChoices):
         RUNNING = "running"
@@ -42,6 +43,8 @@ class Run(models.Model):
     updated_at = models.DateTimeField(db_default=Now())
     # The moment of a recomputation, null until the events are aggregated; the end of a thinning; the day of a backfill.
     as_of = models.DateTimeField(null=True, blank=True)
+    # Of a run that fills in the customer lists: the checksum of what they hold, as in Customer.listed_of.
+    listed_of = models.BigIntegerField(null=True, blank=True)
 
     class Meta:
         constraints = [
@@ -50,6 +53,9 @@ class Run(models.Model):
                 fields=["kind"],
                 condition=Q(state="running", kind__in=["refresh", "retention", "thinning", "check"]),
                 name="run_one_at_a_time",
+            ),
+            models.UniqueConstraint(
+                fields=["kind"], condition=Q(state="running", kind="lists"), name="run_one_of_lists_at_a_time"
             ),
             models.UniqueConstraint(
                 fields=["version", "kind"], condition=Q(state="running"), name="run_one_of_a_version_at_a_time"

@@ -16,12 +16,14 @@ from features.models import FeatureType
 class Definition:
     """A registered name: its feature type, its default, and the bounds of values that clients write.
 
-    `bounds` are (minimum, maximum), None where there is none.
+    `bounds` are (minimum, maximum), None where there is none. `list_place` is its place among the columns of customer
+    lists, None where it is not listed.
     """
 
     feature_type: str
     default: float
     bounds: tuple[float | None, float | None]
+    list_place: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +127,18 @@ class Registry:
     def is_being_backfilled(self, view: FeatureView, *, at: datetime) -> bool:
         """Return whether the rows that hold at a moment may be those of an earlier day, as its own is to come."""
         return any(span.is_being_backfilled and span.has(at) for span in self.spans.get(view.key, ()))
+
+    @cached_property
+    def live_names(self) -> dict[str, FeatureView]:
+        """Return name → live version, of every name that readers get without naming a version."""
+        views = (self.live_view(feature_type) for feature_type in self.live)
+        return {name: view for view in views for name in view.names}
+
+    @cached_property
+    def listed(self) -> tuple[str, ...]:
+        """Return the live names that customer lists show and are sorted by, in the order of their places."""
+        places = {name: row.list_place for name, row in self.definitions.items() if row.list_place is not None}
+        return tuple(sorted(places.keys() & self.live_names.keys(), key=lambda name: places[name]))
 
     def left_out(self, view: FeatureView) -> tuple[str, ...]:
         """Return the names of the version's feature type that the version does not have."""

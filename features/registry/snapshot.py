@@ -45,7 +45,12 @@ def load_registry() -> Registry:
     unnamed = [row for row in definitions if row.feature_type in WRITTEN_BY_CLIENTS and not row.versions.all()]
     return Registry(
         definitions={
-            row.name: Definition(feature_type=row.feature_type, default=row.default, bounds=(row.minimum, row.maximum))
+            row.name: Definition(
+                feature_type=row.feature_type,
+                default=row.default,
+                bounds=(row.minimum, row.maximum),
+                list_place=row.list_place,
+            )
             for row in definitions
         },
         views={

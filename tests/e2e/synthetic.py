@@ -82,6 +82,7 @@ def random_activity(customers: int, *, as_of_us: int) -> Activity:
         purchase_amount=np.round(counts["purchase"] * random.gamma(2.0, 20.0, customers), 2),
         last_purchase_us=np.where(bought, last, NEVER),
         first_event_us=np.full(customers, as_of_us - 15 * MICROSECONDS_PER_DAY),
+        last_event_us=np.full(customers, as_of_us),
         sessions=zeros, session_us=zeros, categorised_events=zeros, top_category_events=zeros,
     )  # fmt: skip
 

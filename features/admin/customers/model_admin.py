@@ -17,6 +17,7 @@ from unfold.decorators import display
 
 from featurehub.admin.large_tables import BoundedChangeList, LargeTableAdmin
 from featurehub.lib.humanize import ago
+from features.admin.customers.lists import CustomerListPages
 from features.admin.customers.page import customer_context
 from features.models import Customer, FeatureType, WeightSet
 from features.monitoring import overview
@@ -61,7 +62,7 @@ class ScoredChangeList(BoundedChangeList):
 
 
 @admin.register(Customer)
-class CustomerAdmin(LargeTableAdmin):
+class CustomerAdmin(CustomerListPages, LargeTableAdmin):
     list_display = ("customer_id", "shown_score", "activity", "computed", "weights", "first_seen_at")
     list_filter = (ActivityFilter,)
     search_fields = ("customer_id__startswith",)
@@ -69,6 +70,11 @@ class CustomerAdmin(LargeTableAdmin):
     ordering = ("customer_id",)
     order_in_words = "by customer_id"
     empty_template = "features/admin/no_customers.html"
+    list_before_template = "features/customers/to_lists.html"
+
+    class Media:
+        css = {"all": ["features/weights.css", "features/versions.css", "features/lists.css"]}
+        js = ("features/lists.js",)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[BoundedChangeList]:
         return ScoredChangeList

@@ -13,7 +13,7 @@ from features.lifecycle.drafts import BEFORE_RETIREMENT, live_inputs, next_numbe
 from features.lifecycle.requirements import check_expressions
 from features.lifecycle.steps import VersionState
 from features.models import FeatureDefinition, FeatureType, FeatureVersion
-from features.models.definitions import WRITTEN_BY_CLIENTS
+from features.models.definitions import LIST_PLACES, WRITTEN_BY_CLIENTS
 from features.registry.snapshot import registry_snapshot
 
 # The fields that say how a feature of each type is computed. A trigger fixes them once a version past draft has it.
@@ -103,9 +103,14 @@ class DefinitionForm(forms.ModelForm):  # type: ignore[type-arg]
         model = FeatureDefinition
         fields = (
             "name", "feature_type", *WINDOW, "expression",
-            "description", "owner", "unit", "default", "minimum", "maximum", "tags",
+            "description", "owner", "unit", "default", "minimum", "maximum", "tags", "list_place",
         )  # fmt: skip
-        labels = {"window_days": "Days of the window", "half_life_days": "Half-life in days", "kind": "What"}
+        labels = {
+            "list_place": "Place in customer lists",
+            "window_days": "Days of the window",
+            "half_life_days": "Half-life in days",
+            "kind": "What",
+        }
         help_texts = {
             "name": "What clients ask for, such as shoes_spend_14d. It can't be changed later.",
             "kind": "What is computed of the events in the window.",
@@ -122,6 +127,10 @@ class DefinitionForm(forms.ModelForm):  # type: ignore[type-arg]
             "unit": "Such as days, currency or share.",
             "default": "What a read gives where there is no value; it says so in “missing” either way.",
             "minimum": "The smallest value; a client that writes a smaller one is refused.",
+            "list_place": (
+                f"1 to {LIST_PLACES}: the column of customer lists, which can be sorted by it. Empty: not listed. "
+                "The lists are filled in again, which takes about a minute for each million customers."
+            ),
             "maximum": "The largest value; a client that writes a larger one is refused.",
         }
         widgets = {

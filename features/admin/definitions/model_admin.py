@@ -46,7 +46,10 @@ NEW = (
     ),
     (
         "For those who use it",
-        {"fields": (("owner", "unit"), "default", ("minimum", "maximum"), "tags"), "classes": ("collapse",)},
+        {
+            "fields": (("owner", "unit"), "default", ("minimum", "maximum"), "tags", "list_place"),
+            "classes": ("collapse",),
+        },
     ),
 )
 

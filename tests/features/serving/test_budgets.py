@@ -128,6 +128,16 @@ def test_a_list_has_a_budget(client: ApiClient, path: str) -> None:
     assert spent.queries <= 4
 
 
+@pytest.mark.parametrize("limit", [1, 3])
+def test_a_page_of_a_customer_list_has_a_budget_whatever_its_size(client: ApiClient, limit: int) -> None:
+    url = f"/api/v1/customers/?order=-engagement_score&where=page_views_30d%3E1,tenure_days&limit={limit}"
+    with counted() as spent:
+        assert client.get(url).status_code == 200
+    # Those of the list itself: a savepoint and its release (a transaction outside of tests), the limit of time, the
+    # page, and how much of the lists is filled in.
+    assert (spent.queries, spent.commands) == (5, {})
+
+
 @pytest.mark.parametrize("number", [1, 200])
 def test_an_as_of_read_has_a_budget_whatever_its_size(client: ApiClient, number: int) -> None:
     entities = [{"customer_id": "c1", "timestamp": "2026-01-01T00:00:00Z"}] * number
