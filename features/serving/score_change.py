@@ -90,6 +90,10 @@ class ScoreChange:
     def change(self) -> float:
         return self.after.score - self.before.score
 
+    @property
+    def fall(self) -> float:
+        return -self.change
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventMoves:
