@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from django import forms
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from featurehub.admin.chart import Axis, Chart, ChartSeries
 from featurehub.lib.clock import nearest_in_utc
 from features.models import WeightSet
 from features.registry.weight_sets import activated_weights
@@ -98,6 +99,7 @@ def why_context(customer_id: str, query: Mapping[str, Any], *, now: datetime) ->
     return {
         **context,
         "reasons": found,
+        "why_chart": waterfall(change, found) if found else None,
         "main_reason": main_reason(found, change=change.change),
         "events_came": came,
         "events_left": left,
@@ -106,6 +108,26 @@ def why_context(customer_id: str, query: Mapping[str, Any], *, now: datetime) ->
         "changed_weights": changed_weights(change) if sets else [],
         "is_row_chosen": before == change.before.since and after == change.after.since,
     }
+
+
+def waterfall(change: ScoreChange, found: Sequence[Reason]) -> Chart:
+    """Return the way from the earlier score to the later one."""
+    ends = [f"{held.moment:%-d %b, %H:%M}" for held in (change.before, change.after)]
+    return Chart(
+        kind="waterfall",
+        title="From one score to the other",
+        labels=[ends[0], *(each.name for each in found), ends[1]],
+        series=[
+            ChartSeries(
+                name="Score",
+                values=[change.before.score, *(each.change for each in found), change.after.score],
+                roles=["before", *(each.event_type or "plain" for each in found), "after"],
+            )
+        ],
+        x=Axis(label="Part"),
+        y=Axis(label="Score", decimals=3),
+        notes=["", *(each.words for each in found), ""],
+    )
 
 
 def main_reason(found: Sequence[Reason], *, change: float) -> Reason | None:
