@@ -11,7 +11,7 @@ from features.formulas.activity import Floats
 
 # The steps of a distribution: it is exact at each of them, and off by 1 / STEPS at most in between.
 STEPS = 200
-DECILES = np.arange(1, 10) / 10
+TENTHS = np.arange(1, 10) / 10
 # The share that an empty part of the range counts as in the population stability index, which divides by it.
 LEAST_SHARE = 0.0001
 # Of two samples of one population, one in a thousand pairs is farther apart than chance allows.
@@ -96,7 +96,7 @@ def parts_of_range(reference: Distribution, other: Distribution) -> tuple[Floats
 
     The parts end at the deciles of the reference; deciles that are equal, as many zeros make them, end one part.
     """
-    ends = np.unique(reference.quantiles(DECILES)) if reference.count else np.array([])
+    ends = np.unique(reference.quantiles(TENTHS)) if reference.count else np.array([])
 
     def shares(of: Distribution) -> Floats:
         if not of.customers:
@@ -111,8 +111,8 @@ def parts_of_range(reference: Distribution, other: Distribution) -> tuple[Floats
 def stability_index(reference: Floats, other: Floats) -> float:
     """Return the population stability index Σ (other − reference) · ln(other / reference) of shares.
 
-    Usual readings: below 0.1 no shift, above 0.25 a large one. See Siddiqi, Credit Risk Scorecards (2006). A share below
-    LEAST_SHARE counts as that one.
+    Usual readings: below 0.1 no shift, above 0.25 a large one. See Siddiqi, Credit Risk Scorecards (2006). A share
+    below LEAST_SHARE counts as that one.
     """
     first, second = np.maximum(reference, LEAST_SHARE), np.maximum(other, LEAST_SHARE)
     return float(np.sum((second - first) * np.log(second / first)))

@@ -93,7 +93,7 @@ class BaselineWeek(models.Model):
 
 
 class FeatureThresholds(models.Model):
-    """How far apart a feature's distributions may be before an alert; a feature without a row has the usual ones."""
+    """The thresholds above which a feature has shifted; a feature without a row has the usual ones."""
 
     name = models.CharField(max_length=64, unique=True)
     stability_index = models.FloatField()
@@ -112,7 +112,7 @@ class FeatureThresholds(models.Model):
 
 
 class EventHour(models.Model):
-    """How many events of a type happened in an hour, of those that arrived within some hours."""
+    """The number of events of a type that happened in an hour, of those that arrived within some hours."""
 
     hour = models.DateTimeField()
     event_type = models.CharField(max_length=16)

@@ -1,4 +1,4 @@
-"""How far the newest day's distributions are from those of a week before: of the baseline week, and of the last week."""
+"""Drift: the distance of a day's distributions from those of the baseline week, and of the week before the day."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,7 +30,7 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drift:
-    """How far a day is from a week; `largest_distance` is None where one of them has no values.
+    """The distance of a day from a week; `largest_distance` is None where one of them has no values.
 
     The index and the distance of samples this small are beyond chance above the two numbers `by_chance`.
     """

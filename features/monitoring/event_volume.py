@@ -1,4 +1,4 @@
-"""How many events of each type happen in an hour, and alerts where a type falls silent or its volume jumps.
+"""Events by type and hour, and which types have fallen silent or have jumped in volume.
 
 An event counts in the hour in which it happened, if it arrives before HOURS_COUNTED_AGAIN more have passed. What comes
 later, such as the import of old events, is usual neither here nor there.

@@ -40,7 +40,13 @@ def read_gauges() -> list[GaugeMetricFamily]:
     """Return the gauges that are read from PostgreSQL; none where it does not answer."""
     now = timezone.now()
     try:
-        return [*backlog_gauges(now), *customer_gauges(now), *consistency_gauges(now), *value_gauges(now), last_run_gauge()]
+        return [
+            *backlog_gauges(now),
+            *customer_gauges(now),
+            *consistency_gauges(now),
+            *value_gauges(now),
+            last_run_gauge(),
+        ]
     except Error as error:
         logger.warning("PostgreSQL does not answer, its metrics are left out: %s", error)
         return []
@@ -107,7 +113,9 @@ def value_gauges(now: datetime) -> list[GaugeMetricFamily]:
     watch = value_watch.get()
     alerts = watch.alerts(now=now)
     unusual = GaugeMetricFamily(
-        "featurehub_event_type_unusual", "1 if an event type is silent or its volume has jumped, else 0", labels=["event_type"]
+        "featurehub_event_type_unusual",
+        "1 if an event type is silent or its volume has jumped, else 0",
+        labels=["event_type"],
     )
     for event_type in EVENT_TYPES:
         unusual.add_metric([event_type], float(any(alert.event_type == event_type for alert in alerts)))

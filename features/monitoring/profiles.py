@@ -75,8 +75,8 @@ def day_under_way(*, now: datetime) -> ProfiledDay | None:
         return None
     delete_expired(now=now)
     customer_ids, is_everybody = draw_customers(settings.PROFILE_SAMPLE)
-    day = ProfiledDay(day=missing[0], is_everybody=is_everybody, waiting=customer_ids)
-    ProfiledDay.objects.bulk_create([day], ignore_conflicts=True)
+    row = ProfiledDay(day=missing[0], is_everybody=is_everybody, waiting=customer_ids)
+    ProfiledDay.objects.bulk_create([row], ignore_conflicts=True)
     return ProfiledDay.objects.get(day=missing[0])
 
 
@@ -88,7 +88,7 @@ def delete_expired(*, now: datetime) -> None:
     if baseline is not None:
         expired = expired.exclude(day__in=days_from(baseline.first_day))
     expired.delete()
-    EventHour.objects.filter(hour__lt=end_of(oldest)).delete()
+    EventHour.objects.filter(hour__lt=day_end(oldest)).delete()
 
 
 def days_from(first: date) -> list[date]:
@@ -96,7 +96,7 @@ def days_from(first: date) -> list[date]:
     return [first + timedelta(days=number) for number in range(DAYS_OF_A_WEEK)]
 
 
-def end_of(day: date) -> datetime:
+def day_end(day: date) -> datetime:
     """Return the moment at which a day is over, in UTC."""
     return datetime.combine(day + timedelta(days=1), time(), tzinfo=UTC)
 
@@ -106,7 +106,7 @@ def end_of(day: date) -> datetime:
 
 def keep_part(row: ProfiledDay, customer_ids: Sequence[str]) -> None:
     """Store the columns of these customers, of those that were known at the end of the day."""
-    as_of = end_of(row.day)
+    as_of = day_end(row.day)
     known = registry_snapshot.get()
     customer_ids, stored = read_stored(customer_ids, as_of=as_of, known=known)
     if customer_ids:

@@ -12,7 +12,7 @@ from features.monitoring.drift import Drift, FeatureDrift, newest_drifts
 from features.monitoring.event_volume import Silence, VolumeJump, unusual_volumes
 from features.monitoring.profiles import finished_days
 
-SECONDS_IN_MEMORY = 60.0
+SECONDS_WATCHED = 60.0
 # Yesterday's profile may be on its way until today's noon.
 LATE_AFTER = timedelta(days=1, hours=12)
 
@@ -29,7 +29,7 @@ class ValueAlert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValueWatch:
-    """What was found last: the newest day, every feature's drift on it, and event types with unusual volumes."""
+    """The last findings: the newest day, every feature's drift on it, and event types with unusual volumes."""
 
     newest: date | None
     drifts: Sequence[FeatureDrift]
@@ -46,7 +46,7 @@ class ValueWatch:
         return [
             ValueAlert(
                 text=f"The values of no day since {self.newest:%-d %b %Y} are profiled.",
-                to_do="Look whether beat and a worker are running, and in the worker's log. Missed days are made up for.",
+                to_do="Are beat and a worker running, and what does the worker's log say? Missed days are made up for.",
             )
         ]
 
@@ -68,7 +68,7 @@ def look() -> ValueWatch:
 
 
 # In memory for a minute, because every scrape and the first page of the admin ask for it.
-value_watch = Snapshot(look, seconds=SECONDS_IN_MEMORY)
+value_watch = Snapshot(look, seconds=SECONDS_WATCHED)
 
 
 # --- In words ---------------------------------------------------------------------------------------------------------
@@ -106,7 +106,7 @@ def volume_alert(volume: Silence | VolumeJump) -> ValueAlert:
         event_type=volume.event_type,
         text=f"{volume.events:,} {volume.event_type} in 24 hours, where {brief(round(volume.usual))} are usual.",
         to_do=(
-            "Look at the newest events of this type: is something sent twice under new ids, is a source missing or new, "
-            "was old data imported?"
+            "Look at the newest events of this type: is something sent twice under new ids, is a source missing or "
+            "new, was old data imported?"
         ),
     )

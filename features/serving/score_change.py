@@ -152,9 +152,9 @@ def score_change(customer_id: str, *, before: datetime, after: datetime) -> Scor
         return None
     earlier, asked = held_score(customer_id, at=before), None
     if earlier is None:
-        first = scores_of(customer_id, until=after).last()
+        first = score_rows(customer_id, until=after).last()
         assert first is not None
-        earlier, asked = as_held(first, moment=first.timestamp), before
+        earlier, asked = held_row(first, moment=first.timestamp), before
     parts = decompose(
         earlier.counts,
         later.counts,
@@ -164,7 +164,7 @@ def score_change(customer_id: str, *, before: datetime, after: datetime) -> Scor
     return ScoreChange(before=earlier, after=later, parts=parts, asked=asked)
 
 
-def scores_of(customer_id: str, *, until: datetime) -> QuerySet[CustomerFeature]:
+def score_rows(customer_id: str, *, until: datetime) -> QuerySet[CustomerFeature]:
     """Return the rows of the live version with a score, up to `until`, newest first."""
     version = registry_snapshot.get().live.get(FeatureType.BEHAVIORAL, "")
     return rows_holding(
@@ -174,11 +174,11 @@ def scores_of(customer_id: str, *, until: datetime) -> QuerySet[CustomerFeature]
 
 def held_score(customer_id: str, *, at: datetime) -> HeldScore | None:
     """Return the score that held at a moment; None before the first one."""
-    row = scores_of(customer_id, until=at).first()
-    return None if row is None else as_held(row, moment=at)
+    row = score_rows(customer_id, until=at).first()
+    return None if row is None else held_row(row, moment=at)
 
 
-def as_held(row: CustomerFeature, *, moment: datetime) -> HeldScore:
+def held_row(row: CustomerFeature, *, moment: datetime) -> HeldScore:
     activity: Mapping[str, Any] = row.metadata["activity"]
     return HeldScore(
         moment=moment,
@@ -200,15 +200,10 @@ def event_moves(customer_id: str, change: ScoreChange) -> list[EventMoves]:
         .values("event_type")
         .annotate(came=Count("pk", filter=came), left=Count("pk", filter=left))
     )
-    found = {row["event_type"]: row for row in rows}
+    found = {row["event_type"]: (row["came"], row["left"]) for row in rows}
+    moves = [(each, found.get(each.event_type, (0, 0))) for each in change.parts.types]
     return [
-        EventMoves(
-            event_type=each.event_type,
-            counts=each.counts,
-            came=found.get(each.event_type, {}).get("came", 0),
-            left=found.get(each.event_type, {}).get("left", 0),
-        )
-        for each in change.parts.types
+        EventMoves(event_type=each.event_type, counts=each.counts, came=came, left=left) for each, (came, left) in moves
     ]
 
 

@@ -59,7 +59,7 @@ class MomentsForm(forms.Form):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reason:
+class ChangeReason:
     """One part of the change, and where it comes from in words. `event_type` is empty for what is of no type."""
 
     name: str
@@ -110,7 +110,7 @@ def why_context(customer_id: str, query: Mapping[str, Any], *, now: datetime) ->
     }
 
 
-def waterfall(change: ScoreChange, found: Sequence[Reason]) -> Chart:
+def waterfall(change: ScoreChange, found: Sequence[ChangeReason]) -> Chart:
     """Return the way from the earlier score to the later one."""
     ends = [f"{held.moment:%-d %b, %H:%M}" for held in (change.before, change.after)]
     return Chart(
@@ -130,7 +130,7 @@ def waterfall(change: ScoreChange, found: Sequence[Reason]) -> Chart:
     )
 
 
-def main_reason(found: Sequence[Reason], *, change: float) -> Reason | None:
+def main_reason(found: Sequence[ChangeReason], *, change: float) -> ChangeReason | None:
     """Return the largest part in the direction of the change; None where the score is the same."""
     along = [each for each in found if each.change * change > 0]
     return max(along, key=lambda each: abs(each.change), default=None)
@@ -161,11 +161,11 @@ def in_field(moment: datetime) -> str:
     return up.astimezone(UTC).strftime(IN_FIELD)
 
 
-def reasons(change: ScoreChange, *, moves: Sequence[EventMoves], sets: Sequence[WeightSet]) -> list[Reason]:
+def reasons(change: ScoreChange, *, moves: Sequence[EventMoves], sets: Sequence[WeightSet]) -> list[ChangeReason]:
     """Return the parts of the change that are not zero: what was above the cap, event types, weights, the cap."""
     parts = change.parts
     of_types = [
-        Reason(
+        ChangeReason(
             name=each.event_type.replace("_", " "),
             event_type=each.event_type,
             change=each.by_events,
@@ -175,10 +175,12 @@ def reasons(change: ScoreChange, *, moves: Sequence[EventMoves], sets: Sequence[
     ]
     names = ", ".join(str(row) for row in sets) or "another weight set"
     found = [
-        Reason(name="above 1 before", event_type="", change=parts.cap_before, words="was cut off at the first moment"),
+        ChangeReason(
+            name="above 1 before", event_type="", change=parts.cap_before, words="was cut off at the first moment"
+        ),
         *of_types,
-        Reason(name="new weights", event_type="", change=parts.by_weights, words=names),
-        Reason(name="cut off at 1", event_type="", change=parts.cap_after, words="a score ends at 1"),
+        ChangeReason(name="new weights", event_type="", change=parts.by_weights, words=names),
+        ChangeReason(name="cut off at 1", event_type="", change=parts.cap_after, words="a score ends at 1"),
     ]
     return [each for each in found if each.change]
 

@@ -11,7 +11,7 @@ from featurehub.admin.chart import Axis, Chart, ChartMark, ChartSeries, Referenc
 from features.models import FeatureType, FeatureVersion, WeightSet
 from features.monitoring.drift import BASELINE, LAST_WEEK, Drift, FeatureDrift
 
-QUANTILES = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
+DRAWN_QUANTILES = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
 QUANTILE_NAMES = ("5th percentile", "25th percentile", "Median", "75th percentile", "95th percentile")
 WEEK_ROLES = {BASELINE: "before", LAST_WEEK: "after"}
 
@@ -24,7 +24,7 @@ def day_moment(day: date) -> datetime:
 def feature_charts(drifts: Sequence[FeatureDrift], *, unit: str) -> list[Chart]:
     """Return the charts of one feature, its days oldest first: values, missing values, and two of drift."""
     labels = [day_moment(each.profile.day.day) for each in drifts]
-    marks = changes_between(labels, drift=drifts[-1])
+    marks = marks_between(labels, drift=drifts[-1])
     missing = [100 * each.distribution.missing_share for each in drifts]
     return [
         Chart(
@@ -54,7 +54,7 @@ def feature_charts(drifts: Sequence[FeatureDrift], *, unit: str) -> list[Chart]:
 
 
 def quantile_series(drifts: Sequence[FeatureDrift]) -> list[ChartSeries]:
-    columns = [each.distribution.quantiles(QUANTILES) if each.distribution.count else None for each in drifts]
+    columns = [each.distribution.quantiles(DRAWN_QUANTILES) if each.distribution.count else None for each in drifts]
     quantiles = [
         ChartSeries(name=name, values=[None if found is None else float(found[place]) for found in columns])
         for place, name in enumerate(QUANTILE_NAMES)
@@ -88,7 +88,7 @@ def drift_chart(drifts: Sequence[FeatureDrift], *, title: str, line: float, mark
     )
 
 
-def changes_between(labels: Sequence[datetime], *, drift: FeatureDrift) -> list[ChartMark]:
+def marks_between(labels: Sequence[datetime], *, drift: FeatureDrift) -> list[ChartMark]:
     """Return the moments at which a version of the feature's type went live, or weights were activated."""
     feature_type = drift.profile.feature_type
     between = {"gte": labels[0], "lte": labels[-1]}
@@ -117,9 +117,7 @@ def volume_chart(counts: Mapping[str, Mapping[datetime, int]]) -> Chart | None:
         title="Events by day",
         labels=[day_moment(day) for day in days],
         series=[
-            ChartSeries(
-                name=name.replace("_", " "), values=[by_day[day].get(name, 0) for day in days], role=name
-            )
+            ChartSeries(name=name.replace("_", " "), values=[by_day[day].get(name, 0) for day in days], role=name)
             for name in EVENT_TYPES
         ],
         y=Axis(label="Events"),

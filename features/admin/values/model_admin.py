@@ -15,7 +15,7 @@ from django.utils import timezone
 from featurehub.admin.large_tables import ReadOnlyAdmin
 from featurehub.admin.own_pages import OwnObjectPage
 from featurehub.admin.permissions import may, person
-from features.admin.values.charts import QUANTILES, feature_charts, volume_chart
+from features.admin.values.charts import DRAWN_QUANTILES, feature_charts, volume_chart
 from features.admin.values.forms import BaselineForm, ThresholdsForm
 from features.models import BaselineWeek, FeatureDefinition, FeatureProfile, FeatureThresholds, ProfiledDay
 from features.monitoring.drift import FeatureDrift, Thresholds, drifts_of, thresholds_by_name
@@ -42,7 +42,7 @@ class FeatureProfileAdmin(OwnObjectPage, ReadOnlyAdmin):
     def list_page(self, request: HttpRequest, *, form: BaselineForm) -> HttpResponse:
         now = timezone.now()
         watch = value_watch.get(younger_than=0)
-        pages = {each.profile.name: page_of(each.profile) for each in watch.drifts}
+        pages = {each.profile.name: feature_address(each.profile) for each in watch.drifts}
         values = {
             "title": "Value monitoring",
             "alerts": [{"alert": alert, "page": pages.get(alert.feature)} for alert in watch.alerts(now=now)],
@@ -123,10 +123,10 @@ class FeatureProfileAdmin(OwnObjectPage, ReadOnlyAdmin):
         numbers = ", ".join(f"{form.fields[name].label} {value}" for name, value in form.cleaned_data.items())
         self.log_change(request, row, f"Thresholds: {numbers}.")
         messages.success(request, f"{row.name} has these thresholds from now on.")
-        return HttpResponseRedirect(page_of(row))
+        return HttpResponseRedirect(feature_address(row))
 
 
-def page_of(profile: FeatureProfile) -> str:
+def feature_address(profile: FeatureProfile) -> str:
     """Return the address of the feature's page."""
     return reverse("admin:features_featureprofile_change", args=[profile.pk])
 
@@ -144,5 +144,5 @@ def feature_rows(drifts: Any, *, now: datetime) -> list[dict[str, Any]]:
 def quantiles_of(drift: FeatureDrift) -> dict[str, Any]:
     if not drift.distribution.count:
         return {}
-    low, _, median, _, high = drift.distribution.quantiles(QUANTILES).tolist()
+    low, _, median, _, high = drift.distribution.quantiles(DRAWN_QUANTILES).tolist()
     return {"low": low, "median": median, "high": high}

@@ -51,7 +51,7 @@ def test_decay_and_derived_values_are_of_the_end_of_the_day() -> None:
     make_customer("c", events=[make_event(event_type="purchase", timestamp=bought, metadata={"amount": 10})])
     recompute.recompute_customers(customer_ids=["c"], as_of=bought + timedelta(minutes=1))
     profile_all()
-    end = profiles.end_of(YESTERDAY)
+    end = profiles.day_end(YESTERDAY)
     recency = 1 - (end - bought) / timedelta(days=30)
     assert profile("recency_score").mean == pytest.approx(recency)
     assert profile("rfm_score").mean == pytest.approx((recency + 0.1 + 0.01) / 3)
@@ -61,7 +61,7 @@ def test_decay_and_derived_values_are_of_the_end_of_the_day() -> None:
 def test_values_that_clients_wrote_are_missing_after_their_time_to_live(time_to_live: int | None, missing: int) -> None:
     make_logged_in("c", logins=1)
     body = {"feature_type": "customer", "version": "1.0", "features": {"tenure_days": 3.0}}
-    written = {**body, "timestamp": (profiles.end_of(YESTERDAY) - timedelta(days=2)).isoformat()}
+    written = {**body, "timestamp": (profiles.day_end(YESTERDAY) - timedelta(days=2)).isoformat()}
     assert make_client("write").patch(url_of("c"), written).status_code == 200
     FeatureVersion.objects.filter(feature_type="customer", number="1.0").update(time_to_live=time_to_live)
     forget_registry()

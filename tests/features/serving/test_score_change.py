@@ -43,10 +43,8 @@ def test_the_parts_add_up_to_the_change_of_the_score(
     before: dict[str, int], after: dict[str, int], old: Weights, new: Weights
 ) -> None:
     parts = decompose(before, after, old_weights=old, new_weights=new)
-    total = fsum(
-        [*(each.by_events for each in parts.types), *(each.by_weights for each in parts.types)]
-        + [parts.cap_before, parts.cap_after]
-    )
+    of_types = [change for each in parts.types for change in (each.by_events, each.by_weights)]
+    total = fsum([*of_types, parts.cap_before, parts.cap_after])
     assert total == pytest.approx(score(after, new) - score(before, old), abs=1e-10)
 
 
