@@ -22,11 +22,13 @@ def day_moment(day: date) -> datetime:
 
 
 def feature_charts(drifts: Sequence[FeatureDrift], *, unit: str) -> list[Chart]:
-    """Return the charts of one feature, its days oldest first: values, missing values, and two of drift."""
+    """Return the charts of one feature, its days oldest first: values, missing values, and two of drift.
+
+    Where no day has a week to be compared with, there is no drift.
+    """
     labels = [day_moment(each.profile.day.day) for each in drifts]
     marks = marks_between(labels, drift=drifts[-1])
-    missing = [100 * each.distribution.missing_share for each in drifts]
-    return [
+    charts = [
         Chart(
             kind="line",
             title="Values",
@@ -39,18 +41,19 @@ def feature_charts(drifts: Sequence[FeatureDrift], *, unit: str) -> list[Chart]:
             kind="line",
             title="Customers without a value",
             labels=labels,
-            series=[ChartSeries(name="Missing", values=missing)],
+            series=[ChartSeries(name="Missing", values=[100 * each.distribution.missing_share for each in drifts])],
             y=Axis(label="Share", unit="%"),
             marks=marks,
         ),
-        drift_chart(
-            drifts, title="Population stability index", line=drifts[-1].thresholds.stability_index, marks=marks
-        ),
-        drift_chart(
-            drifts, title="Largest distance (Kolmogorov-Smirnov)", line=drifts[-1].thresholds.largest_distance,
-            marks=marks,
-        ),
-    ]  # fmt: skip
+    ]
+    if not any(each.drifts for each in drifts):
+        return charts
+    limits = drifts[-1].thresholds
+    return [
+        *charts,
+        drift_chart(drifts, title="Population stability index", line=limits.stability_index, marks=marks),
+        drift_chart(drifts, title="Largest distance (Kolmogorov-Smirnov)", line=limits.largest_distance, marks=marks),
+    ]
 
 
 def quantile_series(drifts: Sequence[FeatureDrift]) -> list[ChartSeries]:

@@ -80,6 +80,12 @@ def test_the_page_of_a_feature_has_its_charts_and_marks_the_activation_of_weight
     assert page_of(operator, f"{LIST}{profile.pk}/change/?days=x")
 
 
+def test_the_first_profiled_day_has_charts_without_drift(operator: Client) -> None:
+    page = page_of(operator, f"{LIST}{make_profile([float('nan')], day=YESTERDAY).pk}/change/")
+    assert "There is no earlier day yet" in page
+    assert "Population stability index" not in page
+
+
 def test_an_operator_chooses_the_baseline_week(operator: Client) -> None:
     make_days()
     make_days(last=YESTERDAY - timedelta(days=30), shift=0.4)
