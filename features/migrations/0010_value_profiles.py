@@ -148,6 +148,7 @@ class Migration(migrations.Migration):
             ],
             options={
                 "ordering": ["-day__day", "name"],
+                "verbose_name_plural": "value monitoring",
                 "indexes": [models.Index(fields=["name"], name="feature_profile_name")],
                 "constraints": [
                     models.UniqueConstraint(fields=("day", "name"), name="feature_profile_is_kept_once"),

@@ -72,6 +72,7 @@ class FeatureProfile(models.Model):
         ]
         indexes = [models.Index(fields=["name"], name="feature_profile_name")]
         ordering = ["-day__day", "name"]
+        verbose_name_plural = "value monitoring"
 
     def __str__(self) -> str:
         return self.name

@@ -110,6 +110,13 @@ def newest_drifts() -> list[FeatureDrift]:
     ]
 
 
+def drift_sources() -> object:
+    """Return what `newest_drifts` depends on: the days that are done, the baseline week, and the thresholds."""
+    days = list(finished_days().values_list("pk", flat=True)[: DAYS_OF_A_WEEK + 1])
+    limits = FeatureThresholds.objects.order_by("pk").values_list("pk", "stability_index", "largest_distance")
+    return days, BaselineWeek.objects.values_list("pk", flat=True).first(), list(limits)
+
+
 def drifts_of(name: str, *, days: int) -> list[FeatureDrift]:
     """Return the drift of one feature on each of the last profiled `days`, oldest first."""
     newest = finished_days().first()

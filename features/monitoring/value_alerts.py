@@ -8,11 +8,13 @@ from django.utils import timezone
 
 from featurehub.lib.humanize import brief
 from featurehub.lib.snapshot import Snapshot
-from features.monitoring.drift import Drift, FeatureDrift, newest_drifts
+from features.monitoring.drift import Drift, FeatureDrift, drift_sources, newest_drifts
 from features.monitoring.event_volume import Silence, VolumeJump, unusual_volumes
 from features.monitoring.profiles import finished_days
 
 SECONDS_WATCHED = 60.0
+# As long as nothing that they come from has changed.
+SECONDS_UNCHANGED = 3_600.0
 # Yesterday's profile may be on its way until today's noon.
 LATE_AFTER = timedelta(days=1, hours=12)
 
@@ -58,15 +60,16 @@ class ValueWatch:
 
 
 def look() -> ValueWatch:
-    """Return what PostgreSQL tells now."""
+    """Return what PostgreSQL tells now; the drifts are computed again only where what they come from has changed."""
     newest = finished_days().first()
     return ValueWatch(
         newest=None if newest is None else newest.day,
-        drifts=newest_drifts(),
+        drifts=drifts_in_memory.get(younger_than=0),
         volumes=unusual_volumes(now=timezone.now()),
     )
 
 
+drifts_in_memory = Snapshot(newest_drifts, seconds=SECONDS_UNCHANGED, fingerprint=drift_sources)
 # In memory for a minute, because every scrape and the first page of the admin ask for it.
 value_watch = Snapshot(look, seconds=SECONDS_WATCHED)
 

@@ -27,7 +27,7 @@ EVENTS_LISTED = 50
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeldScore:
-    """The score that held at a moment, since when, and what it was computed from."""
+    """The score that held at a moment, and the counts and weights that it was computed from, at `since`."""
 
     moment: datetime
     since: datetime
@@ -97,7 +97,7 @@ class ScoreChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EventMoves:
-    """The events of one type between two moments: those that came, and those that left the window.
+    """The events of one type between two scores: those that came, and those that left the window.
 
     `other` is what remains of the difference of the counts: events that arrived long after they happened, or that were
     not computed yet.
@@ -216,18 +216,18 @@ def listed_events(customer_id: str, change: ScoreChange) -> tuple[list[Event], l
 
 
 def came_between(change: ScoreChange) -> Q:
-    """Return a filter of the events that happened after the first moment and count at the second."""
+    """Return a filter of the events that happened after the first score was computed, and count in the second one."""
     window = timedelta(days=settings.WINDOW_DAYS)
-    oldest = change.after.moment - window
-    after_first = Q(timestamp__gt=change.before.moment, timestamp__lte=change.after.moment)
+    oldest = change.after.since - window
+    after_first = Q(timestamp__gt=change.before.since, timestamp__lte=change.after.since)
     return after_first & Q(timestamp__gte=oldest)
 
 
 def left_between(change: ScoreChange) -> Q:
-    """Return a filter of the events that count at the first moment and are too old for the second."""
+    """Return a filter of the events that count in the first score and are too old for the second one."""
     window = timedelta(days=settings.WINDOW_DAYS)
-    counted = Q(timestamp__gte=change.before.moment - window, timestamp__lte=change.before.moment)
-    return counted & Q(timestamp__lt=change.after.moment - window)
+    counted = Q(timestamp__gte=change.before.since - window, timestamp__lte=change.before.since)
+    return counted & Q(timestamp__lt=change.after.since - window)
 
 
 def weight_sets_between(change: ScoreChange) -> list[WeightSet]:

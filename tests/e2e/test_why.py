@@ -20,9 +20,10 @@ from django.db import connection
 cursor = connection.cursor()
 cursor.execute('''
     select customer_id from (
-        select customer_id, (features ->> 'engagement_score')::float8 as score, "timestamp",
-            lag((features ->> 'engagement_score')::float8) over (partition by customer_id order by "timestamp") as before
-        from features_customerfeature where feature_type = 'behavioral'
+        select customer_id, score, "timestamp", lag(score) over (partition by customer_id order by "timestamp") as before
+        from features_customerfeature
+        cross join lateral (select (features ->> 'engagement_score')::float8 as score) value
+        where feature_type = 'behavioral'
     ) row
     where score < before - 0.1 and score > 0.05 and "timestamp" > now() - interval '5 days'
     order by before - score desc, customer_id limit 1
@@ -77,7 +78,9 @@ def test_are_the_values_as_usual(screen: tuple[str, Page], stack: Stack, artefac
     for _ in range(60):
         if page.get_by_role("link", name="engagement_score").count() and not page.get_by_text("is being made").count():
             break
-        stack.manage("shell", "-c", "from features import tasks; tasks.profile_values_task(); tasks.count_events_task()")
+        stack.manage(
+            "shell", "-c", "from features import tasks; tasks.profile_values_task(); tasks.count_events_task()"
+        )
         page.reload()
     expect(page.get_by_role("heading", name="What is unusual")).to_be_visible()
     assert not scrolls_sideways(page)

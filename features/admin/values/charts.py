@@ -11,8 +11,8 @@ from featurehub.admin.chart import Axis, Chart, ChartMark, ChartSeries, Referenc
 from features.models import FeatureType, FeatureVersion, WeightSet
 from features.monitoring.drift import BASELINE, LAST_WEEK, Drift, FeatureDrift
 
-DRAWN_QUANTILES = np.array([0.05, 0.25, 0.5, 0.75, 0.95])
-QUANTILE_NAMES = ("5th percentile", "25th percentile", "Median", "75th percentile", "95th percentile")
+DRAWN_QUANTILES = np.array([0.05, 0.5, 0.95])
+QUANTILE_NAMES = ("5th percentile", "Median", "95th percentile")
 WEEK_ROLES = {BASELINE: "before", LAST_WEEK: "after"}
 
 
@@ -62,7 +62,7 @@ def quantile_series(drifts: Sequence[FeatureDrift]) -> list[ChartSeries]:
         ChartSeries(name=name, values=[None if found is None else float(found[place]) for found in columns])
         for place, name in enumerate(QUANTILE_NAMES)
     ]
-    return [*quantiles, ChartSeries(name="Mean", values=[each.profile.mean for each in drifts], role="after")]
+    return [*quantiles, ChartSeries(name="Mean", values=[each.profile.mean for each in drifts], role="before")]
 
 
 def drift_chart(drifts: Sequence[FeatureDrift], *, title: str, line: float, marks: Sequence[ChartMark]) -> Chart:

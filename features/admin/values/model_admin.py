@@ -144,5 +144,5 @@ def feature_rows(drifts: Any, *, now: datetime) -> list[dict[str, Any]]:
 def quantiles_of(drift: FeatureDrift) -> dict[str, Any]:
     if not drift.distribution.count:
         return {}
-    low, _, median, _, high = drift.distribution.quantiles(DRAWN_QUANTILES).tolist()
+    low, median, high = drift.distribution.quantiles(DRAWN_QUANTILES).tolist()
     return {"low": low, "median": median, "high": high}
