@@ -20,10 +20,11 @@ from django.db import connection
 cursor = connection.cursor()
 cursor.execute('''
     select customer_id from (
-        select customer_id, score, "timestamp", lag(score) over (partition by customer_id order by "timestamp") as before
+        select customer_id, score, "timestamp", lag(score) over past as before
         from features_customerfeature
         cross join lateral (select (features ->> 'engagement_score')::float8 as score) value
         where feature_type = 'behavioral'
+        window past as (partition by customer_id order by "timestamp")
     ) row
     where score < before - 0.1 and score > 0.05 and "timestamp" > now() - interval '5 days'
     order by before - score desc, customer_id limit 1
