@@ -109,6 +109,20 @@ CONSISTENCY_CONFIDENCE = read_setting(
     default="0.95",
 )
 CONSISTENCY_REPAIR = read_setting("FEATUREHUB_CONSISTENCY_REPAIR", parse=switch, expected="1 or 0", default="0")
+# The number of random customers whose values a day's profile describes.
+PROFILE_SAMPLE = read_setting(
+    "FEATUREHUB_PROFILE_SAMPLE",
+    parse=whole_number(least=100, most=1_000_000),
+    expected="a number of customers from 100 to 1000000",
+    default="20000",
+)
+# An event type that is usual in these hours of the day is silent after so many without an event.
+SILENCE_HOURS = read_setting(
+    "FEATUREHUB_SILENCE_HOURS",
+    parse=whole_number(least=1, most=24),
+    expected="a number of hours from 1 to 24",
+    default="6",
+)
 # Whether /metrics answers everybody; else only API keys with the scope `metrics`.
 PUBLIC_METRICS = read_setting("FEATUREHUB_PUBLIC_METRICS", parse=switch, expected="1 or 0", default="0")
 # The keys of the hashes that tombstones are: the first makes new ones, the others find those that they have made.

@@ -22,7 +22,7 @@ from features.materialization import (
 )
 from features.materialization.runs import TASK_NAMES
 from features.models import FeatureType, Run
-from features.monitoring import consistency
+from features.monitoring import consistency, event_volume, profiles
 from features.online import outbox
 from features.registry.snapshot import registry_snapshot
 from features.tuning import backtest, fitting, shadow
@@ -34,6 +34,8 @@ SECONDS_PER_BACKTEST_TURN = 2.0
 PASSING = (OperationalError, *REDIS_AWAY)
 PUBLISH_OVERDUE_TASK = "features.publish_overdue"
 REFRESH_ACTIVE_TASK = "features.refresh_active"
+PROFILE_VALUES_TASK = "features.profile_values"
+COUNT_EVENTS_TASK = "features.count_events"
 
 
 def work(step: Callable[[], int], *, seconds: float | None = None) -> bool:
@@ -146,6 +148,23 @@ def resume_runs_task() -> None:
     begun = customer_lists.begin_filling()
     for run in [*runs.stalled_runs(), *runs.catch_up(), *([begun] if begun else ())]:
         send_again(run)
+
+
+# --- Monitoring of values ---------------------------------------------------------------------------------------------
+
+
+@shared_task(name=PROFILE_VALUES_TASK, autoretry_for=(OperationalError,), retry_backoff=True, max_retries=5)
+def profile_values_task() -> None:
+    """Go on with the profile of a day that is over. Sent by beat."""
+    if work(lambda: profiles.profile_next(now=datetime.now(UTC))):
+        current_app.send_task(PROFILE_VALUES_TASK, queue="batch")
+
+
+@shared_task(name=COUNT_EVENTS_TASK, autoretry_for=(OperationalError,), retry_backoff=True, max_retries=5)
+def count_events_task() -> None:
+    """Count the events of the last hours. Sent by beat."""
+    if work(lambda: event_volume.count_next(now=datetime.now(UTC))):
+        current_app.send_task(COUNT_EVENTS_TASK, queue="batch")
 
 
 # --- Retention --------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, settings
 from featurehub.access.authentication import clients
 from featurehub.access.models import Scope
 from features.monitoring.overview import renewal_age
+from features.monitoring.value_alerts import drifts_in_memory, value_watch
 from features.registry.snapshot import registry_snapshot
 from tests.api_client import ApiClient
 from tests.factories import make_client
@@ -101,7 +102,7 @@ def full_redis(own_redis: "redis.Redis[bytes]") -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def own_snapshots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget all snapshots of earlier tests, and keep those of this test however long it takes."""
-    for snapshot in (registry_snapshot, clients, renewal_age):
+    for snapshot in (registry_snapshot, clients, renewal_age, value_watch, drifts_in_memory):
         snapshot.forget()
         monkeypatch.setattr(snapshot, "_seconds", 3600.0)
 

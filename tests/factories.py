@@ -1,11 +1,13 @@
 """Factories: small objects with defaults for everything that a test does not name."""
 
-from datetime import UTC, datetime, timedelta
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
 from itertools import count
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
+import numpy as np
 from django_redis import get_redis_connection
 
 from events.ingest import Ingested, ingest
@@ -17,7 +19,16 @@ from features.formulas.behavioral import Weights
 from features.lifecycle import drafts
 from features.lifecycle import version_steps as versions_lifecycle
 from features.materialization import refresh
-from features.models import CustomerFeature, FeatureDefinition, FeatureVersion, WeightSet
+from features.models import (
+    CustomerFeature,
+    EventHour,
+    FeatureDefinition,
+    FeatureProfile,
+    FeatureVersion,
+    ProfiledDay,
+    WeightSet,
+)
+from features.monitoring import profiles
 from features.registry.snapshot import registry_snapshot
 from features.registry.weight_sets import active_set
 from tests.api_client import ApiClient
@@ -169,3 +180,25 @@ def make_version(
     version.refresh_from_db()
     forget_registry()
     return version
+
+
+def make_profile(
+    values: Sequence[float], *, day: date, name: str = "engagement_score", version: str = "1.0"
+) -> FeatureProfile:
+    """Make the profile of a behavioral feature on a day, which is done; NaN is missing."""
+    found, _ = ProfiledDay.objects.get_or_create(
+        day=day,
+        defaults={"state": "done", "done_at": datetime.now(UTC), "is_everybody": True, "customers": len(values)},
+    )
+    view = registry_snapshot.get().view("behavioral", version)
+    profile = profiles.profile_of(found, view=view, name=name, values=np.array(values, dtype=np.float64))
+    profile.save()
+    return profile
+
+
+def count_hours(event_type: str, *, until: datetime, hours: int, events: int) -> None:
+    """Store that so many events of a type came in each of the hours before `until`."""
+    EventHour.objects.bulk_create(
+        EventHour(hour=until - timedelta(hours=number), event_type=event_type, events=events)
+        for number in range(1, hours + 1)
+    )

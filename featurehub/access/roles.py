@@ -22,6 +22,7 @@ MANAGED: Mapping[str, Sequence[str]] = {
         "features.featureversion",
         "features.run",
         "features.consistencycheck",
+        "features.featureprofile",
         "access.apikey",
         "events.erasedcustomer",
         "django_celery_beat.*",

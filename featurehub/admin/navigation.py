@@ -67,6 +67,7 @@ NAVIGATION = [
             item("Runs", icon="progress_activity", model="features.run"),
             item("Backlog", icon="pending_actions", model="events.dirtycustomer"),
             item("Consistency", icon="fact_check", model="features.consistencycheck"),
+            item("Value monitoring", icon="query_stats", model="features.featureprofile"),
             item("Periodic tasks", icon="schedule", model="django_celery_beat.periodictask"),
             item("Intervals", icon="timer", model="django_celery_beat.intervalschedule"),
             item("Crontabs", icon="calendar_month", model="django_celery_beat.crontabschedule"),

@@ -5,7 +5,8 @@ from features.admin.consistency import model_admin as consistency
 from features.admin.customers import history
 from features.admin.customers import model_admin as customers
 from features.admin.definitions import model_admin as definitions
+from features.admin.values import model_admin as values
 from features.admin.versions import model_admin as versions
 from features.admin.weights import model_admin as weights
 
-__all__ = ["consistency", "customers", "definitions", "history", "runs", "schedule", "versions", "weights"]
+__all__ = ["consistency", "customers", "definitions", "history", "runs", "schedule", "values", "versions", "weights"]

@@ -15,6 +15,7 @@ from featurehub.lib.redis_away import REDIS_AWAY
 from featurehub.lib.row_estimate import RowCount
 from features.admin.runs import run_progress
 from features.monitoring import overview
+from features.monitoring.value_alerts import value_watch
 from features.online import store
 from features.registry.weight_sets import live_set
 
@@ -52,6 +53,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
             freshness_tile(now),
             weights_tile(now),
         ],
+        "value_alerts": value_watch.get().alerts(now=now) if may(request, "features.view_featureprofile") else [],
         "runs": [
             run_progress(run, now=now) | {"kind": run.get_kind_display()}
             for run in overview.running_runs()[:RUNS_SHOWN]

@@ -12,7 +12,7 @@ from events.models import DirtyCustomer, Event
 from events.tombstones import add_tombstone
 from featurehub.lib.redis_away import REDIS_AWAY
 from features.materialization.locks import database_now, lock_customers, lock_writers, register_customers
-from features.models import ConsistencyCheck, Customer, CustomerFeature, InconsistentCustomer
+from features.models import ConsistencyCheck, Customer, CustomerFeature, InconsistentCustomer, ProfiledDay
 from features.models.definitions import WRITTEN_BY_CLIENTS
 from features.online.outbox import PUBLICATION_TIME, announce, hand_over, settle
 from features.online.publish import unpublish
@@ -72,10 +72,10 @@ def erase_customer(customer_id: str) -> Receipt:
 
 
 def forget_in_checks(customer_id: str) -> None:
-    """Delete what checks of consistency found of the customer, and take the id out of the one that runs."""
+    """Delete what checks of consistency found of the customer, and take the id out of the samples that are read."""
     InconsistentCustomer.objects.filter(customer_id=customer_id).delete()
-    for name in ("waiting", "postponed"):
-        ConsistencyCheck.objects.filter(**{f"{name}__contains": [customer_id]}).update(
+    for model, name in ((ConsistencyCheck, "waiting"), (ConsistencyCheck, "postponed"), (ProfiledDay, "waiting")):
+        model._default_manager.filter(**{f"{name}__contains": [customer_id]}).update(
             **{name: Func(F(name), Value(customer_id), function="array_remove")}
         )
 

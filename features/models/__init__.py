@@ -3,6 +3,14 @@
 from features.models.consistency import ConsistencyCheck, InconsistentCustomer
 from features.models.customers import BUCKETS, Customer, CustomerFeature, OnlineStore, Publication, Renewal
 from features.models.definitions import WRITTEN_BY_CLIENTS, FeatureDefinition, FeatureType
+from features.models.profiles import (
+    BaselineWeek,
+    EventHour,
+    FeatureProfile,
+    FeatureThresholds,
+    ProfiledDay,
+    ProfilePart,
+)
 from features.models.runs import ComputedRange, Run, RunChunk
 from features.models.tuning import Backtest, BacktestDay, Fitting, ShadowDay
 from features.models.versions import READABLE_STATES, FeatureVersion, FeatureVersionStep, VersionUse
@@ -15,17 +23,23 @@ __all__ = [
     "WRITTEN_BY_CLIENTS",
     "Backtest",
     "BacktestDay",
+    "BaselineWeek",
     "ComputedRange",
     "ConsistencyCheck",
     "Customer",
     "CustomerFeature",
+    "EventHour",
     "FeatureDefinition",
+    "FeatureProfile",
+    "FeatureThresholds",
     "FeatureType",
     "FeatureVersion",
     "FeatureVersionStep",
     "Fitting",
     "InconsistentCustomer",
     "OnlineStore",
+    "ProfilePart",
+    "ProfiledDay",
     "Publication",
     "Renewal",
     "Run",

@@ -22,7 +22,7 @@ from features.formulas.values import behavioral_values, column, evaluate_view
 from features.formulas.view import FeatureView
 from features.models import FeatureType
 from features.monitoring.compared import Against, ComparedColumn
-from features.monitoring.material import Material, Rows
+from features.monitoring.material import Material, Rows, StoredRows
 from features.offline.columns import decay_snapshot_of
 from features.offline.history import Latest
 from features.online.publish import with_weight_set
@@ -44,7 +44,7 @@ def compared_columns(material: Material) -> list[ComparedColumn]:
 # --- Values that the history gives at a moment ------------------------------------------------------------------------
 
 
-def values_at(view: FeatureView, material: Material, *, until_us: Ints) -> dict[str, Floats]:
+def values_at(view: FeatureView, material: StoredRows, *, until_us: Ints) -> dict[str, Floats]:
     """Return a version's values from the history, each customer's at a moment of its own, not before the rows'."""
     if view.feature_type == FeatureType.DERIVED:
         return derived_at(view, material, until_us=until_us)
@@ -59,7 +59,7 @@ def values_at(view: FeatureView, material: Material, *, until_us: Ints) -> dict[
     return values
 
 
-def derived_at(view: FeatureView, material: Material, *, until_us: Ints) -> dict[str, Floats]:
+def derived_at(view: FeatureView, material: StoredRows, *, until_us: Ints) -> dict[str, Floats]:
     """Return a derived version's values, computed from the history of what it is derived from."""
     n = len(material.customer_ids)
     read = {name: np.full(n, np.nan) for name in view.reads}

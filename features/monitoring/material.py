@@ -43,18 +43,24 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Material:
+class StoredRows:
+    """The history's rows of n customers, by version."""
+
+    customer_ids: Sequence[str]
+    known: Registry
+    rows: Mapping[FeatureView, Rows]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material(StoredRows):
     """Everything that was read of n customers. `held` was read from Redis, `activity` from events at `as_of`.
 
     The activity and the customers' states are in the order of `customer_ids`. `is_settled`: no event has left a window
     since the last computation, which was under the active weights. `has_events`: there are events in the window.
     """
 
-    customer_ids: Sequence[str]
     as_of: datetime
-    known: Registry
     held: Mapping[FeatureView, HeldVersion]
-    rows: Mapping[FeatureView, Rows]
     activity: Activity
     order: Ints
     is_settled: Bools

@@ -12,11 +12,15 @@ from django.utils import timezone
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from events.event_types import EVENT_TYPES
 from features.models import Run
 from features.monitoring import consistency, overview
+from features.monitoring.drift import BASELINE, LAST_WEEK, FeatureDrift
+from features.monitoring.value_alerts import value_watch
 from features.online import outbox
 
 logger = logging.getLogger(__name__)
+WEEK_LABELS = {BASELINE: "baseline", LAST_WEEK: "last"}
 
 
 class FeatureStoreCollector(Collector):
@@ -36,7 +40,13 @@ def read_gauges() -> list[GaugeMetricFamily]:
     """Return the gauges that are read from PostgreSQL; none where it does not answer."""
     now = timezone.now()
     try:
-        return [*backlog_gauges(now), *customer_gauges(now), *consistency_gauges(now), last_run_gauge()]
+        return [
+            *backlog_gauges(now),
+            *customer_gauges(now),
+            *consistency_gauges(now),
+            *value_gauges(now),
+            last_run_gauge(),
+        ]
     except Error as error:
         logger.warning("PostgreSQL does not answer, its metrics are left out: %s", error)
         return []
@@ -93,6 +103,57 @@ def consistency_gauges(now: datetime) -> list[GaugeMetricFamily]:
             (now - last.run.updated_at).total_seconds(),
         ),
     ]
+
+
+def value_gauges(now: datetime) -> list[GaugeMetricFamily]:
+    """Return the gauges of the newest profiled day and of the events' volumes; those of values none before the first.
+
+    They are at most a minute old.
+    """
+    watch = value_watch.get()
+    alerts = watch.alerts(now=now)
+    unusual = GaugeMetricFamily(
+        "featurehub_event_type_unusual",
+        "1 if an event type is silent or its volume has jumped, else 0",
+        labels=["event_type"],
+    )
+    for event_type in EVENT_TYPES:
+        unusual.add_metric([event_type], float(any(alert.event_type == event_type for alert in alerts)))
+    if watch.newest is None:
+        return [unusual]
+    shifted = gauge(
+        "values_shifted", "Features whose values have shifted on the newest profiled day",
+        float(sum(bool(drift.shifted) for drift in watch.drifts)),
+    )  # fmt: skip
+    age = gauge(
+        "value_profile_age_seconds", "Time since the end of the newest profiled day", watch.seconds_old(now=now)
+    )
+    return [unusual, shifted, age, *drift_gauges(watch.drifts)]
+
+
+def drift_gauges(drifts: Iterable[FeatureDrift]) -> list[GaugeMetricFamily]:
+    """Return for each feature its missing share, and its stability index and largest distance from each week."""
+    missing = GaugeMetricFamily(
+        "featurehub_value_missing_share", "Share of the sampled customers without a value", labels=["feature"]
+    )
+    index = GaugeMetricFamily(
+        "featurehub_value_stability_index",
+        "Population stability index of the newest profiled day against a week",
+        labels=["feature", "week"],
+    )
+    distance = GaugeMetricFamily(
+        "featurehub_value_largest_distance",
+        "Kolmogorov and Smirnov's distance of the newest profiled day from a week, 0 to 1",
+        labels=["feature", "week"],
+    )
+    for each in drifts:
+        missing.add_metric([each.profile.name], each.distribution.missing_share)
+        for drift in each.drifts:
+            labels = [each.profile.name, WEEK_LABELS[drift.week]]
+            index.add_metric(labels, drift.stability_index)
+            if drift.largest_distance is not None:
+                distance.add_metric(labels, drift.largest_distance)
+    return [missing, index, distance]
 
 
 def last_run_gauge() -> GaugeMetricFamily:

@@ -22,6 +22,7 @@ from features.models import (
     Customer,
     CustomerFeature,
     FeatureDefinition,
+    FeatureProfile,
     FeatureVersion,
     FeatureVersionStep,
     InconsistentCustomer,
@@ -30,7 +31,16 @@ from features.models import (
     WeightSetStep,
 )
 from features.registry.weight_sets import active_set
-from tests.factories import ago, make_customer, make_definition, make_event, make_version, make_weight_set, store_events
+from tests.factories import (
+    ago,
+    make_customer,
+    make_definition,
+    make_event,
+    make_profile,
+    make_version,
+    make_weight_set,
+    store_events,
+)
 
 PASSWORD = "a password of tests only"
 # Tables in which a page may write without changing anything that is kept: sessions, and the log itself.
@@ -119,6 +129,7 @@ def rows_of_every_model(key: ApiKey, draft: WeightSet) -> dict[type[models.Model
         FeatureVersion.objects.get(feature_type="customer", number="2.0"),
         Run.objects.first(),
         consistency_check(),
+        make_profile([1.0], day=datetime.now(UTC).date() - timedelta(days=1)),
         PeriodicTask.objects.get(task="features.fit_weights"),
         ClockedSchedule.objects.create(clocked_time=datetime(2999, 1, 1, tzinfo=UTC)),
         CrontabSchedule.objects.create(minute="7"),
@@ -199,6 +210,8 @@ def feature_fields(world: World) -> dict[str, dict[str, Any]]:
         "features/featuredefinition/preview/": kittens,
         "features/featuredefinition/<id>/change/": {"description": "How many", "owner": "Team", "unit": "", "tags": ""},
         "features/featureversion/draft/<type>/": {"number": "7.0", "based_on": "1.0", "reason": "A test"},
+        "features/featureprofile/baseline/": {"first_day": FeatureProfile.objects.get().day.day, "reason": "A test"},
+        "features/featureprofile/<id>/thresholds/": {"stability_index": "0.3", "largest_distance": "0.2"},
         "features/featureversion/<id>/features/": {"add": world.pk(FeatureDefinition)},
         "features/weightset/add/": numbers_in_rows(None),
         "features/weightset/<id>/change/": numbers_in_rows(WeightSet.objects.get(pk=world.pk(WeightSet))),

@@ -93,7 +93,7 @@ class CustomerAdmin(CustomerListPages, LargeTableAdmin):
             **self.admin_site.each_context(request),
             "title": customer.pk,
             "opts": self.opts,
-            **customer_context(customer, now=timezone.now()),
+            **customer_context(customer, request.GET, now=timezone.now()),
         }
         return TemplateResponse(request, "features/admin/customer.html", context)
 

@@ -1,6 +1,6 @@
 """The page of one customer: current values, the explanation of the score, and its history."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,6 +10,7 @@ from django.conf import settings
 from events.models import Event
 from featurehub.lib.redis_away import REDIS_AWAY
 from features.admin.customers.charts import ContributionBar, Line, Point, stacked_bar, step_line
+from features.admin.customers.why import why_context
 from features.models import Customer, FeatureDefinition, FeatureType, WeightSet
 from features.offline.history import rows_holding
 from features.online import store
@@ -117,8 +118,11 @@ def bar(explanation: dict[str, Any]) -> ContributionBar | None:
     return stacked_bar(explanation["contributions"], unclamped=explanation["unclamped_score"])
 
 
-def customer_context(customer: Customer, *, now: datetime) -> dict[str, Any]:
-    """Return the context of the page. The state of Redis is taken first, because the reads refill it."""
+def customer_context(customer: Customer, query: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
+    """Return the context of the page. The state of Redis is taken first, because the reads refill it.
+
+    `query` is that of the address: the two moments of "Why it changed".
+    """
     customer_id = customer.pk
     state = cached(customer_id)
     explanation = explain(customer_id)
@@ -137,4 +141,5 @@ def customer_context(customer: Customer, *, now: datetime) -> dict[str, Any]:
         "groups": feature_groups(customer_id),
         "recent_events": Event.objects.filter(customer_id=customer_id).order_by("-timestamp")[:EVENTS_SHOWN],
         "now": now,
+        **why_context(customer_id, query, now=now),
     }

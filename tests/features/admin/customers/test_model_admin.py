@@ -1,16 +1,20 @@
 """Customers in the admin: the list, and the page of one."""
 
 import re
+from datetime import datetime
 from html import unescape
 
 import pytest
 from django.contrib.admin.utils import quote
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from django_redis import get_redis_connection
 from pytest_django import DjangoAssertNumQueries
 
 from features.lifecycle import weight_set_steps
+from features.materialization import recompute
 from features.models import Customer, WeightSet
 from tests.away import redis_away
 from tests.factories import (
@@ -23,7 +27,7 @@ from tests.factories import (
     make_weight_set,
     url_of,
 )
-from tests.staff import log_in
+from tests.staff import log_in, seen_by
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/features/customer/"
@@ -260,5 +264,77 @@ def test_the_page_makes_a_bounded_number_of_queries(
 ) -> None:
     make_customer("a", page_view=30, purchase=5)
     page_of(viewer, "a")
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(16):
         page_of(viewer, "a")
+
+
+# --- Why it changed ---------------------------------------------------------------------------------------------------
+
+
+def make_past(customer_id: str = "a") -> datetime:
+    """Make a customer whose score was 0.15 a week ago and is 0.01 now; return the moment of the first score."""
+    week_ago = ago(days=7)
+    pages = [make_event(timestamp=ago(days=35, minutes=number)) for number in range(50)]
+    logins = [make_event(event_type="login", timestamp=ago(days=2, minutes=number)) for number in range(3)]
+    make_customer(customer_id, events=[*pages, *logins])
+    recompute.recompute_customers(customer_ids=[customer_id], as_of=week_ago)
+    return week_ago
+
+
+def why(client: Client, **query: str) -> str:
+    """Return the text of the part "Why it changed", without tags."""
+    page = client.get(url("a"), query).content.decode()
+    section = page.partition('id="why-it-changed"')[2].partition("</section>")[0]
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", section)).split())
+
+
+def test_the_page_says_why_the_score_fell_in_the_last_week(viewer: Client) -> None:
+    make_past()
+    text = why(viewer, before=ago(days=6).isoformat())
+    assert "The score fell by 0.140 , from 0.150 on" in text
+    assert "mostly through page view (50 became too old to count: 50 → 0 counted)" in text
+    assert "login +0.010 3 came: 0 → 3 counted" in text
+    assert "Together −0.140" in text
+    assert "Nobody: both scores are under the same weight set." in text
+    assert "50 events that became too old to count" in text
+    assert "3 events that came" in text
+
+
+def test_two_rows_of_the_history_can_be_chosen(viewer: Client) -> None:
+    first = make_past()
+    page = page_of(viewer, "a")
+    moments = re.findall(r'type="radio" name="before" value="([^"]+)"', page)
+    assert moments[-1] == first.isoformat()
+    chosen = why(viewer, before=moments[-1], after=moments[0])
+    assert "The score fell by 0.140" in chosen
+    assert chosen == why(viewer, before=moments[0], after=moments[-1])
+
+
+def test_new_weights_are_told_with_who_activated_them_and_lead_to_the_timeline(viewer: Client) -> None:
+    make_customer("a", login=30)
+    first = ago(seconds=0)
+    new = make_weight_set(name="Logins", reason="They tell more", weights={"login": (0.4, 30)})
+    person = User.objects.create_user("mary")
+    weight_set_steps.activate(new.pk, **seen_by(person, new), reason="Now")
+    recompute.recompute_customers(customer_ids=["a"], as_of=timezone.now())
+    text = why(viewer, before=first.isoformat())
+    assert f"mostly through new weights (Logins (#{new.pk}))" in text
+    assert "mary They tell more" in text
+    assert "login 0.1 0.4 30 30 +0.300" in text
+    assert f"/weightset/{new.pk}/change/#fh-timeline" in page_of(viewer, "a")
+    assert "mary" not in why(log_in_with("view_customer"), before=first.isoformat())
+
+
+@pytest.mark.parametrize("moment", ["x", "\0", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "", "1000"])
+def test_an_odd_moment_is_no_error_page(viewer: Client, moment: str) -> None:
+    make_past()
+    for query in ({"before": moment}, {"after": moment}, {"before": moment, "after": moment}):
+        assert "Why it changed" in why(viewer, **query)
+
+
+def log_in_with(codename: str) -> Client:
+    user = User.objects.create_user(f"only-{codename}", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename=codename))
+    client = Client()
+    client.force_login(user)
+    return client
