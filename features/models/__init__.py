@@ -3,6 +3,7 @@
 from features.models.consistency import ConsistencyCheck, InconsistentCustomer
 from features.models.customers import BUCKETS, Customer, CustomerFeature, OnlineStore, Publication, Renewal
 from features.models.definitions import WRITTEN_BY_CLIENTS, FeatureDefinition, FeatureType
+from features.models.monitoring import CountedEvents, SeriesPoint
 from features.models.runs import Run, RunChunk
 from features.models.tuning import Backtest, BacktestDay, Fitting, ShadowDay
 from features.models.versions import READABLE_STATES, FeatureVersion, FeatureVersionStep, VersionUse
@@ -16,6 +17,7 @@ __all__ = [
     "Backtest",
     "BacktestDay",
     "ConsistencyCheck",
+    "CountedEvents",
     "Customer",
     "CustomerFeature",
     "FeatureDefinition",
@@ -29,6 +31,7 @@ __all__ = [
     "Renewal",
     "Run",
     "RunChunk",
+    "SeriesPoint",
     "ShadowDay",
     "VersionUse",
     "Weight",
