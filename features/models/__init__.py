@@ -1,5 +1,6 @@
 """Models: definitions, versions, weight sets, customers, their append-only feature history, and runs."""
 
+from features.models.activity_log import ActivityLogEntry
 from features.models.consistency import ConsistencyCheck, InconsistentCustomer
 from features.models.customers import BUCKETS, Customer, CustomerFeature, OnlineStore, Publication, Renewal
 from features.models.definitions import WRITTEN_BY_CLIENTS, FeatureDefinition, FeatureType
@@ -14,6 +15,7 @@ __all__ = [
     "INFINITY",
     "READABLE_STATES",
     "WRITTEN_BY_CLIENTS",
+    "ActivityLogEntry",
     "Backtest",
     "BacktestDay",
     "ConsistencyCheck",

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from django.db import transaction
 
+from featurehub.lib.row_estimate import estimate_rows
 from featurehub.lib.traffic import Tally
 from features.monitoring import overview
 from features.monitoring.series import Points, forget_old_points
@@ -17,7 +18,7 @@ def measure(*, now: datetime) -> None:
     waiting = overview.backlog(now=now)
     values = {
         CUSTOMERS: overview.customers().number,
-        ACTIVE_CUSTOMERS: overview.freshness(now=now).active.number,
+        ACTIVE_CUSTOMERS: estimate_rows(overview.active_customers()).number,
         DUE_MARKS: waiting.due.number,
         OLDEST_MARK_SECONDS: waiting.oldest_seconds,
     }

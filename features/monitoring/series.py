@@ -93,6 +93,12 @@ def points_of(
     return found
 
 
+def last_point(name: str) -> datetime | None:
+    """Return the beginning of the newest minute with a point of this name; None where none is kept."""
+    points = SeriesPoint.objects.filter(resolution=Resolution.MINUTE, name=name)
+    return points.order_by("-start").values_list("start", flat=True).first()
+
+
 def counted_ever(name: str) -> dict[tuple[str, ...], SeriesPoint]:
     """Return labels → what was counted since the first start."""
     rows = SeriesPoint.objects.filter(resolution=Resolution.EVER, name=name, start=EPOCH)
