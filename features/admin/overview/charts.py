@@ -216,7 +216,7 @@ def waiting_customers(now: datetime) -> OverviewChart:
     return OverviewChart(
         chart=Chart(
             kind="line",
-            title="Waiting to be computed",
+            title="Backlog",
             labels=moments,
             series=[ChartSeries(name="waiting", values=values)],
             y=Axis(label="Customers", unit="customers", unit_of_one="customer", decimals=0),
