@@ -146,7 +146,7 @@ def maintain_events_task() -> None:
 @shared_task(name="features.count_events", autoretry_for=(OperationalError,), retry_backoff=True, max_retries=2)
 def count_events_task() -> None:
     """Count the events that have arrived. Sent by beat, also where a turn has not counted all."""
-    work(lambda: event_counts.count_events(now=datetime.now(UTC)))
+    work(lambda: event_counts.count_next_events(now=datetime.now(UTC)))
 
 
 @shared_task(name="features.measure", autoretry_for=(OperationalError,), retry_backoff=True, max_retries=2)

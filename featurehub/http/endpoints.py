@@ -39,12 +39,12 @@ class Endpoints:
             if found := match(path):
                 begun = perf_counter()
                 response: HttpResponse = view(request, **found[2])
-                count_request(request, endpoint, status_code=response.status_code, seconds=perf_counter() - begun)
+                count_answer(request, endpoint, status_code=response.status_code, seconds=perf_counter() - begun)
                 return response
         return None
 
 
-def count_request(request: HttpRequest, endpoint: str, *, status_code: int, seconds: float) -> None:
+def count_answer(request: HttpRequest, endpoint: str, *, status_code: int, seconds: float) -> None:
     """Count an answer, except one of the pool `reads` on which the front asks the next pool."""
     if status_code == status.HTTP_503_SERVICE_UNAVAILABLE and settings.POOL == "reads":
         return

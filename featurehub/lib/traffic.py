@@ -22,14 +22,14 @@ Counted: TypeAlias = tuple[str, tuple[str, ...]]
 
 
 @dataclass(slots=True)
-class Tally:
+class Counts:
     """A number, the sum of the values that were counted, and how many of them fell into each bucket."""
 
     count: int = 0
     total: float = 0.0
     buckets: list[int] = field(default_factory=list)
 
-    def add(self, other: "Tally") -> None:
+    def add(self, other: "Counts") -> None:
         """Add another tally with the same buckets, or with none."""
         self.count += other.count
         self.total += other.total
@@ -43,7 +43,7 @@ class Traffic:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._tallies: dict[Counted, Tally] = {}
+        self._tallies: dict[Counted, Counts] = {}
         self._reads = 0
 
     def count(self, counted: Counted, *, number: int) -> None:
@@ -51,7 +51,7 @@ class Traffic:
         with self._lock:
             tally = self._tallies.get(counted)
             if tally is None:
-                tally = self._tallies[counted] = Tally()
+                tally = self._tallies[counted] = Counts()
             tally.count += number
 
     def observe(self, counted: Counted, value: float, *, bounds: Sequence[float]) -> None:
@@ -59,7 +59,7 @@ class Traffic:
         with self._lock:
             tally = self._tallies.get(counted)
             if tally is None:
-                tally = self._tallies[counted] = Tally(buckets=[0] * (len(bounds) + 1))
+                tally = self._tallies[counted] = Counts(buckets=[0] * (len(bounds) + 1))
             tally.count += 1
             tally.total += value
             tally.buckets[bisect_left(bounds, value)] += 1
@@ -69,17 +69,17 @@ class Traffic:
         self._reads += 1
         return self._reads % READS_PER_AGE == 0
 
-    def take(self) -> dict[Counted, Tally]:
+    def take(self) -> dict[Counted, Counts]:
         """Return the tallies, and begin anew."""
         with self._lock:
             taken, self._tallies = self._tallies, {}
         return taken
 
-    def give_back(self, taken: Mapping[Counted, Tally]) -> None:
+    def give_back(self, taken: Mapping[Counted, Counts]) -> None:
         """Add tallies that could not be written, so that they are taken again."""
         with self._lock:
             for counted, tally in taken.items():
-                self._tallies.setdefault(counted, Tally()).add(tally)
+                self._tallies.setdefault(counted, Counts()).add(tally)
 
 
 traffic = Traffic()

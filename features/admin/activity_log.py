@@ -43,7 +43,7 @@ class PersonFilter(DropdownFilter):
 
 @admin.register(ActivityLogEntry)
 class ActivityLogAdmin(ReadOnlyAdmin):
-    list_display = ("at", "who", "kind", "what", "link", "why")
+    list_display = ("when", "who", "kind", "what", "link", "why")
     list_display_links = None
     list_filter = (PersonFilter, ("kind", ChoicesDropdownFilter), ("at", DayRangeFilter))
     list_filter_submit = True
@@ -56,7 +56,7 @@ class ActivityLogAdmin(ReadOnlyAdmin):
     sortable_by = ()
     list_before_template = "features/activity_log/export.html"
     empty_template = "features/activity_log/empty.html"
-    fields = readonly_fields = ("at", "who", "kind", "what", "link", "why")
+    fields = readonly_fields = ("when", "who", "kind", "what", "link", "why")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ActivityLogEntry]:
         """Return the entries, those about failed logins only for those who may see failed logins."""
@@ -77,6 +77,10 @@ class ActivityLogAdmin(ReadOnlyAdmin):
         headers = {"Content-Disposition": 'attachment; filename="activity-log.csv"'}
         return StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8", headers=headers)
 
+    @display(description="When (UTC)")
+    def when(self, entry: ActivityLogEntry) -> str:
+        return text_of_moment(entry)
+
     @display(description="Who")
     def who(self, entry: ActivityLogEntry) -> str:
         return name_of_person(entry)
@@ -94,8 +98,18 @@ class ActivityLogAdmin(ReadOnlyAdmin):
 def cells_of(rows: QuerySet[ActivityLogEntry]) -> Iterator[tuple[str, ...]]:
     """Yield the cells of each entry; PostgreSQL is asked for ROWS_PER_FETCH at a time."""
     for entry in rows.iterator(chunk_size=ROWS_PER_FETCH):
-        when = f"{entry.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
-        yield when, name_of_person(entry), entry.get_kind_display(), entry.what, entry.subject, entry.why
+        yield (
+            text_of_moment(entry),
+            name_of_person(entry),
+            entry.get_kind_display(),
+            entry.what,
+            entry.subject,
+            entry.why,
+        )
+
+
+def text_of_moment(entry: ActivityLogEntry) -> str:
+    return f"{entry.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
 
 
 def name_of_person(entry: ActivityLogEntry) -> str:

@@ -1,11 +1,11 @@
-"""What is kept of the past for the charts of the Overview and for Prometheus."""
+"""Time series, kept for the charts of the Overview and for Prometheus."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 
 class SeriesPoint(models.Model):
-    """What was counted or measured in one minute or hour, or ever since the first start.
+    """A point of a time series: the counts of one minute or hour, or of all time since the first start.
 
     Writers add to it, so that several processes write one point. A series is a name, such as "requests", and its
     labels, such as ["GET", "events/", "202"].

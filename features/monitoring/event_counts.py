@@ -11,10 +11,11 @@ So ingestion does nothing for it. Events that are deleted later (erasures, reten
 from collections import defaultdict
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from django.db import connection, transaction
 
-from featurehub.lib.traffic import Tally
+from featurehub.lib.traffic import Counts
 from features.models import CountedEvents
 from features.monitoring.series import KEPT_FOR, Points, Resolution, beginning, points_of
 
@@ -28,7 +29,7 @@ LAST_ID = "select coalesce(pg_sequence_last_value(pg_get_serial_sequence('events
 # Two statements: a transaction that has got an id by the first has begun when the second is run.
 NOT_BEGUN = "select pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
 OLDEST_RUNNING = "select pg_snapshot_xmin(pg_current_snapshot())::text::bigint"
-COUNT = """
+COUNT_BY_TYPE = """
 select event_type, date_trunc(case when "timestamp" > %(recent)s then 'minute' else 'hour' end, "timestamp", 'UTC'),
     count(*)
 from (
@@ -38,7 +39,7 @@ group by 1, 2
 """
 
 
-def count_events(*, now: datetime) -> int:
+def count_next_events(*, now: datetime) -> int:
     """Count the next events of which it is certain that no others come between. Return how many ids were passed.
 
     One process counts at a time; another one returns 0.
@@ -52,7 +53,7 @@ def count_events(*, now: datetime) -> int:
         if passed > 0:
             points = Points(now=now)
             for (event_type, start), number in read_counts(after=row.counted_to, until=until, now=now).items():
-                points.add((EVENTS, (event_type,)), Tally(number), at=start)
+                points.add((EVENTS, (event_type,)), Counts(number), at=start)
             points.write()
             row.counted_to = until
         if row.counted_to >= row.seen_to:
@@ -85,11 +86,11 @@ def number_from(query: str) -> int:
 
 def read_counts(*, after: int, until: int, now: datetime) -> dict[tuple[str, datetime], int]:
     """Return (event type, minute or hour) → number of the events with these ids, found by the index of the ids."""
-    parameters = {
+    parameters: dict[str, Any] = {
         "after": after, "until": until, "recent": now - KEPT_FOR[Resolution.MINUTE], "most": MOST_READ,
     }  # fmt: skip
     with connection.cursor() as cursor:
-        cursor.execute(COUNT, parameters)
+        cursor.execute(COUNT_BY_TYPE, parameters)
         return {(event_type, start): number for event_type, start, number in cursor.fetchall()}
 
 

@@ -78,13 +78,13 @@ def seconds_behind() -> float | None:
 
 def freshness(*, now: datetime) -> Freshness:
     """Return the active customers, those that are behind, and the oldest renewal."""
-    active = active_customers()
+    active = with_events_in_the_window()
     seconds = seconds_since_renewal(now=now)
     oldest = now - timedelta(seconds=seconds) if seconds else None
     return Freshness(active=estimate_rows(active), behind=estimate_rows(behind(active, now=now)), oldest=oldest)
 
 
-def active_customers() -> QuerySet[Customer]:
+def with_events_in_the_window() -> QuerySet[Customer]:
     """Return the customers with events in the window."""
     return Customer.objects.filter(recompute_at__isnull=False)
 

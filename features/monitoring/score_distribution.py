@@ -1,4 +1,4 @@
-"""How the engagement scores are distributed, today and a week ago, for the same random customers."""
+"""Compare the distribution of the engagement scores, today and a week ago, of the same random customers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from features.monitoring.random_customers import draw_customers
 from features.offline.as_of import Entity
 from features.serving.point_in_time import as_of_join
 
-SCORE = "engagement_score"
+SHOWN_SCORE = "engagement_score"
 CUSTOMERS_DRAWN = 1_000
 SECONDS_SHOWN = 300.0
 RANGES = 10
@@ -49,8 +49,8 @@ def compare_scores() -> ScoresOverAWeek:
 
 def score_shares(customer_ids: Sequence[str], *, at: datetime) -> ScoreShares:
     """Return the distribution of the scores that held at a moment; customers without a score then are left out."""
-    rows = as_of_join([Entity(customer_id, at) for customer_id in customer_ids], names=[SCORE])
-    scores = [row.features[SCORE] for row in rows if SCORE not in row.missing]
+    rows = as_of_join([Entity(customer_id, at) for customer_id in customer_ids], names=[SHOWN_SCORE])
+    scores = [row.features[SHOWN_SCORE] for row in rows if SHOWN_SCORE not in row.missing]
     counts = np.histogram(scores, bins=RANGES, range=(0.0, 1.0))[0]
     return ScoreShares(shares=(100 * counts / max(len(scores), 1)).tolist(), customers=len(scores))
 

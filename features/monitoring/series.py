@@ -14,7 +14,7 @@ from django.db import connection
 from django.db.models import Q
 
 from featurehub.lib.clock import EPOCH
-from featurehub.lib.traffic import Counted, Tally
+from featurehub.lib.traffic import Counted, Counts
 from features.models import SeriesPoint
 
 Resolution = SeriesPoint.Resolution
@@ -46,9 +46,9 @@ class Points:
     """Points that are to be added: each once, however many moments of it were counted."""
 
     now: datetime
-    held: dict[PointKey, Tally] = field(default_factory=lambda: defaultdict(Tally))
+    held: dict[PointKey, Counts] = field(default_factory=lambda: defaultdict(Counts))
 
-    def add(self, counted: Counted, tally: Tally, *, at: datetime, is_ever: bool = True) -> None:
+    def add(self, counted: Counted, tally: Counts, *, at: datetime, is_ever: bool = True) -> None:
         """Add a tally of one moment to its minute, its hour and, unless it is a measurement, to what was counted ever.
 
         Points that are past their retention are left out.
@@ -111,11 +111,11 @@ def steps_until(now: datetime, *, number: int, resolution: str) -> list[datetime
     return [last - STEP[Resolution(resolution)] * back for back in reversed(range(number))]
 
 
-def merged(points: Iterable[SeriesPoint]) -> Tally:
+def sum_of(points: Iterable[SeriesPoint]) -> Counts:
     """Return the sum of points as one tally."""
-    whole = Tally()
+    whole = Counts()
     for point in points:
-        whole.add(Tally(point.count, point.total, list(point.buckets)))
+        whole.add(Counts(point.count, point.total, list(point.buckets)))
     return whole
 
 

@@ -36,7 +36,7 @@ class AlertLink:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """What is wrong, in a sentence, and what to do. `section` is that of the runbook, docs/operations.md."""
+    """A trouble, in a sentence, and its remedy. `section` is that of the runbook, docs/operations.md."""
 
     title: str
     to_do: str

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from events.event_types import EVENT_TYPES
 from featurehub.admin.chart import Axis, Chart, ChartSeries
 from featurehub.lib.row_estimate import estimate_rows
-from featurehub.lib.traffic import AGE_AT_READ, AGE_BOUNDS, READS, REQUEST_BOUNDS, REQUESTS, Tally
+from featurehub.lib.traffic import AGE_AT_READ, AGE_BOUNDS, READS, REQUEST_BOUNDS, REQUESTS, Counts
 from features.admin.overview.past import CHART_DAYS, counted_each_minute, measured, minutes_of, tallies_of
 from features.monitoring import overview
 from features.monitoring.event_counts import events_by_type
@@ -84,9 +84,9 @@ def scores(now: datetime) -> OverviewChart:
         chart=Chart(
             kind="bar",
             title="Engagement scores, today and a week ago",
-            labels=[f"{low / RANGES:.1f}–{(low + 1) / RANGES:.1f}" for low in range(RANGES)],
+            labels=[f"{low / RANGES:.1f}" for low in range(RANGES)],
             series=[*weeks, ChartSeries(name="today", values=list(today.shares), role="after")],
-            x=Axis(label="Engagement score"),
+            x=Axis(label="Engagement score, from this to 0.1 above"),
             y=Axis(label="Share of customers", unit="%", decimals=1),
         ),
         note=note,
@@ -97,7 +97,7 @@ def scores(now: datetime) -> OverviewChart:
 
 def active_over_time(now: datetime) -> OverviewChart:
     moments, values = measured(ACTIVE_CUSTOMERS, now=now, resolution=Resolution.HOUR)
-    values[-1] = float(estimate_rows(overview.active_customers()).number)
+    values[-1] = float(estimate_rows(overview.with_events_in_the_window()).number)
     return OverviewChart(
         chart=Chart(
             kind="line",
@@ -125,7 +125,7 @@ def age_at_read(now: datetime) -> OverviewChart:
                 shares={"half are younger than": 0.5, "95 % are younger than": 0.95},
                 factor=1 / 60,
             ),
-            y=Axis(label="Age in minutes", unit="min"),
+            y=Axis(label="Age", unit="min"),
         ),
         note="Time since the values were computed, of a sample of the reads of the last hour.",
         empty="No values were read in the last hour.",
@@ -150,7 +150,7 @@ def cache_hits(now: datetime) -> OverviewChart:
                     role="before",
                 ),
             ],
-            y=Axis(label="Customers read", unit="customers", unit_of_one="customer", decimals=0),
+            y=Axis(label="Customers", unit="customers", unit_of_one="customer", decimals=0),
         ),
         note="Customers read through the API per minute in the last hour, by where their values came from.",
         empty="No customer was read in the last hour.",
@@ -191,7 +191,7 @@ def latency(now: datetime) -> OverviewChart:
             series=quantile_series(
                 tallies, bounds=REQUEST_BOUNDS, shares={"median": 0.5, "99th percentile": 0.99}, factor=MILLISECONDS
             ),
-            y=Axis(label="Time in milliseconds", unit="ms"),
+            y=Axis(label="Time", unit="ms"),
         ),
         note="Within FeatureHub, without the network, per minute of the last hour; estimated from a histogram.",
         empty="No request came in the last hour.",
@@ -200,7 +200,7 @@ def latency(now: datetime) -> OverviewChart:
 
 
 def quantile_series(
-    tallies: Sequence[Tally], *, bounds: tuple[float, ...], shares: Mapping[str, float], factor: float
+    tallies: Sequence[Counts], *, bounds: tuple[float, ...], shares: Mapping[str, float], factor: float
 ) -> list[ChartSeries]:
     """Return a series for each share: the value below which it lies, times a factor; None where nothing was counted."""
     series = []

@@ -23,7 +23,7 @@ MAY_SEE_OVERVIEW = "features.view_customer"
 RUNS_SHOWN = 5
 SECONDS_BETWEEN_REFRESHES = 10
 # The ids of the parts of the page that are refreshed, and their templates.
-PARTS = {
+REFRESHED_PARTS = {
     "overview-alerts": "features/overview/alerts.html",
     "overview-tiles": "features/overview/tiles.html",
     "overview-runs": "features/overview/runs.html",
@@ -79,7 +79,7 @@ def overview_view(request: HttpRequest) -> JsonResponse:
     check_may_see(request)
     now = timezone.now()
     context = refreshed_parts(request, overview.look(now=now))
-    parts = {part: render_to_string(template, context, request=request) for part, template in PARTS.items()}
+    parts = {part: render_to_string(template, context, request=request) for part, template in REFRESHED_PARTS.items()}
     return JsonResponse({"refreshed_at": f"{now:%H:%M:%S} UTC", "parts": parts})
 
 

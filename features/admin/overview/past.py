@@ -1,10 +1,10 @@
-"""What the charts of the Overview show of the time series: the last hour by minute, the last 30 days by hour."""
+"""Read the time series for the charts of the Overview: the last hour by minute, the last 30 days by hour."""
 
 from collections.abc import Mapping
 from datetime import datetime
 
-from featurehub.lib.traffic import Tally
-from features.monitoring.series import Resolution, by_label, merged, points_of, steps_until
+from featurehub.lib.traffic import Counts
+from features.monitoring.series import Resolution, by_label, points_of, steps_until, sum_of
 
 CHART_MINUTES = 60
 CHART_DAYS = 30
@@ -24,11 +24,11 @@ def counted_each_minute(
     return minutes, by_label(points, place)
 
 
-def tallies_of(name: str, *, now: datetime) -> tuple[list[datetime], list[Tally]]:
+def tallies_of(name: str, *, now: datetime) -> tuple[list[datetime], list[Counts]]:
     """Return the minutes of the last hour, and the sum of all labels in each."""
     minutes = minutes_of(now)
     points = points_of(name, resolution=Resolution.MINUTE, since=minutes[0], until=now).values()
-    return minutes, [merged(each[minute] for each in points if minute in each) for minute in minutes]
+    return minutes, [sum_of(each[minute] for each in points if minute in each) for minute in minutes]
 
 
 def measured(name: str, *, now: datetime, resolution: str) -> tuple[list[datetime], list[float | None]]:

@@ -8,7 +8,7 @@ from django.test import Client
 from django.utils import timezone
 
 from events.models import DirtyCustomer
-from featurehub.lib.traffic import Tally, traffic
+from featurehub.lib.traffic import Counts, traffic
 from features.models import ConsistencyCheck, Publication, Run
 from features.monitoring.flush import flush_traffic
 from features.monitoring.series import Points
@@ -88,7 +88,7 @@ def test_requests_reads_and_events_are_counted_for_all_processes(client: Client)
     reader.get(url_of("c1"))
     flush_traffic()
     points = Points(now=timezone.now())
-    points.add(("events", ("login",)), Tally(2), at=timezone.now())
+    points.add(("events", ("login",)), Counts(2), at=timezone.now())
     points.write()
     metrics = scrape(client)
     of_request = {name: value for name, value in metrics.items() if "customers/{customer_id}/features/" in name}

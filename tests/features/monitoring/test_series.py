@@ -8,9 +8,9 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from events.models import Event
-from featurehub.lib.traffic import AGE_AT_READ, READS, REQUEST_BOUNDS, REQUESTS, Tally, Traffic, traffic
+from featurehub.lib.traffic import AGE_AT_READ, READS, REQUEST_BOUNDS, REQUESTS, Counts, Traffic, traffic
 from features.models import SeriesPoint
-from features.monitoring.event_counts import count_events, events_by_type
+from features.monitoring.event_counts import count_next_events, events_by_type
 from features.monitoring.flush import flush_traffic
 from features.monitoring.measuring import measure
 from features.monitoring.series import (
@@ -19,9 +19,9 @@ from features.monitoring.series import (
     beginning,
     counted_ever,
     forget_old_points,
-    merged,
     points_of,
     quantile,
+    sum_of,
 )
 from tests.away import postgres_away
 from tests.factories import ago, make_client, make_customer, make_event, store_events, url_of
@@ -43,7 +43,7 @@ def counts(resolution: str = Resolution.MINUTE) -> dict[str, int]:
 def count_all() -> None:
     """Look, count what the look has seen, and look again."""
     for _ in range(3):
-        count_events(now=timezone.now())
+        count_next_events(now=timezone.now())
 
 
 # --- Counting in memory --------------------------------------------------------------------------------------------
@@ -96,12 +96,12 @@ def test_two_processes_add_to_one_point() -> None:
     now = timezone.now()
     for _ in range(2):
         points = Points(now=now)
-        points.add((REQUESTS, ("GET", "x", "200")), Tally(2, 0.5, [1, 1]), at=now)
+        points.add((REQUESTS, ("GET", "x", "200")), Counts(2, 0.5, [1, 1]), at=now)
         points.write()
     assert SeriesPoint.objects.count() == 3
     for resolution in (Resolution.MINUTE, Resolution.HOUR):
         [over_time] = points_of(REQUESTS, resolution=resolution, since=now - HOUR, until=now).values()
-        whole = merged(over_time.values())
+        whole = sum_of(over_time.values())
         assert (whole.count, whole.total, whole.buckets) == (4, 1.0, [2, 2])
     assert counted_ever(REQUESTS)["GET", "x", "200"].count == 4
 
@@ -111,7 +111,7 @@ def test_points_past_their_retention_go_and_counters_stay() -> None:
     now = timezone.now()
     for at in (now, now - timedelta(days=3), now - timedelta(days=36)):
         points = Points(now=at)
-        points.add((READS, ("cache",)), Tally(1), at=at)
+        points.add((READS, ("cache",)), Counts(1), at=at)
         points.write()
     forget_old_points(now=now)
     kept = SeriesPoint.objects.order_by("resolution", "start").values_list("resolution", flat=True)
