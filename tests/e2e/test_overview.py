@@ -18,15 +18,18 @@ def test_the_overview_shows_an_event_that_comes_in_without_being_loaded_again(
 ) -> None:
     card = admin_page.locator('[data-card="events-per-minute"]')
     card.get_by_text("Show as a table").click()
+    expect(card.get_by_role("cell", name="17 events", exact=True)).to_have_count(0)
     admin_page.evaluate("window.isTheSamePage = true")
     with stack.api() as client:
-        event = {
-            "event_id": "overview-1", "customer_id": "overview-1", "event_type": "form_submit",
-            "timestamp": datetime.now(UTC).isoformat(),
-        }  # fmt: skip
-        assert client.post("/api/v1/events/", json={"events": [event]}).status_code == 202
+        # More in one minute than the demo data have.
+        now = datetime.now(UTC).isoformat()
+        events = [
+            {"event_id": f"overview-{n}", "customer_id": "overview-1", "event_type": "form_submit", "timestamp": now}
+            for n in range(17)
+        ]
+        assert client.post("/api/v1/events/", json={"events": events}).status_code == 202
         client.get("/api/v1/customers/overview-1/features/")
-    expect(card.get_by_role("cell", name="1 event").first).to_be_visible(timeout=SECONDS_TO_REFRESH)
+    expect(card.get_by_role("cell", name="17 events", exact=True).first).to_be_visible(timeout=SECONDS_TO_REFRESH)
     requests = admin_page.locator('[data-card="requests"]')
     expect(requests.get_by_text("The last hour, by outcome.")).to_be_visible(timeout=SECONDS_TO_REFRESH)
     expect(admin_page.locator("#overview-alerts")).to_contain_text("Nothing needs you.", timeout=SECONDS_TO_REFRESH)
