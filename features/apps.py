@@ -14,3 +14,4 @@ class FeaturesConfig(AppConfig):
         if settings.POOL:
             # Before the first read, so that Redis answers that. Models can't be imported any earlier.
             import_string("features.serving.completeness.completeness").start()
+            import_string("features.monitoring.flush.start_flushing")()

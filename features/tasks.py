@@ -22,7 +22,7 @@ from features.materialization import (
 )
 from features.materialization.runs import TASK_NAMES
 from features.models import FeatureType, Run
-from features.monitoring import consistency, event_volume, profiles
+from features.monitoring import consistency, event_counts, event_volume, measuring, profiles
 from features.online import outbox
 from features.registry.snapshot import registry_snapshot
 from features.tuning import backtest, fitting, shadow
@@ -182,6 +182,21 @@ def thin_history_task() -> None:
 def maintain_events_task() -> None:
     """Create months of events ahead and drop expired ones. Sent by beat."""
     retention.maintain_events(now=datetime.now(UTC))
+
+
+# --- The Overview's charts --------------------------------------------------------------------------------------------
+
+
+@shared_task(name="features.count_arrivals", autoretry_for=(OperationalError,), retry_backoff=True, max_retries=2)
+def count_arrivals_task() -> None:
+    """Count the events that have arrived. Sent by beat, also where a turn has not counted all."""
+    work(lambda: event_counts.count_next_events(now=datetime.now(UTC)))
+
+
+@shared_task(name="features.measure", autoretry_for=(OperationalError,), retry_backoff=True, max_retries=2)
+def measure_task() -> None:
+    """Measure the customers and the backlog. Sent by beat."""
+    measuring.measure(now=datetime.now(UTC))
 
 
 # --- Weights ----------------------------------------------------------------------------------------------------------

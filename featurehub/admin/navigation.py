@@ -30,7 +30,7 @@ def static_url(path: str) -> Callable[[HttpRequest], str]:
 
 NAVIGATION = [
     {
-        "items": [{"title": "Now", "icon": "monitoring", "link": reverse_lazy("admin:index")}],
+        "items": [{"title": "Overview", "icon": "monitoring", "link": reverse_lazy("admin:index")}],
     },
     {
         "title": "Customers",
@@ -83,6 +83,10 @@ NAVIGATION = [
             item("Locked logins", icon="lock_person", model="axes.accessattempt"),
         ],
     },
+    {
+        "title": "Record",
+        "items": [item("Activity log", icon="receipt_long", model="features.activitylogentry")],
+    },
 ]
 
 UNFOLD_SETTINGS: dict[str, Any] = {
@@ -96,6 +100,6 @@ UNFOLD_SETTINGS: dict[str, Any] = {
     "STYLES": [static_url(f"features/{name}.css") for name in ("colors", "admin", "charts")],
     "SCRIPTS": [static_url(f"features/{name}.js") for name in ("policy", "chart_config", "chart_marks", "charts")],
     "COLORS": lambda request: {},  # they are in colors.css: unfold would write them into each page
-    "DASHBOARD_CALLBACK": "features.admin.dashboard.dashboard",
+    "DASHBOARD_CALLBACK": "features.admin.overview.page.dashboard",
     "SIDEBAR": {"navigation": NAVIGATION},
 }

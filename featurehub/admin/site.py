@@ -1,16 +1,29 @@
 """The admin's site: Unfold's, which also logs that somebody changed their own password."""
 
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import URLPattern, URLResolver, path
 from unfold.sites import UnfoldAdminSite
 
 from featurehub.admin.permissions import person
 
 
 class FeatureHubAdminSite(UnfoldAdminSite):
+    def __init__(self, name: str = "admin") -> None:
+        super().__init__(name)
+        self.pages: list[URLPattern] = []
+
+    def add_page(self, route: str, view: Callable[[HttpRequest], HttpResponse], *, name: str) -> None:
+        """Add a page that belongs to no model. Its view checks the permission; the login is checked before it."""
+        self.pages.append(path(route, self.admin_view(view), name=name))
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        return [*self.pages, *super().get_urls()]
+
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the form, or change the password and log that. Django logs only a change by somebody else."""
         with transaction.atomic():

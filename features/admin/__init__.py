@@ -1,12 +1,25 @@
 """The admin of the feature store: a folder a subject. Importing it registers every model."""
 
-from features.admin import runs, schedule
+from features.admin import activity_log, runs, schedule
 from features.admin.consistency import model_admin as consistency
 from features.admin.customers import history
 from features.admin.customers import model_admin as customers
 from features.admin.definitions import model_admin as definitions
+from features.admin.overview import page as overview
 from features.admin.values import model_admin as values
 from features.admin.versions import model_admin as versions
 from features.admin.weights import model_admin as weights
 
-__all__ = ["consistency", "customers", "definitions", "history", "runs", "schedule", "values", "versions", "weights"]
+__all__ = [
+    "activity_log",
+    "consistency",
+    "customers",
+    "definitions",
+    "history",
+    "overview",
+    "runs",
+    "schedule",
+    "values",
+    "versions",
+    "weights",
+]

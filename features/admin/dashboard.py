@@ -1,27 +1,21 @@
-"""The admin's first page: what is happening now, in one look. UNFOLD["DASHBOARD_CALLBACK"] names `dashboard`."""
+"""The tiles of the Overview: what is happening now, in one look."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest
 from django.urls import reverse
-from django.utils import timezone
 
-from featurehub.admin.permissions import may
 from featurehub.lib.humanize import ago, duration
 from featurehub.lib.redis_away import REDIS_AWAY
-from featurehub.lib.row_estimate import RowCount
-from features.admin.runs import run_progress
-from features.monitoring import overview
-from features.monitoring.value_alerts import value_watch
+from features.monitoring.event_counts import events_by_type
+from features.monitoring.overview import Backlog, Freshness, StoreState
+from features.monitoring.series import Resolution
 from features.online import store
 from features.registry.weight_sets import live_set
 
 # Where a worker is running, a mark waits for about a second.
 LATE_SECONDS = 10
-RUNS_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,38 +29,23 @@ class Tile:
     tone: str = ""
 
 
-def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """Add the state of the store to the index's context, for users who may see customers."""
-    context = {**context, "title": "Now"}
-    if not may(request, "features.view_customer"):
-        return context
-    now = timezone.now()
-    customers = overview.customers()
-    return {
-        **context,
-        "is_first_use": not customers.number,
-        "tiles": [
-            customers_tile(customers, now=now),
-            events_tile(now),
-            backlog_tile(now),
-            redis_tile(),
-            freshness_tile(now),
-            weights_tile(now),
-        ],
-        "value_alerts": value_watch.get().alerts(now=now) if may(request, "features.view_featureprofile") else [],
-        "runs": [
-            run_progress(run, now=now) | {"kind": run.get_kind_display()}
-            for run in overview.running_runs()[:RUNS_SHOWN]
-        ],
-    }
+def tiles(state: StoreState) -> list[Tile]:
+    """Return the tiles, in the order of the page."""
+    return [
+        customers_tile(state),
+        events_tile(state.now),
+        backlog_tile(state.backlog),
+        redis_tile(),
+        freshness_tile(state.freshness, now=state.now),
+        weights_tile(state.now),
+    ]
 
 
-def customers_tile(customers: RowCount, *, now: datetime) -> Tile:
-    active = overview.freshness(now=now).active
+def customers_tile(state: StoreState) -> Tile:
     return Tile(
         name="Customers",
-        number=str(customers),
-        note=f"{active} active in the last {settings.WINDOW_DAYS} days",
+        number=str(state.customers),
+        note=f"{state.freshness.active} active in the last {settings.WINDOW_DAYS} days",
         url=reverse("admin:features_customer_changelist"),
     )
 
@@ -74,14 +53,19 @@ def customers_tile(customers: RowCount, *, now: datetime) -> Tile:
 def events_tile(now: datetime) -> Tile:
     return Tile(
         name="Events, last 24 hours",
-        number=str(overview.events_since(now - timedelta(days=1), until=now)),
-        note="by the time they happened at",
+        number=f"{events_of_a_day(now):,}",
+        note="by event time",
         url=reverse("admin:events_event_changelist"),
     )
 
 
-def backlog_tile(now: datetime) -> Tile:
-    waiting = overview.backlog(now=now)
+def events_of_a_day(now: datetime) -> int:
+    """Return how many events have happened in the last 24 hours, counted by whole minutes."""
+    by_type = events_by_type(resolution=Resolution.MINUTE, since=now - timedelta(days=1), now=now)
+    return sum(sum(minutes.values()) for minutes in by_type.values())
+
+
+def backlog_tile(waiting: Backlog) -> Tile:
     is_late = waiting.oldest_seconds > LATE_SECONDS
     if not waiting.due.number:
         note = "every accepted event is computed and published"
@@ -112,9 +96,8 @@ def redis_tile() -> Tile:
     )
 
 
-def freshness_tile(now: datetime) -> Tile:
+def freshness_tile(fresh: Freshness, *, now: datetime) -> Tile:
     """Return the tile that says whether values are renewed before Redis drops them."""
-    fresh = overview.freshness(now=now)
     ttl = duration(settings.FEATURE_TTL)
     if fresh.oldest is None:
         number, note, tone = "–", "no customer is active", ""

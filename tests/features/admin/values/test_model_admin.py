@@ -64,7 +64,7 @@ def test_the_page_shows_each_feature_and_what_is_unusual(operator: Client) -> No
 def test_without_anything_unusual_the_first_page_has_no_alert(operator: Client) -> None:
     make_days()
     assert "Nothing: no feature has shifted" in page_of(operator, LIST)
-    assert "Unusual values" not in page_of(operator, "/admin/")
+    assert "Value monitoring, with charts" not in page_of(operator, "/admin/")
 
 
 def test_the_page_of_a_feature_has_its_charts_and_marks_the_activation_of_weights(operator: Client) -> None:

@@ -1,0 +1,85 @@
+"""Count what a process answers, in memory: requests with their times, reads with their sources and ages.
+
+`features.monitoring.flush` writes the counts of the web processes to PostgreSQL, beside the requests. Nothing here
+waits for anything but a lock that is held for less than a microsecond.
+"""
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import TypeAlias
+
+# Upper bounds in seconds; one more bucket holds what is above the last.
+REQUEST_BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+AGE_BOUNDS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 21_600.0, 86_400.0)
+# The age of one in so many reads is looked at: for each it would cost as much as all other counting.
+READS_PER_AGE = 16
+REQUESTS, READS, AGE_AT_READ = "requests", "reads", "age_at_read"
+
+# The name of what is counted, and its labels.
+Counted: TypeAlias = tuple[str, tuple[str, ...]]
+
+
+@dataclass(slots=True)
+class Counts:
+    """A number, the sum of the values that were counted, and how many of them fell into each bucket."""
+
+    count: int = 0
+    total: float = 0.0
+    buckets: list[int] = field(default_factory=list)
+
+    def add(self, other: "Counts") -> None:
+        """Add another tally with the same buckets, or with none."""
+        self.count += other.count
+        self.total += other.total
+        if other.buckets:
+            held = self.buckets or [0] * len(other.buckets)
+            self.buckets = [mine + its for mine, its in zip(held, other.buckets, strict=True)]
+
+
+class Traffic:
+    """The tallies of this process since they were last taken."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._tallies: dict[Counted, Counts] = {}
+        self._reads = 0
+
+    def count(self, counted: Counted, *, number: int) -> None:
+        """Count `number` of something without a value."""
+        with self._lock:
+            tally = self._tallies.get(counted)
+            if tally is None:
+                tally = self._tallies[counted] = Counts()
+            tally.count += number
+
+    def observe(self, counted: Counted, value: float, *, bounds: Sequence[float]) -> None:
+        """Count one value, such as the time of a request, in its bucket."""
+        with self._lock:
+            tally = self._tallies.get(counted)
+            if tally is None:
+                tally = self._tallies[counted] = Counts(buckets=[0] * (len(bounds) + 1))
+            tally.count += 1
+            tally.total += value
+            tally.buckets[bisect_left(bounds, value)] += 1
+
+    def wants_age(self) -> bool:
+        """Return True for one in READS_PER_AGE reads: the reader then observes the age of its values."""
+        self._reads += 1
+        return self._reads % READS_PER_AGE == 0
+
+    def take(self) -> dict[Counted, Counts]:
+        """Return the tallies, and begin anew."""
+        with self._lock:
+            taken, self._tallies = self._tallies, {}
+        return taken
+
+    def give_back(self, taken: Mapping[Counted, Counts]) -> None:
+        """Add tallies that could not be written, so that they are taken again."""
+        with self._lock:
+            for counted, tally in taken.items():
+                self._tallies.setdefault(counted, Counts()).add(tally)
+
+
+traffic = Traffic()
