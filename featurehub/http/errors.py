@@ -3,7 +3,6 @@
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation, TooManyFieldsSent
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
-from django.urls import is_valid_path
 from django.views import defaults
 from drf_standardized_errors.handler import exception_handler
 from drf_standardized_errors.types import ExceptionHandlerContext
@@ -83,20 +82,6 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
         return defaults.bad_request(request, exception)
     detail = "The request's host or its parameters are not acceptable."
     return error_response("client_error", code="invalid", detail=detail, status_code=400)
-
-
-def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Return 404 for an unknown URL: in the API's form under /api/, else Django's page."""
-    if not request.path.startswith("/api/"):
-        return defaults.page_not_found(request, exception)
-    detail = f"There is no {request.path}{slash_hint(request.path)}."
-    return error_response("client_error", code="not_found", detail=detail, status_code=404)
-
-
-def slash_hint(path: str) -> str:
-    """Return that the address with a slash at its end is one, if it is; else nothing."""
-    with_slash = f"{path}/"
-    return f"; {with_slash} ends in a slash" if is_valid_path(with_slash) else ""
 
 
 def error_response(kind: str, *, code: str, detail: str, status_code: int) -> HttpResponse:

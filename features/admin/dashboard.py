@@ -36,7 +36,7 @@ class Tile:
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add the state of the store to the index's context, for users who may see customers."""
-    context = {**context, "title": "Now"}
+    context = {**context, "title": "Overview"}
     if not may(request, "features.view_customer"):
         return context
     now = timezone.now()

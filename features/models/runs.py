@@ -43,6 +43,7 @@ class Run(models.Model):
     as_of = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        verbose_name = "job"
         constraints = [
             # Runs of the other kinds may run at the same time.
             models.UniqueConstraint(

@@ -28,7 +28,9 @@ def test_a_wrong_event_type_is_answered_with_all_that_there_are(api: ApiClient) 
     assert error["detail"] == (
         "It must be email_click, email_open, form_submit, login, page_view or purchase, not 'refund'."
     )
-    assert all(name in refusal(api.post(EVENT, {"events": [make_event(event_type=7)]}))["detail"] for name in EVENT_TYPES)
+    assert all(
+        name in refusal(api.post(EVENT, {"events": [make_event(event_type=7)]}))["detail"] for name in EVENT_TYPES
+    )
 
 
 def test_a_long_wrong_value_is_not_sent_back_whole(api: ApiClient) -> None:
