@@ -26,8 +26,8 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 from featurehub.access.authentication import clients
 from featurehub.access.key_forms import EDITED, ApiKeyForm, EditedKeyForm, RotationForm
 from featurehub.access.logins import FAILURES_OF_AN_ADDRESS, lift_locks, still_counted
-from featurehub.access.role_forms import RoleForm
 from featurehub.access.models import ApiKey, create_api_key, revoke_api_keys, rotate_api_key
+from featurehub.access.role_forms import RoleForm
 from featurehub.admin.large_tables import DayRangeFilter, ReadOnlyAdmin
 from featurehub.admin.permissions import may, person
 from featurehub.lib.errors import ConflictError

@@ -46,8 +46,9 @@ class ApiView(APIView):
 
     `scopes` names the scope that each method needs; other methods are not allowed. `parameters` names the query
     parameters that each method takes, none where it is left out, and `repeated` those of them that may be given more
-    than once. Handlers take Django's request and return Django's response. There is one form of JSON and nothing to negotiate, and DRF's Request and Response would
-    cost more than a read from Redis (decision 5). Errors are handled by DRF.
+    than once. Handlers take Django's request and return Django's response. There is one form of JSON and nothing to
+    negotiate, and DRF's Request and Response would cost more than a read from Redis (decision 5). Errors are handled by
+    DRF.
     """
 
     scopes: ClassVar[Mapping[str, str]]

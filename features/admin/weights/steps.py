@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from featurehub.admin.permissions import may
 from features.admin.step_pages import Step, StepForm, step_page, with_reason
+from features.admin.weights.backtests import last_backtest
 from features.admin.weights.forms import ScheduleForm
 from features.lifecycle import weight_set_steps
 from features.lifecycle.steps import UNDER_WAY, VersionState, WeightSetState
@@ -153,5 +154,14 @@ def weight_set_step_page(request: HttpRequest, *, pk: int, name: str, context: d
         return reverse("admin:features_weightset_change", args=[weight_set.pk])
 
     return step_page(
-        request, step=step, subject=weight_set, sentence=step.sentence, next_page=next_page, context=context
+        request,
+        step=step,
+        subject=weight_set,
+        sentence=step.sentence,
+        next_page=next_page,
+        context={
+            **context,
+            **(last_backtest(weight_set) if name == "approve" else {}),
+            "is_approval": name == "approve",
+        },
     )
