@@ -231,7 +231,7 @@ def without_an_input(version: FeatureVersion) -> None:
         ("behavioral", of_no_kind, "Nothing computes mood"),
         ("derived", without_expression, "mood has no expression"),
         ("derived", with_an_unknown_name, "Did you mean recency_score?"),
-        ("derived", with_what_does_not_parse, "This is not a valid expression"),
+        ("derived", with_what_does_not_parse, "Invalid expression"),
         ("derived", with_a_cycle, "A feature can't use itself: one → two → one|two → one → two"),
         ("derived", with_a_draft_as_input, "input behavioral:2.0 can't be read"),
         ("derived", without_an_input, "rfm_score uses"),

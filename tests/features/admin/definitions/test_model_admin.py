@@ -105,6 +105,15 @@ def test_a_derived_feature_is_an_expression(operator: Client) -> None:
     assert versions_of("mood") == ["derived:2.0"]
 
 
+def test_an_expression_with_a_feature_of_a_draft_says_where_that_is(operator: Client) -> None:
+    add(operator, WINDOW)
+    page = add(operator, MOOD | {"expression": "shoes_spend_14d / 100"})
+    assert "mood uses shoes_spend_14d, which is in the draft behavioral:2.0 only: put that into shadow" in page
+    add(operator, PETS | {"version_customer": ""})
+    page = add(operator, MOOD | {"expression": "pets / 2"})
+    assert "mood uses pets, which is in no version" in page
+
+
 def test_what_belongs_to_another_type_is_left_out(operator: Client) -> None:
     add(operator, {**WINDOW, "feature_type": "customer", "expression": "1 +", "version_customer": ""})
     row = definition("shoes_spend_14d")
@@ -142,7 +151,7 @@ def test_a_count_has_no_metadata_key_and_a_maximum_no_half_life(operator: Client
         (WINDOW | {"half_life_days": "nan"}, "Enter a number"),
         (WINDOW | {"version_behavioral": "999"}, "Select a valid choice"),
         (MOOD | {"expression": ""}, "Say how it is computed from other features."),
-        (MOOD | {"expression": "recency_score *"}, "This is not a valid expression"),
+        (MOOD | {"expression": "recency_score *"}, "Invalid expression: it ends too early."),
         (MOOD | {"expression": "recency_scor"}, "Did you mean recency_score?"),
         (MOOD | {"expression": "mood + 1"}, "A feature can&#x27;t use itself"),
         (MOOD | {"expression": "__import__('os')"}, "There is no function __import__"),
@@ -205,7 +214,7 @@ def test_an_expression_is_tried_beside_what_the_draft_has(operator: Client) -> N
     shoppers()
     data = MOOD | {"expression": "half * 2", "version_derived": version.pk}
     assert ">c3</a></th><td>30</td>" in preview(operator, data)
-    assert "half, which is not a feature" in preview(operator, data | {"version_derived": "new"})
+    assert "half, which is a derived feature that this version does not have" in preview(operator, data | {"version_derived": "new"})
 
 
 @pytest.mark.parametrize(
