@@ -1,4 +1,7 @@
-"""A pytest plugin (`-p tests.servers`) that runs the embedded servers from before Django's settings are read."""
+"""A pytest plugin (`-p tests.servers`) that runs the embedded servers from before Django's settings are read.
+
+With `-n`, each worker of pytest-xdist has servers of its own: tests empty Redis.
+"""
 
 import fcntl
 import os
@@ -13,6 +16,8 @@ from redis import Redis
 from featurehub.devserver.local import local_environment
 from featurehub.devserver.server import EmbeddedServerError
 
+# Set in the environment of workers whose servers are embedded ones.
+_EMBEDDED = "FEATUREHUB_TESTS_ARE_EMBEDDED"
 _LOCAL = Path(__file__).resolve().parent.parent / ".local"
 
 
@@ -20,8 +25,11 @@ _LOCAL = Path(__file__).resolve().parent.parent / ".local"
 def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
     stack = ExitStack()
     early_config.add_cleanup(stack.close)
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        _leave_servers_of_controller()
     if os.environ.get("DATABASE_URL") and os.environ.get("REDIS_URL"):
         return
+    os.environ[_EMBEDDED] = "1"
     folder = Path(os.environ.get("FEATUREHUB_LOCAL_DIR") or _LOCAL).resolve()
     os.environ["FEATUREHUB_LOCAL_DIR"] = str(stack.enter_context(_own_folder(folder)))
     try:
@@ -30,6 +38,13 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from error
     # A run that was killed may have left data. No other program uses this server.
     Redis.from_url(os.environ["REDIS_URL"]).flushall()
+
+
+def _leave_servers_of_controller() -> None:
+    """Forget the servers in the environment, which are those of the process that started this worker."""
+    if _EMBEDDED not in os.environ:
+        raise pytest.UsageError("Tests run side by side on embedded servers only: unset DATABASE_URL and REDIS_URL.")
+    del os.environ["DATABASE_URL"], os.environ["REDIS_URL"]
 
 
 @contextmanager

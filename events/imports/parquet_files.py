@@ -3,12 +3,13 @@
 A row group may be larger than the memory, so that it is read in batches of rows.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from events.imports import groups
@@ -46,8 +47,10 @@ class ParquetFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._refuse_large_footer()
+        self._nested_texts: list[str] = []
         with self._open() as file:
             self.total: int = file.metadata.num_rows
+            self._nested_texts = nested_texts(file.schema)
             self.columns = EventColumns(file.schema_arrow.names, path=path, absent=None)
 
     def groups(self) -> Iterator[Group]:
@@ -58,7 +61,7 @@ class ParquetFile:
                     yield from map(self._group, bounded_parts(batch))
 
     def _group(self, batch: pa.RecordBatch) -> Group:
-        if batch.nbytes > ROW_LIMIT and batch.num_rows == 1:
+        if batch.num_rows == 1 and size_of(batch.columns) > ROW_LIMIT:
             return Group([too_large(batch)], 0)
         columns = []
         for name, column in zip(self.columns.names, batch, strict=True):
@@ -66,14 +69,14 @@ class ParquetFile:
                 columns.append(python_values(name, column))
             except UNREADABLE:
                 return self._group_by_rows(batch, unreadable=name)
-        return Group(list(zip(*columns, strict=True)), batch.nbytes)
+        return Group(list(zip(*columns, strict=True)), size_of(batch.columns))
 
     def _group_by_rows(self, batch: pa.RecordBatch, *, unreadable: str) -> Group:
         """Return the rows one by one, and an InvalidError for a single row with a column that Python can't read."""
         if batch.num_rows == 1:
             return Group([InvalidError(f"The row can't be read: {unreadable[:100]} is out of range or no text.")], 0)
         parts = [self._group(batch.slice(number, 1)) for number in range(batch.num_rows)]
-        return Group([row for part in parts for row in part.rows], batch.nbytes)
+        return Group([row for part in parts for row in part.rows], sum(part.size for part in parts))
 
     def event(self, row: tuple[Any, ...]) -> NewEvent:
         return self.columns.event(row)
@@ -98,7 +101,21 @@ class ParquetFile:
             )
 
     def _open(self) -> pq.ParquetFile:
-        return pq.ParquetFile(self.path, buffer_size=BUFFER, pre_buffer=False)
+        """Open the file, with the texts in lists and maps as a dictionary and indices.
+
+        A few kilobytes may repeat a long text a million times in one row.
+        """
+        return pq.ParquetFile(self.path, buffer_size=BUFFER, pre_buffer=False, read_dictionary=self._nested_texts)
+
+
+def nested_texts(schema: pq.ParquetSchema) -> list[str]:
+    """Return the paths of the columns with texts in lists and maps."""
+    columns = [schema.column(place) for place in range(len(schema))]
+    return [
+        column.path
+        for column in columns
+        if column.max_repetition_level > 0 and column.physical_type.endswith("BYTE_ARRAY")
+    ]
 
 
 def rows_at_once(file: pq.ParquetFile, number: int, *, pages: IO[bytes]) -> int:
@@ -140,7 +157,7 @@ def bytes_per_value(chunk: Any, sizes: ChunkPages) -> float:
 
 def bounded_parts(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     """Yield the rows in parts of up to GROUP_BYTES, or single rows."""
-    if batch.nbytes <= GROUP_BYTES or batch.num_rows <= 1:
+    if batch.num_rows <= 1 or size_of(batch.columns) <= GROUP_BYTES:
         yield batch
         return
     half = batch.num_rows // 2
@@ -148,11 +165,33 @@ def bounded_parts(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
     yield from bounded_parts(batch.slice(half))
 
 
+def size_of(columns: Iterable[pa.Array]) -> int:
+    """Return the bytes of the values, with each text as often as it is repeated."""
+    return sum(map(expanded_bytes, columns))
+
+
+def expanded_bytes(column: pa.Array) -> int:
+    """Return the bytes of a column's values, of lists, maps and structs those of their parts."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        lengths = pc.take(pc.binary_length(column.dictionary), column.indices)
+        return int(column.indices.nbytes + (pc.sum(lengths).as_py() or 0))
+    if pa.types.is_struct(kind):
+        return size_of(column.flatten())
+    if pa.types.is_map(kind):
+        begin, end = column.offsets[0].as_py(), column.offsets[-1].as_py()
+        return size_of(part.slice(begin, end - begin) for part in (column.keys, column.items))
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return expanded_bytes(column.flatten())
+    return int(column.nbytes)
+
+
 def too_large(batch: pa.RecordBatch) -> InvalidError:
     """Return the reason for which a row is rejected before its values are looked at."""
-    name, column = max(zip(batch.schema.names, batch.columns, strict=True), key=lambda pair: pair[1].nbytes)
+    sizes = dict(zip(batch.schema.names, map(expanded_bytes, batch.columns), strict=True))
+    name, largest = max(sizes.items(), key=lambda pair: pair[1])
     return InvalidError(
-        f"The row can't be read: it has {batch.nbytes:,} bytes, {column.nbytes:,} of them in the column {name[:100]}; "
+        f"The row can't be read: it has {sum(sizes.values()):,} bytes, {largest:,} of them in the column {name[:100]}; "
         f"at most {ROW_LIMIT:,} are possible."
     )
 

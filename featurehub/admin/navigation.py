@@ -118,8 +118,8 @@ UNFOLD_SETTINGS: dict[str, Any] = {
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": static_url("features/favicon.svg")}],
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
-    "STYLES": [static_url("features/colors.css"), static_url("features/admin.css")],
-    "SCRIPTS": [static_url("features/policy.js")],
+    "STYLES": [static_url(f"features/{name}.css") for name in ("colors", "admin", "charts")],
+    "SCRIPTS": [static_url(f"features/{name}.js") for name in ("policy", "chart_config", "chart_marks", "charts")],
     "COLORS": lambda request: {},  # they are in colors.css: unfold would write them into each page
     "DASHBOARD_CALLBACK": "features.admin.dashboard.dashboard",
     "SIDEBAR": {"navigation": NAVIGATION},

@@ -17,6 +17,8 @@ from tests.factories import make_client, make_customer, url_of
 from tests.readers import Reads, steady_reads
 from tests.web_programs import WebPrograms, web_programs
 
+pytestmark = pytest.mark.alone
+
 CLIENTS = 200
 SECONDS = 6.0
 READ = url_of("c1") + "?names=page_views_30d,engagement_score"

@@ -19,6 +19,8 @@ from tests.e2e.conftest import Stack, running_stack
 from tests.readers import steady_reads
 from tests.signals import frozen, kill_and_wait
 
+pytestmark = pytest.mark.alone
+
 SECONDS_OF_A_FAULT = 8.0
 SECONDS_AROUND_IT = 2.0
 MOST_SECONDS_OF_A_READ = 2.0

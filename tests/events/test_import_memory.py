@@ -188,6 +188,20 @@ def test_lists_with_very_many_values_are_refused(tmp_path: Path, monkeypatch: py
         list(open_events(path).groups())
 
 
+def test_a_list_that_repeats_a_long_text_is_rejected_before_it_is_expanded(committed: None, tmp_path: Path) -> None:
+    path = tmp_path / "repeated_list.parquet"
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * 20_000, pa.int32()), pa.array(["x" * 100_000]))
+    metadata = pa.MapArray.from_arrays(
+        [0, 1, 2], ["tags", "tags"], pa.ListArray.from_arrays([0, 20_000, 20_000], texts)
+    )
+    columns = {**{name: [value] * 2 for name, value in GOOD.items()}, "metadata": metadata}
+    pq.write_table(pa.table(columns), path, compression="zstd", store_schema=False)
+    assert path.stat().st_size < 100_000
+    code, _, peak = imported(path)
+    assert (code, Event.objects.count(), peak < MOST_MEGABYTES) == (1, 1, True)
+    assert "in the column metadata; at most 1,048,576 are possible" in str(first_rejected(path)["reason"])
+
+
 WRITERS = {
     "plain": {"use_dictionary": False},
     "dictionary": {},

@@ -67,7 +67,8 @@ def test_two_ingestions_in_one_transaction_are_two(committed: None) -> None:
         assert ingest([event]) == Ingested(accepted=1, duplicates=0)
         Event.objects.all().delete()
         assert ingest([new_event(), new_event()]) == Ingested(accepted=2, duplicates=0)
-    assert (stored_events(), queued()) == (2, 1)
+    assert stored_events() == 2
+    assert queued() in (1, 2)  # a nudge a second
 
 
 def test_a_nudge_is_sent_again_when_its_second_is_over(committed: None) -> None:

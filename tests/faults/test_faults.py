@@ -14,6 +14,8 @@ from tests.faults.faults import FAULTS
 from tests.faults.outcome import HEAD, Outcome, outcome_of
 from tests.faults.site import ARTEFACTS, FaultUnavailable, MakeRun, Production, Site
 
+pytestmark = pytest.mark.alone
+
 TABLE = ARTEFACTS / "faults.txt"
 SENTENCES = 20
 ALL = "FAULTS" in os.environ

@@ -9,6 +9,8 @@ import pytest
 from tests.outages.conftest import Site, killed, wait_until
 from tests.signals import frozen
 
+pytestmark = pytest.mark.alone
+
 PASSWORD = secrets.token_urlsafe(16)
 MAKE_OPERATOR = """
 from django.contrib.auth.models import User

@@ -11,6 +11,7 @@ from threading import Event
 from typing import Any
 
 import msgspec
+import pytest
 from redis import Redis
 
 from features.online.layout import key_of, metadata_field, stamp_field
@@ -21,6 +22,8 @@ from tests.outages.conftest import Site, wait_until
 from tests.outages.readers import Answer, Web
 from tests.signals import frozen
 from tests.web_programs import path_of_programs, program
+
+pytestmark = pytest.mark.alone
 
 SECRET = 4711.0
 SECONDS_FROZEN = 3.0

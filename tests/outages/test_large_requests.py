@@ -24,7 +24,7 @@ insert into features_customerfeature
 select 'large' || number, 'contextual', '1.0', now() - interval '1 hour', now(), %s, '{}'
 from generate_series(0, %s - 1) number
 """
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(300)]
 
 
 def large_events(*, pause: timedelta, metadata: dict[str, Any], prefix: str) -> list[dict[str, Any]]:

@@ -2,8 +2,12 @@
 
 import time
 
+import pytest
+
 from tests.outages.conftest import CACHED, Site, wait_until
 from tests.outages.readers import Web
+
+pytestmark = pytest.mark.alone
 
 SNAPSHOT_SECONDS = 5.0
 

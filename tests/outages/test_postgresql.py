@@ -11,6 +11,8 @@ from tests.outages.conftest import CACHED, Site, killed, wait_until
 from tests.outages.readers import SECONDS_PROMISED, Answer, Web, are_at_once, ask_for, longest, p99, report, statuses
 from tests.signals import frozen, frozen_processes
 
+pytestmark = pytest.mark.alone
+
 SECONDS_TO_RECOVER = 3.0
 # Where the machine holds up Redis for a moment, a reader asks PostgreSQL whether it has missed something, for a second
 # at most.

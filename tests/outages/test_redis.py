@@ -12,6 +12,8 @@ from tests.outages.conftest import CACHED, Site, killed, wait_until
 from tests.outages.readers import SECONDS_PROMISED, Web, are_at_once, ask_for, longest, report, statuses
 from tests.signals import frozen
 
+pytestmark = pytest.mark.alone
+
 MOMENT = 0.6  # Redis' 0.25 s, the rest of the request, and what a shared machine takes now and then
 SECONDS_TO_RECOVER = 3.0
 

@@ -10,6 +10,8 @@ from tests.outages.conftest import CACHED, Site, killed, wait_until
 from tests.outages.readers import Answer, Web, ask_for, report
 from tests.signals import frozen
 
+pytestmark = pytest.mark.alone
+
 SECONDS_TO_PUBLISH = 10.0
 
 

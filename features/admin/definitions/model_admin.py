@@ -16,11 +16,11 @@ from unfold.contrib.filters.admin import ChoicesDropdownFilter
 from unfold.decorators import display
 
 from featurehub.admin.permissions import person
-from featurehub.lib.errors import FeatureHubError
+from featurehub.lib.errors import ConflictError, FeatureHubError
 from features.admin.definitions.forms import MEANING, NEW_DRAFT, DefinitionForm, NewDefinitionForm
 from features.admin.definitions.preview import preview_context_of_form
 from features.lifecycle import drafts
-from features.lifecycle.steps import VersionState
+from features.lifecycle.steps import VersionState, lock_versions
 from features.models import FeatureDefinition, FeatureType, FeatureVersion
 from features.monitoring.coverage import coverages
 from features.registry.snapshot import registry_snapshot
@@ -128,6 +128,11 @@ class FeatureDefinitionAdmin(ModelAdmin):
 
     def save_model(self, request: HttpRequest, obj: FeatureDefinition, form: DefinitionForm, change: bool) -> None:
         """Save the definition and add it to the chosen version, in the transaction of `changeform_view`."""
+        # A version of this feature may have left draft since the form was made.
+        lock_versions()
+        changes_meaning = change and not set(form.changed_data).isdisjoint(MEANING.get(obj.feature_type, ()))
+        if changes_meaning and obj.versions.exclude(state=VersionState.DRAFT).exists():
+            raise ConflictError(f"{obj} is in a version past draft by now: what it means does not change.")
         super().save_model(request, obj, form, change)
         transaction.on_commit(registry_snapshot.forget)
         if isinstance(form, NewDefinitionForm):
