@@ -125,7 +125,7 @@ CALIBRATION_IN_WORDS = (
 def verdict(change: dict[str, float]) -> str:
     """Return a sentence about the difference of the two AUCs."""
     if change["low"] > 0:
-        return "These weights tell better who purchases next than the active ones."
+        return "These weights predict purchases better than the active ones."
     if change["high"] < 0:
-        return "These weights tell worse who purchases next than the active ones."
-    return "On these days the two sets can't be told apart: the difference may be chance."
+        return "These weights predict purchases worse than the active ones."
+    return "No clear difference on these days: it may be chance."

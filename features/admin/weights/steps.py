@@ -26,7 +26,7 @@ WEIGHT_SET_STEPS = {
         title="Propose",
         sentence="Asks for approval. Changing a number afterwards makes the set a draft again.",
         button="Propose this set",
-        done="{subject} is proposed: somebody who may approve can do so now.",
+        done="{subject} is proposed and can be approved now.",
         permission="features.change_weightset",
         states=(WeightSetState.DRAFT,),
         take=with_reason(weight_set_steps.propose),
@@ -34,7 +34,7 @@ WEIGHT_SET_STEPS = {
     ),
     "approve": Step(
         title="Approve",
-        sentence="Says that these weights may go live. Nobody is scored differently yet.",
+        sentence="Confirms that these weights may go live. No score changes yet.",
         button="Approve this set",
         done="{subject} is approved: it can be activated or scheduled.",
         permission="features.approve_weightset",

@@ -125,7 +125,7 @@ def test_no_role_gives_itself_more(role: str) -> None:
 def test_staff_without_a_role_are_told_so_and_see_no_numbers() -> None:
     client = log_in()
     page = client.get("/admin/").content.decode()
-    assert "An administrator gives you a role" in page
+    assert "Ask an administrator for one" in page
     assert "Waiting to be computed" not in page
     assert client.get("/admin/features/customer/").status_code == 403
     assert client.get("/admin/features/run/progress/?id=1").status_code == 403

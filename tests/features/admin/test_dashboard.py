@@ -28,10 +28,10 @@ def tiles(client: Client) -> dict[str, Tile]:
 
 def test_before_anything_is_in_there_the_page_says_how_to_begin(viewer: Client) -> None:
     page = viewer.get("/admin/").content.decode()
-    assert "Nothing is in here yet" in page
+    assert "No data yet" in page
     assert "load_demo" in page
     assert tiles(viewer)["Customers"].number == "0"
-    assert tiles(viewer)["Freshness"].note == "no customer is active"
+    assert tiles(viewer)["Freshness"].note == "no active customers"
 
 
 def test_customers_are_counted_with_the_active_ones_apart(viewer: Client) -> None:
@@ -39,7 +39,7 @@ def test_customers_are_counted_with_the_active_ones_apart(viewer: Client) -> Non
     make_customer("quiet", events=[make_event(timestamp=ago(days=40))])
     tile = tiles(viewer)["Customers"]
     assert (tile.number, tile.note) == ("2", "1 active in the last 30 days")
-    assert "Nothing is in here yet" not in viewer.get("/admin/").content.decode()
+    assert "No data yet" not in viewer.get("/admin/").content.decode()
 
 
 def test_events_of_the_last_day_are_counted_and_no_others(viewer: Client) -> None:

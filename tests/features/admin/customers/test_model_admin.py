@@ -222,7 +222,7 @@ def test_with_redis_away_the_page_is_there_and_says_so(viewer: Client) -> None:
 def test_a_customer_without_events_is_told_from_one_with_a_score_of_zero(viewer: Client) -> None:
     write("written", "contextual", cart_value=9.5)
     page = page_of(viewer, "written")
-    assert "There are no events of this customer" in page
+    assert "No events in the window" in page
     assert "/api/v1/events/" in page
     assert "No score has been recorded yet." in page
     assert 'id="score"' not in page

@@ -214,7 +214,9 @@ def test_an_expression_is_tried_beside_what_the_draft_has(operator: Client) -> N
     shoppers()
     data = MOOD | {"expression": "half * 2", "version_derived": version.pk}
     assert ">c3</a></th><td>30</td>" in preview(operator, data)
-    assert "half, which is a derived feature that this version does not have" in preview(operator, data | {"version_derived": "new"})
+    assert "half, which is a derived feature that this version does not have" in preview(
+        operator, data | {"version_derived": "new"}
+    )
 
 
 @pytest.mark.parametrize(
@@ -223,7 +225,7 @@ def test_an_expression_is_tried_beside_what_the_draft_has(operator: Client) -> N
         (WINDOW | {"window_days": "200"}, "Days of the window: Ensure this value is less than or equal to 90."),
         (WINDOW | {"name": ""}, "Name: This field is required."),
         (MOOD | {"expression": "nonsense"}, "nonsense, which is not a feature"),
-        (PETS, "Clients write this one"),
+        (PETS, "This feature is written through the API"),
         (WINDOW, "No customer is known yet"),
     ],
 )
@@ -233,7 +235,7 @@ def test_where_there_is_nothing_to_show_it_says_why(operator: Client, data: dict
 
 def test_a_preview_that_matches_nothing_says_so(operator: Client) -> None:
     shoppers()
-    assert "Everybody has 0." in preview(operator, WINDOW | {"category": "boots"})
+    assert "All values are 0." in preview(operator, WINDOW | {"category": "boots"})
     assert "Nobody has a value" in preview(operator, MOOD | {"expression": "tenure_days"})
 
 
@@ -276,7 +278,7 @@ def test_what_a_version_past_draft_has_keeps_its_meaning_and_says_why(operator: 
     make_version("behavioral", logins={"event_type": "login"}, state="shadow")
     page = " ".join(operator.get(f"{DEFINITIONS}{definition('logins').pk}/change/").content.decode().split())
     assert 'name="window_days"' not in page
-    assert "Its name and what it is computed from can't be changed any more: behavioral:2.0 went past its draft" in page
+    assert "Name and computation locked: published in behavioral:2.0" in page
     assert change(operator, "logins", kind="max", window_days="7", owner="Team").status_code == 302
     row = definition("logins")
     assert (row.kind, row.window_days, row.owner) == ("count", 30, "Team")

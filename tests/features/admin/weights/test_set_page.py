@@ -66,7 +66,7 @@ def test_the_last_backtest_stands_on_the_sets_page_and_where_it_is_approved() ->
     weight_set_steps.propose(weight_set.pk, by=None, reason="A test")
     for address in (change_url(weight_set), step_url(weight_set, "approve")):
         page = marketer.get(address).content.decode()
-        assert "These weights tell better who purchases next" in page, address
+        assert "These weights predict purchases better" in page, address
         assert "0.700" in page
 
 
