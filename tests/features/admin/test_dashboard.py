@@ -49,18 +49,18 @@ def test_events_of_the_last_day_are_counted_and_no_others(viewer: Client) -> Non
 
 
 def test_a_backlog_that_grows_old_is_a_warning(viewer: Client) -> None:
-    assert tiles(viewer)["Waiting to be computed"].tone == "good"
+    assert tiles(viewer)["Backlog"].tone == "good"
     store_events(make_event())
-    assert tiles(viewer)["Waiting to be computed"].number == "1"
+    assert tiles(viewer)["Backlog"].number == "1"
     DirtyCustomer.objects.update(due_at=timezone.now() - timedelta(minutes=5))
-    tile = tiles(viewer)["Waiting to be computed"]
+    tile = tiles(viewer)["Backlog"]
     assert tile.tone == "warning"
-    assert tile.note == "the oldest for 5 min 0 s: is a worker running?"
+    assert tile.note == "the oldest for 5 min 0 s: check that a worker is running"
 
 
 def test_a_mark_that_is_due_later_does_not_wait(viewer: Client) -> None:
     store_events(make_event(timestamp=ago(minutes=-3)))
-    assert tiles(viewer)["Waiting to be computed"].number == "0"
+    assert tiles(viewer)["Backlog"].number == "0"
 
 
 def test_redis_is_reachable_or_away(viewer: Client) -> None:
@@ -69,7 +69,7 @@ def test_redis_is_reachable_or_away(viewer: Client) -> None:
     assert (tile.number, tile.tone) == ("reachable", "good")
     with redis_away():
         tile = tiles(viewer)["Redis"]
-    assert (tile.number, tile.tone) == ("away", "danger")
+    assert (tile.number, tile.tone) == ("not reachable", "danger")
 
 
 def test_the_active_weights_are_linked(viewer: Client) -> None:

@@ -109,7 +109,7 @@ def test_an_expression_with_a_feature_of_a_draft_says_where_that_is(operator: Cl
     add(operator, WINDOW)
     page = add(operator, MOOD | {"expression": "shoes_spend_14d / 100"})
     assert "mood uses shoes_spend_14d, which is in the draft behavioral:2.0 only: put that into shadow" in page
-    add(operator, PETS | {"version_customer": ""})
+    FeatureDefinition.objects.create(name="pets", feature_type="customer")
     page = add(operator, MOOD | {"expression": "pets / 2"})
     assert "mood uses pets, which is in no version" in page
 
@@ -236,7 +236,7 @@ def test_where_there_is_nothing_to_show_it_says_why(operator: Client, data: dict
 def test_a_preview_that_matches_nothing_says_so(operator: Client) -> None:
     shoppers()
     assert "All values are 0." in preview(operator, WINDOW | {"category": "boots"})
-    assert "Nobody has a value" in preview(operator, MOOD | {"expression": "tenure_days"})
+    assert "No customer has a value" in preview(operator, MOOD | {"expression": "tenure_days"})
 
 
 def test_a_saved_definition_is_tried_again_before_it_changes(operator: Client) -> None:

@@ -94,7 +94,7 @@ def test_the_list_shows_size_readers_and_what_is_computed(operator: Client) -> N
         ("draft", "Not computed or readable yet.", {"shadow", "time-to-live", "discard"}),
         ("shadow", "Computed beside behavioral:1.0, the live version.", {"go-live", "retire", "time-to-live"}),
         ("live", "Returned to readers that ask for no version.", {"time-to-live"}),
-        ("deprecated", "Not live any more: behavioral:1.0 is.", {"back-to-live", "retire", "time-to-live"}),
+        ("deprecated", "No longer live: behavioral:1.0 is.", {"back-to-live", "retire", "time-to-live"}),
         ("retired", "No longer computed or readable.", set()),
     ],
 )
@@ -356,7 +356,7 @@ def test_two_versions_are_compared(operator: Client) -> None:
     for number in range(1, 8):
         make_customer(f"c{number}", login=number, events=[make_purchase()])
     page = text_of(operator.get(f"{VERSIONS}compare/behavioral/"))
-    assert "1 of the 14 features in both differ." in page
+    assert "1 of 14 shared features differ." in page
     assert "One feature exists in only one version." in page
     assert 'id="feature-engagement_score"' in page
     assert page.index("c7</a>") < page.index("c6</a>")
