@@ -200,7 +200,7 @@ class ApiKeyAdmin(ModelAdmin):
 admin.site.unregister(User)
 admin.site.unregister(Group)
 # One name for one thing. Migrations look at what the class was written with, so that they see no change.
-Group._meta.verbose_name, Group._meta.verbose_name_plural = "role", "roles"  # type: ignore[assignment]
+Group._meta.verbose_name, Group._meta.verbose_name_plural = "role", "roles"
 
 
 class RoleFilter(RadioFilter):
