@@ -49,7 +49,7 @@ WEIGHT_SET_STEPS = {
             "from their stored activity. Until a customer's turn comes, readers see the earlier score. You can roll "
             "back exactly."
         ),
-        button="Activate and re-score everybody",
+        button="Activate and re-score all customers",
         done="{subject} is active. Customers are being re-scored.",
         permission="features.activate_weightset",
         states=(WeightSetState.DRAFT, *UNDER_WAY),
@@ -111,7 +111,7 @@ WEIGHT_SET_STEPS = {
             "Makes a new set with these weights and activates it at once. Customers get exactly the scores they had "
             "under this set, as far as their activity is the same."
         ),
-        button="Roll back and re-score everybody",
+        button="Roll back and re-score all customers",
         done="The weights of {subject} are active again. Customers are being re-scored.",
         permission="features.activate_weightset",
         states=(WeightSetState.SUPERSEDED,),

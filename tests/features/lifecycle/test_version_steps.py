@@ -318,7 +318,7 @@ def test_a_computation_that_failed_is_done_again(enqueued: list[tuple[str, int]]
     version.runs.update(state="failed", error="The disk is full.")
     run = version_steps.compute_again(version.pk, **seen_by(ann, version), reason="There is space now")
     assert (run.version, run.state) == (version, Run.State.RUNNING)
-    assert steps_of(version)[-1] == ("shadow", "ann", "Computing everybody again. There is space now")
+    assert steps_of(version)[-1] == ("shadow", "ann", "Computing all customers again. There is space now")
     with pytest.raises(ConflictError, match="are being computed"):
         version_steps.compute_again(version.pk, **seen_by(ann, version), reason="Once more")
 

@@ -113,11 +113,11 @@ def test_a_page_shows_how_far_the_first_values_are(operator: Client) -> None:
     version = make_version("behavioral", state="shadow")
     version.runs.update(state="running", total=200, done=50)
     page = page_of(operator, version)
-    assert "Everybody's values are being computed." in page
+    assert "All values are being computed." in page
     assert f'data-run="{version.runs.get().pk}" data-state="running"' in page
     version.runs.update(state="failed", error="The disk is full.")
     page = page_of(operator, version)
-    assert "Computing everybody's values failed." in page
+    assert "Computing the values failed." in page
     assert "compute" in steps_offered(page)
 
 
