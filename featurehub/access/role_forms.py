@@ -10,6 +10,8 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 # Apps without a page in the admin.
 WITHOUT_PAGES = ("admin", "contenttypes", "sessions")
+# What Django gives each model a permission for.
+STANDARD = ("add", "change", "delete", "view")
 
 
 class PermissionsByModel(forms.models.ModelChoiceIterator):  # type: ignore[type-arg]
@@ -26,7 +28,9 @@ class PermissionsField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg
 
     def label_from_instance(self, permission: Permission) -> str:
         """Return the permission without the name of its model: "Can view", or a sentence of our own."""
-        return permission.name.removesuffix(f" {permission.content_type.name}")
+        action, _, model = permission.codename.partition("_")
+        is_plain = action in STANDARD and model == permission.content_type.model
+        return f"Can {action}" if is_plain else permission.name
 
 
 def permissions_with_pages() -> QuerySet[Permission]:

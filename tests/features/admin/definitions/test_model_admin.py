@@ -109,7 +109,7 @@ def test_an_expression_with_a_feature_of_a_draft_says_where_that_is(operator: Cl
     add(operator, WINDOW)
     page = add(operator, MOOD | {"expression": "shoes_spend_14d / 100"})
     assert "mood uses shoes_spend_14d, which is in the draft behavioral:2.0 only: put that into shadow" in page
-    FeatureDefinition.objects.create(name="pets", feature_type="customer")
+    make_definition("pets", "behavioral")
     page = add(operator, MOOD | {"expression": "pets / 2"})
     assert "mood uses pets, which is in no version" in page
 
