@@ -116,6 +116,7 @@ class DirtyCustomerAdmin(LargeTableAdmin):
     list_display_links = None
     list_filter = (DueFilter,)
     ordering = ("due_at",)
+    rows_called = "waiting customers"
     order_in_words = "the oldest first"
     empty_template = "events/admin/no_marks.html"
 

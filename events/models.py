@@ -75,7 +75,8 @@ class DirtyCustomer(models.Model):
     due_at = models.DateTimeField()
 
     class Meta:
-        verbose_name = "dirty mark"
+        verbose_name = "waiting customer"
+        verbose_name_plural = "backlog"
         indexes = [
             # Claims: `due_at <= now order by due_at limit n for update skip locked`.
             models.Index(fields=["due_at"], name="dirty_due"),

@@ -22,7 +22,8 @@ from events.validation import (
     check_fields_together,
     check_metadata,
 )
-from featurehub.lib.errors import InvalidError, json_problem, wrong_shape
+from featurehub.lib.errors import InvalidError, json_problem
+from featurehub.lib.wrong_shapes import wrong_shape
 
 # Of metadata as it was sent. A text within the 8 KB is longer if it has blanks, or escapes: "\u0061" is one byte, "a".
 LONGEST_METADATA_TEXT = 64 * 1024
@@ -89,6 +90,6 @@ def decode_metadata(text: msgspec.Raw) -> dict[str, Any]:
     try:
         return metadata_decoder.decode(text)
     except msgspec.ValidationError as error:
-        raise InvalidError(wrong_shape(error).detail, attr="metadata") from None
+        raise InvalidError(wrong_shape(error, wanted=dict[str, Any]).detail, attr="metadata") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidError(f"The metadata is not JSON: {json_problem(error)}.", attr="metadata") from None

@@ -352,6 +352,7 @@ CSRF_COOKIE_SECURE = HTTPS
 
 # --- Admin ------------------------------------------------------------------------------------------------------------
 LOGIN_REDIRECT_URL = "admin:index"
+CSRF_FAILURE_VIEW = "featurehub.http.server_errors.csrf_failed"
 UNFOLD = navigation.UNFOLD_SETTINGS
 
 LOGGING = {

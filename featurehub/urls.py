@@ -26,5 +26,6 @@ urlpatterns = [
 ]
 
 handler400 = "featurehub.http.errors.bad_request"
-handler404 = "featurehub.http.errors.page_not_found"
+handler403 = "featurehub.http.server_errors.permission_denied"
+handler404 = "featurehub.http.server_errors.page_not_found"
 handler500 = "featurehub.http.server_errors.server_error"

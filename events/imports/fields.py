@@ -8,7 +8,8 @@ import msgspec
 
 from events.imports.groups import COLUMNS_LIMIT
 from events.validation import NewEvent
-from featurehub.lib.errors import InvalidError, json_problem, wrong_shape
+from featurehub.lib.errors import InvalidError, json_problem
+from featurehub.lib.wrong_shapes import wrong_shape
 
 REQUIRED = ("customer_id", "event_type", "timestamp")
 # Columns that are fields of the event. Values of other columns are added to its metadata, which is where events have
@@ -104,7 +105,7 @@ def as_event(fields: dict[str, Any], *, further: Mapping[str, Any]) -> NewEvent:
     try:
         return msgspec.convert(fields, NewEvent)
     except msgspec.ValidationError as error:
-        raise wrong_shape(error) from None
+        raise wrong_shape(error, wanted=NewEvent) from None
     except RecursionError:
         raise InvalidError("It is nested too deeply.") from None
     except ValueError:

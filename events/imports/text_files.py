@@ -15,7 +15,8 @@ from events.imports import groups
 from events.imports.fields import EventColumns
 from events.imports.groups import GROUP_BYTES, ROW_LIMIT, Group, refuse_unreadable
 from events.validation import NewEvent
-from featurehub.lib.errors import InvalidError, json_problem, wrong_shape
+from featurehub.lib.errors import InvalidError, json_problem
+from featurehub.lib.wrong_shapes import wrong_shape
 
 AnyRow = TypeVar("AnyRow")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -88,7 +89,7 @@ class JsonLinesFile:
         try:
             return decode_line(row)
         except msgspec.ValidationError as error:
-            raise wrong_shape(error) from None
+            raise wrong_shape(error, wanted=NewEvent) from None
         except (ValueError, RecursionError) as error:
             raise InvalidError(f"The line is not JSON: {json_problem(error)}.") from None
 

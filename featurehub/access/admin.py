@@ -27,6 +27,7 @@ from featurehub.access.authentication import clients
 from featurehub.access.key_forms import EDITED, ApiKeyForm, EditedKeyForm, RotationForm
 from featurehub.access.logins import FAILURES_OF_AN_ADDRESS, lift_locks, still_counted
 from featurehub.access.models import ApiKey, create_api_key, revoke_api_keys, rotate_api_key
+from featurehub.access.role_forms import RoleForm
 from featurehub.admin.large_tables import DayRangeFilter, ReadOnlyAdmin
 from featurehub.admin.permissions import may, person
 from featurehub.lib.errors import ConflictError
@@ -198,6 +199,20 @@ class ApiKeyAdmin(ModelAdmin):
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
+# One name for one thing. Migrations look at what the class was written with, so that they see no change.
+Group._meta.verbose_name, Group._meta.verbose_name_plural = "role", "roles"
+
+
+class RoleFilter(RadioFilter):
+    title = "role"
+    parameter_name = "role"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(str(pk), name) for pk, name in Group.objects.order_by("name").values_list("pk", "name")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[User]) -> QuerySet[User]:
+        role = self.value() or ""
+        return queryset.filter(groups=int(role)) if role.isascii() and role.isdecimal() else queryset
 
 
 @admin.register(User)
@@ -222,7 +237,23 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
     formfield_overrides = {ManyToManyField: {"widget": UnfoldAdminCheckboxSelectMultipleWidget}}
     readonly_fields = ("last_login", "date_joined")
     list_display = ("username", "email", "roles", "is_staff", "is_superuser", "last_login")
-    list_filter = ("is_staff", "is_superuser", "is_active", "groups")
+    list_filter = ("is_staff", "is_superuser", "is_active", RoleFilter)
+
+    def get_fieldsets(self, request: HttpRequest, obj: User | None = None) -> Any:
+        """Return the fields; without the password's hash for those who may only look."""
+        fieldsets = super().get_fieldsets(request, obj)
+        if obj is None or self.has_change_permission(request, obj):
+            return fieldsets
+        return [
+            (title, {**parts, "fields": tuple(name for name in parts["fields"] if name != "password")})
+            for title, parts in fieldsets
+        ]
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_manytomany(db_field, request, **kwargs)
+        if field is not None and db_field.name == "groups":
+            field.label, field.help_text = "Roles", "Somebody with several roles may do what each of them may do."
+        return field
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
         users: QuerySet[User] = super().get_queryset(request)
@@ -236,6 +267,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
 @admin.register(Group)
 class GroupAdmin(DjangoGroupAdmin, ModelAdmin):
     filter_horizontal = ()
+    form = RoleForm
 
 
 class LoginAdmin(ReadOnlyAdmin):

@@ -73,6 +73,8 @@ class LargeTableAdmin(ReadOnlyAdmin):
     list_filter_submit = True
     list_after_template = "featurehub/size_of_table.html"
     order_in_words: str
+    # What the line under the list calls the rows, where that is not the name of the list.
+    rows_called = ""
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[BoundedChangeList]:
         return BoundedChangeList

@@ -6,6 +6,7 @@ Their secrets are kept in the local folder, to be shown again.
 from pathlib import Path
 from secrets import token_urlsafe
 
+from django.contrib.auth.hashers import check_password, make_password
 from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ImproperlyConfigured, ValidationError
@@ -21,10 +22,11 @@ DEMO_KEY_FILE = "demo-api-key"
 
 
 def ensure_admin(folder: Path, *, password: str | None) -> str | None:
-    """Create the superuser `admin` if there is none, and return its password, or None if it was changed since.
+    """Create the superuser `admin` if there is none, and return its password where it may be shown, else None.
 
-    Without `password`, a random one is made. With `password`, it is set whenever it differs from the last one that was
-    set here; a password chosen by the admin meanwhile is kept as long as `password` stays the same. Raise
+    Without `password`, a random one is made, which is shown again as long as it is valid. With `password`, it is set
+    whenever it differs from the last one that was set here; a password chosen by the admin meanwhile is kept as long as
+    `password` stays the same. Of a given one the folder keeps a hash, so that no later start shows it. Raise
     ImproperlyConfigured for a weak one.
     """
     if password is not None:
@@ -34,16 +36,26 @@ def ensure_admin(folder: Path, *, password: str | None) -> str | None:
     with transaction.atomic():
         admin = User.objects.select_for_update().filter(username=ADMIN).first()
         if admin is None:
-            held = password or token_urlsafe(12)
-            User.objects.create_superuser(ADMIN, password=held)
-        elif password is not None and password != held:
-            held = password
+            shown = password or token_urlsafe(12)
+            User.objects.create_superuser(ADMIN, password=shown)
+        elif password is not None and not is_same(password, held=held):
+            shown = password
             admin.set_password(password)
             admin.save(update_fields=["password"])
-        elif held is None or not admin.check_password(held):
+        elif held is None or not admin.check_password(password or held):
             return None
-        write_private(file, held)
-    return held
+        else:
+            shown = password or held
+        write_private(file, make_password(shown) if password is not None else shown)
+    return shown
+
+
+def is_same(password: str, *, held: str | None) -> bool:
+    """Return whether the password is the last one that was set here: kept as a hash, or in a folder of before as text.
+
+    A random password that is set here has no hash, and is not taken for one.
+    """
+    return held is not None and (password == held or check_password(password, held))
 
 
 def refuse_weak(password: str) -> None:

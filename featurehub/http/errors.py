@@ -84,13 +84,6 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     return error_response("client_error", code="invalid", detail=detail, status_code=400)
 
 
-def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Return 404 for an unknown URL: in the API's form under /api/, else Django's page."""
-    if not request.path.startswith("/api/"):
-        return defaults.page_not_found(request, exception)
-    return error_response("client_error", code="not_found", detail=f"There is no {request.path}.", status_code=404)
-
-
 def error_response(kind: str, *, code: str, detail: str, status_code: int) -> HttpResponse:
     """Return an error in the API's form, without DRF."""
     return json_response({"type": kind, "errors": [{"code": code, "detail": detail, "attr": None}]}, status=status_code)

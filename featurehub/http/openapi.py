@@ -10,6 +10,7 @@ REFUSALS = {
     "401": ("The API key is missing or unknown.", False),
     "403": ("The API key lacks the scope.", False),
     "404": ("The requested object does not exist.", False),
+    "415": ("The body is declared as something else than JSON.", False),
     "429": ("The API key has reached its limit of requests per minute.", True),
     "503": ("A required service is unavailable.", True),
 }

@@ -1,5 +1,6 @@
 """The base view of every endpoint under /api/v1/: API keys, scopes, request bodies."""
 
+import json
 import logging
 from collections.abc import Mapping
 from functools import lru_cache
@@ -14,6 +15,7 @@ from rest_framework.exceptions import (
     MethodNotAllowed,
     ParseError,
     PermissionDenied,
+    UnsupportedMediaType,
 )
 from rest_framework.parsers import JSONParser
 from rest_framework.renderers import JSONRenderer
@@ -21,27 +23,37 @@ from rest_framework.views import APIView
 
 from featurehub.access.authentication import ApiKeyAuthentication, Client, client_of
 from featurehub.access.limits import take_back_request
-from featurehub.http.errors import PayloadTooLarge, Unavailable, as_api_exception, unavailable
+from featurehub.http.errors import PayloadTooLarge, Unavailable, as_api_exception, invalid, unavailable
 from featurehub.http.peers import declared_length
-from featurehub.http.responses import json_response
-from featurehub.lib.errors import DatabaseNeeded, json_problem, wrong_shape
+from featurehub.http.responses import JSON, json_response
+from featurehub.lib.errors import DatabaseNeeded, InvalidError, json_problem
+from featurehub.lib.humanize import listed
+from featurehub.lib.wrong_shapes import ANY_KEY, wrong_shape
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 # Longer query strings, or with more parameters, are parsed each time: the cache has to stay small.
 CACHED_QUERY_CHARACTERS = 8_192
 CACHED_QUERY_PARAMETERS = 8
+# A wrong name is repeated up to this length.
+LONGEST_NAME = 64
+# Content types of bodies that are read as JSON: none, JSON's, and the one that `curl -d` declares by itself.
+TAKEN_AS_JSON = frozenset(("", JSON, "application/x-www-form-urlencoded"))
 
 
 class ApiView(APIView):
     """Base class of the endpoints.
 
-    `scopes` names the scope that each method needs; other methods are not allowed. Handlers take Django's request and
-    return Django's response. There is one form of JSON and nothing to negotiate, and DRF's Request and Response would
-    cost more than a read from Redis (decision 5). Errors are handled by DRF.
+    `scopes` names the scope that each method needs; other methods are not allowed. `parameters` names the query
+    parameters that each method takes, none where it is left out, and `repeated` those of them that may be given more
+    than once. Handlers take Django's request and return Django's response. There is one form of JSON and nothing to
+    negotiate, and DRF's Request and Response would cost more than a read from Redis (decision 5). Errors are handled by
+    DRF.
     """
 
     scopes: ClassVar[Mapping[str, str]]
+    parameters: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    repeated: ClassVar[tuple[str, ...]] = ()
     # Set by `admit`.
     client: Client
     authentication_classes = (ApiKeyAuthentication,)
@@ -63,7 +75,8 @@ class ApiView(APIView):
         try:
             self.admit(request, method=method)
             # Only now: nothing of a request without a valid key is parsed or cached.
-            request.GET = query_of(request.META.get("QUERY_STRING", ""))  # type: ignore[assignment]
+            text, known = request.META.get("QUERY_STRING", ""), self.parameters.get(method, ())
+            request.GET = query_of(text, known, self.repeated)  # type: ignore[assignment]
             response: HttpResponse = getattr(self, method.lower())(request, *args, **kwargs)
         except DatabaseNeeded:
             response = self.leave_to_the_next_pool()
@@ -112,43 +125,79 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
         return {"type": "apiKey", "in": "header", "name": "Authorization", "description": "Api-Key KEY"}
 
 
-def query_of(text: str) -> QueryDict:
+def query_of(text: str, known: tuple[str, ...], repeated: tuple[str, ...]) -> QueryDict:
     """Return the parsed query string, which is immutable; the last 256 short ones are cached.
 
     Clients request customer after customer with the same query string. `text` has the bytes as latin-1, as in WSGI.
     """
     is_short = len(text) <= CACHED_QUERY_CHARACTERS and text.count("&") < CACHED_QUERY_PARAMETERS
-    return cached_query(text) if is_short else parse_query(text)
+    return cached_query(text, known, repeated) if is_short else parse_query(text, known, repeated)
 
 
-def parse_query(text: str) -> QueryDict:
-    return QueryDict(text.encode("iso-8859-1"))
+def parse_query(text: str, known: tuple[str, ...], repeated: tuple[str, ...]) -> QueryDict:
+    """Return the parsed query string. Raise InvalidError for a parameter that is not known, or given too often."""
+    query = QueryDict(text.encode("iso-8859-1"))
+    for name, values in query.lists():
+        if name not in known:
+            named, there_are = name[:LONGEST_NAME], listed(known) or "none"
+            detail = f"There is no query parameter {named!r} here; there are {there_are}."
+            raise InvalidError(detail, attr=named, code="unknown_parameter")
+        if len(values) > 1 and name not in repeated:
+            raise InvalidError(f"The query parameter {name!r} is given more than once.", attr=name)
+    return query
 
 
 cached_query = lru_cache(maxsize=256)(parse_query)
 
 
-def body_as(decoder: "msgspec.json.Decoder[T]", request: HttpRequest, *, most: int | None = None) -> T:
+def body_as(
+    decoder: "msgspec.json.Decoder[T]", request: HttpRequest, *, most: int | None = None, refuse_twice: bool = False
+) -> T:
     """Return the request's body as the decoder's type.
 
-    Raise ParseError if it is not JSON, ValidationError if it is JSON of another shape, and PayloadTooLarge for more
-    than `most` bytes, DATA_UPLOAD_MAX_MEMORY_SIZE if left out.
+    Raise ParseError if it is not JSON, ValidationError if it is JSON of another shape, UnsupportedMediaType if it is
+    declared as something else, and PayloadTooLarge for more than `most` bytes, DATA_UPLOAD_MAX_MEMORY_SIZE if left out.
+    With `refuse_twice`, raise ValidationError for an object with the same key twice, of which decoders take the last.
     """
+    body = body_of(request, most=most or settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
     try:
-        return decoder.decode(body_of(request, most=most or settings.DATA_UPLOAD_MAX_MEMORY_SIZE))
+        decoded = decoder.decode(body)
+        if refuse_twice:
+            json.loads(body, object_pairs_hook=refuse_same_keys, parse_int=str, parse_float=str)
+        return decoded
     except msgspec.ValidationError as error:
-        raise as_api_exception(wrong_shape(error)) from None
+        raise as_api_exception(wrong_shape(error, wanted=decoder.type, found=value_of(body, error))) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ParseError(f"The body is not JSON: {json_problem(error)}") from None
     except RecursionError:
         raise ParseError("The body is nested too deeply.") from None
 
 
+def refuse_same_keys(members: list[tuple[str, Any]]) -> None:
+    """Raise an APIException for an object with the same key twice."""
+    keys: set[str] = set()
+    for key, _ in members:
+        if key in keys:
+            raise invalid("The body has this key twice in one object.", attr=key[:LONGEST_NAME], code="duplicate_key")
+        keys.add(key)
+
+
+def value_of(body: bytes, error: msgspec.ValidationError) -> object:
+    """Return the body without a type where the error does not name the wrong key of an object, else None."""
+    try:
+        return msgspec.json.decode(body) if ANY_KEY in str(error) else None
+    except msgspec.DecodeError:  # of a number that no double holds
+        return None
+
+
 def body_of(request: HttpRequest, *, most: int) -> bytes:
     """Return the request's body, also one in chunks, without its length: Django would take that for an empty one.
 
-    Raise PayloadTooLarge for more than `most` bytes: before any is read if the length is given.
+    Raise UnsupportedMediaType if it is declared as something else than JSON, and PayloadTooLarge for more than `most`
+    bytes: before any is read if the length is given.
     """
+    if request.content_type not in TAKEN_AS_JSON:
+        raise UnsupportedMediaType(str(request.content_type), f"Send {JSON}, not {request.content_type}.")
     if "HTTP_TRANSFER_ENCODING" not in request.META:
         if declared_length(request.META) > most:
             raise PayloadTooLarge

@@ -3,8 +3,6 @@
 They are independent of HTTP: `featurehub.http.errors` gives them a status.
 """
 
-import re
-
 import msgspec
 
 
@@ -59,24 +57,3 @@ def json_problem(error: Exception) -> str:
     if isinstance(error, UnicodeError):
         return "it is not UTF-8"
     return "it is nested too deeply" if isinstance(error, RecursionError) else "it can't be read"
-
-
-def wrong_shape(error: msgspec.ValidationError) -> InvalidError:
-    """Return the InvalidError for msgspec's "… - at `$.events[3].timestamp`", with attr `events.3.timestamp`.
-
-    msgspec names a member of an object with free keys `[...]`, and describes a wrong key as "`key` in `$.weights`": in
-    both cases `attr` is that of the object.
-    """
-    detail, _, place = str(error).partition(" - at ")
-    path = place.rpartition("$")[2].rstrip("`").partition("[...]")[0]
-    attr = re.sub(r"\[(\d+)\]", r".\1", path).lstrip(".")
-    absent = re.fullmatch(r"Object missing required field `(\w+)`", detail)
-    if absent:
-        return InvalidError("This field is required.", attr=".".join(filter(None, [attr, absent[1]])), code="required")
-    unknown = re.fullmatch(r"Object contains unknown field `(.+)`", detail, re.DOTALL)
-    if unknown:
-        attr = ".".join(filter(None, [attr, unknown[1]]))
-        return InvalidError(
-            "There is no such field: correct its name or leave it out.", attr=attr, code="unknown_field"
-        )
-    return InvalidError(f"{detail}.", attr=attr or None)

@@ -1,9 +1,13 @@
-"""Format numbers and moments for people."""
+"""Format numbers, moments and lists for people."""
 
+from collections.abc import Collection
 from datetime import datetime
+
+from django.utils.text import get_text_list
 
 MINUTE_SECONDS, HOUR_SECONDS, DAY_SECONDS = 60, 3_600, 86_400
 TINY, HUGE = 1e-6, 1e15
+MOST_LISTED = 20
 
 
 def duration(seconds: float) -> str:
@@ -36,3 +40,10 @@ def brief(number: float) -> str:
     if number == int(number):
         return f"{int(number):,}"
     return f"{number:,.4g}" if abs(number) < 1_000 else f"{number:,.2f}"
+
+
+def listed(words: Collection[str], *, last: str = "and") -> str:
+    """Return "a, b and c"; of more than MOST_LISTED words the first ones and how many more there are."""
+    if len(words) > MOST_LISTED:
+        return get_text_list([*list(words)[:MOST_LISTED], f"{len(words) - MOST_LISTED} more"], "and")
+    return get_text_list(list(words), last)

@@ -68,13 +68,13 @@ def events_of_a_day(now: datetime) -> int:
 def backlog_tile(waiting: Backlog) -> Tile:
     is_late = waiting.oldest_seconds > LATE_SECONDS
     if not waiting.due.number:
-        note = "every accepted event is computed and published"
+        note = "all events are processed"
     elif is_late:
-        note = f"the oldest for {duration(waiting.oldest_seconds)}: is a worker running?"
+        note = f"the oldest for {duration(waiting.oldest_seconds)}: check that a worker is running"
     else:
         note = f"the oldest for {duration(waiting.oldest_seconds)}"
     return Tile(
-        name="Waiting to be computed",
+        name="Backlog",
         number=str(waiting.due),
         note=note,
         url=reverse("admin:events_dirtycustomer_changelist"),
@@ -88,7 +88,11 @@ def redis_tile() -> Tile:
         held = store.occupancy()
     except REDIS_AWAY:
         return Tile(
-            name="Redis", number="away", note="PostgreSQL answers reads, more slowly", url=address, tone="danger"
+            name="Redis",
+            number="not reachable",
+            note="reads come from PostgreSQL, more slowly",
+            url=address,
+            tone="danger",
         )
     megabytes = held.bytes_used / 1_048_576
     return Tile(
@@ -100,14 +104,14 @@ def freshness_tile(fresh: Freshness, *, now: datetime) -> Tile:
     """Return the tile that says whether values are renewed before Redis drops them."""
     ttl = duration(settings.FEATURE_TTL)
     if fresh.oldest is None:
-        number, note, tone = "–", "no customer is active", ""
+        number, note, tone = "–", "no active customers", ""
     elif fresh.behind.number:
         number, tone = f"{fresh.behind} behind", "warning"
-        note = f"last computed more than {ttl} ago, so Redis has dropped them"
+        note = f"not refreshed for {ttl}, so the cache has dropped them"
     else:
         number = ago(fresh.oldest, now)
         tone = "good" if (now - fresh.oldest).total_seconds() <= settings.FEATURE_TTL else "warning"
-        note = f"the least recently renewed active customer; Redis keeps values for {ttl}"
+        note = f"oldest value among active customers; the cache keeps values for {ttl}"
     return Tile(
         name="Freshness",
         number=number,
@@ -123,7 +127,7 @@ def weights_tile(now: datetime) -> Tile:
         return Tile(
             name="Active weights",
             number="none",
-            note="nothing can be scored",
+            note="no customer can be scored",
             url=reverse("admin:features_weightset_changelist"),
             tone="danger",
         )

@@ -24,6 +24,8 @@ from features.formulas.activity import Floats
 MAX_CHARACTERS = 1_000
 # The evaluator recurses through two or three Python frames per level.
 MAX_DEPTH = 100
+# Of an expression that can't be parsed, from the place on where that is.
+MAX_NEAR = 20
 MAX_QUOTED = 40
 
 
@@ -144,9 +146,9 @@ def parse(text: str) -> Expression:
     try:
         tree = ast.parse(source, mode="eval").body
     except SyntaxError as error:
-        raise invalid_expression(f"This is not a valid expression: {syntax_problem(error, source=source)}.") from None
+        raise invalid_expression(f"Invalid expression{syntax_problem(error, source=source)}.") from None
     except (ValueError, MemoryError, RecursionError):
-        raise invalid_expression("This is not a valid expression: it can't be parsed.") from None
+        raise invalid_expression("Invalid expression: it holds a character that no expression has.") from None
     return Expression(text, names_in(tree, source=source), tree)
 
 
@@ -154,13 +156,14 @@ def syntax_problem(error: SyntaxError, *, source: str) -> str:
     """Return what is wrong with a source that Python can't parse, in words that are the same on every Python."""
     opened, closed = source.count("("), source.count(")")
     if opened != closed:
-        return f"it opens {opened} and closes {closed} parentheses"
+        return f": it opens {opened} and closes {closed} parentheses"
     if error.lineno is None or error.offset is None:  # a NUL, which Python 3.11.2 refuses with a ValueError
-        return "it can't be parsed"
+        return ": it holds a character that no expression has"
     if error.offset < 1:
-        return "it ends too early"
-    line = f" of line {error.lineno}" if error.lineno > 1 else ""
-    return f"it can't be parsed from character {error.offset}{line} on"
+        return ": it ends too early"
+    line = f" in line {error.lineno}" if error.lineno > 1 else ""
+    rest = source.splitlines()[error.lineno - 1][error.offset - 1 :]
+    return f" near “{rest if len(rest) <= MAX_NEAR else f'{rest[:MAX_NEAR]}…'}”{line}"
 
 
 def names_in(tree: ast.expr, *, source: str) -> frozenset[str]:

@@ -6,8 +6,10 @@ from django.db import DatabaseError, connection, transaction
 from psycopg.errors import QueryCanceled
 
 from featurehub.lib.errors import InvalidError
+from featurehub.lib.humanize import listed
 from features.formulas.behavioral import BEHAVIORAL_FEATURES
 from features.formulas.expressions import Expression, computation_order, parse
+from features.lifecycle.steps import VersionState
 from features.materialization.isolation import active_customers, is_of_the_statement, try_to_aggregate
 from features.models import FeatureDefinition, FeatureType, FeatureVersion
 from features.registry.contents import Registry
@@ -78,8 +80,32 @@ def check_expressions(
         if not row.expression:
             raise InvalidError(f"{row.name} has no expression, so nothing computes it.")
         expressions[row.name] = parse(row.expression)
-    computation_order(expressions, known=names_of_inputs(inputs, known=known))
+    usable = names_of_inputs(inputs, known=known)
+    for name, expression in expressions.items():
+        refuse_features_of_elsewhere(name, uses=expression.names - usable - set(expressions))
+    computation_order(expressions, known=usable)
     return expressions
+
+
+def refuse_features_of_elsewhere(name: str, *, uses: Iterable[str]) -> None:
+    """Raise InvalidError for a name that is a feature, but not of this version or its inputs; it says where it is."""
+    elsewhere = FeatureDefinition.objects.filter(name__in=uses).prefetch_related("versions").order_by("name").first()
+    if elsewhere is not None:
+        sentence = f"{name} uses {elsewhere.name}, which is {where_it_is(elsewhere)}"
+        raise InvalidError(sentence, attr="expression")
+
+
+def where_it_is(definition: FeatureDefinition) -> str:
+    """Return in which versions a feature is, and what to do to have it here."""
+    versions = [version for version in definition.versions.all() if version.state != VersionState.RETIRED]
+    if definition.feature_type == FeatureType.DERIVED:
+        return "a derived feature that this version does not have: add it here."
+    if not versions:
+        return "in no version: add it to a draft, and put that into shadow."
+    readable = [version for version in versions if version.state != VersionState.DRAFT]
+    if not readable:
+        return f"in the draft {versions[0]} only: put that into shadow, then choose it as an input here."
+    return f"in {listed([str(version) for version in readable])}, which is no input here: choose it as one."
 
 
 def names_of_inputs(inputs: Mapping[str, str], *, known: Registry) -> set[str]:

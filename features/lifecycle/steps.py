@@ -28,7 +28,7 @@ UNDER_WAY = (WeightSetState.PROPOSED, WeightSetState.APPROVED, WeightSetState.SC
 Actor: TypeAlias = User | None
 Claimed = TypeVar("Claimed", FeatureVersion, WeightSet)
 # `kept_with` is "version" or "set".
-SAY_WHY = "Say why: it is kept with the {kept_with}, for whoever asks later."
+SAY_WHY = "Say why: it is kept with the {kept_with}."
 CHANGES_NAMED = 5
 
 

@@ -89,7 +89,7 @@ def compute_again(version_id: int, *, by: Actor, reason: str, shown: Shown | Non
         if version.put_aside_at is not None:
             check_can_be_computed(version, known=load_registry())
             FeatureVersion.objects.filter(pk=version.pk).update(is_taken_up=True)
-        record(version, by=by, reason=f"Computing everybody again. {reason}")
+        record(version, by=by, reason=f"Computing all customers again. {reason}")
         return start_computing(version)
 
 

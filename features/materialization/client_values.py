@@ -11,11 +11,12 @@ from django.db import transaction
 
 from events.models import DirtyCustomer
 from events.tombstones import erased_among, refuse_erased
-from featurehub.lib.errors import InvalidError, UnknownError
+from featurehub.lib.errors import InvalidError
+from featurehub.lib.humanize import listed
 from featurehub.lib.redis_away import REDIS_AWAY
 from features.materialization.locks import database_now, lock_writers, register_customers
 from features.materialization.pipeline import Claim, publish_claimed
-from features.models.definitions import WRITTEN_BY_CLIENTS
+from features.models.definitions import WRITTEN_BY_CLIENTS, FeatureType
 from features.offline import history
 from features.online.outbox import announce
 from features.registry.contents import Registry
@@ -75,14 +76,14 @@ def check_writable(feature_type: str, *, version: str, features: Mapping[str, fl
     Raises UnknownError for an unknown version.
     """
     if feature_type not in WRITTEN_BY_CLIENTS:
-        allowed = " and ".join(WRITTEN_BY_CLIENTS)
-        raise InvalidError(f"{feature_type} values are computed; clients write {allowed}.", attr="feature_type")
-    view = known.views.get((feature_type, version))
-    if view is None:
-        raise UnknownError(f"There is no version {feature_type}:{version}.", attr="version")
+        is_known = feature_type in FeatureType.values
+        why = f"{feature_type} values are computed" if is_known else f"There is no feature type {feature_type!r}"
+        raise InvalidError(f"{why}; clients write {' and '.join(WRITTEN_BY_CLIENTS)}.", attr="feature_type")
+    view = known.view(feature_type, version)
     for name, value in features.items():
         if name not in view.names:
-            raise InvalidError(f"{name} is not registered in {feature_type}:{version}.", attr=f"features.{name}")
+            detail = f"{name} is not registered in {feature_type}:{version}, which has {listed(view.names)}."
+            raise InvalidError(detail, attr=f"features.{name}")
         check_value(name, value=value, bounds=known.definitions[name].bounds)
 
 

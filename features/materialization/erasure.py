@@ -9,7 +9,7 @@ from django.db.models import F, Func, Value
 from django.db.models.functions import Now
 
 from events.models import DirtyCustomer, Event
-from events.tombstones import add_tombstone
+from events.tombstones import add_tombstone, erased_among
 from featurehub.lib.redis_away import REDIS_AWAY
 from features.materialization.locks import database_now, lock_customers, lock_writers, register_customers
 from features.models import ConsistencyCheck, Customer, CustomerFeature, InconsistentCustomer, ProfiledDay
@@ -34,6 +34,15 @@ class Receipt:
     history_rows: int
     redis_keys: int | None
     done: bool
+
+
+def is_known(customer_id: str) -> bool:
+    """Return whether anything is stored of the customer, or was before an erasure."""
+    return (
+        Customer.objects.filter(pk=customer_id).exists()
+        or Event.objects.filter(customer_id=customer_id).exists()
+        or bool(erased_among([customer_id]))
+    )
 
 
 def erase_customer(customer_id: str) -> Receipt:

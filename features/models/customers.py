@@ -85,6 +85,8 @@ class CustomerFeature(models.Model):
     metadata = models.JSONField(default=dict)
 
     class Meta:
+        verbose_name = "row of the feature history"
+        verbose_name_plural = "feature history"
         constraints = [
             models.CheckConstraint(
                 condition=Q(feature_type__in=FeatureType.values), name="customer_feature_type_is_known"

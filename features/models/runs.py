@@ -47,6 +47,7 @@ class Run(models.Model):
     listed_of = models.BigIntegerField(null=True, blank=True)
 
     class Meta:
+        verbose_name = "job"
         constraints = [
             # Runs of the other kinds may run at the same time.
             models.UniqueConstraint(

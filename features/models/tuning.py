@@ -90,6 +90,8 @@ class Fitting(models.Model):
 
     at = models.DateTimeField(db_default=Now())
     outcome = models.TextField()
+    # The fitted weights, as a backtest stores its own; null where nothing could be fitted.
+    numbers = models.JSONField(null=True)
     weight_set = models.ForeignKey(WeightSet, on_delete=models.CASCADE, null=True, related_name="fittings")
 
     class Meta:

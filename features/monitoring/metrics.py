@@ -64,10 +64,12 @@ def gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
 def backlog_gauges(now: datetime) -> list[GaugeMetricFamily]:
     waiting = overview.backlog(now=now)
     return [
+        gauge("due_marks", "Customers in the backlog (estimated above 10,000)", waiting.due.number),
         gauge(
-            "due_marks", "Due marks of customers that wait to be computed (estimated above 10,000)", waiting.due.number
+            "oldest_due_mark_age_seconds",
+            "Age in seconds of the oldest entry of the backlog, 0 if it is empty",
+            waiting.oldest_seconds,
         ),
-        gauge("oldest_due_mark_age_seconds", "Age of the oldest due mark, 0 if none is due", waiting.oldest_seconds),
         gauge(
             "overdue_publications",
             "Committed changes that were not published to Redis in time",
@@ -80,9 +82,21 @@ def customer_gauges(now: datetime) -> list[GaugeMetricFamily]:
     fresh = overview.freshness(now=now)
     return [
         gauge("customers", "Customers (estimated above 10,000)", overview.customers().number),
-        gauge("customers_active", "Customers with events in the window (estimated above 10,000)", fresh.active.number),
-        gauge("customers_behind", "Active customers that were not renewed within a TTL", fresh.behind.number),
-        gauge("versions_put_aside", "Versions whose computation failed", float(overview.versions_put_aside().count())),
+        gauge(
+            "customers_active",
+            "Active customers: with events in the window (estimated above 10,000)",
+            fresh.active.number,
+        ),
+        gauge(
+            "customers_behind",
+            "Active customers that were not refreshed within a TTL, so that Redis has dropped them",
+            fresh.behind.number,
+        ),
+        gauge(
+            "versions_put_aside",
+            "Versions that are put aside because their computation failed",
+            float(overview.versions_put_aside().count()),
+        ),
     ]
 
 
@@ -165,7 +179,7 @@ def last_run_gauge() -> GaugeMetricFamily:
     """Return a gauge that is 1 for the state of the newest run of each kind, and 0 for the other states."""
     states = GaugeMetricFamily(
         "featurehub_last_run",
-        "State of the newest run of each kind: 1 for its state, 0 for the others",
+        "State of the newest job of each kind: 1 for its state, 0 for the others",
         labels=["kind", "state"],
     )
     for run in overview.last_runs():

@@ -228,11 +228,11 @@ def history_of(
     known = registry_snapshot.get()
     definition = known.definitions.get(name)
     if definition is None:
-        raise UnknownError(f"There is no feature {name}.")
+        raise UnknownError(f"There is no feature {name}; GET /api/v1/definitions/ lists them.")
     feature_type = definition.feature_type
     number = known.live.get(feature_type, "") if version is None else version.removeprefix(f"{feature_type}:")
     if (feature_type, number) not in known.views:
-        raise UnknownError(f"There is no readable version {version} of {name}.")
+        raise known.unreadable(str(version or number), feature_type=feature_type)
     return rows_holding(customer_id, name=name, feature_type=feature_type, version=number, since=since, until=until)
 
 

@@ -6,6 +6,7 @@ from datetime import datetime
 from functools import cached_property
 
 from featurehub.lib.errors import InvalidError, UnknownError
+from featurehub.lib.humanize import listed
 from features.formulas.expressions import depending_on
 from features.formulas.view import FeatureView
 from features.formulas.windowed import WindowedFeature
@@ -83,7 +84,15 @@ class Registry:
         try:
             return self.views[feature_type, number]
         except KeyError:
-            raise UnknownError(f"There is no readable version {feature_type}:{number}.", attr="version") from None
+            raise self.unreadable(f"{feature_type}:{number}", feature_type=feature_type) from None
+
+    def unreadable(self, named: str, *, feature_type: str) -> UnknownError:
+        """Return the error for a version that can't be read, which names those of its type that can, or the types."""
+        numbers = [number for name, number in self.views if name == feature_type]
+        there_are = [f"{feature_type}:{number}" for number in numbers] or sorted(self.live)
+        what = "the readable ones are" if numbers else "the feature types are"
+        detail = f"There is no readable version {named}; {what} {listed(there_are)}."
+        return UnknownError(detail, attr="version")
 
     def live_view(self, feature_type: str) -> FeatureView:
         return self.views[feature_type, self.live[feature_type]]
@@ -178,7 +187,7 @@ def resolve_pins(pins: Sequence[str], *, known: Registry) -> dict[str, FeatureVi
             feature_type, number = FeatureType.BEHAVIORAL.value, text
         view = known.views.get((feature_type, number))
         if view is None:
-            raise UnknownError(f"There is no readable version {text}.", attr="version")
+            raise known.unreadable(text, feature_type=feature_type)
         if pinned.setdefault(feature_type, view) is not view:
             raise InvalidError(f"Two versions of {feature_type} are requested.", attr="version")
     return {name: known.live_view(name) for name in known.live} | pinned

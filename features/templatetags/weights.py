@@ -22,3 +22,11 @@ def signed(change: float) -> str:
 def unlocalized(number: object) -> str:
     """Return a number as SVG and number fields need it, whatever the language; empty for None."""
     return "" if number is None else str(number)
+
+
+@register.filter
+def ranking(correlation: float) -> str:
+    """Return in words how much a ranking changes, from its rank correlation."""
+    if correlation >= 0.95:
+        return "Ranking barely changes"
+    return "Ranking changes somewhat" if correlation >= 0.7 else "Ranking changes a lot"

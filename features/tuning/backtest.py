@@ -153,9 +153,9 @@ def problem_of(columns: PastDay) -> str | None:
     if not len(columns):
         return "No customer had an event in the window before any of these days. Choose days after your first events."
     if not columns.bought.any():
-        return "Nobody purchased in the days after these days, so there is nothing to compare with. Choose other days."
+        return "There were no purchases after these days, so there is nothing to compare with. Choose other days."
     if columns.bought.all():
-        return "Every customer purchased in the days after these days, so there is nothing to tell apart."
+        return "Every customer purchased after these days, so there is nothing to predict."
     return None
 
 

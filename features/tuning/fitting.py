@@ -33,6 +33,7 @@ LEAST_BUYERS = {"training": 100, "held-out": 30}
 OPEN = (
     WeightSetState.DRAFT, *UNDER_WAY
 )  # fmt: skip
+FITTING_TASK = "features.fit_weights"
 # Keeps the fit finite where an event type separates buyers completely.
 PENALTY = 1e-4
 DECIMALS = 4
@@ -70,9 +71,8 @@ def fit_and_propose(*, version: str, today: date) -> Fitting:
         return Fitting.objects.create(outcome=f"{reason} Nothing is proposed.")
     gain = f"AUC {fitted.gain:+.4f} on held-out days"
     if fitted.result["auc_change"]["low"] <= 0:
-        return Fitting.objects.create(
-            outcome=f"The fitted weights are no better than the active ones beyond chance: {gain}. Nothing is proposed."
-        )
+        outcome = f"The fitted weights are no better than the active ones beyond chance: {gain}. Nothing is proposed."
+        return Fitting.objects.create(outcome=outcome, numbers=backtest.weights_as_json(fitted.weights))
     return file_proposal(fitted, active=active, today=today, gain=gain)
 
 
@@ -98,7 +98,8 @@ def file_proposal(fitted: Fitted, *, active: WeightSet, today: date, gain: str) 
                 proposal.pk, by=None, reason=f"By itself, as the settings allow. {verdict} {gain}."
             )
         outcome = f"{proposal} is {'active' if not obstacle else 'proposed'}: {gain}. {verdict}"
-        return Fitting.objects.create(outcome=outcome, weight_set=proposal)
+        numbers = backtest.weights_as_json(fitted.weights)
+        return Fitting.objects.create(outcome=outcome, weight_set=proposal, numbers=numbers)
 
 
 def obstacle_to_activation(fitted: Fitted, *, active: Weights) -> str | None:

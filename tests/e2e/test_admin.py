@@ -26,7 +26,7 @@ def scrolls_sideways(page: Page) -> bool:
 def test_the_dashboard_shows_what_is_happening(stack: Stack, admin_page: Page, artefacts: Path) -> None:
     expect(admin_page.get_by_text("Waiting to be computed")).to_be_visible()
     expect(admin_page.get_by_text("reachable")).to_be_visible()
-    expect(admin_page.get_by_text("No long work is running")).to_be_visible()
+    expect(admin_page.get_by_text("No jobs running")).to_be_visible()
     admin_page.screenshot(path=artefacts / "dashboard.png")
 
 

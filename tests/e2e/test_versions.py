@@ -106,7 +106,7 @@ def test_a_feature_goes_from_a_form_to_readers_and_back(stack: Stack, admin_page
 
     # Compare it with the live version.
     admin_page.get_by_role("link", name="Compare with behavioral:1.0").click()
-    expect(admin_page.get_by_text("What is in both is the same for every customer.")).to_be_visible()
+    expect(admin_page.get_by_text("Shared features are identical.")).to_be_visible()
     expect(admin_page.get_by_role("heading", name=f"{NAME} in behavioral:{number} only")).to_be_visible()
     admin_page.screenshot(path=artefacts / "version-comparison.png", full_page=True)
     admin_page.go_back()
@@ -127,7 +127,7 @@ def test_a_feature_goes_from_a_form_to_readers_and_back(stack: Stack, admin_page
     take_step(admin_page, link="Retire", button="Retire this version", why="A try was all we wanted")
     expect(admin_page.get_by_text("was used in the last 7 days: read by tests at")).to_be_visible()
     admin_page.screenshot(path=artefacts / "version-retire.png")
-    admin_page.get_by_label("Retire it although it is used").check()
+    admin_page.get_by_label("Retire anyway").check()
     admin_page.get_by_role("button", name="Retire this version").click()
     expect(admin_page.get_by_text(f"behavioral:{number} is retired.")).to_be_visible()
 

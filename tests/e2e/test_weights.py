@@ -139,7 +139,7 @@ def test_weights_are_tuned_approved_activated_and_rolled_back_to_the_last_bit(
     bob.goto(change)
     take_step(bob, button="Approve", confirm="Approve this set", why="I checked the movers")
     shot(bob, "approved")
-    take_step(bob, button="Activate now", confirm="Activate and re-score everybody", why="For the autumn campaign")
+    take_step(bob, button="Activate now", confirm="Activate and re-score all customers", why="For the autumn campaign")
     watch_the_rescoring(bob, shot=shot, name="rescoring")
     active = int(change.split("/")[-3])
     assert fingerprint(stack) != customers
@@ -153,7 +153,7 @@ def test_weights_are_tuned_approved_activated_and_rolled_back_to_the_last_bit(
 
     # Rolled back, every score is what it was, bit for bit.
     bob.goto(f"{stack.url}/admin/features/weightset/1/change/")
-    take_step(bob, button="Roll back to this set", confirm="Roll back and re-score everybody", why="Too few calls")
+    take_step(bob, button="Roll back to this set", confirm="Roll back and re-score all customers", why="Too few calls")
     watch_the_rescoring(bob, shot=shot, name="rolling-back")
     assert fingerprint(stack) == customers
     assert {name: served(stack, name)[0] for name in READ} == before

@@ -81,7 +81,7 @@ class ConsistencyCheckAdmin(OwnObjectPage, ReadOnlyAdmin):
             return HttpResponseNotAllowed(["POST"])
         run = consistency.begin_check(now=datetime.now(UTC))
         if run is None:
-            messages.warning(request, "Everybody is being recomputed, so no check can begin now. Try it again then.")
+            messages.warning(request, "All customers are being recomputed. Start the check again when that is done.")
             return HttpResponseRedirect(reverse("admin:features_consistencycheck_changelist"))
         runs.enqueue_run(run)
         self.log_change(request, run.consistency_check, "Begun by hand.")
@@ -96,7 +96,7 @@ class ConsistencyCheckAdmin(OwnObjectPage, ReadOnlyAdmin):
         check = get_object_or_404(ConsistencyCheck.objects.select_related("run", "repair_run"), pk=pk)
         run = consistency.begin_repair(check)
         if run is None:
-            messages.warning(request, "Nobody is left to repair.")
+            messages.warning(request, "No customer is left to repair.")
         else:
             self.log_change(request, check, f"Repair of {run.total} customers begun.")
             messages.success(request, f"{run.total:,} customers are being computed and published anew.")

@@ -40,6 +40,7 @@ class CustomerFeatureAdmin(LargeTableAdmin):
     search_fields = ("customer_id",)
     search_help_text = "The whole customer_id"
     ordering = ("-id",)
+    rows_called = "rows"
     order_in_words = "the latest to be recorded first"
     empty_template = "features/admin/no_history.html"
     fields = readonly_fields = ("customer", "kind", "timestamp", "recorded_at", "features_as_json", "metadata_as_json")

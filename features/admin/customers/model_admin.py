@@ -65,8 +65,8 @@ class ScoredChangeList(BoundedChangeList):
 class CustomerAdmin(CustomerListPages, LargeTableAdmin):
     list_display = ("customer_id", "shown_score", "activity", "computed", "weights", "first_seen_at")
     list_filter = (ActivityFilter,)
-    search_fields = ("customer_id__startswith",)
-    search_help_text = "The beginning of a customer_id"
+    search_fields = ("customer_id__icontains",)
+    search_help_text = "Any part of a customer_id, in capitals or not"
     ordering = ("customer_id",)
     order_in_words = "by customer_id"
     empty_template = "features/admin/no_customers.html"
@@ -92,6 +92,7 @@ class CustomerAdmin(CustomerListPages, LargeTableAdmin):
         context = {
             **self.admin_site.each_context(request),
             "title": customer.pk,
+            "original": customer,  # for the breadcrumbs
             "opts": self.opts,
             **customer_context(customer, request.GET, now=timezone.now()),
         }

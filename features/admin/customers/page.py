@@ -48,6 +48,10 @@ class FeatureGroup:
     source: str
     features: Sequence[Feature]
 
+    @property
+    def is_all_zero(self) -> bool:
+        return not any(feature.value for feature in self.features)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cached:

@@ -108,7 +108,7 @@ def backlog_alerts(waiting: Backlog) -> Iterator[Alert]:
             to_do="Start a worker, or more of them if they are busy: what waits is computed first.",
             links=[
                 list_link("Backlog", "events_dirtycustomer", "?due=now"),
-                list_link("Runs", "features_run", "?state__exact=running"),
+                list_link("Jobs", "features_run", "?state__exact=running"),
             ],
             section="Processes",
         )
@@ -132,7 +132,7 @@ def run_alerts() -> Iterator[Alert]:
             yield Alert(
                 title=f"The last “{run.get_kind_display()}” has failed.",
                 to_do="Read the reason on its page, mend that, and start it again.",
-                links=[AlertLink(name="The run", url=reverse("admin:features_run_change", args=[run.pk]))],
+                links=[AlertLink(name="The job", url=reverse("admin:features_run_change", args=[run.pk]))],
                 section="Failures",
             )
 

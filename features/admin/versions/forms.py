@@ -46,7 +46,7 @@ class RetireForm(StepForm):
 
     subject: FeatureVersion
 
-    confirmed = forms.BooleanField(required=False, label="Retire it although it is used")
+    confirmed = forms.BooleanField(required=False, label="Retire anyway")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

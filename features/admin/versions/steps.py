@@ -63,13 +63,13 @@ VERSION_STEPS = {
     "shadow": VersionStep(
         title="Put into shadow",
         sentence=(
-            "From then on the version is computed beside the live one, and whoever asks for it can read it; the others "
-            "see nothing of it. First everybody's values are computed. Its features don't change any more."
+            "Computes the version beside the live one, first for all customers. It can be read by naming the version; "
+            "other readers are not affected. Its features are fixed from then on."
         ),
         sentence_if_written=(
-            "From then on clients can write this version beside the live one, and whoever asks for it can read it; the "
-            "others see nothing of it. It has no values at first: let clients write both until it goes live. Its "
-            "features can be added to, and not taken out any more."
+            "Lets clients write this version beside the live one, and read it by naming the version; other readers are "
+            "not affected. It has no values at first: let clients write both until it goes live. Features can be added "
+            "later, but not taken out."
         ),
         button="Put this version into shadow",
         done="{subject} is in shadow.",
@@ -122,12 +122,11 @@ VERSION_STEPS = {
     "retire": VersionStep(
         title="Retire",
         sentence=(
-            "Takes the version out of use for good: it is neither computed nor read any more, and whoever asks for it "
-            "is told that it is not there. Its history stays."
+            "Takes the version out of use for good: it is no longer computed, and reads of it are answered with 404. "
+            "Its history stays."
         ),
         sentence_if_written=(
-            "Takes the version out of use for good: whoever reads or writes it is told that it is not there. Its "
-            "history stays."
+            "Takes the version out of use for good: reads and writes of it are answered with 404. Its history stays."
         ),
         button="Retire this version",
         done="{subject} is retired.",
@@ -139,10 +138,10 @@ VERSION_STEPS = {
         form=RetireForm,
     ),
     "compute": VersionStep(
-        title="Compute everybody again",
+        title="Compute all customers again",
         sentence="Computes the values of all customers from their events, as when the version went into shadow.",
-        button="Compute everybody again",
-        done="Everybody's values of {subject} are being computed.",
+        button="Compute all customers again",
+        done="All values of {subject} are being computed.",
         permission="features.release_featureversion",
         states=(VersionState.SHADOW, VersionState.LIVE, VersionState.DEPRECATED),
         types=COMPUTED,

@@ -15,6 +15,7 @@ from featurehub.admin.permissions import may, person
 from featurehub.lib.errors import FeatureHubError
 from features.admin.weights.charts import calibration_plot, lift_plot
 from features.models import Backtest, WeightSet
+from features.registry.weight_sets import as_weights
 from features.tuning import backtest
 from features.tuning.backtest import EVERY_DAYS, HORIZON_DAYS
 
@@ -98,6 +99,20 @@ def result_page(request: HttpRequest, *, pk: int, context: dict[str, Any]) -> Ht
     return TemplateResponse(request, f"features/weights/{template}.html", {**context, **values})
 
 
+def last_backtest(weight_set: WeightSet) -> dict[str, Any]:
+    """Return the template context of the set's newest backtest; empty where there is none."""
+    newest = weight_set.backtests.select_related("against").first()
+    if newest is None:
+        return {}
+    result = newest.result
+    is_judged = result is not None and "problem" not in result
+    return {
+        "last_backtest": newest,
+        "last_verdict": verdict(result["auc_change"]) if is_judged and result is not None else "",
+        "is_of_other_numbers": newest.numbers != backtest.weights_as_json(as_weights(weight_set)),
+    }
+
+
 LIFT_IN_WORDS = (
     "Customers in ten equal parts by their score, the highest on the left: how many times the average purchase rate "
     "each part reached. A good score starts high and falls."
@@ -110,7 +125,7 @@ CALIBRATION_IN_WORDS = (
 def verdict(change: dict[str, float]) -> str:
     """Return a sentence about the difference of the two AUCs."""
     if change["low"] > 0:
-        return "These weights tell better who purchases next than the active ones."
+        return "These weights predict purchases better than the active ones."
     if change["high"] < 0:
-        return "These weights tell worse who purchases next than the active ones."
-    return "On these days the two sets can't be told apart: the difference may be chance."
+        return "These weights predict purchases worse than the active ones."
+    return "No clear difference on these days: it may be chance."

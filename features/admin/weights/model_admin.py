@@ -5,7 +5,7 @@ from typing import Any
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
@@ -13,10 +13,13 @@ from django.utils.html import format_html, format_html_join
 from unfold.admin import TabularInline
 from unfold.decorators import display
 
+from events.event_types import EVENT_TYPES
 from featurehub.admin.own_pages import OwnPages
-from featurehub.admin.permissions import person
+from featurehub.admin.permissions import may, person
+from featurehub.lib.enqueue import enqueue
 from featurehub.lib.errors import ConflictError
-from features.admin.weights.backtests import result_page, start_page
+from features.admin.step_pages import Step
+from features.admin.weights.backtests import last_backtest, result_page, start_page
 from features.admin.weights.charts import shadow_plot
 from features.admin.weights.comparison import weight_comparison_page
 from features.admin.weights.forms import WeightForm, WeightFormSet, WeightSetForm
@@ -25,7 +28,8 @@ from features.admin.weights.studio import studio_page, studio_preview
 from features.lifecycle import weight_set_steps
 from features.lifecycle.steps import WeightSetState, record
 from features.models import Fitting, Run, Weight, WeightSet, WeightSetStep
-from features.registry.weight_sets import live_set
+from features.registry.weight_sets import as_weights, live_set
+from features.tuning import fitting
 
 # State → colour; "elsewhere" is active in a version that is not live.
 COLOUR_OF_STANDING = {
@@ -37,6 +41,10 @@ COLOUR_OF_STANDING = {
     "elsewhere": "default",
     "superseded": "default",
 }
+FITTING_BEGUN = (
+    "Weights are being fitted to later purchases. The outcome is on this page in a few minutes; better weights are "
+    "proposed as a new set, and nothing goes live by itself unless the settings say so."
+)
 
 
 class WeightInline(TabularInline):
@@ -119,7 +127,13 @@ class WeightSetAdmin(OwnPages):
         return {"monetary_norm": active.monetary_norm} if active is not None else {}
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        context = {**(extra_context or {}), "newest_fitting": Fitting.objects.first()}
+        newest = Fitting.objects.select_related("weight_set").first()
+        context = {
+            **(extra_context or {}),
+            "newest_fitting": newest,
+            "fitted_rows": fitted_rows(newest),
+            "may_fit": may(request, "features.change_weightset"),
+        }
         answer: HttpResponse = super().changelist_view(request, context)
         return answer
 
@@ -152,6 +166,7 @@ class WeightSetAdmin(OwnPages):
     def get_urls(self) -> list[URLPattern]:
         pages = [
             path("compare/", self.compare, name="features_weightset_compare"),
+            path("fit/", self.fit, name="features_weightset_fit"),
             path("<int:pk>/backtests/", self.backtests, name="features_weightset_backtests"),
             path("backtest/<int:pk>/", self.backtest, name="features_weightset_backtest"),
             path("progress/<int:run_id>/", self.progress, name="features_weightset_progress"),
@@ -166,14 +181,20 @@ class WeightSetAdmin(OwnPages):
         self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: WeightSet | None = None, **kwargs: Any
     ) -> HttpResponse:
         if obj is not None:
+            possible = possible_weight_set_steps(obj, request=request)
             steps = [
-                {"step": step, "url": reverse("admin:features_weightset_step", args=[obj.pk, name])}
-                for name, step in possible_weight_set_steps(obj, request=request)
+                {
+                    "step": step,
+                    "url": reverse("admin:features_weightset_step", args=[obj.pk, name]),
+                    "is_main": name == main_step(obj, possible),
+                }
+                for name, step in possible
             ]
             shadow_days = list(obj.shadow_days.all())
             context = {
                 **context,
                 "possible_steps": steps,
+                **last_backtest(obj),
                 "timeline": obj.steps.select_related("by"),
                 "run": last_run(obj),
                 "shadow_days": shadow_days,
@@ -194,6 +215,29 @@ class WeightSetAdmin(OwnPages):
     def preview(self, request: HttpRequest, pk: int) -> HttpResponse:
         return studio_preview(request, pk=pk)
 
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Lead to the timeline on the set's page: it has every step, where Django's log has the edited forms only."""
+        weight_set = self.get_object(request, object_id)
+        if weight_set is None or not self.has_view_permission(request, weight_set):
+            answer: HttpResponse = super().history_view(request, object_id, extra_context)
+            return answer
+        page = reverse("admin:features_weightset_change", args=[weight_set.pk])
+        return HttpResponseRedirect(f"{page}#fh-timeline")
+
+    def fit(self, request: HttpRequest) -> HttpResponse:
+        """Have weights fitted to purchases by a worker, as every Monday: POST."""
+        if not may(request, "features.change_weightset"):
+            raise PermissionDenied
+        if request.method != "POST":
+            return HttpResponseNotAllowed(["POST"])
+        if (active := live_set()) is not None:
+            self.log_change(request, active, "Had weights fitted to later purchases.")
+        enqueue(fitting.FITTING_TASK)
+        messages.success(request, FITTING_BEGUN)
+        return HttpResponseRedirect(reverse("admin:features_weightset_changelist"))
+
     def backtests(self, request: HttpRequest, pk: int) -> HttpResponse:
         return start_page(request, pk=pk, context=self.page_context(request))
 
@@ -208,6 +252,23 @@ class WeightSetAdmin(OwnPages):
         template = "progress_bar" if request.headers.get("HX-Request") else "progress"
         context = {**self.page_context(request), "title": f"Re-scoring under {run.weight_set}", "run": run}
         return TemplateResponse(request, f"features/weights/{template}.html", context)
+
+
+def main_step(weight_set: WeightSet, possible: list[tuple[str, Step]]) -> str:
+    """Return the step whose button is highlighted: the next of the set's life; none while a schedule takes it."""
+    if weight_set.state == WeightSetState.SCHEDULED:
+        return ""
+    return next((name for name, step in possible if step.is_main), "")
+
+
+def fitted_rows(newest: Fitting | None) -> list[dict[str, Any]]:
+    """Return the fitted weights beside the active ones, by event type; nothing where none could be fitted."""
+    live = live_set()
+    if newest is None or newest.numbers is None or live is None:
+        return []
+    active = as_weights(live)
+    fitted = newest.numbers["weight"]
+    return [{"event_type": name, "active": active.weight.get(name), "fitted": fitted.get(name)} for name in EVENT_TYPES]
 
 
 def last_run(weight_set: WeightSet) -> Run | None:

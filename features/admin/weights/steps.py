@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from featurehub.admin.permissions import may
 from features.admin.step_pages import Step, StepForm, step_page, with_reason
+from features.admin.weights.backtests import last_backtest
 from features.admin.weights.forms import ScheduleForm
 from features.lifecycle import weight_set_steps
 from features.lifecycle.steps import UNDER_WAY, VersionState, WeightSetState
@@ -25,7 +26,7 @@ WEIGHT_SET_STEPS = {
         title="Propose",
         sentence="Asks for approval. Changing a number afterwards makes the set a draft again.",
         button="Propose this set",
-        done="{subject} is proposed: somebody who may approve can do so now.",
+        done="{subject} is proposed and can be approved now.",
         permission="features.change_weightset",
         states=(WeightSetState.DRAFT,),
         take=with_reason(weight_set_steps.propose),
@@ -33,7 +34,7 @@ WEIGHT_SET_STEPS = {
     ),
     "approve": Step(
         title="Approve",
-        sentence="Says that these weights may go live. Nobody is scored differently yet.",
+        sentence="Confirms that these weights may go live. No score changes yet.",
         button="Approve this set",
         done="{subject} is approved: it can be activated or scheduled.",
         permission="features.approve_weightset",
@@ -48,7 +49,7 @@ WEIGHT_SET_STEPS = {
             "from their stored activity. Until a customer's turn comes, readers see the earlier score. You can roll "
             "back exactly."
         ),
-        button="Activate and re-score everybody",
+        button="Activate and re-score all customers",
         done="{subject} is active. Customers are being re-scored.",
         permission="features.activate_weightset",
         states=(WeightSetState.DRAFT, *UNDER_WAY),
@@ -110,7 +111,7 @@ WEIGHT_SET_STEPS = {
             "Makes a new set with these weights and activates it at once. Customers get exactly the scores they had "
             "under this set, as far as their activity is the same."
         ),
-        button="Roll back and re-score everybody",
+        button="Roll back and re-score all customers",
         done="The weights of {subject} are active again. Customers are being re-scored.",
         permission="features.activate_weightset",
         states=(WeightSetState.SUPERSEDED,),
@@ -153,5 +154,14 @@ def weight_set_step_page(request: HttpRequest, *, pk: int, name: str, context: d
         return reverse("admin:features_weightset_change", args=[weight_set.pk])
 
     return step_page(
-        request, step=step, subject=weight_set, sentence=step.sentence, next_page=next_page, context=context
+        request,
+        step=step,
+        subject=weight_set,
+        sentence=step.sentence,
+        next_page=next_page,
+        context={
+            **context,
+            **(last_backtest(weight_set) if name == "approve" else {}),
+            "is_approval": name == "approve",
+        },
     )

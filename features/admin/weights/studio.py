@@ -172,7 +172,7 @@ def save_numbers(form: SaveForm, *, request: HttpRequest, weight_set: WeightSet,
     except FeatureHubError as error:
         form.add_error(None, error.detail)
         return None
-    messages.success(request, f"{kept} is saved as a draft for {kept.version}. Nobody is scored with it yet.")
+    messages.success(request, f"{kept} is saved as a draft for {kept.version}. It is not used for any score yet.")
     # `saved` tells the browser to drop the unsaved numbers that it stored for the set that was open.
     return HttpResponseRedirect(f"{reverse('admin:features_weightset_studio', args=[kept.pk])}?saved={weight_set.pk}")
 

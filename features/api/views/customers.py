@@ -88,6 +88,8 @@ class FeaturesView(CustomerView):
     """The values of one customer; PATCH writes those that clients own."""
 
     scopes = {"GET": Scope.READ, "PATCH": Scope.WRITE}
+    parameters = {"GET": ("names", "version")}
+    repeated = ("version",)
 
     @extend_schema(parameters=[CUSTOMER_ID, NAME_LIST, VERSION], responses=ValuesSerializer)
     def get(self, request: HttpRequest, customer_id: str) -> HttpResponse:
@@ -101,7 +103,7 @@ class FeaturesView(CustomerView):
         responses=CustomerFeatureSerializer,
     )
     def patch(self, request: HttpRequest, customer_id: str) -> HttpResponse:
-        body = body_as(patch_decoder, request)
+        body = body_as(patch_decoder, request, refuse_twice=True)
         timestamp = None if body.timestamp is None else in_utc(body.timestamp, attr="timestamp")
         if timestamp is not None:
             check_timestamp(timestamp, now=datetime.now(UTC))
@@ -134,6 +136,7 @@ class ExplanationView(CustomerView):
     """The contribution of each event type to the engagement score, under the active or another weight set."""
 
     scopes = {"GET": Scope.READ}
+    parameters = {"GET": ("weights",)}
 
     @extend_schema(
         parameters=[CUSTOMER_ID, WEIGHT_SET],
@@ -160,6 +163,7 @@ class HistoryView(CustomerView):
     """The history rows with a value of the feature, newest first."""
 
     scopes: ClassVar = {"GET": Scope.READ}
+    parameters: ClassVar = {"GET": ("limit", "cursor", "since", "until", "version")}
 
     @extend_schema(
         parameters=[

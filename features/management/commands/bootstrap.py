@@ -50,7 +50,9 @@ class Command(BaseCommand):
 
     def describe_password(self, password: str | None) -> str:
         if password is None:
-            return "the password that was set in the admin (forgotten: manage.py changepassword admin)"
+            return (
+                "the password that was given or set before (forgotten: .venv/bin/python manage.py changepassword admin)"
+            )
         if password == settings.ADMIN_PASSWORD:
             return "the password in FEATUREHUB_ADMIN_PASSWORD"
         return f"password {password}"

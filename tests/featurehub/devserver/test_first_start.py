@@ -46,6 +46,13 @@ def test_the_admin_has_the_password_of_the_environment(tmp_path: Path) -> None:
     assert not admin_accepts("from outside")
 
 
+def test_a_password_that_was_given_once_is_not_shown_at_a_later_start(tmp_path: Path) -> None:
+    ensure_admin(tmp_path, password="from outside")
+    assert ensure_admin(tmp_path, password=None) is None
+    assert "from outside" not in (tmp_path / ADMIN_PASSWORD_FILE).read_text()
+    assert admin_accepts("from outside")
+
+
 def test_a_password_that_the_admin_chose_stays(tmp_path: Path) -> None:
     ensure_admin(tmp_path, password="from outside")
     admin = User.objects.get(username="admin")

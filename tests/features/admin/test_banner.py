@@ -45,8 +45,8 @@ def test_every_page_says_that_the_refresh_has_fallen_behind(viewer: Client, path
     fall_behind(hours=1, minutes=20)
     page = viewer.get(path).content.decode()
     assert page.count(BANNER) == 1
-    assert "was 1 h 20 min ago" in page
-    assert "Redis keeps values for 1 h 0 min" in page
+    assert "were last refreshed 1 h 20 min ago" in page
+    assert "the cache keeps values for 1 h 0 min" in page
     assert "/admin/features/customer/?activity=behind" in page
 
 

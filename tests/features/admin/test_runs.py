@@ -78,4 +78,4 @@ def test_a_run_is_shown_and_never_changed(viewer: Client) -> None:
 
 
 def test_without_runs_the_list_says_what_would_be_one(viewer: Client) -> None:
-    assert "No runs yet" in viewer.get("/admin/features/run/").content.decode()
+    assert "No jobs yet" in viewer.get("/admin/features/run/").content.decode()

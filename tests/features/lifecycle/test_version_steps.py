@@ -231,7 +231,7 @@ def without_an_input(version: FeatureVersion) -> None:
         ("behavioral", of_no_kind, "Nothing computes mood"),
         ("derived", without_expression, "mood has no expression"),
         ("derived", with_an_unknown_name, "Did you mean recency_score?"),
-        ("derived", with_what_does_not_parse, "This is not a valid expression"),
+        ("derived", with_what_does_not_parse, "Invalid expression"),
         ("derived", with_a_cycle, "A feature can't use itself: one → two → one|two → one → two"),
         ("derived", with_a_draft_as_input, "input behavioral:2.0 can't be read"),
         ("derived", without_an_input, "rfm_score uses"),
@@ -318,7 +318,7 @@ def test_a_computation_that_failed_is_done_again(enqueued: list[tuple[str, int]]
     version.runs.update(state="failed", error="The disk is full.")
     run = version_steps.compute_again(version.pk, **seen_by(ann, version), reason="There is space now")
     assert (run.version, run.state) == (version, Run.State.RUNNING)
-    assert steps_of(version)[-1] == ("shadow", "ann", "Computing everybody again. There is space now")
+    assert steps_of(version)[-1] == ("shadow", "ann", "Computing all customers again. There is space now")
     with pytest.raises(ConflictError, match="are being computed"):
         version_steps.compute_again(version.pk, **seen_by(ann, version), reason="Once more")
 

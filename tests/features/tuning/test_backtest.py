@@ -98,7 +98,7 @@ def test_weights_that_tell_buyers_apart_are_found_better() -> None:
     ("events", "sentence"),
     [
         ([], "No customer had an event"),
-        ([event("c1", "login", days=1)], "Nobody purchased"),
+        ([event("c1", "login", days=1)], "There were no purchases"),
         ([event("c1", "login", days=1), event("c1", "purchase", days=-1)], "Every customer purchased"),
     ],
 )

@@ -137,7 +137,10 @@ def test_weights_that_are_no_better_are_not_proposed(small_numbers: None) -> Non
     only_logins = {name: (1.1 if name == "login" else 0.0, 30.0) for name in EVENT_TYPES}
     weight_set_steps.activate(make_weight_set(weights=only_logins).pk, by=None, reason="Already right")
     store_history()
-    assert "no better than the active ones" in fit_and_propose(version="1.0", today=TODAY).outcome
+    refused = fit_and_propose(version="1.0", today=TODAY)
+    assert "no better than the active ones" in refused.outcome
+    assert refused.numbers is not None
+    assert set(refused.numbers["weight"]) == set(EVENT_TYPES)
     assert not WeightSet.objects.filter(origin="proposal").exists()
 
 

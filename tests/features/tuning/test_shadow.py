@@ -117,7 +117,7 @@ def test_the_sets_page_charts_its_shadow(client: Client) -> None:
     assert step in client.get(page).content.decode()
 
     take_step(client, step, reason="Let us see")
-    assert "The first point comes within the hour" in client.get(page).content.decode()
+    assert "The first figures appear within an hour" in client.get(page).content.decode()
     assert step not in client.get(page).content.decode()
     shadow.observe_shadows(now=MONDAY)
     shown = client.get(page).content.decode()

@@ -99,7 +99,7 @@ def test_a_check_can_be_begun_by_hand_and_goes_to_its_page(operator: Client) -> 
     assert "data-run" in page_of(operator, LIST)
     Run.objects.create(kind="recompute")
     check.run.delete()
-    assert "Everybody is being recomputed" in operator.post(f"{LIST}begin/", follow=True).content.decode()
+    assert "All customers are being recomputed" in operator.post(f"{LIST}begin/", follow=True).content.decode()
 
 
 def test_viewers_see_and_do_nothing() -> None:

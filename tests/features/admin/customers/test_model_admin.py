@@ -78,11 +78,11 @@ def test_a_customer_without_a_score_is_not_a_customer_with_zero(viewer: Client) 
     assert listed(viewer) == {"quiet": 0.0, "written": None}
 
 
-def test_the_search_takes_the_beginning_of_an_id(viewer: Client) -> None:
+def test_the_search_takes_any_part_of_an_id_in_capitals_or_not(viewer: Client) -> None:
     for customer_id in ("shop-1", "shop-2", "other", "a%b", "a_b", "axb"):
         make_customer(customer_id, login=1)
     assert list(listed(viewer, "q=shop-")) == ["shop-1", "shop-2"]
-    assert list(listed(viewer, "q=hop")) == []
+    assert list(listed(viewer, "q=HOP")) == ["shop-1", "shop-2"]
     assert list(listed(viewer, "q=a%25")) == ["a%b"]
     assert list(listed(viewer, "q=a_")) == ["a_b"]
 
@@ -207,26 +207,26 @@ def test_the_page_lists_recent_events_newest_first_and_links_to_all(viewer: Clie
 def test_the_page_says_how_long_redis_keeps_the_values(viewer: Client) -> None:
     make_customer("a", login=1)
     assert re.search(
-        r'<span class="hub-label hub-good">cached</span> for (59 min \d+ s|1 h 0 min) more', page_of(viewer, "a")
+        r'<span class="hub-label hub-good">Cached</span>; expires in (59 min \d+ s|1 h 0 min)', page_of(viewer, "a")
     )
     get_redis_connection("default").delete("customer_features:a")
-    assert "not cached" in page_of(viewer, "a")
-    assert "cached</span> for" in page_of(viewer, "a")
+    assert "Not cached" in page_of(viewer, "a")
+    assert "Cached</span>; expires in" in page_of(viewer, "a")
 
 
 def test_with_redis_away_the_page_is_there_and_says_so(viewer: Client) -> None:
     make_customer("a", login=30)
     with redis_away():
         page = page_of(viewer, "a")
-    assert '<span class="hub-label hub-danger">away</span>' in page
-    assert "read from PostgreSQL" in page
+    assert '<span class="hub-label hub-danger">not reachable</span>' in page
+    assert "from PostgreSQL" in page
     assert ">0.100</data>" in page
 
 
 def test_a_customer_without_events_is_told_from_one_with_a_score_of_zero(viewer: Client) -> None:
     write("written", "contextual", cart_value=9.5)
     page = page_of(viewer, "written")
-    assert "There are no events of this customer" in page
+    assert "No events in the window" in page
     assert "/api/v1/events/" in page
     assert "No score has been recorded yet." in page
     assert 'id="score"' not in page

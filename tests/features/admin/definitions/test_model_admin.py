@@ -105,6 +105,15 @@ def test_a_derived_feature_is_an_expression(operator: Client) -> None:
     assert versions_of("mood") == ["derived:2.0"]
 
 
+def test_an_expression_with_a_feature_of_a_draft_says_where_that_is(operator: Client) -> None:
+    add(operator, WINDOW)
+    page = add(operator, MOOD | {"expression": "shoes_spend_14d / 100"})
+    assert "mood uses shoes_spend_14d, which is in the draft behavioral:2.0 only: put that into shadow" in page
+    make_definition("pets", "behavioral")
+    page = add(operator, MOOD | {"expression": "pets / 2"})
+    assert "mood uses pets, which is in no version" in page
+
+
 def test_what_belongs_to_another_type_is_left_out(operator: Client) -> None:
     add(operator, {**WINDOW, "feature_type": "customer", "expression": "1 +", "version_customer": ""})
     row = definition("shoes_spend_14d")
@@ -142,7 +151,7 @@ def test_a_count_has_no_metadata_key_and_a_maximum_no_half_life(operator: Client
         (WINDOW | {"half_life_days": "nan"}, "Enter a number"),
         (WINDOW | {"version_behavioral": "999"}, "Select a valid choice"),
         (MOOD | {"expression": ""}, "Say how it is computed from other features."),
-        (MOOD | {"expression": "recency_score *"}, "This is not a valid expression"),
+        (MOOD | {"expression": "recency_score *"}, "Invalid expression: it ends too early."),
         (MOOD | {"expression": "recency_scor"}, "Did you mean recency_score?"),
         (MOOD | {"expression": "mood + 1"}, "A feature can&#x27;t use itself"),
         (MOOD | {"expression": "__import__('os')"}, "There is no function __import__"),
@@ -205,7 +214,9 @@ def test_an_expression_is_tried_beside_what_the_draft_has(operator: Client) -> N
     shoppers()
     data = MOOD | {"expression": "half * 2", "version_derived": version.pk}
     assert ">c3</a></th><td>30</td>" in preview(operator, data)
-    assert "half, which is not a feature" in preview(operator, data | {"version_derived": "new"})
+    assert "half, which is a derived feature that this version does not have" in preview(
+        operator, data | {"version_derived": "new"}
+    )
 
 
 @pytest.mark.parametrize(
@@ -214,7 +225,7 @@ def test_an_expression_is_tried_beside_what_the_draft_has(operator: Client) -> N
         (WINDOW | {"window_days": "200"}, "Days of the window: Ensure this value is less than or equal to 90."),
         (WINDOW | {"name": ""}, "Name: This field is required."),
         (MOOD | {"expression": "nonsense"}, "nonsense, which is not a feature"),
-        (PETS, "Clients write this one"),
+        (PETS, "This feature is written through the API"),
         (WINDOW, "No customer is known yet"),
     ],
 )
@@ -224,8 +235,8 @@ def test_where_there_is_nothing_to_show_it_says_why(operator: Client, data: dict
 
 def test_a_preview_that_matches_nothing_says_so(operator: Client) -> None:
     shoppers()
-    assert "Everybody has 0." in preview(operator, WINDOW | {"category": "boots"})
-    assert "Nobody has a value" in preview(operator, MOOD | {"expression": "tenure_days"})
+    assert "All values are 0." in preview(operator, WINDOW | {"category": "boots"})
+    assert "No customer has a value" in preview(operator, MOOD | {"expression": "tenure_days"})
 
 
 def test_a_saved_definition_is_tried_again_before_it_changes(operator: Client) -> None:
@@ -267,7 +278,7 @@ def test_what_a_version_past_draft_has_keeps_its_meaning_and_says_why(operator: 
     make_version("behavioral", logins={"event_type": "login"}, state="shadow")
     page = " ".join(operator.get(f"{DEFINITIONS}{definition('logins').pk}/change/").content.decode().split())
     assert 'name="window_days"' not in page
-    assert "Its name and what it is computed from can't be changed any more: behavioral:2.0 went past its draft" in page
+    assert "Name and computation locked: published in behavioral:2.0" in page
     assert change(operator, "logins", kind="max", window_days="7", owner="Team").status_code == 302
     row = definition("logins")
     assert (row.kind, row.window_days, row.owner) == ("count", 30, "Team")

@@ -91,11 +91,11 @@ def test_the_list_shows_size_readers_and_what_is_computed(operator: Client) -> N
 @pytest.mark.parametrize(
     ("state", "sentence", "steps"),
     [
-        ("draft", "Nobody computes or reads it yet.", {"shadow", "time-to-live", "discard"}),
+        ("draft", "Not computed or readable yet.", {"shadow", "time-to-live", "discard"}),
         ("shadow", "Computed beside behavioral:1.0, the live version.", {"go-live", "retire", "time-to-live"}),
-        ("live", "What readers get who ask for no version.", {"time-to-live"}),
-        ("deprecated", "Not live any more: behavioral:1.0 is.", {"back-to-live", "retire", "time-to-live"}),
-        ("retired", "Neither computed nor read any more.", set()),
+        ("live", "Returned to readers that ask for no version.", {"time-to-live"}),
+        ("deprecated", "No longer live: behavioral:1.0 is.", {"back-to-live", "retire", "time-to-live"}),
+        ("retired", "No longer computed or readable.", set()),
     ],
 )
 def test_a_page_says_where_a_version_stands_and_what_can_be_done(
@@ -113,11 +113,11 @@ def test_a_page_shows_how_far_the_first_values_are(operator: Client) -> None:
     version = make_version("behavioral", state="shadow")
     version.runs.update(state="running", total=200, done=50)
     page = page_of(operator, version)
-    assert "Everybody's values are being computed." in page
+    assert "All values are being computed." in page
     assert f'data-run="{version.runs.get().pk}" data-state="running"' in page
     version.runs.update(state="failed", error="The disk is full.")
     page = page_of(operator, version)
-    assert "Computing everybody's values failed." in page
+    assert "Computing the values failed." in page
     assert "compute" in steps_offered(page)
 
 
@@ -187,7 +187,7 @@ def test_a_feature_that_is_not_there_is_not_found(operator: Client, chosen: str)
 def test_a_computed_version_past_draft_offers_no_change_of_its_features(operator: Client) -> None:
     version, made = make_version("behavioral", state="shadow"), make_definition("logins_7d", "behavioral")
     page = page_of(operator, version)
-    assert "These don't change any more" in page
+    assert "These features are fixed" in page
     assert 'name="add"' not in page
     assert 'name="remove"' not in page
     answer = operator.post(f"{VERSIONS}{version.pk}/features/", {"add": made.pk}, follow=True)
@@ -236,7 +236,7 @@ def test_a_version_goes_its_way_in_the_admin(operator: Client) -> None:
     Run.objects.filter(version=version).update(state="done")
     page = take(operator, version, "go-live")
     assert "behavioral:2.0 is the live version: readers are switched in 10 seconds." in page
-    assert re.search(r"Readers who ask for no version get it from \d\d:\d\d:\d\d UTC on", page)
+    assert re.search(r"Returned to readers that ask for no version from \d\d:\d\d:\d\d UTC on", page)
     first = FeatureVersion.objects.get(feature_type="behavioral", number="1.0")
     assert "until then they may need behavioral:1.0" in take(operator, first, "retire")
     assert "behavioral:1.0 is live again" in take(operator, first, "back-to-live")
@@ -282,7 +282,7 @@ def test_the_steps_of_what_clients_write_do_not_speak_of_computing(operator: Cli
 
 def test_retiring_what_is_still_read_takes_a_second_word(operator: Client) -> None:
     version = make_version("customer", state="shadow")
-    assert "Retire it although it is used" not in text_of(operator.get(f"{VERSIONS}{version.pk}/step/retire/"))
+    assert "Retire anyway" not in text_of(operator.get(f"{VERSIONS}{version.pk}/step/retire/"))
     key, _ = create_api_key("checkout", scopes=["read"])
     VersionUse.objects.create(api_key=key, version=version, kind="read", used_at=ago(days=1))
     form = text_of(operator.get(f"{VERSIONS}{version.pk}/step/retire/"))
@@ -356,8 +356,8 @@ def test_two_versions_are_compared(operator: Client) -> None:
     for number in range(1, 8):
         make_customer(f"c{number}", login=number, events=[make_purchase()])
     page = text_of(operator.get(f"{VERSIONS}compare/behavioral/"))
-    assert "1 of the 14 features in both differ." in page
-    assert "1 other is in one of them only." in page
+    assert "1 of 14 shared features differ." in page
+    assert "One feature exists in only one version." in page
     assert 'id="feature-engagement_score"' in page
     assert page.index("c7</a>") < page.index("c6</a>")
     assert "2 more" in page
@@ -378,7 +378,7 @@ def test_the_same_can_be_compared_the_other_way_round(operator: Client) -> None:
     make_version("behavioral", state="shadow", logins_7d=LOGINS)
     make_customer("c1", login=1)
     page = text_of(operator.get(f"{VERSIONS}compare/behavioral/?left=2.0&right=1.0"))
-    assert "What is in both is the same for every customer." in page
+    assert "Shared features are identical." in page
     assert "behavioral:2.0 and behavioral:1.0" in page
 
 

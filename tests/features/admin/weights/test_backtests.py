@@ -86,7 +86,7 @@ def test_the_result_has_a_verdict_pictures_and_the_numbers(client: Client) -> No
     held = started()
     run_backtest_task(held.pk)
     page = client.get(result_url(held)).content.decode()
-    assert "These weights tell better who purchases next" in page
+    assert "These weights predict purchases better" in page
     assert page.count('role="img"') == 2
     assert 'hx-trigger="every 1s"' not in page
     assert "3.00×" in page

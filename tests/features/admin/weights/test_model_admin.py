@@ -133,7 +133,7 @@ def test_an_active_set_is_shown_but_not_changed_or_deleted(client: Client) -> No
     login(client, "change", "delete", "activate")
     active = active_set("1.0")
     page = client.get(change_url(active)).content.decode()
-    assert "They are frozen" in page
+    assert "Used for all behavioral:1.0 scores" in page
     assert 'name="weights-0-weight"' not in page
     assert client.post(change_url(active), form_data(active, login__weight="0.9")).status_code == 403
     assert client.post(reverse("admin:features_weightset_delete", args=[active.pk]), {"post": "yes"}).status_code == 403
@@ -268,7 +268,7 @@ def test_the_sets_of_a_retired_version_can_be_looked_at_and_no_more(client: Clie
     versions_lifecycle.retire(version.pk, by=None, reason="A mistake")
     for weight_set in (first, unused):
         page = client.get(change_url(weight_set)).content.decode()
-        assert "behavioral:2.0 is retired: nobody is scored" in page
+        assert "behavioral:2.0 is retired: its weights are no longer used" in page
         assert "/step/" not in page
         studio = client.get(reverse("admin:features_weightset_studio", args=[weight_set.pk])).content.decode()
         assert "compared with the active weights of behavioral:1.0" in studio
