@@ -12,6 +12,7 @@ MILLISECONDS_TO_SWITCH = 60_000
 # A version in shadow, then other weights in the live one; the id of the version is printed.
 PREPARE = """
 import time
+from django.db.models import Q
 from features.lifecycle import drafts, version_steps, weight_set_steps
 from features.models import Run
 from features.registry.weight_sets import as_weights, live_set
@@ -24,7 +25,9 @@ newer = weight_set_steps.draft_weight_set(
     version=held.version.number, name="Purchases count more", reason="A test", numbers=numbers, by=None
 )
 weight_set_steps.activate(newer.pk, by=None, reason="A test")
-while Run.objects.filter(state="running").exists():
+of_ours = Run.objects.filter(Q(version=version) | Q(weight_set=newer), state="running")
+end = time.monotonic() + 120
+while of_ours.exists() and time.monotonic() < end:
     time.sleep(0.2)
 print(version.pk)
 """
