@@ -4,6 +4,9 @@ from datetime import datetime
 
 MINUTE_SECONDS, HOUR_SECONDS, DAY_SECONDS = 60, 3_600, 86_400
 TINY, HUGE = 1e-6, 1e15
+# Two decimals say it all, and the word would say nothing.
+UNITS_WITHOUT_WORDS = ("currency", "share", "ratio")
+SMALLEST_OF_TWO_DECIMALS = 0.005
 
 
 def duration(seconds: float) -> str:
@@ -36,3 +39,16 @@ def brief(number: float) -> str:
     if number == int(number):
         return f"{int(number):,}"
     return f"{number:,.4g}" if abs(number) < 1_000 else f"{number:,.2f}"
+
+
+def measure(number: float, unit: str) -> str:
+    """Return a value with its unit as people read it: "67.45" of a currency, "0.67" of a share, "1 event".
+
+    Currency, shares and ratios have two decimals and no word; seconds become a duration; other units are words.
+    """
+    if unit == "seconds":
+        return duration(number)
+    if unit in UNITS_WITHOUT_WORDS:
+        return brief(number) if 0 < abs(number) < SMALLEST_OF_TWO_DECIMALS else f"{number:,.2f}"
+    word = unit.removesuffix("s") if number == 1 else unit
+    return f"{brief(number)} {word}".rstrip()

@@ -8,8 +8,9 @@ from typing import Any
 from django.conf import settings
 
 from events.models import Event
+from featurehub.admin.chart import Chart
 from featurehub.lib.redis_away import REDIS_AWAY
-from features.admin.customers.charts import ContributionBar, Line, Point, stacked_bar, step_line
+from features.admin.customers.charts import CAP, ScorePoint, contributions_chart, score_chart
 from features.models import Customer, FeatureDefinition, FeatureType, WeightSet
 from features.offline.history import rows_holding
 from features.online import store
@@ -99,22 +100,22 @@ def group(
     )
 
 
-def score_line(customer_id: str, *, now: datetime) -> tuple[Line | None, list[Point]]:
-    """Return the newest SCORES_SHOWN scores as a line, and as points, newest first."""
+def scores_over_time(customer_id: str, *, now: datetime) -> Chart | None:
+    """Return the chart of the newest SCORES_SHOWN scores; None without any."""
     version = registry_snapshot.get().live.get(FeatureType.BEHAVIORAL, "")
     rows = rows_holding(
         customer_id, name=SCORE, feature_type=FeatureType.BEHAVIORAL, version=version, since=None, until=None
     )
     values = rows.values_list("timestamp", f"features__{SCORE}", "metadata__weight_set")[:SCORES_SHOWN]
-    points = [Point(moment=moment, value=value, weight_set=weight_set) for moment, value, weight_set in values]
-    return step_line(points[::-1], until=now), points
+    points = [ScorePoint(moment=moment, value=value, weight_set=weight_set) for moment, value, weight_set in values]
+    return score_chart(points[::-1], until=now)
 
 
-def bar(explanation: dict[str, Any]) -> ContributionBar | None:
+def parts_of_the_score(explanation: dict[str, Any]) -> Chart | None:
     """Return the chart of the explanation; None for a customer without behavioral values."""
     if not explanation["contributions"]:
         return None
-    return stacked_bar(explanation["contributions"], unclamped=explanation["unclamped_score"])
+    return contributions_chart(explanation["contributions"], score=explanation[SCORE])
 
 
 def customer_context(customer: Customer, *, now: datetime) -> dict[str, Any]:
@@ -122,7 +123,6 @@ def customer_context(customer: Customer, *, now: datetime) -> dict[str, Any]:
     customer_id = customer.pk
     state = cached(customer_id)
     explanation = explain(customer_id)
-    line, points = score_line(customer_id, now=now)
     return {
         "customer": customer,
         "cached": state,
@@ -130,10 +130,10 @@ def customer_context(customer: Customer, *, now: datetime) -> dict[str, Any]:
         "explanation": explanation,
         "weight_set": WeightSet.objects.filter(pk=explanation["weight_set"]).first(),
         "score": explanation[SCORE],
-        "bar": bar(explanation),
+        "parts": parts_of_the_score(explanation),
+        "is_capped": explanation["unclamped_score"] > CAP,
         "under_drafts": under_drafts(customer_id),
-        "line": line,
-        "points": points,
+        "scores": scores_over_time(customer_id, now=now),
         "groups": feature_groups(customer_id),
         "recent_events": Event.objects.filter(customer_id=customer_id).order_by("-timestamp")[:EVENTS_SHOWN],
         "now": now,

@@ -9,13 +9,4 @@
         const actions = document.getElementById("changelist-actions");
         actions?.setAttribute("x-bind:style", "({ width: changeListWidth + 'px' })");
     });
-
-    // Parts of charts, placed by figures: data-left="50%", data-width="12%".
-    document.addEventListener("DOMContentLoaded", () => {
-        for (const property of ["left", "width"]) {
-            for (const part of document.querySelectorAll(`[data-${property}]`)) {
-                part.style[property] = part.dataset[property];
-            }
-        }
-    });
 })();
