@@ -112,8 +112,8 @@ def scores_over_time(customer_id: str, *, now: datetime) -> Chart | None:
 
 
 def parts_of_the_score(explanation: dict[str, Any]) -> Chart | None:
-    """Return the chart of the explanation; None for a customer without behavioral values."""
-    if not explanation["contributions"]:
+    """Return the chart of the explanation; None for a customer without any contribution."""
+    if not any(row["contribution"] for row in explanation["contributions"]):
         return None
     return contributions_chart(explanation["contributions"], score=explanation[SCORE])
 
