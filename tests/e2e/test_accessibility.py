@@ -29,7 +29,8 @@ HOST, DOCS = "http://testserver", "/api/docs/"
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 # Parts that come later than the page: what Alpine shows, the charts of the studio, the operations of the API.
 SETTLED = {
-    "/admin/": "(window.Alpine || !document.querySelector('[x-data]')) && !document.querySelector('form ~ #fh-preview:empty')",
+    "/admin/": "(window.Alpine || !document.querySelector('[x-data]'))"
+    " && !document.querySelector('form ~ #fh-preview:empty')",
     DOCS: "document.querySelector('.opblock') !== null",
 }
 RUN = """async (rules) => {
