@@ -85,16 +85,16 @@ class ReferenceLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChartMark:
-    """A line up the chart at a moment of a time axis or at one of the labels."""
+    """A line up the chart: at a moment of a time axis, at a number of a numeric one, or at one of the labels."""
 
-    at: datetime | str
+    at: datetime | float | str
     label: str
 
     def as_json(self) -> dict[str, Any]:
         if isinstance(self.at, datetime):
             text = f"{self.at.astimezone(UTC):%-d %b %Y, %H:%M}"
             return {"at": milliseconds(self.at), "label": self.label, "text": text}
-        return {"at": self.at, "label": self.label, "text": self.at}
+        return {"at": self.at, "label": self.label, "text": str(self.at)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

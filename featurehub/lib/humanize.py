@@ -8,6 +8,9 @@ from django.utils.text import get_text_list
 MINUTE_SECONDS, HOUR_SECONDS, DAY_SECONDS = 60, 3_600, 86_400
 TINY, HUGE = 1e-6, 1e15
 MOST_LISTED = 20
+# Two decimals say it all, and the word would say nothing.
+UNITS_WITHOUT_WORDS = ("currency", "share", "ratio")
+SMALLEST_OF_TWO_DECIMALS = 0.005
 
 
 def duration(seconds: float) -> str:
@@ -47,3 +50,16 @@ def listed(words: Collection[str], *, last: str = "and") -> str:
     if len(words) > MOST_LISTED:
         return get_text_list([*list(words)[:MOST_LISTED], f"{len(words) - MOST_LISTED} more"], "and")
     return get_text_list(list(words), last)
+
+
+def measure(number: float, unit: str) -> str:
+    """Return a value with its unit as people read it: "67.45" of a currency, "0.67" of a share, "1 event".
+
+    Currency, shares and ratios have two decimals and no word; seconds become a duration; other units are words.
+    """
+    if unit == "seconds":
+        return duration(number)
+    if unit in UNITS_WITHOUT_WORDS:
+        return brief(number) if 0 < abs(number) < SMALLEST_OF_TWO_DECIMALS else f"{number:,.2f}"
+    word = unit.removesuffix("s") if number == 1 else unit
+    return f"{brief(number)} {word}".rstrip()

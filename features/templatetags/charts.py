@@ -15,10 +15,12 @@ SPARK_WIDTH, SPARK_HEIGHT, SPARK_MARGIN = 100.0, 24.0, 2.0
 
 
 @register.inclusion_tag("featurehub/chart.html", name="chart")
-def render_chart(chart: Chart, *, level: int = 3, refresh_url: str = "", seconds: int = 30) -> dict[str, Any]:
+def render_chart(
+    chart: Chart, *, level: int = 3, refresh_url: str = "", seconds: int = 30, is_open: bool = False
+) -> dict[str, Any]:
     """Return the context of a chart; its heading is of `level`, 0 for one that only screen readers hear.
 
-    With `refresh_url`, the page asks that address for the chart's JSON every so many seconds.
+    `is_open` shows the table too. With `refresh_url`, the page asks there for the chart's JSON every so many seconds.
     """
     data = chart.as_json()
     cells = zip(*(one["texts"] for one in data["series"]), strict=True)
@@ -30,6 +32,7 @@ def render_chart(chart: Chart, *, level: int = 3, refresh_url: str = "", seconds
         "has_notes": bool(notes),
         "has_legend": len(data["series"]) > 1,
         "level": level,
+        "is_open": is_open,
         "refresh_url": refresh_url,
         "seconds": seconds,
     }

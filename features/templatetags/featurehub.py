@@ -15,6 +15,7 @@ register = template.Library()
 register.filter("duration", humanize.duration)
 register.filter("ago", humanize.ago)
 register.filter("brief", humanize.brief)
+register.filter("measure", humanize.measure)
 
 
 @register.filter("words")

@@ -188,7 +188,9 @@ def by_category(sample: Sample, *, old: Floats, new: Floats) -> list[Segment]:
     shown = np.argsort(-sizes, kind="stable")[:CATEGORIES_SHOWN]
     masks = [(str(names[number]), position == number) for number in shown]
     if len(names) > CATEGORIES_SHOWN:
-        masks.append((f"{len(names) - CATEGORIES_SHOWN} other categories", ~np.isin(position, shown)))
+        others = len(names) - CATEGORIES_SHOWN
+        name = "1 other category" if others == 1 else f"{others} other categories"
+        masks.append((name, ~np.isin(position, shown)))
     return list(segments(masks, old=old, new=new))
 
 

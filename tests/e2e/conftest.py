@@ -151,6 +151,13 @@ def browser() -> Iterator[Browser]:
 
     Not once per session, because Django refuses queries in this thread while Playwright runs.
     """
+    with running_browser() as browser:
+        yield browser
+
+
+@contextmanager
+def running_browser() -> Iterator[Browser]:
+    """Run Debian's Chromium until the end of the block."""
     if not CHROMIUM.exists():
         pytest.skip(f"There is no {CHROMIUM}: apt-get install chromium.")
     with sync_playwright() as playwright:

@@ -15,7 +15,7 @@ from django.utils import timezone
 from featurehub.admin.large_tables import ReadOnlyAdmin
 from featurehub.admin.own_pages import OwnObjectPage
 from featurehub.admin.permissions import may
-from features.admin.consistency.chart import consistency_plot
+from features.admin.consistency.chart import consistency_chart
 from features.admin.runs import run_progress
 from features.materialization import runs
 from features.models import ConsistencyCheck, Run
@@ -42,7 +42,7 @@ class ConsistencyCheckAdmin(OwnObjectPage, ReadOnlyAdmin):
         values = {
             "title": "Consistency",
             "checks": [{"check": check, **self.in_words(check)} for check in newest],
-            "plot": consistency_plot(drawn) if drawn else None,
+            "chart": consistency_chart(drawn) if drawn else None,
             "may_begin": may(request, MAY_REPAIR),
             "size": consistency.sample_size(rate=settings.CONSISTENCY_RATE, confidence=settings.CONSISTENCY_CONFIDENCE),
             "rate": share(settings.CONSISTENCY_RATE),

@@ -1,109 +1,62 @@
-"""The geometry of the charts on a customer's page: numbers in, percentages out; the templates draw them."""
+"""The charts of a customer's page: what makes up the score, and the score over time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import accumulate, pairwise
+from itertools import pairwise
 from typing import Any
 
-CLAMP = 1.0
+from featurehub.admin.chart import Axis, Chart, ChartMark, ChartSeries, ReferenceLine
+
+CAP = 1.0
+SCORE_AXIS = Axis(label="Engagement score", decimals=3, maximum=CAP)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BarSegment:
-    """One event type's part of the bar; `width` in percent of the bar's length, `is_cut` by the clamp."""
-
-    event_type: str
-    contribution: float
-    width: float
-    is_cut: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ContributionBar:
-    """The contributions side by side. `clamp` is where 1 is, and `score` where the score ends, in percent."""
-
-    segments: Sequence[BarSegment]
-    clamp: float
-    score: float
-    is_clamped: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Point:
-    """A value that held from `moment` on, and the weight set it was computed under."""
+class ScorePoint:
+    """A score that held from `moment` on, and the weight set it was computed under."""
 
     moment: datetime
     value: float
     weight_set: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
-    """The moment from which another weight set is active; `x` in percent."""
-
-    x: float
-    weight_set: int | None
-    moment: datetime
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
-    """A step line in a box of 100 × 100, y downwards: `path` for SVG, `marks` for changes of the weight set."""
-
-    path: str
-    marks: Sequence[Mark]
-    since: datetime
-    until: datetime
-    last: float
-
-
-def stacked_bar(contributions: Sequence[Mapping[str, Any]], *, unclamped: float) -> ContributionBar:
-    """Return the contributions side by side.
-
-    The bar is as long as 1, or as the sum where that is more, so that the part beyond the clamp is visible.
-    """
-    length = max(CLAMP, unclamped)
+def contributions_chart(contributions: Sequence[Mapping[str, Any]], *, score: float) -> Chart:
+    """Return the contributions of the event types as steps up to the score, with a line at the cap."""
     parts = [row for row in contributions if row["contribution"] > 0]
-    ends = accumulate(row["contribution"] for row in parts)
-    return ContributionBar(
-        segments=[
-            BarSegment(
-                event_type=row["event_type"],
-                contribution=row["contribution"],
-                width=round(100 * row["contribution"] / length, 3),
-                is_cut=end > CLAMP,
+    return Chart(
+        kind="waterfall",
+        title="What the score is made of",
+        x=Axis(label="Event type"),
+        y=Axis(label="Score", decimals=3),
+        labels=[*(row["event_type"].replace("_", " ") for row in parts), "score"],
+        series=[
+            ChartSeries(
+                name="Contribution",
+                values=[*(row["contribution"] for row in parts), score],
+                roles=[*(row["event_type"] for row in parts), "total"],
             )
-            for row, end in zip(parts, ends, strict=True)
         ],
-        clamp=round(100 * CLAMP / length, 3),
-        score=round(100 * min(unclamped, CLAMP) / length, 3),
-        is_clamped=unclamped > CLAMP,
+        lines=[ReferenceLine(value=CAP, label="capped at 1")],
     )
 
 
-def step_line(points: Sequence[Point], *, until: datetime) -> Line | None:
-    """Return a line through values in [0, 1], oldest first, each held until the next; None without points."""
+def score_chart(points: Sequence[ScorePoint], *, until: datetime) -> Chart | None:
+    """Return the steps of scores, oldest first, each held until the next; None without points."""
     if not points:
         return None
-    since = points[0].moment
-    seconds = max((until - since).total_seconds(), 1.0)
-
-    def x(moment: datetime) -> float:
-        return round(100 * (moment - since).total_seconds() / seconds, 2)
-
-    def y(value: float) -> float:
-        return round(100 * (1 - value), 2)
-
-    steps = [f"H{x(point.moment)}V{y(point.value)}" for point in points[1:]]
-    return Line(
-        path=f"M0 {y(points[0].value)}{''.join(steps)}H100",
+    ends = [*points, ScorePoint(moment=until, value=points[-1].value, weight_set=points[-1].weight_set)]
+    return Chart(
+        kind="step",
+        title="Score over time",
+        x=Axis(label="From (UTC)"),
+        y=SCORE_AXIS,
+        labels=[point.moment for point in ends],
+        series=[ChartSeries(name="Score", values=[point.value for point in ends])],
+        notes=[*(f"weights #{point.weight_set}" for point in points), "now"],
         marks=[
-            Mark(x=x(point.moment), weight_set=point.weight_set, moment=point.moment)
+            ChartMark(at=point.moment, label=f"weights #{point.weight_set}")
             for before, point in pairwise(points)
             if point.weight_set != before.weight_set
         ],
-        since=since,
-        until=until,
-        last=points[-1].value,
     )

@@ -8,8 +8,9 @@ from typing import Any
 from django.conf import settings
 
 from events.models import Event
+from featurehub.admin.chart import Chart
 from featurehub.lib.redis_away import REDIS_AWAY
-from features.admin.customers.charts import ContributionBar, Line, Point, stacked_bar, step_line
+from features.admin.customers.charts import CAP, ScorePoint, contributions_chart, score_chart
 from features.admin.customers.why import why_context
 from features.models import Customer, FeatureDefinition, FeatureType, WeightSet
 from features.offline.history import rows_holding
@@ -104,22 +105,21 @@ def group(
     )
 
 
-def score_line(customer_id: str, *, now: datetime) -> tuple[Line | None, list[Point]]:
-    """Return the newest SCORES_SHOWN scores as a line, and as points, newest first."""
+def recorded_scores(customer_id: str) -> list[ScorePoint]:
+    """Return the newest SCORES_SHOWN scores, newest first."""
     version = registry_snapshot.get().live.get(FeatureType.BEHAVIORAL, "")
     rows = rows_holding(
         customer_id, name=SCORE, feature_type=FeatureType.BEHAVIORAL, version=version, since=None, until=None
     )
     values = rows.values_list("timestamp", f"features__{SCORE}", "metadata__weight_set")[:SCORES_SHOWN]
-    points = [Point(moment=moment, value=value, weight_set=weight_set) for moment, value, weight_set in values]
-    return step_line(points[::-1], until=now), points
+    return [ScorePoint(moment=moment, value=value, weight_set=weight_set) for moment, value, weight_set in values]
 
 
-def bar(explanation: dict[str, Any]) -> ContributionBar | None:
-    """Return the chart of the explanation; None for a customer without behavioral values."""
-    if not explanation["contributions"]:
+def parts_of_the_score(explanation: dict[str, Any]) -> Chart | None:
+    """Return the chart of the explanation; None for a customer without any contribution."""
+    if not any(row["contribution"] for row in explanation["contributions"]):
         return None
-    return stacked_bar(explanation["contributions"], unclamped=explanation["unclamped_score"])
+    return contributions_chart(explanation["contributions"], score=explanation[SCORE])
 
 
 def customer_context(customer: Customer, query: Mapping[str, Any], *, now: datetime) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def customer_context(customer: Customer, query: Mapping[str, Any], *, now: datet
     customer_id = customer.pk
     state = cached(customer_id)
     explanation = explain(customer_id)
-    line, points = score_line(customer_id, now=now)
+    points = recorded_scores(customer_id)
     return {
         "customer": customer,
         "cached": state,
@@ -138,9 +138,10 @@ def customer_context(customer: Customer, query: Mapping[str, Any], *, now: datet
         "explanation": explanation,
         "weight_set": WeightSet.objects.filter(pk=explanation["weight_set"]).first(),
         "score": explanation[SCORE],
-        "bar": bar(explanation),
+        "parts": parts_of_the_score(explanation),
+        "is_capped": explanation["unclamped_score"] > CAP,
         "under_drafts": under_drafts(customer_id),
-        "line": line,
+        "scores": score_chart(points[::-1], until=now),
         "points": points,
         "groups": feature_groups(customer_id),
         "recent_events": Event.objects.filter(customer_id=customer_id).order_by("-timestamp")[:EVENTS_SHOWN],

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from featurehub.admin.chart import Chart
 from featurehub.lib.errors import InvalidError
 from features.admin.definitions.forms import DefinitionForm
-from features.admin.histogram_chart import Histogram, histogram_of
+from features.admin.histogram_chart import histogram_of
 from features.models import FeatureDefinition, FeatureType
 from features.registry.wording import definition_in_words
 from features.tuning.definition_preview import DefinitionPreview, preview_definition
@@ -38,5 +39,9 @@ def preview_context_of_form(form: DefinitionForm) -> dict[str, Any]:
     }
 
 
-def picture(figures: DefinitionPreview | None) -> Histogram | None:
-    return histogram_of(figures.histogram) if figures is not None and figures.histogram else None
+def picture(figures: DefinitionPreview | None) -> Chart | None:
+    return (
+        histogram_of(figures.histogram, title="How the values are spread")
+        if figures is not None and figures.histogram
+        else None
+    )

@@ -62,17 +62,28 @@ def version_figures(feature_type: str, *, left: str, right: str) -> dict[str, An
 
 def pictures(figures: Comparison, *, before: str, after: str) -> dict[str, Any]:
     def of_both(row: Compared) -> dict[str, Any]:
-        picture = overlaid(row.histogram, before=before, after=after) if row.histogram else None
-        return {"row": row, "histogram": picture}
+        if not row.histogram:
+            return {"row": row, "histogram": None}
+        return {"row": row, "histogram": overlaid(row.histogram, title=row.name, before=before, after=after)}
 
     def of_one(row: Alone) -> dict[str, Any]:
-        return {"row": row, "histogram": histogram_of(row.histogram) if row.histogram else None}
+        return {"row": row, "histogram": histogram_of(row.histogram, title=row.name) if row.histogram else None}
 
     return {
+        "compared": [spreads(row) for row in figures.compared],
         "differing": [of_both(row) for row in figures.compared if row.differ],
         "lacking": (
             max((row.left_only for row in figures.compared), default=0),
             max((row.right_only for row in figures.compared), default=0),
         ),
         "alone": [of_one(row) for row in figures.alone],
+    }
+
+
+def spreads(row: Compared) -> dict[str, Any]:
+    """Return a compared feature with the counts of its histogram in each version, for sparklines."""
+    return {
+        "row": row,
+        "left": [bar.customers for bar, _ in row.histogram],
+        "right": [bar.customers for _, bar in row.histogram],
     }

@@ -13,7 +13,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from featurehub.admin.permissions import may, person
 from featurehub.lib.errors import FeatureHubError
-from features.admin.weights.charts import calibration_plot, lift_plot
+from features.admin.weights.charts import calibration_chart, lift_chart
 from features.models import Backtest, WeightSet
 from features.registry.weight_sets import as_weights
 from features.tuning import backtest
@@ -88,10 +88,10 @@ def result_page(request: HttpRequest, *, pk: int, context: dict[str, Any]) -> Ht
     if result is not None and "problem" not in result:
         deciles = result["active"]["deciles"], result["tried"]["deciles"]
         values |= {
-            "plots": {
-                "Lift by decile": (lift_plot(*deciles), LIFT_IN_WORDS),
-                "Purchases by score": (calibration_plot(*deciles), CALIBRATION_IN_WORDS),
-            },
+            "charts": [
+                (lift_chart(*deciles), LIFT_IN_WORDS),
+                (calibration_chart(*deciles), CALIBRATION_IN_WORDS),
+            ],
             "rows": list(zip(*deciles, strict=True)),
             "verdict": verdict(result["auc_change"]),
         }

@@ -1,165 +1,138 @@
-"""The geometry of the weight pages' plots: figures in, numbers for inline SVG out."""
+"""The charts of the weight pages: scores, movers and segments under two sets, backtests, and sets in shadow."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from datetime import UTC, datetime, time
 from typing import Any
 
+from django.urls import reverse
+
+from featurehub.admin.chart import Axis, Chart, ChartMark, ChartSeries, ReferenceLine
+from features.admin.histogram_chart import CUSTOMERS_AXIS
 from features.models import ShadowDay
+from features.tuning.score_preview import ScoreMover, ScorePreview, Segment
 
-# The size of the drawing area, in SVG units; y runs downwards. The templates' viewBox adds the margins.
-PLOT_WIDTH, PLOT_HEIGHT = 400.0, 160.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bin:
-    """One part of the score's range, with a bar for each of the two sides."""
-
-    low: float
-    high: float
-    before: int
-    after: int
-    x: float
-    width: float
-    before_height: float
-    after_height: float
-
-    @property
-    def before_y(self) -> float:
-        return PLOT_HEIGHT - self.before_height
-
-    @property
-    def after_y(self) -> float:
-        return PLOT_HEIGHT - self.after_height
-
-    @property
-    def after_x(self) -> float:
-        return self.x + self.width
+MEAN_SCORE_AXIS = Axis(label="Mean score", decimals=3)
+# Each tenth of the customers by score, as the x axis of a backtest names it.
+TENTHS = ("1 (highest)", *(str(number) for number in range(2, 10)), "10 (lowest)")
 
 
-def score_histogram(before: Sequence[int], after: Sequence[int]) -> list[Bin]:
-    """Return bars side by side, the tallest as high as the drawing area."""
-    tallest = max(*before, *after, 1)
-    step = PLOT_WIDTH / len(before)
-    return [
-        Bin(
-            low=number / len(before), high=(number + 1) / len(before),
-            before=old, after=new,
-            x=round(number * step + 0.1 * step, 2), width=round(0.4 * step, 2),
-            before_height=round(PLOT_HEIGHT * old / tallest, 2), after_height=round(PLOT_HEIGHT * new / tallest, 2),
-        )
-        for number, (old, new) in enumerate(zip(before, after, strict=True))
-    ]  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Whisker:
-    """A value with its confidence interval, in SVG units."""
-
-    x: float
-    y: float
-    low_y: float
-    high_y: float
-    words: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Series:
-    """One set's points, joined by a line in the order given."""
-
-    name: str
-    kind: str
-    points: list[Whisker]
-
-    @property
-    def line(self) -> str:
-        return " ".join(f"{point.x},{point.y}" for point in self.points)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plot:
-    """Series in one drawing area; `ticks` are the labels of the y axis with their y."""
-
-    series: list[Series]
-    ticks: list[tuple[str, float]]
-    low_x: str
-    high_x: str
-
-
-def lift_plot(active: Sequence[Mapping[str, Any]], tried: Sequence[Mapping[str, Any]]) -> Plot:
-    """Return the plot of lift by decile, the highest scores first."""
-    top = max(max(row["lift"]["high"] for row in rows) for rows in (active, tried))
-    places = [(number + 0.5) / len(active) for number in range(len(active))]
-    return Plot(
+def score_histogram(figures: ScorePreview, *, before: str, after: str) -> Chart:
+    """Return the scores of both sides beside each other, with a mark at the threshold."""
+    number = len(figures.before.histogram)
+    at = [(part + 0.5) / number for part in range(number)]
+    return Chart(
+        kind="bar",
+        title="Scores of the customers",
+        x=Axis(label="Score", maximum=1),
+        y=CUSTOMERS_AXIS,
+        labels=[f"{part / number:.2f} to {(part + 1) / number:.2f}" for part in range(number)],
         series=[
-            series("active", kind="before", xs=places, estimates=[row["lift"] for row in active], top=top, shift=-4),
-            series("tried", kind="after", xs=places, estimates=[row["lift"] for row in tried], top=top, shift=4),
+            ChartSeries(name=before, role="before", values=figures.before.histogram, at=at),
+            ChartSeries(name=after, role="after", values=figures.after.histogram, at=at),
         ],
-        ticks=axis_ticks(top, suffix="×"),
-        low_x="highest scores",
-        high_x="lowest scores",
+        marks=[ChartMark(at=figures.threshold, label=f"threshold {figures.threshold:.2f}")],
     )
 
 
-def calibration_plot(active: Sequence[Mapping[str, Any]], tried: Sequence[Mapping[str, Any]]) -> Plot:
-    """Return the plot of each decile's purchase rate over its mean score."""
-    top = max(max(row["rate"]["high"] for row in rows) for rows in (active, tried))
-
-    def line(name: str, kind: str, rows: Sequence[Mapping[str, Any]]) -> Series:
-        xs = [row["mean_score"] for row in rows]
-        return series(name, kind=kind, xs=xs, estimates=[row["rate"] for row in rows], top=top)
-
-    return Plot(
-        series=[line("active", "before", active), line("tried", "after", tried)],
-        ticks=axis_ticks(100 * top, suffix=" %"),
-        low_x="score 0",
-        high_x="score 1",
+def movers_chart(movers: Sequence[ScoreMover], *, before: str, after: str) -> Chart | None:
+    """Return the customers whose scores change most, each as a dumbbell that leads to them; None without any."""
+    if not movers:
+        return None
+    return Chart(
+        kind="dumbbell",
+        title="The biggest movers",
+        x=Axis(label="Customer"),
+        y=Axis(label="Score", decimals=3, maximum=1),
+        labels=[mover.customer_id for mover in movers],
+        links=[reverse("admin:features_customer_change", args=[mover.customer_id]) for mover in movers],
+        series=[
+            ChartSeries(name=before, role="before", values=[mover.before for mover in movers]),
+            ChartSeries(name=after, role="after", values=[mover.after for mover in movers]),
+        ],
+        notes=[reasons_in_words(mover) for mover in movers],
     )
 
 
-def series(
-    name: str, *, kind: str, xs: Sequence[float], estimates: Sequence[Mapping[str, float]], top: float, shift: float = 0
-) -> Series:
-    """Return a series with points at x in [0, 1] and y in [0, top].
-
-    `shift`, in SVG units, moves it aside so that its intervals do not cover those of another series.
-    """
-
-    def y(value: float) -> float:
-        return round(PLOT_HEIGHT * (1 - value / top), 2)
-
-    points = [
-        Whisker(
-            x=round(PLOT_WIDTH * x + shift, 2),
-            y=y(estimate["value"]),
-            low_y=y(estimate["low"]),
-            high_y=y(estimate["high"]),
-            words=f"{estimate['value']:.3f}, 95 % interval {estimate['low']:.3f} to {estimate['high']:.3f}",
-        )
-        for x, estimate in zip(xs, estimates, strict=True)
+def reasons_in_words(mover: ScoreMover) -> str:
+    reasons = [
+        f"{reason.count:,} × {reason.event_type.replace('_', ' ')} {'+' if reason.change > 0 else '−'}"
+        f"{abs(reason.change):.3f}"
+        for reason in mover.reasons
     ]
-    return Series(name=name, kind=kind, points=points)
+    return ", ".join([*reasons, "part of it capped at 1"] if mover.clamp_hides else reasons)
 
 
-def axis_ticks(top: float, *, suffix: str) -> list[tuple[str, float]]:
-    """Return labels at the top, the middle and the bottom of the y axis, with their y."""
-    return [(f"{top * share:.1f}{suffix}", PLOT_HEIGHT * (1 - share)) for share in (1.0, 0.5, 0.0)]
-
-
-def shadow_plot(days: Sequence[ShadowDay]) -> Plot:
-    """Return the plot of the mean scores of both sets over the days."""
-    top = max(max(day.mean_active, day.mean_shadow) for day in days) or 1.0
-    places = [(number + 0.5) / len(days) for number in range(len(days))]
-
-    def line(name: str, kind: str, means: list[float]) -> Series:
-        exact = [{"value": mean, "low": mean, "high": mean} for mean in means]
-        return series(name, kind=kind, xs=places, estimates=exact, top=top)
-
-    return Plot(
+def segments_chart(rows: Sequence[Segment], *, title: str, before: str, after: str) -> Chart:
+    """Return the mean scores of parts of the customers as bars."""
+    return Chart(
+        kind="horizontal",
+        title=title,
+        x=Axis(label="Customers"),
+        y=MEAN_SCORE_AXIS,
+        labels=[row.name for row in rows],
         series=[
-            line("active", "before", [day.mean_active for day in days]),
-            line("shadow", "after", [day.mean_shadow for day in days]),
+            ChartSeries(name=before, role="before", values=[row.before for row in rows]),
+            ChartSeries(name=after, role="after", values=[row.after for row in rows]),
         ],
-        ticks=[(f"{top * share:.3f}", PLOT_HEIGHT * (1 - share)) for share in (1.0, 0.5, 0.0)],
-        low_x=f"{days[0].day:%-d %b %Y}",
-        high_x=f"{days[-1].day:%-d %b %Y}",
+        notes=["1 customer" if row.customers == 1 else f"{row.customers:,} customers" for row in rows],
+    )
+
+
+def lift_chart(active: Sequence[Mapping[str, Any]], tried: Sequence[Mapping[str, Any]]) -> Chart:
+    """Return the lift of each tenth of the customers, with a line at 1×."""
+    return Chart(
+        kind="points",
+        title="Lift by tenth of the customers",
+        x=Axis(label="Tenth of the customers by score"),
+        y=Axis(label="Lift", unit="×", decimals=2),
+        labels=TENTHS[: len(active)],
+        series=[
+            estimates("Active", role="before", rows=[row["lift"] for row in active]),
+            estimates("Tried", role="after", rows=[row["lift"] for row in tried]),
+        ],
+        lines=[ReferenceLine(value=1, label="1×: the average")],
+    )
+
+
+def calibration_chart(active: Sequence[Mapping[str, Any]], tried: Sequence[Mapping[str, Any]]) -> Chart:
+    """Return the purchase rate of each tenth of the customers over its mean score."""
+
+    def side(name: str, role: str, rows: Sequence[Mapping[str, Any]]) -> ChartSeries:
+        rates = [{end: 100 * row["rate"][end] for end in ("value", "low", "high")} for row in rows]
+        return estimates(name, role=role, rows=rates, at=[row["mean_score"] for row in rows])
+
+    return Chart(
+        kind="points",
+        title="Purchases by score",
+        x=Axis(label="Mean score of the tenth", maximum=1),
+        y=Axis(label="Purchased", unit="%", decimals=1),
+        labels=[f"Tenth {name}" for name in TENTHS[: len(active)]],
+        series=[side("Active", "before", active), side("Tried", "after", tried)],
+    )
+
+
+def estimates(name: str, *, role: str, rows: Sequence[Mapping[str, float]], at: Sequence[float] = ()) -> ChartSeries:
+    """Return a series of values with their 95 % intervals."""
+    return ChartSeries(
+        name=name,
+        role=role,
+        values=[row["value"] for row in rows],
+        lows=[row["low"] for row in rows],
+        highs=[row["high"] for row in rows],
+        at=at,
+    )
+
+
+def shadow_chart(days: Sequence[ShadowDay]) -> Chart:
+    """Return the mean scores of both sets over the days."""
+    return Chart(
+        kind="points",
+        title="Mean scores over the days",
+        x=Axis(label="Day"),
+        y=MEAN_SCORE_AXIS,
+        labels=[datetime.combine(day.day, time(), tzinfo=UTC) for day in days],
+        series=[
+            ChartSeries(name="Active", role="before", values=[day.mean_active for day in days]),
+            ChartSeries(name="These weights", role="after", values=[day.mean_shadow for day in days]),
+        ],
     )

@@ -39,6 +39,13 @@ class WeightForm(forms.ModelForm):  # type: ignore[type-arg]
         model = Weight
         fields = ("event_type", "weight", "norm")
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Name each field after its row and column: the inline's table has no labels."""
+        super().__init__(*args, **kwargs)
+        words = str(self.initial.get("event_type", "")).replace("_", " ").capitalize()
+        for name, label in (("event_type", "event type"), ("weight", "weight"), ("norm", "norm")):
+            self.fields[name].widget.attrs["aria-label"] = f"{words}, {label}"
+
     def has_changed(self) -> bool:
         """Return True for a new set, so that its rows are saved even where nobody edited the proposed numbers."""
         return self.instance.pk is None or super().has_changed()

@@ -7,9 +7,9 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
+from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html, format_html_join
 from unfold.admin import TabularInline
 from unfold.decorators import display
 
@@ -20,9 +20,10 @@ from featurehub.lib.enqueue import enqueue
 from featurehub.lib.errors import ConflictError
 from features.admin.step_pages import Step
 from features.admin.weights.backtests import last_backtest, result_page, start_page
-from features.admin.weights.charts import shadow_plot
+from features.admin.weights.charts import shadow_chart
 from features.admin.weights.comparison import weight_comparison_page
 from features.admin.weights.forms import WeightForm, WeightFormSet, WeightSetForm
+from features.admin.weights.life import life_stages
 from features.admin.weights.steps import possible_weight_set_steps, weight_set_step_page
 from features.admin.weights.studio import studio_page, studio_preview
 from features.lifecycle import weight_set_steps
@@ -100,12 +101,8 @@ class WeightSetAdmin(OwnPages):
 
     @display(description="Life")
     def life(self, weight_set: WeightSet) -> str:
-        rows = [
-            (step.get_action_display(), step.by or "FeatureHub", step.at.isoformat(), f"{step.at:%-d %b %H:%M}")
-            for step in weight_set.steps.all()
-        ]
-        steps = format_html_join("", '<li>{} by {} <time datetime="{}">{}</time></li>', rows)
-        return format_html('<ol class="fh-life">{}</ol>', steps)
+        stages = life_stages(weight_set, steps=list(weight_set.steps.all()))
+        return render_to_string("features/weights/stepper.html", {"stages": stages})
 
     # --- Who may do what ------------------------------------------------------------------------------------------
 
@@ -190,15 +187,17 @@ class WeightSetAdmin(OwnPages):
                 }
                 for name, step in possible
             ]
+            timeline = list(obj.steps.select_related("by"))
             shadow_days = list(obj.shadow_days.all())
             context = {
                 **context,
                 "possible_steps": steps,
                 **last_backtest(obj),
-                "timeline": obj.steps.select_related("by"),
+                "stages": life_stages(obj, steps=timeline),
+                "timeline": timeline,
                 "run": last_run(obj),
                 "shadow_days": shadow_days,
-                "shadow_plot": shadow_plot(shadow_days) if shadow_days else None,
+                "shadow_chart": shadow_chart(shadow_days) if shadow_days else None,
             }
         answer: HttpResponse = super().render_change_form(request, context, *args, obj=obj, **kwargs)
         return answer

@@ -15,7 +15,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 from events.event_types import EMAIL_CLICK, EMAIL_OPEN, EVENT_TYPES, FORM_SUBMIT, PAGE_VIEW, PURCHASE
 from featurehub.admin.permissions import may, person
 from featurehub.lib.errors import FeatureHubError
-from features.admin.weights.charts import score_histogram
+from features.admin.weights.charts import movers_chart, score_histogram, segments_chart
 from features.formulas.behavioral import Weights
 from features.lifecycle import weight_set_steps
 from features.lifecycle.steps import SAY_WHY, VersionState
@@ -193,18 +193,23 @@ def studio_preview(request: HttpRequest, *, pk: int) -> HttpResponse:
         threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
     )
     context = preview_context(figures, before="active", after="tried")
-    return TemplateResponse(request, "features/weights/preview.html", context)
+    return TemplateResponse(request, "features/weights/studio_preview.html", context)
 
 
 def preview_context(figures: ScorePreview | None, *, before: str, after: str) -> dict[str, Any]:
     """Return the preview's template context; `before` and `after` are the names of the two sides."""
     if figures is None:
         return {"preview": None}
+    names = {"before": before.capitalize(), "after": after.capitalize()}
     return {
         "preview": figures,
         "before_name": before,
         "after_name": after,
-        "bins": score_histogram(figures.before.histogram, figures.after.histogram),
+        "histogram": score_histogram(figures, **names),
         "quantiles": list(zip(QUANTILES, figures.before.quantiles, figures.after.quantiles, strict=True)),
-        "segmentations": {"By last purchase": figures.by_recency, "By category of most events": figures.by_category},
+        "segmentations": [
+            segments_chart(figures.by_recency, title="By last purchase", **names),
+            segments_chart(figures.by_category, title="By category of most events", **names),
+        ],
+        "movers": movers_chart(figures.movers, **names),
     }

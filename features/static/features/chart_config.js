@@ -62,7 +62,7 @@ const hubChartConfig = (() => {
         const axis = { title: title(data.x, theme), grid: { display: false }, border: { color: theme.line }, offset: !isNumeric(data) };
         const ticks = { color: theme.quiet, font: theme.font, maxRotation: 0 };
         if (!isNumeric(data)) {
-            const long = isFlat(data) ? Math.max(10, Math.round(width / 26)) : Infinity;
+            const long = isFlat(data) ? Math.max(10, Math.round(width / 20)) : Infinity;
             const shorten = (text) => (text.length > long ? `${text.slice(0, long - 1)}…` : text);
             const areFew = data.kind === "waterfall" || data.labels.length <= 10;
             ticks.autoSkip = !isFlat(data) && !areFew;
@@ -110,7 +110,7 @@ const hubChartConfig = (() => {
             border: { display: false },
             ticks: { color: theme.quiet, font: theme.font, maxTicksLimit: 6, maxRotation: 0, callback: (value) => withUnit(value, data.y) },
         };
-        if (values.every(Number.isInteger)) { axis.ticks.precision = 0; }
+        if (values.every(Number.isInteger) && Math.max(...values) > 1) { axis.ticks.precision = 0; }
         if (reach.length) { axis.suggestedMin = Math.min(...reach); axis.suggestedMax = Math.max(...reach); }
         if (data.y.maximum !== null) { axis.max = data.y.maximum; }
         return axis;

@@ -4,18 +4,16 @@
     htmx.config.includeIndicatorStyles = false;
     htmx.config.allowEval = false;
 
+    // Parts that scroll are landmarks, which need names of their own.
+    window.addEventListener("load", () => {
+        document.querySelectorAll(".simplebar-content-wrapper").forEach((part, index) => {
+            part.setAttribute("aria-label", `scrollable content ${index + 1}`);
+        });
+    });
+
     // Alpine sets a style given as a text by the attribute, and one given as an object by properties.
     document.addEventListener("alpine:init", () => {
         const actions = document.getElementById("changelist-actions");
         actions?.setAttribute("x-bind:style", "({ width: changeListWidth + 'px' })");
-    });
-
-    // Parts of charts, placed by figures: data-left="50%", data-width="12%".
-    document.addEventListener("DOMContentLoaded", () => {
-        for (const property of ["left", "width"]) {
-            for (const part of document.querySelectorAll(`[data-${property}]`)) {
-                part.style[property] = part.dataset[property];
-            }
-        }
     });
 })();

@@ -4,6 +4,7 @@
     const form = document.getElementById("fh-studio");
     const status = document.getElementById("fh-status");
     const preview = document.getElementById("fh-preview");
+    const chart = document.getElementById("fh-preview-chart");
     const restored = document.getElementById("fh-restored");
     const numbers = Array.from(form.querySelectorAll("input[type=number]"));
     const kept = Array.from(form.querySelectorAll("input[type=number], input[type=text], textarea"));
@@ -63,8 +64,9 @@
             }
             if (!answer.ok || answer.redirected) { throw new Error(`status ${answer.status}`); }
             preview.innerHTML = await answer.text();
+            chart.replaceChildren(preview.querySelector("[data-place=chart]"));
             show({});
-            const mean = preview.querySelector("[data-figure=mean]");
+            const mean = chart.querySelector("[data-figure=mean]");
             status.textContent = mean ? `The mean score would be ${mean.textContent}.` : "";
         } catch (error) {
             if (error.name !== "AbortError") {
@@ -107,6 +109,17 @@
         refresh();
     });
 
+    // After a save that failed: to the first field that it failed at, or to the message where it was none.
+    function go_to_what_failed() {
+        const message = document.getElementById("fh-not-saved");
+        if (message === null) { return; }
+        const fault = form.querySelector('[aria-invalid="true"]');
+        const failed = fault || form.querySelector(".fh-failed")?.closest(".fh-field").querySelector("input, textarea") || message;
+        failed.focus({ preventScroll: true });
+        failed.scrollIntoView({ block: "center" });
+    }
+
     restore();
     refresh(true);
+    go_to_what_failed();
 })();

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from featurehub.lib.humanize import ago, brief, duration
+from featurehub.lib.humanize import ago, brief, duration, measure
 
 
 @pytest.mark.parametrize(
@@ -26,3 +26,22 @@ def test_a_moment_ahead_of_our_clock_was_just_now() -> None:
 )
 def test_a_number_is_brief(number: float, text: str) -> None:
     assert brief(number) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "unit", "text"),
+    [
+        (67.4512, "currency", "67.45"),
+        (1.5, "currency", "1.50"),
+        (2 / 3, "share", "0.67"),
+        (0.0012, "ratio", "0.0012"),
+        (0, "share", "0.00"),
+        (1, "events", "1 event"),
+        (2, "events", "2 events"),
+        (0, "days", "0 days"),
+        (95, "seconds", "1 min 35 s"),
+        (3, "", "3"),
+    ],
+)
+def test_a_value_reads_with_its_unit(number: float, unit: str, text: str) -> None:
+    assert measure(number, unit) == text

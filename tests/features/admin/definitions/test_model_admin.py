@@ -196,7 +196,7 @@ def test_a_window_is_tried_on_a_sample_and_nothing_is_saved(operator: Client) ->
     assert "4 of 4" in page
     assert "75.0 %" in page
     assert 'href="/admin/features/customer/c3/change/">c3</a></th><td>30</td>' in page
-    assert page.count('class="fh-column"') > 1
+    assert "How the values are spread" in page
     assert not FeatureDefinition.objects.filter(name="shoes_spend_14d").exists()
     assert FeatureVersion.objects.count() == 4
 
