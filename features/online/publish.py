@@ -165,9 +165,9 @@ def as_derived(view: FeatureView, *, inputs: Mapping[FeatureView, ByCustomer]) -
     """
     columns = []
     for row, held in inputs.items():
-        features = [part.features for part in held.values()]
+        rows = [part.features for part in held.values()]
         read = view.reads.intersection(row.names)
-        columns.append(Columns(list(held), {name: column(features, name) for name in read}))
+        columns.append(Columns(list(held), {name: column(rows, name) for name in read}))
     values = derived_values(view, columns)
     published = {}
     for customer_id, features in zip(values.customer_ids, values.rows(), strict=True):
