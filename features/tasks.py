@@ -196,7 +196,7 @@ def count_arrivals_task() -> None:
 @shared_task(name="features.measure", autoretry_for=(OperationalError,), retry_backoff=True, max_retries=2)
 def measure_task() -> None:
     """Measure the customers and the backlog. Sent by beat."""
-    measuring.measure(now=datetime.now(UTC))
+    measuring.measure_store(now=datetime.now(UTC))
 
 
 # --- Weights ----------------------------------------------------------------------------------------------------------

@@ -46,7 +46,8 @@ def top_level_names(tree: ast.Module) -> Iterator[str]:
             case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
                 yield name
             case ast.Assign(targets=targets):
-                yield from (part.id for target in targets for part in ast.walk(target) if isinstance(part, ast.Name))
+                parts = (part for target in targets for part in ast.walk(target))
+                yield from (part.id for part in parts if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store))
             case ast.AnnAssign(target=ast.Name(id=name)):
                 yield name
 

@@ -166,7 +166,7 @@ def body_as(
             json.loads(body, object_pairs_hook=refuse_same_keys, parse_int=str, parse_float=str)
         return decoded
     except msgspec.ValidationError as error:
-        raise as_api_exception(wrong_shape(error, wanted=decoder.type, found=value_of(body, error))) from None
+        raise as_api_exception(wrong_shape(error, wanted=decoder.type, found=value_found(body, error))) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ParseError(f"The body is not JSON: {json_problem(error)}") from None
     except RecursionError:
@@ -182,7 +182,7 @@ def refuse_same_keys(members: list[tuple[str, Any]]) -> None:
         keys.add(key)
 
 
-def value_of(body: bytes, error: msgspec.ValidationError) -> object:
+def value_found(body: bytes, error: msgspec.ValidationError) -> object:
     """Return the body without a type where the error does not name the wrong key of an object, else None."""
     try:
         return msgspec.json.decode(body) if ANY_KEY in str(error) else None

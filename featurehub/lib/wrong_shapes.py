@@ -12,11 +12,11 @@ from featurehub.lib.errors import InvalidError
 from featurehub.lib.humanize import listed
 
 # msgspec's names of types, which are Python's.
-KINDS = {
+JSON_KINDS = {
     "str": "a string", "int": "a whole number", "float": "a number", "bool": "true or false", "array": "an array",
     "object": "an object", "null": "null", "datetime": "a moment in ISO 8601",
 }  # fmt: skip
-PARTS = {"str": "character", "array": "member", "object": "member"}
+PARTS_OF_SHAPES = {"str": "character", "array": "member", "object": "member"}
 BOUNDS = {">=": "of at least", "<=": "of at most", ">": "greater than", "<": "less than"}
 A_MOMENT = f"It must be a moment in ISO 8601 with an offset, such as {MOMENT_EXAMPLE}."
 SENTENCES = {
@@ -51,24 +51,24 @@ def wrong_shape(error: msgspec.ValidationError, *, wanted: Any, found: object = 
         return InvalidError(
             "There is no such field: correct its name or leave it out.", attr=attr, code="unknown_field"
         )
-    sentence = none_of(allowed, detail=detail, of_key=of_key) if allowed else in_words(detail)
+    sentence = none_of(allowed, detail=detail, of_key=of_key) if allowed else shape_in_words(detail)
     return InvalidError(sentence, attr=attr or None)
 
 
-def in_words(detail: str) -> str:
+def shape_in_words(detail: str) -> str:
     """Return msgspec's sentence in the words of JSON."""
     if kinds := re.fullmatch(r"Expected `(.+)`, got `(\w+)`", detail):
         wanted = listed([kind_in_words(name) for name in kinds[1].split(" | ")], last="or")
         return f"It must be {wanted}, not {kind_in_words(kinds[2])}."
     if bound := re.fullmatch(r"Expected `(\w+)`( of length)? (>=|<=|>|<) (\S+)", detail):
         limit = f"{float(bound[4]):g}"
-        part = f" {PARTS.get(bound[1], 'member')}{'' if limit == '1' else 's'}" if bound[2] else ""
+        part = f" {PARTS_OF_SHAPES.get(bound[1], 'member')}{'' if limit == '1' else 's'}" if bound[2] else ""
         return f"It must be {kind_in_words(bound[1])} {BOUNDS[bound[3]]} {limit}{part}."
     return SENTENCES.get(detail, f"{detail}.")
 
 
 def kind_in_words(name: str) -> str:
-    return KINDS.get(name, name)
+    return JSON_KINDS.get(name, name)
 
 
 def none_of(allowed: Sequence[str], *, detail: str, of_key: bool) -> str:

@@ -23,7 +23,7 @@ from features.models import ActivityLogEntry
 NOBODY, BY_ITSELF = "nobody", "FeatureHub, a command or the API"
 MAY_SEE_LOGINS = "axes.view_accessattempt"
 CSV_HEAD = ("when (UTC)", "who", "kind", "what", "object", "why")
-ROWS_PER_FETCH = 1_000
+ENTRIES_PER_FETCH = 1_000
 
 
 class PersonFilter(DropdownFilter):
@@ -96,8 +96,8 @@ class ActivityLogAdmin(ReadOnlyAdmin):
 
 
 def cells_of(rows: QuerySet[ActivityLogEntry]) -> Iterator[tuple[str, ...]]:
-    """Yield the cells of each entry; PostgreSQL is asked for ROWS_PER_FETCH at a time."""
-    for entry in rows.iterator(chunk_size=ROWS_PER_FETCH):
+    """Yield the cells of each entry; PostgreSQL is asked for ENTRIES_PER_FETCH at a time."""
+    for entry in rows.iterator(chunk_size=ENTRIES_PER_FETCH):
         yield (
             text_of_moment(entry),
             name_of_person(entry),

@@ -13,7 +13,7 @@ ALL_CUSTOMERS, ACTIVE_CUSTOMERS = "customers", "active_customers"
 DUE_MARKS, OLDEST_MARK_SECONDS = "due_marks", "oldest_mark_seconds"
 
 
-def measure(*, now: datetime) -> None:
+def measure_store(*, now: datetime) -> None:
     """Add a measurement to the current minute and hour, and at full hours delete what is past its retention."""
     waiting = overview.backlog(now=now)
     values = {

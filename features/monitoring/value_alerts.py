@@ -59,7 +59,7 @@ class ValueWatch:
         return (now - end).total_seconds()
 
 
-def look() -> ValueWatch:
+def look_for_alerts() -> ValueWatch:
     """Return what PostgreSQL tells now; the drifts are computed again only where what they come from has changed."""
     newest = finished_days().first()
     return ValueWatch(
@@ -71,7 +71,7 @@ def look() -> ValueWatch:
 
 drifts_in_memory = Snapshot(newest_drifts, seconds=SECONDS_UNCHANGED, fingerprint=drift_sources)
 # In memory for a minute, because every scrape and the first page of the admin ask for it.
-value_watch = Snapshot(look, seconds=SECONDS_WATCHED)
+value_watch = Snapshot(look_for_alerts, seconds=SECONDS_WATCHED)
 
 
 # --- In words ---------------------------------------------------------------------------------------------------------

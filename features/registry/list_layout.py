@@ -171,7 +171,7 @@ def list_layout(known: Registry) -> ListLayout:
 
 def sources_of(name: str, *, view: FeatureView, known: Registry) -> Iterator[Source]:
     """Yield what the value of a version's name is computed from at the moment of a list."""
-    yield from moments_of(view, known=known)
+    yield from sources_of_moments(view, known=known)
     if name in TIME_DEPENDENT and name in view.formulas:
         return
     if view.feature_type == FeatureType.DERIVED and name in known.time_dependent_names(view):
@@ -182,7 +182,7 @@ def sources_of(name: str, *, view: FeatureView, known: Registry) -> Iterator[Sou
     yield Source(*view.key, name)
 
 
-def moments_of(view: FeatureView, *, known: Registry) -> Iterator[Source]:
+def sources_of_moments(view: FeatureView, *, known: Registry) -> Iterator[Source]:
     """Yield the moments from which rows hold that clients wrote, where the version's values expire."""
     if view.time_to_live is None or view.feature_type == FeatureType.BEHAVIORAL:
         return

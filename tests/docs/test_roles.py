@@ -190,6 +190,9 @@ def outcome(row: Row, *, name: str, world: World, root: Client) -> tuple[str, st
         answer = client.post(address, data)
         is_changed = rows_written() != before
         kept = [place for place, number in (logged_by(user) if user else ()) if number > entries[place]]
+        for response in (looked, answer):
+            if response is not None and response.streaming:  # else it holds a cursor
+                response.getvalue()
         transaction.set_rollback(True)
     forget_registry()
     assert kept or not is_changed, f"POST {address} by {name} changes something that no log entry tells of"

@@ -31,7 +31,7 @@ ENGAGEMENT = "engagement_score"
 EMPTY_ROWS = 2
 
 
-def in_words(name: str) -> str:
+def name_in_words(name: str) -> str:
     """Return a name as a title: engagement_score → Engagement score."""
     return WORDS.get(name) or name.replace("_", " ").capitalize()
 
@@ -80,18 +80,18 @@ class ListForm:
 
 def condition_of(name: str, operator: str, value: str) -> Condition:
     if operator not in COMPARISON_WORDS:
-        raise InvalidError(f"Choose how {in_words(name)} is compared.", attr="where")
+        raise InvalidError(f"Choose how {name_in_words(name)} is compared.", attr="where")
     if operator in (HAS, HAS_NOT):
         return Condition(name, operator)
-    return Condition(name, operator, number_in_condition(value.strip().replace(",", "."), name=in_words(name)))
+    return Condition(name, operator, number_in_condition(value.strip().replace(",", "."), name=name_in_words(name)))
 
 
 def choices(layout: ListLayout) -> dict[str, Sequence[tuple[str, str]]]:
     """Return what can be chosen: heading → (name, words), the listed names before the others."""
     others = [name for name in filterable(layout) if name not in layout.columns]
     return {
-        "In the lists": [(name, in_words(name)) for name in layout.columns],
-        "Other features (slower)": [(name, in_words(name)) for name in others],
+        "In the lists": [(name, name_in_words(name)) for name in layout.columns],
+        "Other features (slower)": [(name, name_in_words(name)) for name in others],
     }
 
 

@@ -20,7 +20,7 @@ from features.admin.customers.list_form import (
     ENGAGEMENT,
     ListForm,
     choices,
-    in_words,
+    name_in_words,
     ready_made,
 )
 from features.registry.list_layout import ListLayout, list_layout
@@ -31,7 +31,7 @@ from features.serving.list_segments import CATEGORY, parse_edges, read_segments
 
 ROWS_PER_LIST = 50
 LISTS_URL = "admin:features_customer_lists"
-DASH = "–"
+EMPTY_CELL = "–"
 
 
 class CustomerListPages(OwnPages):
@@ -82,10 +82,10 @@ def form_context(form: ListForm, *, layout: ListLayout) -> dict[str, Any]:
     return {
         "form": form,
         "rows": [*form.rows, *[("", ">=", "")] * EMPTY_ROWS],
-        "orders": [(name, in_words(name)) for name in names],
+        "orders": [(name, name_in_words(name)) for name in names],
         "choices": choices(layout),
         "operators": COMPARISON_WORDS,
-        "segmentations": {"": [(CATEGORY, in_words(CATEGORY))], **choices(layout)},
+        "segmentations": {"": [(CATEGORY, name_in_words(CATEGORY))], **choices(layout)},
         "questions": ready_made(layout),
         "query": form.query().urlencode(),
     }
@@ -124,7 +124,7 @@ def page_context_of(asked: CustomerList, *, form: ListForm, cursor: str | None) 
     """Return the headings with the queries that sort by them, and whether this is the first page."""
     headings = [
         {
-            "words": in_words(name),
+            "words": name_in_words(name),
             "query": form.query(order=name, direction=other_direction(form, name)).urlencode()
             if name in asked.layout.columns
             else "",
@@ -147,7 +147,7 @@ def address_of(customer_id: str) -> str:
 def cells(values: Sequence[float | None], headings: Sequence[dict[str, str]]) -> list[dict[str, str]]:
     """Return the values as texts, each with its heading, which stands beside it on a phone."""
     return [
-        {"label": heading["words"], "text": DASH if value is None else brief(round(value, 4))}
+        {"label": heading["words"], "text": EMPTY_CELL if value is None else brief(round(value, 4))}
         for heading, value in zip(headings, values, strict=True)
     ]
 
@@ -162,9 +162,9 @@ def segments_context(
         {
             "name": segment.name,
             "customers": brief(segment.figures.customers),
-            "share": brief(round(100 * segment.figures.customers / customers, 1)) if customers else DASH,
+            "share": brief(round(100 * segment.figures.customers / customers, 1)) if customers else EMPTY_CELL,
             "cells": cells(segment.figures.means if form.shown == "means" else segment.figures.totals, headings),
         }
         for segment in found.segments
     ]
-    return {"by": in_words(form.by), "rows": rows, "sampled": found.sampled}
+    return {"by": name_in_words(form.by), "rows": rows, "sampled": found.sampled}

@@ -33,7 +33,7 @@ def feature_charts(drifts: Sequence[FeatureDrift], *, unit: str) -> list[Chart]:
             kind="line",
             title="Values",
             labels=labels,
-            series=quantile_series(drifts),
+            series=drift_quantiles(drifts),
             y=Axis(label="Value", unit=unit, begins_at_zero=False),
             marks=marks,
         ),
@@ -56,7 +56,7 @@ def feature_charts(drifts: Sequence[FeatureDrift], *, unit: str) -> list[Chart]:
     ]
 
 
-def quantile_series(drifts: Sequence[FeatureDrift]) -> list[ChartSeries]:
+def drift_quantiles(drifts: Sequence[FeatureDrift]) -> list[ChartSeries]:
     columns = [each.distribution.quantiles(DRAWN_QUANTILES) if each.distribution.count else None for each in drifts]
     quantiles = [
         ChartSeries(name=name, values=[None if found is None else float(found[place]) for found in columns])

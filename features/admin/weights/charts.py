@@ -13,7 +13,7 @@ from features.tuning.score_preview import ScoreMover, ScorePreview, Segment
 
 MEAN_SCORE_AXIS = Axis(label="Mean score", decimals=3)
 # Each tenth of the customers by score, as the x axis of a backtest names it.
-TENTHS = ("1 (highest)", *(str(number) for number in range(2, 10)), "10 (lowest)")
+TENTH_LABELS = ("1 (highest)", *(str(number) for number in range(2, 10)), "10 (lowest)")
 
 
 def score_histogram(figures: ScorePreview, *, before: str, after: str) -> Chart:
@@ -85,7 +85,7 @@ def lift_chart(active: Sequence[Mapping[str, Any]], tried: Sequence[Mapping[str,
         title="Lift by tenth of the customers",
         x=Axis(label="Tenth of the customers by score"),
         y=Axis(label="Lift", unit="×", decimals=2),
-        labels=TENTHS[: len(active)],
+        labels=TENTH_LABELS[: len(active)],
         series=[
             estimates("Active", role="before", rows=[row["lift"] for row in active]),
             estimates("Tried", role="after", rows=[row["lift"] for row in tried]),
@@ -106,7 +106,7 @@ def calibration_chart(active: Sequence[Mapping[str, Any]], tried: Sequence[Mappi
         title="Purchases by score",
         x=Axis(label="Mean score of the tenth", maximum=1),
         y=Axis(label="Purchased", unit="%", decimals=1),
-        labels=[f"Tenth {name}" for name in TENTHS[: len(active)]],
+        labels=[f"Tenth {name}" for name in TENTH_LABELS[: len(active)]],
         series=[side("Active", "before", active), side("Tried", "after", tried)],
     )
 

@@ -40,12 +40,12 @@ class Command(BaseCommand):
             raise CommandError(f"{error.filename}: {error.strerror}.") from None
         self.stdout.write(f"{made.rows:,} rows were written to {options['out']}")
         for lacking in made.not_computed:
-            self.stdout.write(in_words(lacking))
+            self.stdout.write(lacking_in_words(lacking))
             if known_at is not None:
                 self.stdout.write("With --known-at, values that are backfilled later than it do not count.")
 
 
-def in_words(lacking: NotComputed) -> str:
+def lacking_in_words(lacking: NotComputed) -> str:
     """Return how many rows are before a version's values, and how to backfill them."""
     first = lacking.first.astimezone(UTC)
     version = f"{lacking.view.feature_type}:{lacking.view.number}"

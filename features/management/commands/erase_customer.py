@@ -17,7 +17,7 @@ NOT_DONE = (
 )
 
 
-UNKNOWN = "Nothing is stored of {!r}, and nothing was erased of it: is the id right?"
+NOTHING_STORED = "Nothing is stored of {!r}, and nothing was erased of it: is the id right?"
 SAY_YES = "Repeat the command with --yes to refuse events of this id from now on anyway."
 
 
@@ -46,7 +46,7 @@ class Command(BaseCommand):
 
     def ask(self, customer_id: str) -> None:
         """Ask whether an unknown id is meant. Raise CommandError where it is not, or nobody can be asked."""
-        sentence = UNKNOWN.format(customer_id)
+        sentence = NOTHING_STORED.format(customer_id)
         if not sys.stdin.isatty():
             raise CommandError(f"{sentence} {SAY_YES}")
         if input(f"{sentence} Erase it anyway, so that events of it are refused from now on? [y/N] ").lower() != "y":

@@ -12,7 +12,7 @@ from featurehub.lib.traffic import AGE_AT_READ, READS, REQUEST_BOUNDS, REQUESTS,
 from features.models import SeriesPoint
 from features.monitoring.event_counts import count_next_events, events_by_type
 from features.monitoring.flush import flush_traffic
-from features.monitoring.measuring import measure
+from features.monitoring.measuring import measure_store
 from features.monitoring.series import (
     Points,
     Resolution,
@@ -154,8 +154,8 @@ def test_a_measurement_is_the_mean_of_its_minute() -> None:
     now = timezone.now()
     make_customer("c1", login=1)
     store_events(make_event(customer_id="waits"))
-    measure(now=now)
-    measure(now=now)
+    measure_store(now=now)
+    measure_store(now=now)
     [over_time] = points_of("active_customers", resolution=Resolution.HOUR, since=now - HOUR, until=now).values()
     [point] = over_time.values()
     assert (point.count, point.total / point.count) == (2, 1.0)
