@@ -59,19 +59,19 @@ class ValueWatch:
         return (now - end).total_seconds()
 
 
-def look_for_alerts() -> ValueWatch:
+def look_for_alerts(*, now: datetime) -> ValueWatch:
     """Return what PostgreSQL tells now; the drifts are computed again only where what they come from has changed."""
     newest = finished_days().first()
     return ValueWatch(
         newest=None if newest is None else newest.day,
         drifts=drifts_in_memory.get(younger_than=0),
-        volumes=unusual_volumes(now=timezone.now()),
+        volumes=unusual_volumes(now=now),
     )
 
 
 drifts_in_memory = Snapshot(newest_drifts, seconds=SECONDS_UNCHANGED, fingerprint=drift_sources)
 # In memory for a minute, because every scrape and the first page of the admin ask for it.
-value_watch = Snapshot(look_for_alerts, seconds=SECONDS_WATCHED)
+value_watch = Snapshot(lambda: look_for_alerts(now=timezone.now()), seconds=SECONDS_WATCHED)
 
 
 # --- In words ---------------------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from tests.at_once import at_once
 from tests.factories import ago, make_event, make_purchase, store_events
 from tests.hashes import make_versions
 
-SECONDS = 10.0
+SECONDS = 20.0
 CUSTOMERS = [f"c{number}" for number in range(30)]
 chance = random.Random(7)
 

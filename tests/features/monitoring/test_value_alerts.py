@@ -26,7 +26,7 @@ def make_week(*, first: date, mean: float, size: int = 2_000) -> None:
 
 
 def texts() -> list[str]:
-    return [alert.text for alert in look_for_alerts().alerts(now=NOW)]
+    return [alert.text for alert in look_for_alerts(now=NOW).alerts(now=NOW)]
 
 
 # --- Values -----------------------------------------------------------------------------------------------------------
@@ -35,7 +35,7 @@ def texts() -> list[str]:
 def test_a_distribution_that_has_shifted_since_last_week_raises_an_alert() -> None:
     make_week(first=DAY - timedelta(days=7), mean=0.0)
     make_profile(draw.normal(1, 1, 2_000).tolist(), day=DAY)
-    (alert,) = look_for_alerts().alerts(now=NOW)
+    (alert,) = look_for_alerts(now=NOW).alerts(now=NOW)
     assert alert.feature == "engagement_score"
     assert "The values of engagement_score have shifted: stability index" in alert.text
     assert "from the week before" in alert.text
@@ -102,7 +102,7 @@ def test_a_silent_event_type_raises_an_alert() -> None:
     count_hours("login", until=HOUR + timedelta(hours=1), hours=24 * 20, events=10)
     count_hours("email_open", until=HOUR - timedelta(hours=6), hours=24 * 20, events=12)
     count_hours("email_open", until=HOUR + timedelta(hours=1), hours=7, events=0)
-    (alert,) = look_for_alerts().alerts(now=NOW)
+    (alert,) = look_for_alerts(now=NOW).alerts(now=NOW)
     assert alert.text == "No email_open for 6 hours, where 72 are usual at this time and 288 a day."
     assert "is the sender running" in alert.to_do
 
