@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -81,12 +82,19 @@ def none_of(allowed: Sequence[str], *, detail: str, of_key: bool) -> str:
 
 def allowed_values(wanted: Any, path: str, *, of_key: bool) -> list[str]:
     """Return the values that the type allows at the path, or for the keys there; none where they are not a few."""
-    part: inspect.Type | None = inspect.type_info(wanted)
+    part: inspect.Type | None = type_info(wanted)
     for step in re.findall(r"\[.+?\]|[^.\[\]]+", path):
         part = None if part is None else member_type(part, step)
     if of_key and isinstance(part, inspect.DictType):
         part = part.key_type
     return [str(value) for value in part.values] if isinstance(part, inspect.LiteralType) else []
+
+
+# Each call makes thousands of objects that refer to each other; an import asks for every rejected row.
+@lru_cache(maxsize=64)
+def type_info(wanted: Any) -> inspect.Type:
+    """Return msgspec's description of a type."""
+    return inspect.type_info(wanted)
 
 
 def member_type(part: inspect.Type, step: str) -> inspect.Type | None:

@@ -90,11 +90,21 @@ def encode_part(part: Published) -> tuple[str, str, list[str], Sequence[str]]:
     """Return what PUBLISH takes: the stamp's field, the stamp, [field, value, …] and the names to delete."""
     texts = [layout.metadata_field(part.feature_type), orjson.dumps(part.metadata).decode()]
     if part.features:
-        # {"name":0.5,"other":1.0}, taken apart as a whole: a name has no quote, a value no comma.
-        texts += orjson.dumps(part.features).decode()[2:-1].replace('":', ',"').split(',"')
+        texts += names_and_values(part.features)
     if part.decay_snapshot:
         texts += layout.decay_snapshot_field(part.feature_type), part.decay_snapshot
     return layout.stamp_field(part.feature_type), stamp_of(part), texts, part.left_out
+
+
+def names_and_values(features: Mapping[str, float]) -> list[str]:
+    """Return [name, value, …], the values as decimal strings; not for no features.
+
+    {"name":0.5,"other":1.0} is written and taken apart as a whole, in a third of the time that each value would take: a
+    name has no quote, a value no comma.
+    """
+    if set(map(type, features.values())) != {float}:  # PostgreSQL has whole numbers without a point
+        features = {name: float(value) for name, value in features.items()}
+    return orjson.dumps(features).decode()[2:-1].replace('":', ',"').split(',"')
 
 
 def stamp_of(part: Published) -> str:

@@ -258,9 +258,9 @@ def events_or_none(read: Callable[[], list[NewEvent]]) -> list[NewEvent] | None:
 @pytest.mark.parametrize(
     ("fields", "attr", "reason"),
     [
-        ({"timestamp": "2026-01-02T03:04:05"}, "timestamp", "timezone"),
+        ({"timestamp": "2026-01-02T03:04:05"}, "timestamp", "with an offset"),
         ({"timestamp": (datetime.now(UTC) + timedelta(days=1)).isoformat()}, "timestamp", "5 minutes ahead"),
-        ({"timestamp": "yesterday"}, "timestamp", "Invalid"),
+        ({"timestamp": "yesterday"}, "timestamp", "ISO 8601"),
         ({"timestamp": "1969-01-01T00:00:00Z"}, "timestamp", "1970"),
         ({"customer_id": ""}, "customer_id", ""),
         ({"customer_id": "a b"}, "customer_id", "without blanks"),
@@ -286,7 +286,7 @@ def test_a_bad_value_is_named_with_its_reason(
     ("line", "reason"),
     [
         ('c1,login,2026-01-02T03:04:05Z,,"{bad"', "metadata is not JSON"),
-        ('c1,login,2026-01-02T03:04:05Z,,"[1]"', "Expected `object`"),
+        ('c1,login,2026-01-02T03:04:05Z,,"[1]"', "It must be an object"),
         ("c1,login,2026-01-02T03:04:05Z,1_000,", "must be a number"),
         ("c1,login,2026-01-02T03:04:05Z,nan,", "finite number"),
         ("c1,login", "2 values for 5 columns"),
@@ -308,8 +308,8 @@ def test_a_broken_csv_row_costs_only_itself(tmp_path: Path, line: str, reason: s
     ("line", "reason"),
     [
         (b"{", "not JSON"),
-        (b"[]", "Expected `object`, got `array`."),
-        (b"7", "Expected `object`, got `int`."),
+        (b"[]", "It must be an object, not an array."),
+        (b"7", "It must be an object, not a whole number."),
         (b'{"metadata": {"a": ' + b"[" * 100_000, "The line is not JSON: it is nested too deeply."),
         (b'{"customer_id": "\xff"}', "The line is not JSON: it is not UTF-8."),
         (b'{"customer_id": "' + b"c" * 3_000_000 + b'"}', "longer than 1,048,576 characters"),

@@ -206,7 +206,10 @@ def test_a_file_that_is_not_utf8_is_one_sentence(db: None, tmp_path: Path) -> No
     [
         ({"names": "rfm_scor"}, "There is no feature rfm_scor in the versions that are read. Did you mean rfm_score?"),
         ({"names": "cart_value,"}, "There is no feature  in the versions that are read."),
-        ({"versions": ["behavioral:9"]}, "There is no readable version behavioral:9."),
+        (
+            {"versions": ["behavioral:9"]},
+            "There is no readable version behavioral:9; the readable ones are behavioral:1.0.",
+        ),
         ({"known_at": "now"}, "'now' is not an ISO 8601 moment with an offset, such as 2026-01-31T12:00:00Z."),
     ],
 )

@@ -172,7 +172,8 @@ def test_a_retired_version_is_neither_computed_nor_read() -> None:
     make_customer("c1", page_view=1)
     assert not CustomerFeature.objects.filter(version="2.0").exists()
     answer = make_client().get(url_of("c1") + "?version=2.0")
-    assert (answer.status_code, answer.json()["errors"][0]["detail"]) == (404, "There is no readable version 2.0.")
+    sentence = "There is no readable version 2.0; the readable ones are behavioral:1.0."
+    assert (answer.status_code, answer.json()["errors"][0]["detail"]) == (404, sentence)
 
 
 def test_a_customer_without_values_of_a_version_is_remembered_as_such() -> None:
