@@ -39,6 +39,8 @@ class CustomerListView(ApiView):
     """Customers, filtered by live features and sorted by a listed one, page by page at one moment."""
 
     scopes = {"GET": Scope.READ}
+    parameters = {"GET": ("order", "where", "limit", "cursor")}
+    repeated = ("where",)
 
     @extend_schema(parameters=[ORDER, WHERE, LIMIT_OF_LIST, CURSOR_OF_LIST], responses=CustomerListSerializer)
     def get(self, request: HttpRequest) -> HttpResponse:

@@ -76,7 +76,7 @@ def test_parts_together_are_the_distribution_of_all_values(parts: list[np.ndarra
     together = Distribution.together([Distribution.of(part) for part in parts])
     everything = np.concatenate(parts)
     assert together.count == len(everything)
-    assert largest_distance(together, Distribution.of(everything)) == pytest.approx(0, abs=1 / STEPS + 1e-9)
+    assert largest_distance(together, Distribution.of(everything)) == pytest.approx(0, abs=2 / STEPS)
 
 
 @given(columns)

@@ -122,6 +122,6 @@ def test_the_sets_page_charts_its_shadow(client: Client) -> None:
     shadow.observe_shadows(now=MONDAY)
     shown = client.get(page).content.decode()
 
-    assert 'role="img"' in shown
+    assert "data-chart" in shown
     assert "1 Jun 2026" in shown
     assert numbers(weight_set) == numbers(active_set("1.0"))
