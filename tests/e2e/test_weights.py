@@ -129,7 +129,7 @@ def test_weights_are_tuned_approved_activated_and_rolled_back_to_the_last_bit(
     ann.goto(change)
     ann.get_by_role("link", name="Backtest", exact=True).click()
     ann.get_by_role("button", name="Start the backtest").click()
-    expect(ann.get_by_role("heading", name="Lift by decile")).to_be_visible(timeout=120_000)
+    expect(ann.get_by_role("heading", name="Lift by tenth of the customers")).to_be_visible(timeout=120_000)
     shot(ann, "backtest")
     ann.goto(change)
     take_step(ann, button="Propose", confirm="Propose this set", why="The backtest is no worse")
