@@ -46,7 +46,9 @@ def shape_of(address: str) -> str:
 
 
 def links_of(page: Page, stack: Stack) -> list[str]:
-    found: list[str] = page.evaluate("[...document.links].map((link) => link.href)")
+    found: list[str] = page.evaluate(
+        "[...document.links].filter((link) => !link.hasAttribute('download')).map((link) => link.href)"
+    )
     return [link.partition("#")[0] for link in found if link.startswith(f"{stack.url}/admin/") and "logout" not in link]
 
 
