@@ -204,4 +204,6 @@ def at(places: Ints, column: Sequence[T]) -> Sequence[T]:
 def decayed_texts(values: Floats, *, can_decay: Bools) -> list[str | bool]:
     """Return what `restamp` takes: a decimal string, UNCHANGED where time changes nothing, REMOVED for no value."""
     pairs = zip(values.tolist(), can_decay.tolist(), strict=True)
-    return [(repr(value) if value == value else REMOVED) if decays else UNCHANGED for value, decays in pairs]
+    return [
+        (layout.value_text(value) if value == value else REMOVED) if decays else UNCHANGED for value, decays in pairs
+    ]

@@ -28,6 +28,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 
+import orjson
+
 from featurehub.lib.clock import EPOCH
 from features.formulas.activity import Bools, Floats
 from features.formulas.view import FeatureView
@@ -86,10 +88,15 @@ def decay_snapshot_field(feature_type: str) -> str:
     return f"_{feature_type}:base"
 
 
+def value_text(value: float) -> str:
+    """Return the decimal string of a finite double, as the whole of a customer's values is written, too."""
+    return orjson.dumps(value).decode()
+
+
 def value_texts(values: Floats, *, wanted: Bools, otherwise: str | bool) -> list[str | bool]:
     """Return the decimal string of each wanted value, and `otherwise` for the others."""
     pairs = zip(values.tolist(), wanted.tolist(), strict=True)
-    return [repr(value) if is_wanted else otherwise for value, is_wanted in pairs]
+    return [value_text(value) if is_wanted else otherwise for value, is_wanted in pairs]
 
 
 # --- Stamps -----------------------------------------------------------------------------------------------------------

@@ -57,6 +57,8 @@ def note_pid():
 note_pid()
 """
 
+pytestmark = pytest.mark.alone
+
 
 @contextmanager
 def run(folder: Path, *programs: str, restart_after: float = 0.05, **variables: str) -> Iterator[subprocess.Popen[str]]:
