@@ -4,8 +4,9 @@ import csv
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
-# A spreadsheet takes a cell that begins with one of these for a formula and runs it when the file is opened (OWASP).
-BEGIN_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
+# A spreadsheet takes a cell that begins with one of these, wide forms included, for a formula and runs it when the file
+# is opened (OWASP).
+BEGIN_FORMULAS = tuple("=+-@＝＋－＠\t\r\n")
 
 
 class EchoFile:
