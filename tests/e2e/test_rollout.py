@@ -1,4 +1,4 @@
-"""A roll-out of 2.0 under load, with a feature defined without a deploy.
+"""A roll-out of another version under load, with a feature defined without a deploy.
 
 No answer to a consumer that is pinned to 1.0 changes or fails.
 """
@@ -22,6 +22,8 @@ QUIET = [f"rollout-{number}" for number in range(20)]
 NEW = "shoes_bought_7d"
 EVENTS_PER_POST = 50
 SECONDS_AT_MOST = 120.0
+# Other tests on this stack make versions with other numbers.
+NUMBER = "5.0"
 # Time-dependent features: their values change during the roll-out, whichever version is live.
 MOVING = ("recency_score", "rfm_score")
 DRAFT = f"""
@@ -31,7 +33,7 @@ shoes = FeatureDefinition.objects.create(
     name={NEW!r}, feature_type="behavioral", kind="sum", metadata_key="pairs", event_type="purchase",
     category="shoes", window_days=7,
 )
-version = drafts.draft_version("behavioral", "2.0", by=None, reason="Shoes sell again")
+version = drafts.draft_version("behavioral", {NUMBER!r}, by=None, reason="Shoes sell again")
 drafts.add_definitions(version.pk, [shoes], by=None)
 version_steps.put_into_shadow(version.pk, by=None, reason="To compare")
 """
@@ -41,9 +43,9 @@ from features.lifecycle import version_steps
 version = FeatureVersion.objects.get(feature_type="behavioral", number={number!r})
 version_steps.{step}(version.pk, by=None, reason="The roll-out", **{options!r})
 """
-BACKFILL = """
+BACKFILL = f"""
 from features.models import FeatureVersion
-print(FeatureVersion.objects.get(feature_type="behavioral", number="2.0").runs.first().state)
+print(FeatureVersion.objects.get(feature_type="behavioral", number={NUMBER!r}).runs.first().state)
 """
 
 
@@ -113,7 +115,7 @@ class Unpinned:
         if not self.versions_read or self.versions_read[-1] != number:
             self.versions_read.append(number)
         is_there = answer["features"].get(NEW) == 3.0 and NEW not in answer["missing"]
-        return f"{answer}" if is_there != (number == "2.0") else None
+        return f"{answer}" if is_there != (number == NUMBER) else None
 
 
 def event(customer_id: str, event_type: str, **fields: Any) -> dict[str, Any]:
@@ -200,16 +202,16 @@ def test_a_consumer_pinned_to_a_version_notices_nothing_of_the_next_one(stack: S
         run(stack, DRAFT)
         wait_until(lambda: run(stack, BACKFILL).endswith("done"))
         with stack.api() as http:
-            wait_until(lambda: is_known(http, "behavioral:2.0"))
-            shadow = get_batch(http, [NEW], version="behavioral:2.0")
+            wait_until(lambda: is_known(http, f"behavioral:{NUMBER}"))
+            shadow = get_batch(http, [NEW], version=f"behavioral:{NUMBER}")
             assert [answer["features"] for answer in shadow] == [{NEW: 3.0}] * len(QUIET)
-        take_step(stack, "go_live", "2.0")
-        wait_until(lambda: unpinned.versions_read[-1] == "2.0")
+        take_step(stack, "go_live", NUMBER)
+        wait_until(lambda: unpinned.versions_read[-1] == NUMBER)
         time.sleep(5)  # the customers are published again meanwhile
         take_step(stack, "go_live", "1.0")
         wait_until(lambda: unpinned.versions_read[-1] == "1.0")
-        take_step(stack, "retire", "2.0", confirmed=True)
+        take_step(stack, "retire", NUMBER, confirmed=True)
         time.sleep(2)
     assert [consumer.complaints[:3] for consumer in consumers] == [[], [], []]
     assert min(consumer.answers for consumer in consumers) > 1_000
-    assert unpinned.versions_read == ["1.0", "2.0", "1.0"]
+    assert unpinned.versions_read == ["1.0", NUMBER, "1.0"]

@@ -34,6 +34,11 @@ def test_numbers_arrive_as_they_are(numbers: list[int | None]) -> None:
     assert returned(numbers, "bigint") == numbers
 
 
+@given(st.lists(st.one_of(st.floats(allow_nan=False), st.none())))
+def test_doubles_arrive_to_the_last_bit(numbers: list[float | None]) -> None:
+    assert returned(numbers, "float8") == numbers
+
+
 def test_a_text_with_a_nul_is_refused() -> None:
     with pytest.raises(DataError, match="NUL"):
         returned(["a\0b"], "text")
