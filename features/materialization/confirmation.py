@@ -97,9 +97,9 @@ def confirmation_sql(is_given: tuple[bool, ...]) -> str:
     )
 
 
-def array_text(values: Floats) -> str:
-    """Return a column as the text of an array, null for NaN; it costs a tenth of psycopg's array of doubles."""
-    return f"{{{','.join(map(repr, values.tolist()))}}}".replace("nan", "null")
+def with_nulls(values: Floats) -> list[float | None]:
+    """Return a column as a list, None for NaN."""
+    return [value if value == value else None for value in values.tolist()]
 
 
 def confirm_computed(
@@ -129,7 +129,7 @@ def confirm_computed(
         "listed_of": layout.checksum,
     }
     parameters |= {
-        f"listed_{place}": array_text(values) for place, values in enumerate(listed, start=1) if values is not None
+        f"listed_{place}": with_nulls(values) for place, values in enumerate(listed, start=1) if values is not None
     }
     with connection.cursor() as cursor:
         cursor.execute(confirmation_sql(tuple(values is not None for values in listed)), parameters)

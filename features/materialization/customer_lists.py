@@ -16,7 +16,7 @@ from features.formulas.decay import decayed_values
 from features.formulas.values import Columns, column
 from features.formulas.view import FeatureView
 from features.materialization import runs
-from features.materialization.confirmation import ListedColumns, array_text, in_order, written_columns
+from features.materialization.confirmation import ListedColumns, in_order, with_nulls, written_columns
 from features.materialization.locks import lock_customers
 from features.models import BUCKETS, Customer, FeatureType, Run
 from features.offline import history
@@ -90,7 +90,7 @@ def fill_customers(customer_ids: Sequence[str]) -> None:
             parameters="".join(f", %(listed_{place})s::float8[]" for place in given),
             columns="".join(f", listed_{place}" for place in given),
         )
-        parameters = {f"listed_{n}": array_text(values) for n, values in enumerate(listed, 1) if values is not None}
+        parameters = {f"listed_{n}": with_nulls(values) for n, values in enumerate(listed, 1) if values is not None}
         with connection.cursor() as cursor:
             cursor.execute(statement, {"customer_ids": held_ids, "listed_of": layout.checksum, **parameters})
 
