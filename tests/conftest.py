@@ -18,9 +18,12 @@ from hypothesis import HealthCheck, settings
 
 from featurehub.access.authentication import clients
 from featurehub.access.models import Scope
+from features.monitoring.coverage import coverages
 from features.monitoring.overview import renewal_age
+from features.monitoring.score_distribution import scores_over_a_week
 from features.monitoring.value_alerts import drifts_in_memory, value_watch
 from features.registry.snapshot import registry_snapshot
+from features.tuning.sample import activity_sample
 from tests.api_client import ApiClient
 from tests.factories import make_client
 
@@ -31,6 +34,11 @@ settings.register_profile("explore", max_examples=1_000, print_blob=True, **COMM
 settings.load_profile("featurehub")
 
 MARKER = "featurehub:tests"
+# All copies in this process's memory: tests/featurehub/lib/test_snapshot.py finds one that is missing here.
+SNAPSHOTS = (
+    registry_snapshot, clients, renewal_age, value_watch, drifts_in_memory, coverages, scores_over_a_week,
+    activity_sample,
+)  # fmt: skip
 # Tables that migrations fill are not emptied: definitions, versions, the first weights, buckets.
 KEPT = {
     "features_featuredefinition",
@@ -102,7 +110,7 @@ def full_redis(own_redis: "redis.Redis[bytes]") -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def own_snapshots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget all snapshots of earlier tests, and keep those of this test however long it takes."""
-    for snapshot in (registry_snapshot, clients, renewal_age, value_watch, drifts_in_memory):
+    for snapshot in SNAPSHOTS:
         snapshot.forget()
         monkeypatch.setattr(snapshot, "_seconds", 3600.0)
 

@@ -1,5 +1,6 @@
 """Snapshots of something in PostgreSQL: their age, and their behaviour while PostgreSQL is away."""
 
+import sys
 import time
 from collections.abc import Callable, Iterator
 from threading import Barrier, Event
@@ -10,6 +11,7 @@ from pytest_django import Settings
 
 from featurehub.lib.snapshot import Snapshot
 from tests.at_once import at_once
+from tests.conftest import SNAPSHOTS
 
 FOREVER = 3600.0
 
@@ -238,3 +240,9 @@ def test_a_load_that_began_before_the_copy_was_forgotten_comes_too_late(source: 
 
     at_once(snapshot.get, forget_meanwhile)
     assert snapshot.get() == 2
+
+
+def test_each_test_begins_without_any_snapshot_of_an_earlier_one() -> None:
+    ours = [module for name, module in sys.modules.items() if name.startswith(("featurehub.", "features.", "events."))]
+    found = {value for module in ours for value in vars(module).values() if isinstance(value, Snapshot)}
+    assert found == set(SNAPSHOTS)

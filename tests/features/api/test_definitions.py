@@ -1,17 +1,10 @@
 """GET definitions/: the registry, with each feature's coverage and freshness."""
 
-import pytest
 
-from features.monitoring.coverage import coverages
 from tests.api_client import ApiClient
 from tests.factories import make_customer, make_version, url_of
 
 URL = "/api/v1/definitions/"
-
-
-@pytest.fixture(autouse=True)
-def measured_anew() -> None:
-    coverages.forget()
 
 
 def by_name(api: ApiClient) -> dict[str, dict[str, object]]:

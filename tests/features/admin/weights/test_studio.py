@@ -1,7 +1,6 @@
 """The studio's page: its preview, its messages for invalid numbers, and saving."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,18 +12,10 @@ from events.event_types import EVENT_TYPES
 from features.lifecycle import weight_set_steps
 from features.models import WeightSet
 from features.registry.weight_sets import active_set, as_weights
-from features.tuning.sample import activity_sample
 from tests.factories import make_customer, make_weight_set
 from tests.features.admin.weights.test_model_admin import FIRST, login, numbers
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def no_sample_in_memory() -> Iterator[None]:
-    activity_sample.forget()
-    yield
-    activity_sample.forget()
 
 
 def url(part: str, weight_set: WeightSet) -> str:
