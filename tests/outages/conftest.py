@@ -105,7 +105,10 @@ def wait_until(claim: Any, *, seconds: float = SECONDS_TO_START) -> float:
 
 @pytest.fixture(scope="session")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Run the servers and the web processes `reads` and `api`, with cached customers."""
+    """Run the servers and the web processes `reads` and `api`, with customers in the cache who have values.
+
+    Customers without any are kept there for a minute only.
+    """
     folder = tmp_path_factory.mktemp("outages")
     with ExitStack() as stack:
         postgres, valkey, broker = Postgres(folder / "postgres"), Valkey(folder / "valkey"), Valkey(folder / "broker")
@@ -126,6 +129,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         stack.enter_context(site.sweep())
         for pool in ("reads", "api"):
             site.webs[pool] = stack.enter_context(site.web(pool))
+        for customer_id in CACHED:
+            assert site.webs["api"].write(customer_id, 1.0).status == 200
         yield site
 
 

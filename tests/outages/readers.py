@@ -15,6 +15,7 @@ from typing import Any
 numbers = count()
 SECONDS_AT_MOST = 60
 SECONDS_PROMISED = 2.0
+SECONDS_TO_RECOVER = 10.0
 SECONDS_AT_ONCE = 0.25
 
 

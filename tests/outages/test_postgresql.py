@@ -8,12 +8,21 @@ import psycopg
 import pytest
 
 from tests.outages.conftest import CACHED, Site, killed, wait_until
-from tests.outages.readers import SECONDS_PROMISED, Answer, Web, are_at_once, ask_for, longest, p99, report, statuses
+from tests.outages.readers import (
+    SECONDS_PROMISED,
+    SECONDS_TO_RECOVER,
+    Answer,
+    Web,
+    are_at_once,
+    ask_for,
+    longest,
+    report,
+    statuses,
+)
 from tests.signals import frozen, frozen_processes
 
 pytestmark = pytest.mark.alone
 
-SECONDS_TO_RECOVER = 3.0
 # Where the machine holds up Redis for a moment, a reader asks PostgreSQL whether it has missed something, for a second
 # at most.
 PART_IN_DOUBT = 0.15
@@ -29,7 +38,6 @@ def read_missing(web: Web) -> Answer:
 
 
 def test_with_postgresql_frozen_cached_reads_go_on_and_misses_are_refused_at_once(site: Site, reads: Web) -> None:
-    calm = p99(ask_for(2.0, *[lambda: read_cached(reads)] * 20, pause=0.1))
     with frozen(site.postgres):
         cached = ask_for(8.0, *[lambda: read_cached(reads)] * 20, pause=0.1)
         missed = ask_for(1.0, lambda: read_missing(reads), pause=0.02)
@@ -41,8 +49,7 @@ def test_with_postgresql_frozen_cached_reads_go_on_and_misses_are_refused_at_onc
     assert statuses(cached)[503] <= PART_IN_DOUBT * len(cached)
     assert {answer.body["source"] for answer in cached if answer.status == 200} == {"cache"}
     assert statuses([*missed, *unknown]).keys() == {503}
-    assert p99([*cached, *missed, *unknown, *alive]) < max(0.05, 3 * calm)
-    assert longest([*cached, *missed, *unknown, *alive]) < SECONDS_PROMISED
+    assert are_at_once([*cached, *missed, *unknown, *alive])
 
 
 def test_with_postgresql_frozen_nobody_waits_for_more_than_two_seconds(site: Site, api: Web) -> None:
@@ -106,7 +113,6 @@ def frozen_sessions(site: Site, *, of: str) -> Iterator[None]:
 
 
 def test_with_postgresql_dead_cached_reads_go_on_while_clients_post(site: Site, reads: Web, api: Web) -> None:
-    calm = p99(ask_for(2.0, *[lambda: read_cached(reads)] * 20, pause=0.1))
     with killed(site, site.postgres):
         posted = ask_for(4.0, *[api.ingest] * 20)
         cached = ask_for(2.0, *[lambda: read_cached(reads)] * 20, pause=0.1)
@@ -115,7 +121,7 @@ def test_with_postgresql_dead_cached_reads_go_on_while_clients_post(site: Site, 
     assert longest(posted) < SECONDS_PROMISED
     assert statuses(posted).keys() == {503}
     assert statuses(cached).keys() == {200}
-    assert p99(cached) < max(0.05, 3 * calm)
+    assert are_at_once(cached)
     assert are_at_once(cached_in_api)
     assert wait_until(lambda: api.ingest().status == 201) < SECONDS_TO_RECOVER
 

@@ -9,13 +9,21 @@ import pytest
 from redis import Redis
 
 from tests.outages.conftest import CACHED, Site, killed, wait_until
-from tests.outages.readers import SECONDS_PROMISED, Web, are_at_once, ask_for, longest, report, statuses
+from tests.outages.readers import (
+    SECONDS_PROMISED,
+    SECONDS_TO_RECOVER,
+    Web,
+    are_at_once,
+    ask_for,
+    longest,
+    report,
+    statuses,
+)
 from tests.signals import frozen
 
 pytestmark = pytest.mark.alone
 
 MOMENT = 0.6  # Redis' 0.25 s, the rest of the request, and what a shared machine takes now and then
-SECONDS_TO_RECOVER = 3.0
 
 
 def test_with_redis_frozen_the_first_read_waits_a_moment_and_the_next_ones_do_not(site: Site, reads: Web) -> None:

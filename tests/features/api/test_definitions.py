@@ -1,6 +1,5 @@
 """GET definitions/: the registry, with each feature's coverage and freshness."""
 
-
 from tests.api_client import ApiClient
 from tests.factories import make_customer, make_version, url_of
 
