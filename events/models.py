@@ -93,6 +93,8 @@ class ErasedCustomer(models.Model):
     """
 
     customer_hash = models.BinaryField(max_length=32, unique=True, editable=False)
+    # Tells under which key the hash was made; null in tombstones from before it was noted.
+    key_check = models.BinaryField(max_length=8, null=True, editable=False)
     erased_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:

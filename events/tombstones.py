@@ -82,13 +82,27 @@ def states_after(key: str) -> tuple["hashlib._Hash", "hashlib._Hash"]:
     return inner, outer
 
 
+def key_check(key: str) -> bytes:
+    """Return 8 bytes by which the key is told from others: of the HMAC of no id."""
+    [digest] = by_hash([""], key=key)
+    return digest[:8]
+
+
+def has_tombstones_of_other_keys() -> bool:
+    """Return whether there are tombstones that refuse nobody, as their key is not set."""
+    known = [key_check(key) for key in settings.TOMBSTONE_KEYS]
+    return ErasedCustomer.objects.filter(key_check__isnull=False).exclude(key_check__in=known).exists()
+
+
 def add_tombstone(customer_id: str) -> None:
     """Add the tombstone and commit it, after all ingestions that are under way; one under an earlier key stays."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(WAIT_FOR_INGESTIONS)
         if not ErasedCustomer.objects.filter(customer_hash__in=hashes_of(customer_id)).exists():
-            ErasedCustomer.objects.create(customer_hash=hash_of(customer_id))
+            ErasedCustomer.objects.create(
+                customer_hash=hash_of(customer_id), key_check=key_check(settings.TOMBSTONE_KEYS[0])
+            )
 
 
 def remove_tombstone(tombstone_id: int) -> bool:

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from drf_spectacular.utils import extend_schema
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
+from events.tombstones import has_tombstones_of_other_keys
 from featurehub.access.metrics import LimitsCollector
 from featurehub.access.models import Scope
 from featurehub.http.view import ApiView
@@ -22,6 +23,9 @@ from features.monitoring.metrics import FeatureStoreCollector
 REGISTRY.register(FeatureStoreCollector())
 REGISTRY.register(LimitsCollector())
 CHECK_SECONDS = 1.5
+OTHER_KEYS = (
+    "FEATUREHUB_TOMBSTONE_KEY lacks a key that erased customers were noted under: operations.md, The key of tombstones"
+)
 
 
 def alive(request: HttpRequest) -> JsonResponse:
@@ -59,7 +63,7 @@ def run_checks() -> dict[str, str]:
 
     The engine limits the waits for PostgreSQL. A check of another part that takes longer than CHECK_SECONDS is left.
     """
-    results = dict.fromkeys(("database", "redis", "broker", "migrations"), "failed: TimeoutError")
+    results = dict.fromkeys(("database", "redis", "broker", *CHECKS_OF_DATABASE), "failed: TimeoutError")
 
     def note(name: str, check: Callable[[], str]) -> None:
         results[name] = run_check(check)
@@ -69,10 +73,11 @@ def run_checks() -> dict[str, str]:
     for thread in beside:
         thread.start()
     note("database", check_database)
-    if results["database"] == "ok":
-        note("migrations", check_migrations)
-    else:
-        results["migrations"] = results["database"]
+    for name, check in CHECKS_OF_DATABASE.items():
+        if results["database"] == "ok":
+            note(name, check)
+        else:
+            results[name] = results["database"]
     for thread in beside:
         thread.join(max(ends_at - time.monotonic(), 0.0))
     return dict(results)
@@ -113,4 +118,9 @@ def check_migrations() -> str:
     return f"{len(waiting)} migrations are not applied: run manage.py migrate" if waiting else "ok"
 
 
+def check_tombstones() -> str:
+    return OTHER_KEYS if has_tombstones_of_other_keys() else "ok"
+
+
 CHECKS_BESIDE = {"redis": check_redis, "broker": check_broker}
+CHECKS_OF_DATABASE = {"migrations": check_migrations, "tombstones": check_tombstones}

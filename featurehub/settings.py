@@ -58,11 +58,12 @@ WINDOW_DAYS = read_setting(
     expected="a whole number of days from 1 to 3650",
     default="30",
 )
+LONGEST_WINDOW_DAYS = max(WINDOW_DAYS, 90)  # a feature that is defined in the admin may have 90
 # 0 keeps everything. Events are deleted by whole months. Of older history, the last row of each day is kept.
 EVENT_RETENTION_DAYS = read_setting(
     "FEATUREHUB_EVENT_RETENTION_DAYS",
-    parse=whole_number_or_zero(least=WINDOW_DAYS, most=36_500),
-    expected=f"a whole number of days from {WINDOW_DAYS} (the window) on, or 0 to keep events forever",
+    parse=whole_number_or_zero(least=LONGEST_WINDOW_DAYS, most=36_500),
+    expected=f"a whole number of days from {LONGEST_WINDOW_DAYS} (the longest window) on, or 0 to keep events forever",
     default="0",
 )
 HISTORY_RETENTION_DAYS = read_setting(

@@ -6,7 +6,7 @@ import hmac
 import pytest
 from django.core.checks import run_checks
 from django.db import connection
-from django.test import override_settings
+from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext
 
 from events.models import DirtyCustomer, ErasedCustomer
@@ -86,3 +86,18 @@ def test_a_deployment_needs_a_long_key_of_its_own(key: str, is_fine: bool) -> No
     with override_settings(TOMBSTONE_KEYS=[key], SECRET_KEY="secret-" * 8):
         found = {message.id for message in run_checks(include_deployment_checks=True)}
     assert ("events.W001" not in found) is is_fine
+
+
+def test_a_process_without_the_key_of_a_tombstone_is_not_ready(client: Client) -> None:
+    with override_settings(TOMBSTONE_KEYS=[KEY]):
+        erase_customer("c1")
+        assert client.get("/readyz").json()["checks"]["tombstones"] == "ok"
+    with override_settings(TOMBSTONE_KEYS=[NEW_KEY]):
+        answer = client.get("/readyz")
+        assert answer.status_code == 503
+        assert "FEATUREHUB_TOMBSTONE_KEY" in answer.json()["checks"]["tombstones"]
+    with override_settings(TOMBSTONE_KEYS=[NEW_KEY, KEY]):
+        assert client.get("/readyz").json()["checks"]["tombstones"] == "ok"
+    ErasedCustomer.objects.all().delete()
+    with override_settings(TOMBSTONE_KEYS=[NEW_KEY]):
+        assert client.get("/readyz").json()["checks"]["tombstones"] == "ok"

@@ -11,7 +11,7 @@ from tests.at_once import in_a_process
 from tests.away import nobody_at, postgres_away, redis_away
 from tests.factories import make_client, make_customer, url_of
 
-PARTS = ("database", "redis", "broker", "migrations")
+PARTS = ("database", "redis", "broker", "migrations", "tombstones")
 ASK = """
 from django.test import Client
 answer = Client().get("/readyz")
