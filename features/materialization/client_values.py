@@ -19,6 +19,7 @@ from features.materialization.pipeline import Claim, publish_claimed
 from features.models.definitions import WRITTEN_BY_CLIENTS, FeatureType
 from features.offline import history
 from features.online.outbox import announce
+from features.online.trust import trust
 from features.registry.contents import Registry
 from features.registry.list_layout import Source, list_layout
 from features.registry.snapshot import registry_snapshot
@@ -113,8 +114,17 @@ def check_value(name: str, *, value: float, bounds: tuple[float | None, float | 
 
 
 def publish_after_commit(customer_id: str, entry: int | None) -> None:
-    """Publish and settle. Where Redis is away the outbox entry stays, and the sweep publishes later."""
+    """Publish and settle. Where Redis is away the outbox entry stays, and the sweep publishes later.
+
+    The client is told that its values are stored when nobody reads the older ones any more: at the first failure that is
+    half a second later.
+    """
     try:
-        publish_claimed(Claim(customer_ids=[customer_id]), entry)
+        try:
+            publish_claimed(Claim(customer_ids=[customer_id]), entry)
+        except REDIS_AWAY:
+            if not trust.wait_for_its_end():
+                raise
+            publish_claimed(Claim(customer_ids=[customer_id]), entry)
     except REDIS_AWAY as error:
         logger.warning("Values that a client wrote are not published yet, the sweep will do it: %s", error)

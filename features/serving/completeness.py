@@ -3,7 +3,7 @@
 A Redis that was restarted or replaced lacks its last writes, and one that did not answer for a moment or refuses writes
 has missed what was published meanwhile. A reader who has seen the newer values, from PostgreSQL or from Redis, must not
 be shown the older ones. So each web process watches its Redis: a thread asks it for its identity ten times a second.
-After a trouble of any kind PostgreSQL answers, until it says
+A look holds for half a second. After a trouble of any kind PostgreSQL answers, until it says
 
     - that this Redis is the one that holds everything (`materialization.recovery` sees to that), and
     - that all publications from before Redis answered again are done.
@@ -30,9 +30,9 @@ from features.materialization.recovery import is_publishing
 from features.models import OnlineStore
 from features.online import hmget
 from features.online.identity import ask_identity, new_connection, redis_breaker
+from features.online.trust import SECONDS_BETWEEN_LOOKS, trust
 
 logger = logging.getLogger(__name__)
-SECONDS_BETWEEN_QUESTIONS = 0.1
 
 
 class Completeness:
@@ -56,7 +56,7 @@ class Completeness:
             return True
         if self._thread is None:
             self.start()
-        return self._confirmed_after == self._troubles() and hmget.is_of(self._identity)
+        return trust.holds and self._confirmed_after == self._troubles() and hmget.is_of(self._identity)
 
     @cached_property
     def _breaker(self) -> Breaker:
@@ -70,6 +70,7 @@ class Completeness:
         """Begin to watch, in a process of a pool."""
         with self._starting:
             if self._thread is None:
+                trust.begin()
                 self._thread = BackgroundThread(self._watch, name="completeness of Redis")
                 self._thread.start()
 
@@ -84,13 +85,14 @@ class Completeness:
             except Exception:  # the thread goes on
                 self._failed_looks += 1
                 logger.exception("Looking at Redis failed.")
-            time.sleep(SECONDS_BETWEEN_QUESTIONS)
+            time.sleep(SECONDS_BETWEEN_LOOKS)
 
     def _look(self, connection: Any) -> None:
         """Ask Redis, and after a trouble PostgreSQL."""
-        troubles = self._troubles()
+        looked_at, troubles = time.monotonic(), self._troubles()
         seen = ask_identity(connection)
         if seen == self._identity and self._confirmed_after == troubles:
+            trust.renew(looked_at=looked_at)
             return
         try:
             is_complete = self._is_complete(seen, troubles=troubles)
@@ -101,6 +103,7 @@ class Completeness:
         self._confirmed_after = troubles if is_complete else None
         if is_complete:
             self._identity = seen
+            trust.renew(looked_at=looked_at)
 
     def _is_complete(self, seen: str, *, troubles: int) -> bool:
         """Ask PostgreSQL whether the Redis with this identity holds everything."""

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.outages.conftest import CACHED, Site, killed, wait_until
-from tests.outages.readers import Answer, Web, ask_for, report
+from tests.outages.readers import SECONDS_PROMISED, Answer, Web, ask_for, report
 from tests.signals import frozen
 
 pytestmark = pytest.mark.alone
@@ -65,6 +65,23 @@ def test_after_a_crash_that_lost_writes_nobody_is_shown_anything_older(
     assert lost in (b"1.0", b"2.0")  # the sweep may have been faster
     assert {value_of(answer) for answer in answers} <= {None, 2.0}
     assert wait_until(lambda: cached_value(reads, customer_id) == 2.0) < SECONDS_TO_PUBLISH
+
+
+def test_what_is_acknowledged_the_moment_redis_takes_no_more_writes_is_what_everybody_reads(
+    site: Site, reads: Web, api: Web
+) -> None:
+    customer_id = CACHED[10]
+    for value in (1.0, 2.0, 3.0):
+        write_and_wait(reads, api, customer_id, value)
+        site.redis().execute_command("REPLICAOF", "127.0.0.1", "1")
+        try:
+            answer = api.write(customer_id, value + 0.5)
+            answers = ask_for(0.3, lambda: reads.read(customer_id), lambda: api.read(customer_id))
+        finally:
+            site.redis().execute_command("REPLICAOF", "NO", "ONE")
+        assert (answer.status, answer.seconds < SECONDS_PROMISED) == (200, True)
+        assert {value_of(answer) for answer in answers} <= {None, value + 0.5}
+        wait_until(lambda value=value: cached_value(reads, customer_id) == value + 0.5)
 
 
 def test_a_replica_that_takes_no_writes_shows_nothing_older(site: Site, reads: Web, api: Web) -> None:
