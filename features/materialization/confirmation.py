@@ -97,9 +97,13 @@ def confirmation_sql(is_given: tuple[bool, ...]) -> str:
     )
 
 
-def with_nulls(values: Floats) -> list[float | None]:
-    """Return a column as a list, None for NaN."""
-    return [value if value == value else None for value in values.tolist()]
+def listed_parameters(listed: ListedColumns) -> dict[str, list[float | None]]:
+    """Return the columns that are given as parameters `listed_N`, None for NaN."""
+    return {
+        f"listed_{place}": [value if value == value else None for value in values.tolist()]
+        for place, values in enumerate(listed, start=1)
+        if values is not None
+    }
 
 
 def confirm_computed(
@@ -128,8 +132,6 @@ def confirm_computed(
         "read_events": read_events,
         "listed_of": layout.checksum,
     }
-    parameters |= {
-        f"listed_{place}": with_nulls(values) for place, values in enumerate(listed, start=1) if values is not None
-    }
+    parameters |= listed_parameters(listed)
     with connection.cursor() as cursor:
         cursor.execute(confirmation_sql(tuple(values is not None for values in listed)), parameters)

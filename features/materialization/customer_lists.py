@@ -16,7 +16,7 @@ from features.formulas.decay import decayed_values
 from features.formulas.values import Columns, column
 from features.formulas.view import FeatureView
 from features.materialization import runs
-from features.materialization.confirmation import ListedColumns, in_order, with_nulls, written_columns
+from features.materialization.confirmation import ListedColumns, in_order, listed_parameters, written_columns
 from features.materialization.locks import lock_customers
 from features.models import BUCKETS, Customer, FeatureType, Run
 from features.offline import history
@@ -90,9 +90,10 @@ def fill_customers(customer_ids: Sequence[str]) -> None:
             parameters="".join(f", %(listed_{place})s::float8[]" for place in given),
             columns="".join(f", listed_{place}" for place in given),
         )
-        parameters = {f"listed_{n}": with_nulls(values) for n, values in enumerate(listed, 1) if values is not None}
         with connection.cursor() as cursor:
-            cursor.execute(statement, {"customer_ids": held_ids, "listed_of": layout.checksum, **parameters})
+            cursor.execute(
+                statement, {"customer_ids": held_ids, "listed_of": layout.checksum, **listed_parameters(listed)}
+            )
 
 
 def stored_columns_of(customer_ids: Sequence[str], *, layout: ListLayout) -> ListedColumns:

@@ -7,7 +7,6 @@ from django.test import Client
 
 from features.lifecycle import drafts
 from features.models import FeatureDefinition, FeatureVersion
-from features.monitoring.coverage import coverages
 from features.registry.snapshot import registry_snapshot
 from tests.factories import make_client, make_customer, make_definition, make_purchase, make_version, url_of
 from tests.staff import log_in
@@ -293,7 +292,6 @@ def test_a_change_that_another_feature_of_its_version_cannot_bear_is_refused(ope
 
 def test_a_page_says_what_it_is_where_it_is_and_who_has_it(operator: Client) -> None:
     shoppers()
-    coverages.forget()
     page = operator.get(f"{DEFINITIONS}{definition('purchases_30d').pk}/change/").content.decode()
     assert "Computed by a formula of FeatureHub" in page
     assert "100.0 % of 4 sampled customers have a value" in page
