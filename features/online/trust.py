@@ -16,7 +16,7 @@ class Trust:
     """The end, by the monotonic clock, of this process's trust in its Redis. One that never looks always trusts it."""
 
     def __init__(self) -> None:
-        self._ends_at: float | None = None
+        self._ends_at = math.inf
 
     def begin(self) -> None:
         """Trust Redis after looks only, from now on."""
@@ -28,12 +28,15 @@ class Trust:
 
     @property
     def holds(self) -> bool:
-        return self._ends_at is None or time.monotonic() < self._ends_at
+        return time.monotonic() < self._ends_at
 
     def wait_for_its_end(self) -> bool:
-        """Wait until no process trusts a Redis that refuses everybody. Return False if there is nothing to wait for."""
-        seconds = (self._ends_at or -math.inf) + MARGIN - time.monotonic()
-        if seconds <= 0:
+        """Wait until no process trusts a Redis that refuses everybody. Return False if there is nothing to wait for.
+
+        A process that never looks does not wait.
+        """
+        seconds = self._ends_at + MARGIN - time.monotonic()
+        if not 0 < seconds < math.inf:
             return False
         time.sleep(seconds)
         return True
