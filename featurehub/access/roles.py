@@ -20,6 +20,7 @@ MANAGED: Mapping[str, Sequence[str]] = {
     "operator": (
         "features.featuredefinition",
         "features.featureversion",
+        "features.featureset",
         "features.run",
         "features.consistencycheck",
         "features.featureprofile",

@@ -77,6 +77,7 @@ NAVIGATION = [
         "items": [
             item("Feature definitions", icon="dictionary", model="features.featuredefinition"),
             item("Feature versions", icon="layers", model="features.featureversion"),
+            item("Feature sets", icon="checklist", model="features.featureset"),
         ],
     },
     {

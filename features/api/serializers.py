@@ -9,10 +9,14 @@ from rest_framework import serializers
 
 from events.event_types import EVENT_TYPES
 from events.validation import EVENTS_PER_REQUEST, CustomerId, Metadata, Moment, NewEvent
+from featurehub.lib.errors import InvalidError
 from features.lifecycle.drafts import version_key
+from features.lifecycle.feature_sets import LONGEST_REASON
 from features.models import WRITTEN_BY_CLIENTS, CustomerFeature, FeatureDefinition, FeatureVersion
+from features.models.feature_sets import MOST_NAMES, SET_NAME
 from features.models.versions import READABLE_STATES
 from features.monitoring.coverage import Coverage, Coverages
+from features.registry.feature_sets import WRITTEN_SET
 
 CUSTOMERS_PER_BATCH = 1_000
 NAMES_PER_BATCH = 500
@@ -32,12 +36,39 @@ class FeaturesPatch(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     timestamp: Moment | None = None
 
 
-class BatchRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class NamesOrSet(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The part of a body that says what is read: names with or without versions, or a feature set."""
+
+    names: Annotated[list[str], msgspec.Meta(min_length=1, max_length=NAMES_PER_BATCH)] | None = None
+    version: str | list[str] = []
+    feature_set: Annotated[str, msgspec.Meta(extra_json_schema={"pattern": f"^{WRITTEN_SET.pattern}$"})] | None = (
+        msgspec.field(default=None, name="set")
+    )
+
+    @property
+    def versions(self) -> list[str]:
+        """The pins that `version` names."""
+        return [self.version] if isinstance(self.version, str) else self.version
+
+    def check_asks_for_something(self) -> None:
+        """Raise InvalidError where neither names nor a set is given."""
+        if self.names is None and self.feature_set is None:
+            raise InvalidError("Name the features, or give a feature set as `set`.", attr="names", code="required")
+
+
+class BatchRequest(NamesOrSet, kw_only=True, forbid_unknown_fields=True):
     """The body of `POST features/batch/`."""
 
     customer_ids: Annotated[list[CustomerId], msgspec.Meta(min_length=1, max_length=CUSTOMERS_PER_BATCH)]
-    names: Annotated[list[str], msgspec.Meta(min_length=1, max_length=NAMES_PER_BATCH)]
+
+
+class FeatureSetRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The body of `POST feature-sets/`."""
+
+    name: Annotated[str, msgspec.Meta(extra_json_schema={"pattern": SET_NAME})]
+    names: Annotated[list[str], msgspec.Meta(min_length=1, max_length=MOST_NAMES)]
     version: str | list[str] = []
+    reason: Annotated[str, msgspec.Meta(max_length=LONGEST_REASON)] = ""
 
 
 class WeightChange(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -58,6 +89,7 @@ class ComputeRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 class ValuesSerializer(serializers.Serializer[Any]):
     customer_id = serializers.CharField()
+    set = serializers.CharField(required=False)
     versions = serializers.DictField(child=serializers.CharField())
     features = serializers.DictField(child=serializers.FloatField())
     missing = serializers.DictField(child=serializers.ChoiceField(choices=["unknown", "no_value", "expired"]))
@@ -208,6 +240,21 @@ def version_numbers(definition: FeatureDefinition, *, states: Container[str]) ->
 class DefinitionsSerializer(serializers.Serializer[Any]):
     sampled_customers = serializers.IntegerField()
     results = DefinitionSerializer(many=True)
+
+
+class FeatureSetSerializer(serializers.Serializer[Any]):
+    set = serializers.CharField()
+    name = serializers.CharField()
+    number = serializers.IntegerField()
+    names = serializers.ListField(child=serializers.CharField())
+    versions = serializers.DictField(child=serializers.CharField())
+    readable = serializers.BooleanField()
+    reason = serializers.CharField()
+    made_at = serializers.DateTimeField()
+
+
+class FeatureSetsSerializer(serializers.Serializer[Any]):
+    results = FeatureSetSerializer(many=True)
 
 
 class WeightSetSerializer(serializers.Serializer[Any]):

@@ -19,6 +19,7 @@ class ActivityLogEntry(models.Model):
         WEIGHTS = "weights", "Weights"
         VERSIONS = "versions", "Versions"
         DEFINITIONS = "definitions", "Feature definitions"
+        FEATURE_SETS = "feature_sets", "Feature sets"
         API_KEYS = "api_keys", "API keys"
         TASKS = "tasks", "Periodic tasks"
         ERASURES = "erasures", "Erasures"

@@ -15,6 +15,7 @@ from events.event_types import EVENT_TYPES
 from events.models import DirtyCustomer, ErasedCustomer, Event
 from featurehub.access.models import ApiKey, create_api_key
 from features.lifecycle import weight_set_steps
+from features.lifecycle.feature_sets import make_feature_set
 from features.models import (
     ActivityLogEntry,
     Backtest,
@@ -24,6 +25,7 @@ from features.models import (
     CustomerFeature,
     FeatureDefinition,
     FeatureProfile,
+    FeatureSet,
     FeatureVersion,
     FeatureVersionStep,
     InconsistentCustomer,
@@ -131,6 +133,7 @@ def rows_of_every_model(key: ApiKey, draft: WeightSet) -> dict[type[models.Model
         Run.objects.first(),
         ActivityLogEntry.objects.first(),
         consistency_check(),
+        make_feature_set("churn_model", names=["cart_value"]).feature_set,
         make_profile([1.0], day=datetime.now(UTC).date() - timedelta(days=1)),
         PeriodicTask.objects.get(task="features.fit_weights"),
         ClockedSchedule.objects.create(clocked_time=datetime(2999, 1, 1, tzinfo=UTC)),
@@ -211,6 +214,10 @@ def feature_fields(world: World) -> dict[str, dict[str, Any]]:
         "features/featuredefinition/add/": kittens,
         "features/featuredefinition/preview/": kittens,
         "features/featuredefinition/<id>/change/": {"description": "How many", "owner": "Team", "unit": "", "tags": ""},
+        "features/featureset/make/": {
+            "name": "basket", "features": "cart_value", "reason": "A test",
+            **dict.fromkeys(("customer", "behavioral", "contextual", "derived"), "1.0"),
+        },
         "features/featureversion/draft/<type>/": {"number": "7.0", "based_on": "1.0", "reason": "A test"},
         "features/featureprofile/baseline/": {"first_day": FeatureProfile.objects.get().day.day, "reason": "A test"},
         "features/featureprofile/<id>/thresholds/": {"stability_index": "0.3", "largest_distance": "0.2"},
@@ -256,4 +263,5 @@ def logged_by(user: User) -> Iterator[tuple[str, int]]:
     yield "log", LogEntry.objects.filter(user=user).count()
     steps = (WeightSetStep, FeatureVersionStep)
     yield "timeline", sum(model._default_manager.filter(by=user).count() for model in steps)
+    yield "the set", FeatureSet.objects.filter(made_by=user).count()
     yield "backtests", Backtest.objects.filter(created_by=user).count()

@@ -40,7 +40,7 @@ compute_decoder = msgspec.json.Decoder(ComputeRequest)
 
 
 class BatchView(ApiView):
-    """The named values of many customers, in the order of the request."""
+    """The named values, or those of a feature set, of many customers, in the order of the request."""
 
     scopes = {"POST": Scope.READ}
 
@@ -48,8 +48,14 @@ class BatchView(ApiView):
     def post(self, request: HttpRequest) -> HttpResponse:
         body = body_as(batch_decoder, request)
         check_customer_ids(body.customer_ids, attr="customer_ids")
-        versions = [body.version] if isinstance(body.version, str) else body.version
-        results = values_as_json(body.customer_ids, names=body.names, versions=versions, key_id=self.client.key_id)
+        body.check_asks_for_something()
+        results = values_as_json(
+            body.customer_ids,
+            names=body.names,
+            versions=body.versions,
+            feature_set=body.feature_set,
+            key_id=self.client.key_id,
+        )
         return json_body(b'{"results":[%b]}' % b",".join(results))
 
 

@@ -35,6 +35,8 @@ ENDPOINTS: list[tuple[str, str, str, Any]] = [
     ("POST", "/api/v1/features/compute/", "read", lambda: {"events": []}),
     ("GET", "/api/v1/definitions/", "read", None),
     ("GET", "/api/v1/weights/", "read", None),
+    ("GET", "/api/v1/feature-sets/", "read", None),
+    ("POST", "/api/v1/feature-sets/", "write", lambda: {"name": "basket", "names": ["cart_value"]}),
 ]
 PATHS = sorted({path for _, path, _, _ in ENDPOINTS})
 each_endpoint = pytest.mark.parametrize(

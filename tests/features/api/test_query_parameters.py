@@ -21,7 +21,7 @@ def test_name_for_names_is_refused_and_answered_with_what_there_is(api: ApiClien
     assert error_of(response) == (400, "name")
     (error,) = response.json()["errors"]
     assert error["code"] == "unknown_parameter"
-    assert error["detail"] == "There is no query parameter 'name' here; there are names and version."
+    assert error["detail"] == "There is no query parameter 'name' here; there are names, version and set."
 
 
 @each_endpoint
