@@ -65,7 +65,7 @@ class FeatureSetAdmin(OwnObjectPage, ReadOnlyAdmin):
             made = self.make_from(request, form)
             if made is not None:
                 return HttpResponseRedirect(reverse("admin:features_featureset_change", args=[made.pk]))
-        values = {"title": "New feature set", "form": form, "groups": feature_groups()}
+        values = {"title": "New feature set", "form": form, "groups": groups_to_choose_from()}
         return TemplateResponse(request, "features/feature_sets/make.html", {**self.page_context(request), **values})
 
     def make_from(self, request: HttpRequest, form: FeatureSetForm) -> FeatureSet | None:
@@ -128,7 +128,7 @@ def set_context(row: FeatureSet, *, now: datetime) -> dict[str, Any]:
     }
 
 
-def feature_groups() -> list[dict[str, Any]]:
+def groups_to_choose_from() -> list[dict[str, Any]]:
     """Return the readable features by version, for people who choose some: the live version of each type first."""
     known = registry_snapshot.get(younger_than=0)
     views = sorted(known.views.values(), key=lambda view: (view.feature_type, not known.is_live(view), view.number))
