@@ -25,7 +25,7 @@ LINKS: dict[tuple[str, str, str], dict[str, tuple[str, dict[str, str]]]] = {
     },
     ("post", "/api/v1/feature-sets/", "201"): {
         "features": ("v1_customers_features_retrieve", {"set": "$response.body#/set"}),
-        "set": ("v1_feature_sets_retrieve_2", {"feature_set": "$response.body#/set"}),
+        "set": ("v1_feature_sets_retrieve", {"feature_set": "$response.body#/set"}),
     },
     ("get", "/api/v1/definitions/", "200"): {
         "history": ("v1_customers_features_history_retrieve", {"name": "$response.body#/results/0/name"}),

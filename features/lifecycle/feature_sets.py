@@ -19,7 +19,7 @@ from features.registry.snapshot import load_registry, registry_snapshot
 LONGEST_REASON = 2_000
 # A wrong name is repeated up to this length.
 LONGEST_WRONG_NAME = 64
-UNREADABLE = {
+WHY_UNREADABLE = {
     VersionState.DRAFT: "is a draft: put it into shadow first",
     VersionState.RETIRED: "is retired, so that nobody can read it",
 }
@@ -110,8 +110,8 @@ def check_can_be_read(versions: Iterable[str]) -> None:
     states = {(row.feature_type, row.number): VersionState(row.state) for row in FeatureVersion.objects.all()}
     for feature_type, number in map(parse_pin, versions):
         state = states.get((feature_type, number))
-        if state in UNREADABLE:
-            raise InvalidError(f"{feature_type}:{number} {UNREADABLE[state]}.", attr="version")
+        if state in WHY_UNREADABLE:
+            raise InvalidError(f"{feature_type}:{number} {WHY_UNREADABLE[state]}.", attr="version")
 
 
 def check_are_registered(names: Iterable[str], *, registered: Collection[str]) -> None:
@@ -132,7 +132,7 @@ def check_is_in(number: str, *, definition: FeatureDefinition) -> None:
     if readable:
         where = f"it is in {listed(readable)}: give that as a version"
     elif there:
-        where = f"it is in {there[0]} only, which {UNREADABLE[VersionState(there[0].state)]}"
+        where = f"it is in {there[0]} only, which {WHY_UNREADABLE[VersionState(there[0].state)]}"
     else:
         where = "it is in no version: add it to one first"
     detail = f"{definition} is not in {definition.feature_type}:{number}, to which it would be pinned; {where}."

@@ -30,6 +30,7 @@ class FeatureSetForm(ReasonForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["reason"].widget.attrs.pop("autofocus", None)
+        self.fields["reason"].help_text = "It is kept with the set, with your name and the time."
         self.fields["reason"].error_messages["required"] = SAY_WHY.format(kept_with="set")
         for feature_type in FeatureType:
             rows = readable_versions(feature_type)

@@ -1,5 +1,6 @@
 """Feature sets: the newest of each name, the page of each, and the page that makes another."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -39,7 +40,7 @@ class FeatureSetAdmin(OwnObjectPage, ReadOnlyAdmin):
         newest = FeatureSet.objects.order_by("name", "-number").distinct("name")
         values = {
             "title": "Feature sets",
-            "rows": set_rows(list(newest)),
+            "rows": set_rows(list(newest), numbers=numbers_by_name()),
             "may_make": may(request, MAY_MAKE),
             "now": timezone.now(),
         }
@@ -65,7 +66,7 @@ class FeatureSetAdmin(OwnObjectPage, ReadOnlyAdmin):
             made = self.make_from(request, form)
             if made is not None:
                 return HttpResponseRedirect(reverse("admin:features_featureset_change", args=[made.pk]))
-        values = {"title": "New feature set", "form": form, "groups": feature_groups()}
+        values = {"title": "New feature set", "form": form, "groups": groups_to_choose_from()}
         return TemplateResponse(request, "features/feature_sets/make.html", {**self.page_context(request), **values})
 
     def make_from(self, request: HttpRequest, form: FeatureSetForm) -> FeatureSet | None:
@@ -88,17 +89,24 @@ class FeatureSetAdmin(OwnObjectPage, ReadOnlyAdmin):
         return made.feature_set
 
 
-def set_rows(sets: list[FeatureSet]) -> list[dict[str, Any]]:
-    """Return a row for each set: its last reader, whether it can be read, and how many sets its name has."""
+def numbers_by_name() -> dict[str, int]:
+    """Return name → how many sets it has."""
+    return dict(FeatureSet.objects.order_by().values("name").annotate(sets=Count("pk")).values_list("name", "sets"))
+
+
+def set_rows(sets: list[FeatureSet], *, numbers: Mapping[str, int]) -> list[dict[str, Any]]:
+    """Return a row for each set: its last reader, and what it pins that can't be read any more.
+
+    `numbers`: name → how many sets it has, where the row stands for all of them.
+    """
     uses = FeatureSetUse.objects.filter(feature_set__in=sets).order_by("used_at").select_related("api_key")
     last = {use.feature_set_id: use for use in uses}
-    of_name = dict(FeatureSet.objects.order_by().values("name").annotate(sets=Count("pk")).values_list("name", "sets"))
     readable = {str(row) for row in FeatureVersion.objects.filter(state__in=READABLE_STATES)}
     return [
         {
             "set": row,
             "read": last.get(row.pk),
-            "older": of_name[row.name] - 1,
+            "older": numbers.get(row.name, 1) - 1,
             "gone": [pin for pin in row.pins if pin not in readable],
         }
         for row in sets
@@ -123,12 +131,12 @@ def set_context(row: FeatureSet, *, now: datetime) -> dict[str, Any]:
             for name in row.names
         ],
         "uses": row.uses.select_related("api_key").order_by("-used_at"),
-        "others": set_rows(list(FeatureSet.objects.filter(name=row.name).exclude(pk=row.pk))),
+        "others": set_rows(list(FeatureSet.objects.filter(name=row.name).exclude(pk=row.pk)), numbers={}),
         "now": now,
     }
 
 
-def feature_groups() -> list[dict[str, Any]]:
+def groups_to_choose_from() -> list[dict[str, Any]]:
     """Return the readable features by version, for people who choose some: the live version of each type first."""
     known = registry_snapshot.get(younger_than=0)
     views = sorted(known.views.values(), key=lambda view: (view.feature_type, not known.is_live(view), view.number))

@@ -33,7 +33,7 @@ class FeatureSetsView(ApiView):
     scopes = {"GET": Scope.READ, "POST": Scope.WRITE}
     parameters = {"GET": ("name",)}
 
-    @extend_schema(parameters=[NAME_OF_SETS], responses=FeatureSetsSerializer)
+    @extend_schema(operation_id="v1_feature_sets_list", parameters=[NAME_OF_SETS], responses=FeatureSetsSerializer)
     def get(self, request: HttpRequest) -> HttpResponse:
         return json_response({"results": described_sets(request.GET.get("name"))})
 

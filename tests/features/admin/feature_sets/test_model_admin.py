@@ -101,6 +101,7 @@ def test_the_list_has_the_newest_of_each_name_and_its_page_the_others(operator: 
     FeatureSetUse.objects.create(api_key=key, feature_set=second, used_at=ago(hours=2))
     page = text_of(operator.get(SETS))
     assert "churn_model:2" in page
+    assert "and 1 earlier" in page
     assert "basket:1" in page
     assert f"{SETS}{first.pk}/change/" not in page
     assert "scorer, 2 h 0 min ago" in page
