@@ -81,6 +81,18 @@ def check_event_types(names: Iterable[str], *, known: RegisteredTypes | None = N
         raise known.refusal(min(refused))
 
 
+def check_are_registered(names: Iterable[str], *, attr: str) -> None:
+    """Raise InvalidError with this `attr` if one of the names is not that of a registered type, archived or not."""
+    found = frozenset(names)
+    if found <= event_types.get().labels.keys():
+        return
+    known = event_types.get(younger_than=SECONDS_BETWEEN_LOOKS)
+    if unknown := found - known.labels.keys():
+        error = known.refusal(min(unknown))
+        error.attr = attr
+        raise error
+
+
 def words_of(name: str) -> str:
     """Return a name as words: trial_started → Trial started."""
     return name.replace("_", " ").capitalize()

@@ -145,9 +145,7 @@ def check_event(
     check_metadata(event.metadata)
 
 
-def check_fields(
-    event: EventFields, *, now: datetime, oldest: datetime, types: RegisteredTypes | None = None
-) -> None:
+def check_fields(event: EventFields, *, now: datetime, oldest: datetime, types: RegisteredTypes | None = None) -> None:
     """Raise InvalidError with `attr` if a value of the event, other than its metadata, is not acceptable."""
     check_customer_id(event.customer_id)
     check_event_types((event.event_type,), known=types)

@@ -61,9 +61,7 @@ class Migration(migrations.Migration):
             database_operations=[migrations.RunSQL(WIDEN, NARROW)],
             state_operations=[
                 migrations.RemoveConstraint(model_name="event", name="event_type_is_known"),
-                migrations.AlterField(
-                    model_name="event", name="event_type", field=models.CharField(max_length=64)
-                ),
+                migrations.AlterField(model_name="event", name="event_type", field=models.CharField(max_length=64)),
             ],
         ),
     ]
