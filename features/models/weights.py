@@ -182,7 +182,9 @@ class Weight(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["weight_set", "event_type"], name="weight_one_per_event_type"),
-            models.CheckConstraint(condition=Q(event_type__regex=EVENT_TYPE_PATTERN), name="weight_event_type_is_a_word"),
+            models.CheckConstraint(
+                condition=Q(event_type__regex=EVENT_TYPE_PATTERN), name="weight_event_type_is_a_word"
+            ),
             models.CheckConstraint(condition=Q(weight__gte=0, weight__lt=INFINITY), name="weight_is_not_negative"),
             models.CheckConstraint(condition=Q(norm__gt=0, norm__lt=INFINITY), name="weight_norm_is_positive"),
         ]

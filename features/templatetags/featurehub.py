@@ -6,7 +6,6 @@ from django import template
 from django.conf import settings
 
 from events.event_types import EVENT_TYPES
-from events.registered_types import event_types
 from featurehub.admin.permissions import may
 from featurehub.lib import humanize
 from features.monitoring import overview
