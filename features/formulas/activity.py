@@ -147,5 +147,5 @@ def columns_of_others(others: Sequence[Mapping[str, int] | None]) -> dict[str, I
 
 def counts_in(record: Mapping[str, Any]) -> dict[str, int]:
     """Return the counts by event type in a mapping that `to_records` wrote; types that are not in it count 0."""
-    counts: dict[str, int] = {name: record[name] for name in EVENT_TYPES}
-    return counts | record.get(OTHER_TYPES, {})
+    others: Mapping[str, int] = record.get(OTHER_TYPES, {})
+    return {name: record[name] for name in EVENT_TYPES} | dict(others)
