@@ -11,7 +11,9 @@ import numpy as np
 from django_redis import get_redis_connection
 
 from events.ingest import Ingested, ingest
-from events.models import Event
+from events.models import Event, EventType
+from events.registered_types import event_types
+from events.registration import register_event_type
 from events.validation import NewEvent
 from featurehub.access.authentication import clients
 from featurehub.access.models import Scope, create_api_key
@@ -64,6 +66,13 @@ def make_purchase(*, amount: float = 10.0, category: str | None = None, **fields
     """Return a purchase as a client sends it."""
     metadata = {"amount": amount, **({} if category is None else {"category": category})}
     return make_event(event_type="purchase", metadata=metadata, **fields)
+
+
+def make_event_type(name: str = "trial_started", **fields: str) -> EventType:
+    """Register an event type, which this process knows at once, also in a test without commits."""
+    row = register_event_type(name, **fields)
+    event_types.forget()
+    return row
 
 
 def new_event(**fields: Any) -> NewEvent:

@@ -13,6 +13,7 @@ from events.copy_text import encode_json
 from events.imports.groups import Group, NumberedGroup, numbered, refuse_unreadable
 from events.imports.rejections import rejection_line
 from events.partitions import oldest_kept
+from events.registered_types import RegisteredTypes
 from events.tombstones import refuse_erased
 from events.validation import NewEvent, check_event, check_together
 from featurehub.lib.errors import InvalidError
@@ -67,33 +68,41 @@ def numbered_groups(file: EventFile) -> Iterator[NumberedGroup]:
         raise InvalidError(f"The rest of the file can't be read; the events before it are stored: {error}") from None
 
 
-def read_batches(file: EventFile) -> Iterator[Batch]:
-    """Yield the rows of the file as batches of checked events."""
+def read_batches(file: EventFile, *, types: RegisteredTypes) -> Iterator[Batch]:
+    """Yield the rows of the file as batches of checked events, of the types that are registered."""
     groups = numbered_groups(file)
-    while (batch := next_batch(groups, file=file)).groups:
+    while (batch := next_batch(groups, file=file, types=types)).groups:
         yield batch
 
 
-def next_batch(groups: Iterator[NumberedGroup], *, file: EventFile) -> Batch:
+def next_batch(groups: Iterator[NumberedGroup], *, file: EventFile, types: RegisteredTypes) -> Batch:
     """Return the next groups as a batch of ROWS_PER_BATCH rows or BYTES_PER_BATCH, or a little more."""
     batch, now = Batch(), datetime.now(UTC)
     for group in groups:
-        add_group(group, batch=batch, file=file, now=now)
+        add_group(group, batch=batch, file=file, now=now, types=types)
         if batch.size >= ROWS_PER_BATCH or batch.bytes_read + sum(map(len, batch.rejected)) >= BYTES_PER_BATCH:
             break
     return batch
 
 
-def batch_without(erased: frozenset[str], groups: Iterable[NumberedGroup], *, file: EventFile) -> Batch:
+def batch_without(
+    erased: frozenset[str], groups: Iterable[NumberedGroup], *, file: EventFile, types: RegisteredTypes
+) -> Batch:
     """Return all the groups as a batch that rejects rows of erased customers."""
     batch, now = Batch(), datetime.now(UTC)
     for group in groups:
-        add_group(group, batch=batch, file=file, now=now, erased=erased)
+        add_group(group, batch=batch, file=file, now=now, types=types, erased=erased)
     return batch
 
 
 def add_group(
-    group: NumberedGroup, *, batch: Batch, file: EventFile, now: datetime, erased: frozenset[str] = frozenset()
+    group: NumberedGroup,
+    *,
+    batch: Batch,
+    file: EventFile,
+    now: datetime,
+    types: RegisteredTypes,
+    erased: frozenset[str] = frozenset(),
 ) -> None:
     """Check the rows and add their events and rejections to the batch.
 
@@ -107,14 +116,14 @@ def add_group(
     rows = [(number, row) for number, row in enumerate(some, start=first) if row]
     try:
         events = file.events([row for _, row in rows])
-        check_together(events, now=now, oldest=oldest_kept(now))
+        check_together(events, now=now, oldest=oldest_kept(now), types=types)
         refuse_erased(erased.intersection([event.customer_id for event in events]))
         numbers = [number for number, _ in rows]
     except InvalidError:
         numbers, events = [], []
         for number, row in rows:
             try:
-                events.append(checked_event(row, file=file, now=now, erased=erased))
+                events.append(checked_event(row, file=file, now=now, types=types, erased=erased))
                 numbers.append(number)
             except InvalidError as error:
                 batch.rejected.append(rejection_line(number, error=error, data=described(row, file=file)))
@@ -124,11 +133,13 @@ def add_group(
     batch.bulk.add(events)
 
 
-def checked_event(row: Any, *, file: EventFile, now: datetime, erased: frozenset[str]) -> NewEvent:
+def checked_event(
+    row: Any, *, file: EventFile, now: datetime, types: RegisteredTypes, erased: frozenset[str]
+) -> NewEvent:
     """Return the event of a row. Raise InvalidError if it is not acceptable."""
     refuse_unreadable(row)
     event = file.event(row)
-    check_event(event, now=now, oldest=oldest_kept(now))
+    check_event(event, now=now, oldest=oldest_kept(now), types=types)
     refuse_erased(erased & {event.customer_id})
     return event
 

@@ -19,6 +19,7 @@ from events.imports.parquet_files import ParquetFile
 from events.imports.rejections import RejectedFile
 from events.imports.text_files import NOT_CSV, ROW_TOO_LONG, CsvFile, JsonLinesFile, LongRowError
 from events.ingest import Ingested
+from events.registered_types import RegisteredTypes, event_types
 from events.tombstones import ErasedError
 from featurehub.lib.errors import InvalidError
 from featurehub.lib.progress import Progress
@@ -58,14 +59,15 @@ def import_events(file: EventFile, *, rejected: RejectedFile, progress: Progress
     """Load the valid rows of the file, one transaction per batch, and list the others in `rejected`.
 
     `progress` is called with the number of rows of each batch. An interrupted import can be run again: an event counts
-    once, and a row without an event_id gets one that depends on its number and content only. Raise InvalidError if the
-    file can't be read further.
+    once, and a row without an event_id gets one that depends on its number and content only. Rows of event types that
+    are not registered as it begins are rejected. Raise InvalidError if the file can't be read further.
     """
     imported = Imported()
     groups_again = numbered_groups(file)
+    types = event_types.get(younger_than=0)
     with flushed_at_the_end():
-        for batch in prefetched(read_batches(file)):
-            stored, ingested = store_batch(batch, file=file, groups_again=groups_again)
+        for batch in prefetched(read_batches(file, types=types)):
+            stored, ingested = store_batch(batch, file=file, types=types, groups_again=groups_again)
             for line in stored.rejected:
                 rejected.add(line)
             imported.accepted += ingested.accepted
@@ -90,7 +92,9 @@ def flushed_at_the_end() -> Iterator[None]:
             cursor.execute("select pg_current_xact_id()")
 
 
-def store_batch(batch: Batch, *, file: EventFile, groups_again: Iterator[NumberedGroup]) -> tuple[Batch, Ingested]:
+def store_batch(
+    batch: Batch, *, file: EventFile, types: RegisteredTypes, groups_again: Iterator[NumberedGroup]
+) -> tuple[Batch, Ingested]:
     """Load a batch and return it; if it has events of erased customers, return one that rejects their rows.
 
     The groups of such a batch are read a second time, from `groups_again`: those of the file, which are read once for
@@ -103,7 +107,7 @@ def store_batch(batch: Batch, *, file: EventFile, groups_again: Iterator[Numbere
     first = batch.first
     groups = list(islice(dropwhile(lambda numbered: numbered[0] < first, groups_again), batch.groups))
     while True:  # further customers may be erased meanwhile
-        batch = batch_without(erased, groups, file=file)
+        batch = batch_without(erased, groups, file=file, types=types)
         try:
             return batch, load_bulk(batch.bulk)
         except ErasedError as error:

@@ -26,6 +26,7 @@ MANAGED: Mapping[str, Sequence[str]] = {
         "features.featureprofile",
         "access.apikey",
         "events.erasedcustomer",
+        "events.eventtype",
         "django_celery_beat.*",
         "axes.accessattempt",
         "axes.accessfailurelog",

@@ -66,7 +66,10 @@ NAVIGATION = [
     },
     {
         "title": "Events",
-        "items": [item("Events", icon="bolt", model="events.event")],
+        "items": [
+            item("Events", icon="bolt", model="events.event"),
+            item("Event types", icon="category", model="events.eventtype"),
+        ],
     },
     {
         "title": "Weights",

@@ -1,6 +1,6 @@
 """The admin of the feature store: a folder a subject. Importing it registers every model."""
 
-from features.admin import activity_log, runs, schedule
+from features.admin import activity_log, event_types, runs, schedule
 from features.admin.consistency import model_admin as consistency
 from features.admin.customers import history
 from features.admin.customers import model_admin as customers
@@ -16,6 +16,7 @@ __all__ = [
     "consistency",
     "customers",
     "definitions",
+    "event_types",
     "feature_sets",
     "history",
     "overview",

@@ -1,13 +1,13 @@
 """Schemas of the feature endpoints: request bodies as msgspec structs, answers as serializers for OpenAPI."""
 
 from collections.abc import Container
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from events.event_types import EVENT_TYPES
+from events.event_types import EVENT_TYPE_PATTERN
 from events.validation import EVENTS_PER_REQUEST, CustomerId, Metadata, Moment, NewEvent
 from featurehub.lib.errors import InvalidError
 from features.lifecycle.drafts import version_key
@@ -23,7 +23,6 @@ NAMES_PER_BATCH = 500
 
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
-EventType = Literal["page_view", "email_open", "email_click", "form_submit", "purchase", "login"]
 
 
 class FeaturesPatch(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -82,7 +81,8 @@ class ComputeRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     events: Annotated[list[NewEvent], msgspec.Meta(max_length=EVENTS_PER_REQUEST)]
     as_of: Moment | None = None
     weights: Annotated[
-        dict[EventType, WeightChange], msgspec.Meta(extra_json_schema={"propertyNames": {"enum": list(EVENT_TYPES)}})
+        dict[str, WeightChange],
+        msgspec.Meta(extra_json_schema={"propertyNames": {"pattern": EVENT_TYPE_PATTERN}}),
     ] = {}
     monetary_norm: Positive | None = None
 

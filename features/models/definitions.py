@@ -4,7 +4,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 from django.db.models import F, Q
 
-from events.event_types import EVENT_TYPES
+from events.event_types import LONGEST_EVENT_TYPE
 
 
 class FeatureType(models.TextChoices):
@@ -51,10 +51,8 @@ class FeatureDefinition(models.Model):
     maximum = models.FloatField(null=True, blank=True)
     tags = models.JSONField(default=list, blank=True)
     kind = models.CharField(max_length=16, choices=Kind.choices, blank=True)
-    # The events that count; empty: all.
-    event_type = models.CharField(
-        max_length=16, choices=[(name, name.replace("_", " ")) for name in EVENT_TYPES], blank=True
-    )
+    # The events that count, of a registered type; empty: all.
+    event_type = models.CharField(max_length=LONGEST_EVENT_TYPE, blank=True)
     category = models.TextField(null=True, blank=True)  # noqa: DJ001 - an empty category is not the absence of one
     metadata_key = models.CharField(
         max_length=64,

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from django import forms
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
+from events.registered_types import event_types
 from featurehub.lib.errors import InvalidError
 from features.formulas.expressions import FUNCTIONS
 from features.lifecycle.drafts import BEFORE_RETIREMENT, live_inputs, next_number, version_key
@@ -96,7 +97,25 @@ class VersionField(forms.ChoiceField):
         return [*drafts, new, ("", "no version yet")]
 
 
+class EventTypeField(forms.ChoiceField):
+    """The registered event type whose events count; empty: all types. An archived one can be chosen, too."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(choices=self.types, required=False, widget=UnfoldAdminSelectWidget(), **options)
+
+    def types(self) -> list[tuple[str, str]]:
+        known = event_types.get()
+        labels = [
+            (name, label if name in known.accepted else f"{label}, archived") for name, label in known.labels.items()
+        ]
+        return [("", "all types"), *labels]
+
+
 class DefinitionForm(forms.ModelForm):  # type: ignore[type-arg]
+    event_type = EventTypeField(
+        label="Event type",
+        help_text="Only events of this type count; none: all types. Further types are registered under Event types.",
+    )
     tags = TagsField(required=False, help_text="Separated by commas.")
 
     class Meta:
@@ -114,7 +133,6 @@ class DefinitionForm(forms.ModelForm):  # type: ignore[type-arg]
         help_texts = {
             "name": "What clients ask for, such as shoes_spend_14d. It can't be changed later.",
             "kind": "What is computed of the events in the window.",
-            "event_type": "Only events of this type count; none: all types.",
             "category": "Only events with exactly this category count; empty: all, with or without one.",
             "metadata_key": "Of which key of the events' metadata; events without it, or with no number, don't count.",
             "window_days": "How far back events count, 1 to 90 days of 24 hours.",

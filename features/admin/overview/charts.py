@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from events.event_types import EVENT_TYPES
 from featurehub.admin.chart import Axis, Chart, ChartSeries
 from featurehub.lib.row_estimate import estimate_rows
 from featurehub.lib.traffic import AGE_AT_READ, AGE_BOUNDS, READS, REQUEST_BOUNDS, REQUESTS, Counts
+from features.admin.event_series import event_series
 from features.admin.overview.past import CHART_DAYS, counted_each_minute, measured, minutes_of, tallies_of
 from features.monitoring import overview
 from features.monitoring.event_counts import events_by_type
@@ -57,16 +57,8 @@ def events_each_day(now: datetime) -> OverviewChart:
 
 
 def event_chart(title: str, moments: Sequence[datetime], found: Mapping[str, Mapping[datetime, int]]) -> Chart:
-    series = [
-        ChartSeries(
-            name=event_type.replace("_", " "),
-            values=[found.get(event_type, {}).get(moment, 0) for moment in moments],
-            role=event_type,
-        )
-        for event_type in EVENT_TYPES
-    ]
     return Chart(
-        kind="stacked", title=title, labels=moments, series=series,
+        kind="stacked", title=title, labels=moments, series=event_series(found, places=moments),
         y=Axis(label="Events", unit="events", unit_of_one="event", decimals=0),
     )  # fmt: skip
 

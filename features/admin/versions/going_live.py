@@ -7,7 +7,6 @@ from django import forms
 from django.http import QueryDict
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from events.event_types import EVENT_TYPES
 from features.admin.step_pages import StepForm
 from features.admin.weights.studio import DEFAULT_THRESHOLD
 from features.formulas.behavioral import Weights
@@ -15,7 +14,7 @@ from features.lifecycle.shown import CAN_GO_LIVE, in_use
 from features.lifecycle.weight_set_steps import are_newer
 from features.models import FeatureType, FeatureVersion, WeightSet
 from features.registry.snapshot import registry_snapshot
-from features.registry.weight_sets import active_set, as_weights
+from features.registry.weight_sets import active_set, as_weights, weighed_types
 from features.tuning import sample
 from features.tuning.score_preview import ScoreMover, ScorePreview, crossing, preview_scores
 from features.tuning.version_comparison import compare_versions
@@ -129,10 +128,10 @@ def weights_context(sets: TwoSets, *, query: QueryDict) -> dict[str, Any]:
     rows = [
         {
             "event_type": name,
-            "weights": (live.weight[name], own.weight[name]),
-            "norms": (live.norm[name], own.norm[name]),
+            "weights": (live.weight_of(name), own.weight_of(name)),
+            "norms": (live.norm_of(name), own.norm_of(name)),
         }
-        for name in EVENT_TYPES
+        for name in weighed_types(live, own)
     ]
     moved = {} if sets.are_equal else moves_context(live, own, query=query)
     moving = sets.live.version.weight_sets.filter(activated_at__isnull=True).order_by("pk")

@@ -171,7 +171,7 @@ def test_an_engine_that_sees_only_those_with_events_is_completed() -> None:
     make_customer("c2", page_view=1)
 
     def see_c1(table: str, **asked: object) -> None:
-        staging.create_activity_table(table, [b"c1,5" + b",0" * (len(ACTIVITY_COLUMNS) - 1) + b",\n"])
+        staging.create_activity_table(table, [b"c1,5" + b",0" * (len(ACTIVITY_COLUMNS) - 1) + b",,\n"])
 
     load(recompute.begin_recompute(engine=see_c1))
     assert cached("c1")["page_views_30d"] == "5.0"

@@ -9,7 +9,15 @@ from features.lifecycle import drafts
 from features.models import FeatureDefinition, FeatureVersion
 from features.monitoring.coverage import coverages
 from features.registry.snapshot import registry_snapshot
-from tests.factories import make_client, make_customer, make_definition, make_purchase, make_version, url_of
+from tests.factories import (
+    make_client,
+    make_customer,
+    make_definition,
+    make_event_type,
+    make_purchase,
+    make_version,
+    url_of,
+)
 from tests.staff import log_in
 
 pytestmark = pytest.mark.django_db
@@ -53,7 +61,7 @@ def versions_of(name: str) -> list[str]:
     return sorted(map(str, definition(name).versions.all()))
 
 
-# --- A new one ------------------------------------------------------------------------------------------------------
+# --- A new one -----------------------------------------------------------------------------------------------------
 
 
 def test_what_clients_write_can_be_written_to_at_once(
@@ -181,7 +189,7 @@ def test_a_version_page_leads_to_a_form_for_it(operator: Client) -> None:
     assert '<option value="derived" selected>' in page
 
 
-# --- The preview ----------------------------------------------------------------------------------------------------
+# --- The preview ---------------------------------------------------------------------------------------------------
 
 
 def shoppers() -> None:
@@ -254,7 +262,7 @@ def test_who_may_not_add_a_feature_may_not_try_one(operator: Client) -> None:
     assert operator.get(f"{DEFINITIONS}preview/").status_code == 200
 
 
-# --- One that is there ----------------------------------------------------------------------------------------------
+# --- One that is there ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["engagement_score", "tenure_days"])
@@ -340,3 +348,24 @@ def test_a_viewer_looks_and_changes_nothing() -> None:
     assert viewer.get(f"{DEFINITIONS}{pk}/change/").status_code == 200
     assert viewer.post(f"{DEFINITIONS}{pk}/change/", {"owner": "Me"}).status_code == 403
     assert viewer.get(f"{DEFINITIONS}add/").status_code == 403
+
+
+# --- Event types that are registered ----------------------------------------------------------------------------------
+
+
+def test_a_window_counts_events_of_a_registered_type_and_of_no_other(operator: Client) -> None:
+    make_event_type("trial_started", label="Trial begins")
+    assert "Trial begins" in operator.get(f"{DEFINITIONS}add/").content.decode()
+    trials = {**WINDOW, "name": "trials_7d", "kind": "count", "metadata_key": "", "category": "", "half_life_days": ""}
+    add(operator, {**trials, "event_type": "trial_started"})
+    assert definition("trials_7d").event_type == "trial_started"
+    page = add(operator, {**trials, "name": "guesses_7d", "event_type": "guess"})
+    assert "guess is not one of the available choices" in page
+    assert not FeatureDefinition.objects.filter(name="guesses_7d").exists()
+
+
+def test_a_window_over_a_further_type_is_previewed(operator: Client) -> None:
+    make_event_type("trial_started")
+    make_customer("c1", trial_started=3)
+    trials = {**WINDOW, "name": "trials_7d", "kind": "count", "metadata_key": "", "category": "", "half_life_days": ""}
+    assert "3" in preview(operator, {**trials, "event_type": "trial_started"})
