@@ -116,8 +116,8 @@ def check_value(name: str, *, value: float, bounds: tuple[float | None, float | 
 def publish_after_commit(customer_id: str, entry: int | None) -> None:
     """Publish and settle. Where Redis is away the outbox entry stays, and the sweep publishes later.
 
-    The client is told that its values are stored when nobody reads the older ones any more: at the first failure that is
-    half a second later.
+    The client is told that its values are stored when nobody reads the older ones any more: at the first failure, that
+    is half a second later.
     """
     try:
         try:

@@ -13,7 +13,7 @@ MARGIN = 2 * SECONDS_BETWEEN_LOOKS
 
 
 class Trust:
-    """The moment, of the monotonic clock, until which this process trusts its Redis; one that never looks always does."""
+    """How long this process trusts its Redis, by the monotonic clock. One that never looks always does."""
 
     def __init__(self) -> None:
         self._ends_at: float | None = None
