@@ -90,7 +90,7 @@ def pins_of_names(names: Sequence[str], *, versions: Sequence[str]) -> dict[str,
     check_can_be_read(versions)
     known = load_registry()
     pinned = pinned_views(versions, known=known)
-    check_are_registered(names, registered=known.definitions)
+    check_features_exist(names, registered=known.definitions)
     types = sorted({known.definitions[name].feature_type for name in names})
     unused = [f"{feature_type}:{view.number}" for feature_type, view in pinned.items() if feature_type not in types]
     if unused:
@@ -114,7 +114,7 @@ def check_can_be_read(versions: Iterable[str]) -> None:
             raise InvalidError(f"{feature_type}:{number} {WHY_UNREADABLE[state]}.", attr="version")
 
 
-def check_are_registered(names: Iterable[str], *, registered: Collection[str]) -> None:
+def check_features_exist(names: Iterable[str], *, registered: Collection[str]) -> None:
     """Raise InvalidError for a name that is no feature; it says the nearest one."""
     unknown = next((name for name in names if name not in registered), None)
     if unknown is not None:

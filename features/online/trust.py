@@ -8,12 +8,12 @@ import time
 
 SECONDS_TRUSTED = 0.5
 # Another process may have looked this much later, and found Redis still in order.
-SECONDS_BETWEEN_LOOKS = 0.1
-MARGIN = 2 * SECONDS_BETWEEN_LOOKS
+SECONDS_BETWEEN_QUESTIONS = 0.1
+MARGIN = 2 * SECONDS_BETWEEN_QUESTIONS
 
 
 class Trust:
-    """How long this process trusts its Redis, by the monotonic clock. One that never looks always does."""
+    """The end, by the monotonic clock, of this process's trust in its Redis. One that never looks always trusts it."""
 
     def __init__(self) -> None:
         self._ends_at: float | None = None

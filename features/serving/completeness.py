@@ -30,7 +30,7 @@ from features.materialization.recovery import is_publishing
 from features.models import OnlineStore
 from features.online import hmget
 from features.online.identity import ask_identity, new_connection, redis_breaker
-from features.online.trust import SECONDS_BETWEEN_LOOKS, trust
+from features.online.trust import SECONDS_BETWEEN_QUESTIONS, trust
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class Completeness:
             except Exception:  # the thread goes on
                 self._failed_looks += 1
                 logger.exception("Looking at Redis failed.")
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+            time.sleep(SECONDS_BETWEEN_QUESTIONS)
 
     def _look(self, connection: Any) -> None:
         """Ask Redis, and after a trouble PostgreSQL."""

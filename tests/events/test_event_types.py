@@ -19,7 +19,7 @@ from events.registered_types import event_types, load_types
 from events.registration import (
     archive_event_type,
     delete_event_type,
-    note_use,
+    note_first_events,
     register_event_type,
     restore_event_type,
 )
@@ -217,7 +217,7 @@ def test_the_first_event_of_a_type_that_was_deleted_meanwhile_is_refused(committ
 def test_an_event_that_is_rolled_back_leaves_its_type_unused(committed: None) -> None:
     make_event_type("trial_started")
     with transaction.atomic():
-        note_use(["trial_started"])
+        note_first_events(["trial_started"])
         transaction.set_rollback(True)
     assert EventType.objects.get(name="trial_started").used_at is None
     delete_event_type("trial_started")
