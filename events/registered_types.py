@@ -44,7 +44,7 @@ class RegisteredTypes:
                 f"The event type {name} is archived: it takes no new events. Restore it in the admin under Event types."
             )
             return InvalidError(detail, attr="event_type", code="archived_event_type")
-        named = repr(name if len(name) <= LONGEST_TYPE_REPEATED else name[:LONGEST_REPEATED] + "…")
+        named = repr(name if len(name) <= LONGEST_TYPE_REPEATED else name[:LONGEST_TYPE_REPEATED] + "…")
         taken = [known for known in self.labels if known in self.accepted]
         more = f" and {len(taken) - TYPES_LISTED} more" if len(taken) > TYPES_LISTED else ""
         detail = (
