@@ -9,10 +9,12 @@ from rest_framework import serializers
 
 from events.event_types import EVENT_TYPES
 from events.validation import EVENTS_PER_REQUEST, CustomerId, Metadata, Moment, NewEvent
+from features.formulas.windowed import HOURS_PER_DAY
 from features.lifecycle.drafts import version_key
 from features.models import WRITTEN_BY_CLIENTS, CustomerFeature, FeatureDefinition, FeatureVersion
 from features.models.versions import READABLE_STATES
 from features.monitoring.coverage import Coverage, Coverages
+from features.registry.window_text import window_text
 
 CUSTOMERS_PER_BATCH = 1_000
 NAMES_PER_BATCH = 500
@@ -136,13 +138,17 @@ class ExplanationSerializer(serializers.Serializer[Any]):
 
 
 class WindowSerializer(serializers.Serializer[Any]):
-    """The definition of a windowed feature; null: all event types, all categories, no key, no half-life."""
+    """The definition of a windowed feature; null: all event types, all categories, no key, no half-life.
+
+    `length` is the window as "6h" or "7d"; `days` is null where it is not whole days.
+    """
 
     kind = serializers.ChoiceField(choices=FeatureDefinition.Kind.choices)
     event_type = serializers.CharField(allow_null=True)
     category = serializers.CharField(allow_null=True)
     metadata_key = serializers.CharField(allow_null=True)
-    days = serializers.IntegerField()
+    length = serializers.CharField()
+    days = serializers.IntegerField(allow_null=True)
     half_life_days = serializers.FloatField(allow_null=True)
 
 
@@ -176,14 +182,16 @@ class DefinitionSerializer(serializers.ModelSerializer[FeatureDefinition]):
 
     @extend_schema_field(WindowSerializer(allow_null=True))
     def get_window(self, definition: FeatureDefinition) -> dict[str, Any] | None:
-        if not definition.kind:
+        hours = definition.window_hours
+        if hours is None:
             return None
         return {
             "kind": definition.kind,
             "event_type": definition.event_type or None,
             "category": definition.category,
             "metadata_key": definition.metadata_key or None,
-            "days": definition.window_days,
+            "length": window_text(hours),
+            "days": None if hours % HOURS_PER_DAY else hours // HOURS_PER_DAY,
             "half_life_days": definition.half_life_days,
         }
 

@@ -16,7 +16,8 @@ Bools = npt.NDArray[np.bool_]
 NEVER = int(np.iinfo(np.int64).min)
 LARGEST = float(np.finfo(np.float64).max)
 MICROSECONDS_PER_SECOND = 1_000_000
-MICROSECONDS_PER_DAY = 86_400 * MICROSECONDS_PER_SECOND
+MICROSECONDS_PER_HOUR = 3_600 * MICROSECONDS_PER_SECOND
+MICROSECONDS_PER_DAY = 24 * MICROSECONDS_PER_HOUR
 
 
 @dataclass(frozen=True, slots=True)
