@@ -10,6 +10,7 @@ from rest_framework import serializers
 from events.event_types import EVENT_TYPE_PATTERN
 from events.validation import EVENTS_PER_REQUEST, CustomerId, Metadata, Moment, NewEvent
 from featurehub.lib.errors import InvalidError
+from features.formulas.windowed import HOURS_PER_DAY
 from features.lifecycle.drafts import version_key
 from features.lifecycle.feature_sets import LONGEST_REASON
 from features.models import WRITTEN_BY_CLIENTS, CustomerFeature, FeatureDefinition, FeatureVersion
@@ -17,6 +18,7 @@ from features.models.feature_sets import MOST_NAMES, SET_NAME
 from features.models.versions import READABLE_STATES
 from features.monitoring.coverage import Coverage, Coverages
 from features.registry.feature_sets import WRITTEN_SET
+from features.registry.window_text import window_text
 
 CUSTOMERS_PER_BATCH = 1_000
 NAMES_PER_BATCH = 500
@@ -168,13 +170,17 @@ class ExplanationSerializer(serializers.Serializer[Any]):
 
 
 class WindowSerializer(serializers.Serializer[Any]):
-    """The definition of a windowed feature; null: all event types, all categories, no key, no half-life."""
+    """The definition of a windowed feature; null: all event types, all categories, no key, no half-life.
+
+    `length` is the window as "6h" or "7d"; `days` is null where it is not whole days.
+    """
 
     kind = serializers.ChoiceField(choices=FeatureDefinition.Kind.choices)
     event_type = serializers.CharField(allow_null=True)
     category = serializers.CharField(allow_null=True)
     metadata_key = serializers.CharField(allow_null=True)
-    days = serializers.IntegerField()
+    length = serializers.CharField()
+    days = serializers.IntegerField(allow_null=True)
     half_life_days = serializers.FloatField(allow_null=True)
 
 
@@ -208,14 +214,16 @@ class DefinitionSerializer(serializers.ModelSerializer[FeatureDefinition]):
 
     @extend_schema_field(WindowSerializer(allow_null=True))
     def get_window(self, definition: FeatureDefinition) -> dict[str, Any] | None:
-        if not definition.kind:
+        hours = definition.window_hours
+        if hours is None:
             return None
         return {
             "kind": definition.kind,
             "event_type": definition.event_type or None,
             "category": definition.category,
             "metadata_key": definition.metadata_key or None,
-            "days": definition.window_days,
+            "length": window_text(hours),
+            "days": None if hours % HOURS_PER_DAY else hours // HOURS_PER_DAY,
             "half_life_days": definition.half_life_days,
         }
 

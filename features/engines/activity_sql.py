@@ -147,4 +147,4 @@ def activity_sql(
 
 def earliest(as_of: datetime, *, window_days: int, features: Sequence[WindowedFeature]) -> datetime:
     """Return the moment from which events are read: `as_of` minus the widest window."""
-    return as_of - timedelta(days=max(window_days, *(feature.window_days for feature in features), 0))
+    return as_of - max(timedelta(days=window_days), *(feature.window for feature in features), timedelta(0))

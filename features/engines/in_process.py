@@ -103,7 +103,7 @@ def exact_sum(amounts: Iterable[float], *, divided_by: int = 1) -> float:
 # --- Windowed features ------------------------------------------------------------------------------------------------
 def windowed_of_customer(feature: WindowedFeature, events: Iterable[NewEvent], *, as_of: datetime) -> Windowed:
     """Return a windowed feature of one customer, as columns of length 1."""
-    oldest = as_of - timedelta(days=feature.window_days)
+    oldest = as_of - feature.window
     usable = [
         (event.timestamp, value)
         for event in events

@@ -18,6 +18,8 @@ class FeatureType(models.TextChoices):
 WRITTEN_BY_CLIENTS = (FeatureType.CUSTOMER, FeatureType.CONTEXTUAL)
 # How many features customer lists show and are sorted by; each of them costs every computation a little.
 LIST_PLACES = 8
+# 90 days of 24 hours; the narrowest window is an hour.
+WIDEST_WINDOW_HOURS = 90 * 24
 
 
 class FeatureDefinition(models.Model):
@@ -59,8 +61,8 @@ class FeatureDefinition(models.Model):
         blank=True,
         validators=[RegexValidator(r"^[A-Za-z0-9_.-]+$", "Use letters, digits, underscores, dots and dashes.")],
     )
-    window_days = models.PositiveSmallIntegerField(
-        null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(90)]
+    window_hours = models.PositiveSmallIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(WIDEST_WINDOW_HOURS)]
     )
     half_life_days = models.FloatField(null=True, blank=True)
     expression = models.TextField(blank=True)
@@ -76,8 +78,8 @@ class FeatureDefinition(models.Model):
             ),
             models.CheckConstraint(condition=Q(minimum__lte=F("maximum")), name="definition_range_is_not_empty"),
             models.CheckConstraint(
-                condition=Q(kind="", window_days__isnull=True)
-                | Q(feature_type="behavioral", window_days__gte=1, window_days__lte=90),
+                condition=Q(kind="", window_hours__isnull=True)
+                | Q(feature_type="behavioral", window_hours__gte=1, window_hours__lte=WIDEST_WINDOW_HOURS),
                 name="definition_window_is_behavioral",
             ),
             models.CheckConstraint(

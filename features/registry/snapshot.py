@@ -125,14 +125,14 @@ def as_view(row: FeatureVersion, *, definitions: Iterable[FeatureDefinition]) ->
 
 def as_windowed(definition: FeatureDefinition) -> WindowedFeature:
     """Return a definition with a window as the engines take it."""
-    assert definition.window_days is not None
+    assert definition.window_hours is not None
     return WindowedFeature(
         name=definition.name,
         kind=definition.kind,
         event_type=definition.event_type or None,
         category=None if definition.category is None else stored_category(definition.category),
         metadata_key=definition.metadata_key or None,
-        window_days=definition.window_days,
+        window_hours=definition.window_hours,
         half_life_days=definition.half_life_days,
     )
 

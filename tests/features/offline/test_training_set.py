@@ -111,7 +111,7 @@ def test_all_features_of_the_live_versions_are_joined_where_none_are_named(a_pur
 
 
 def test_a_pinned_version_is_read_with_the_names_it_has(db: None, tmp_path: Path) -> None:
-    make_version("behavioral", "2.0", state="shadow", purchases_7d={"kind": "count", "window_days": 7})
+    make_version("behavioral", "2.0", state="shadow", purchases_7d={"kind": "count", "window": "7d"})
     make_row(feature_type="behavioral", version="2.0", purchases_7d=1.0, purchases_30d=2.0)
     make_row(feature_type="behavioral", version="1.0", purchases_30d=3.0)
     label = "c1,2026-03-11T00:00:00Z"

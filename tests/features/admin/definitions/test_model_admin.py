@@ -9,6 +9,7 @@ from features.lifecycle import drafts
 from features.models import FeatureDefinition, FeatureVersion
 from features.monitoring.coverage import coverages
 from features.registry.snapshot import registry_snapshot
+from features.registry.window_text import WINDOWS_ALLOWED
 from tests.factories import (
     make_client,
     make_customer,
@@ -25,7 +26,7 @@ DEFINITIONS = "/admin/features/featuredefinition/"
 PETS = {"name": "pets", "feature_type": "customer", "description": "", "owner": "", "unit": "", "tags": ""}
 WINDOW = {
     "name": "shoes_spend_14d", "feature_type": "behavioral", "kind": "sum", "metadata_key": "amount",
-    "event_type": "purchase", "category": "shoes", "window_days": "14", "half_life_days": "7",
+    "event_type": "purchase", "category": "shoes", "window_hours": "14d", "half_life_days": "7",
     "version_behavioral": "new",
 }  # fmt: skip
 MOOD = {
@@ -83,7 +84,7 @@ def test_a_window_is_saved_with_its_meaning_and_is_in_a_new_draft(operator: Clie
     page = add(operator, WINDOW)
     row = definition("shoes_spend_14d")
     assert (row.kind, row.metadata_key, row.event_type, row.category) == ("sum", "amount", "purchase", "shoes")
-    assert (row.window_days, row.half_life_days, row.default) == (14, 7.0, 0.0)
+    assert (row.window_hours, row.half_life_days, row.default) == (14 * 24, 7.0, 0.0)
     assert versions_of("shoes_spend_14d") == ["behavioral:2.0"]
     version = FeatureVersion.objects.get(number="2.0")
     assert (version.state, version.definitions.count()) == ("draft", 15)
@@ -125,7 +126,7 @@ def test_an_expression_with_a_feature_of_a_draft_says_where_that_is(operator: Cl
 def test_what_belongs_to_another_type_is_left_out(operator: Client) -> None:
     add(operator, {**WINDOW, "feature_type": "customer", "expression": "1 +", "version_customer": ""})
     row = definition("shoes_spend_14d")
-    assert (row.kind, row.metadata_key, row.category, row.window_days, row.expression) == ("", "", None, None, "")
+    assert (row.kind, row.metadata_key, row.category, row.window_hours, row.expression) == ("", "", None, None, "")
 
 
 def test_a_count_has_no_metadata_key_and_a_maximum_no_half_life(operator: Client) -> None:
@@ -149,9 +150,12 @@ def test_a_count_has_no_metadata_key_and_a_maximum_no_half_life(operator: Client
         (PETS | {"default": "inf"}, "Enter a number"),
         (PETS | {"name": ""}, "This field is required"),
         (WINDOW | {"kind": ""}, "Choose what is computed of the events."),
-        (WINDOW | {"window_days": ""}, "Say how many days back events count: 1 to 90."),
-        (WINDOW | {"window_days": "91"}, "less than or equal to 90"),
-        (WINDOW | {"window_days": "0"}, "greater than or equal to 1"),
+        (WINDOW | {"window_hours": ""}, f"Say how far back events count. {WINDOWS_ALLOWED}"),
+        (WINDOW | {"window_hours": "0h"}, WINDOWS_ALLOWED),
+        (WINDOW | {"window_hours": "91d"}, WINDOWS_ALLOWED),
+        (WINDOW | {"window_hours": "7"}, WINDOWS_ALLOWED),
+        (WINDOW | {"window_hours": "1w"}, WINDOWS_ALLOWED),
+        (WINDOW | {"window_hours": "1.5h"}, WINDOWS_ALLOWED),
         (WINDOW | {"metadata_key": ""}, "Say which metadata key, such as amount."),
         (WINDOW | {"metadata_key": "a b"}, "Use letters, digits, underscores"),
         (WINDOW | {"half_life_days": "0"}, "A half-life is a number of days greater than 0."),
@@ -230,7 +234,7 @@ def test_an_expression_is_tried_beside_what_the_draft_has(operator: Client) -> N
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        (WINDOW | {"window_days": "200"}, "Days of the window: Ensure this value is less than or equal to 90."),
+        (WINDOW | {"window_hours": "200d"}, f"Window: {WINDOWS_ALLOWED}"),
         (WINDOW | {"name": ""}, "Name: This field is required."),
         (MOOD | {"expression": "nonsense"}, "nonsense, which is not a feature"),
         (PETS, "This feature is written through the API"),
@@ -250,9 +254,9 @@ def test_a_preview_that_matches_nothing_says_so(operator: Client) -> None:
 def test_a_saved_definition_is_tried_again_before_it_changes(operator: Client) -> None:
     shoppers()
     row = make_version("behavioral", spend={"kind": "sum", "metadata_key": "amount"}).definitions.get(name="spend")
-    assert "over 3 days" in preview(operator, WINDOW | {"window_days": "3"}, pk=row.pk)
+    assert "over 3 days" in preview(operator, WINDOW | {"window_hours": "3d"}, pk=row.pk)
     row.refresh_from_db()
-    assert row.window_days == 30
+    assert row.window_hours == 30 * 24
 
 
 def test_who_may_not_add_a_feature_may_not_try_one(operator: Client) -> None:
@@ -277,19 +281,20 @@ def test_name_and_type_of_a_definition_stay(operator: Client, name: str) -> None
 def test_what_is_in_drafts_only_can_still_mean_something_else(operator: Client) -> None:
     make_version("behavioral", logins={"event_type": "login"})
     page = operator.get(f"{DEFINITIONS}{definition('logins').pk}/change/").content.decode()
-    assert 'name="window_days"' in page
-    change(operator, "logins", kind="count", event_type="login", window_days="7")
-    assert definition("logins").window_days == 7
+    assert 'name="window_hours" value="30d"' in page
+    change(operator, "logins", kind="count", event_type="login", window_hours="36h")
+    assert definition("logins").window_hours == 36
 
 
 def test_what_a_version_past_draft_has_keeps_its_meaning_and_says_why(operator: Client) -> None:
     make_version("behavioral", logins={"event_type": "login"}, state="shadow")
     page = " ".join(operator.get(f"{DEFINITIONS}{definition('logins').pk}/change/").content.decode().split())
-    assert 'name="window_days"' not in page
+    assert 'name="window_hours"' not in page
+    assert ">30d<" in page.replace(" ", "")
     assert "Name and computation locked: published in behavioral:2.0" in page
-    assert change(operator, "logins", kind="max", window_days="7", owner="Team").status_code == 302
+    assert change(operator, "logins", kind="max", window_hours="7d", owner="Team").status_code == 302
     row = definition("logins")
-    assert (row.kind, row.window_days, row.owner) == ("count", 30, "Team")
+    assert (row.kind, row.window_hours, row.owner) == ("count", 30 * 24, "Team")
 
 
 def test_a_change_that_another_feature_of_its_version_cannot_bear_is_refused(operator: Client) -> None:
