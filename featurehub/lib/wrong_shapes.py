@@ -143,7 +143,7 @@ def part_at(value: Any, steps: Sequence[int | str]) -> Any:
     return value
 
 
-def with_part(value: Any, steps: Sequence[int | str], part: object) -> Any:
+def with_part(value: Any, steps: Sequence[Any], part: object) -> Any:
     """Return the value with another part at the end of the steps."""
     if not steps:
         return part

@@ -30,7 +30,7 @@ from features.registry.list_layout import Source, list_layout
 from features.registry.snapshot import registry_snapshot
 
 logger = logging.getLogger(__name__)
-MARK = "insert into events_dirtycustomer (customer_id, due_at) select unnest(%s::text[]), %s"
+MARK_WRITTEN = "insert into events_dirtycustomer (customer_id, due_at) select unnest(%s::text[]), %s"
 
 
 def set_customer_features(
@@ -61,7 +61,7 @@ def set_customer_features(
         "feature_type": feature_type,
         "version": version,
         "timestamp": as_of,
-        "features": held.features,
+        "features": {name: float(value) for name, value in held.features.items()},
         "metadata": held.metadata,
     }
 
@@ -112,7 +112,7 @@ def append_and_announce(
     appended = append_written(SENT_ROWS, sent_rows(rows), feature_type=feature_type, version=version, now=now)
     names = {name for row in rows for name in row.features}
     if is_computed_from(names, feature_type=feature_type, version=version, known=known):
-        mark_customers(list(appended), due_at=now)
+        mark_customers([*appended], due_at=now)
     for chunk in batched(sorted({row.customer_id for row in rows}), PUBLISHED_PER_CHUNK):
         transaction.on_commit(partial(publish_after_commit, chunk, announce(chunk)))
     return sum(appended.values())
@@ -122,7 +122,7 @@ def mark_customers(customer_ids: Sequence[str], *, due_at: datetime) -> None:
     """Have the customers computed, in the caller's transaction."""
     if customer_ids:
         with connection.cursor() as cursor:
-            cursor.execute(MARK, [customer_ids, due_at])
+            cursor.execute(MARK_WRITTEN, [list(customer_ids), due_at])
 
 
 def writable_view(feature_type: str, *, version: str, known: Registry) -> FeatureView:

@@ -20,10 +20,9 @@ LOCK_CUSTOMERS = """
 select customer_id from features_customer where customer_id = any(%s) order by customer_id for update
 """
 # One writer at a time for a customer and type. The customer's row is not the lock, because a refresh may hold it for as
-# long as a whole chunk takes. Customers share 1,024 locks: PostgreSQL's table of locks has room for some thousands, and
-# ten thousand customers may be written at once.
-WRITER_BUCKET = "(hashtextextended(customer_id, 0) & 1023)"
-WRITER_LOCK = f"hashtextextended(feature_type || ':' || {WRITER_BUCKET}, 0)"
+# long as a whole chunk takes. All customers together have 1,024 locks a type: PostgreSQL's table of locks has room for
+# some thousands, and ten thousand customers may be written at once.
+#
 # Writers of these customers' values are kept out, too. Customers that somebody holds are left out.
 TRY_TO_LOCK_CUSTOMERS = """
 select customer_id from features_customer where customer_id = any(%s) order by customer_id for update skip locked
@@ -31,18 +30,19 @@ select customer_id from features_customer where customer_id = any(%s) order by c
 TRY_TO_LOCK_WRITERS = """
 select customer_id from unnest(%(customer_ids)s::text[]) customer_id
 where (
-    select bool_and(pg_try_advisory_xact_lock({lock}))
+    select bool_and(pg_try_advisory_xact_lock(
+        hashtextextended(feature_type || ':' || (hashtextextended(customer_id, 0) & 1023), 0)))
     from unnest(%(feature_types)s::text[]) feature_type
 )
-""".format(lock=WRITER_LOCK)
-# In the order of the buckets, so that no two writers wait for each other.
+"""
+# In the order of their parts, so that no two writers wait for each other.
 LOCK_WRITERS = """
-select pg_advisory_xact_lock(lock.key) from (
-    select distinct {bucket} as bucket, {lock} as key
-    from unnest(%(customer_ids)s::text[]) customer_id, (select %(feature_type)s::text) type (feature_type)
+select pg_advisory_xact_lock(hashtextextended(%(feature_type)s || ':' || part, 0)) from (
+    select distinct hashtextextended(customer_id, 0) & 1023 as part
+    from unnest(%(customer_ids)s::text[]) customer_id
     order by 1
-) lock
-""".format(bucket=WRITER_BUCKET, lock=WRITER_LOCK)
+) parts
+"""
 
 
 def register_customers(customer_ids: Sequence[str]) -> None:

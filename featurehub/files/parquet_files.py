@@ -1,4 +1,4 @@
-"""Read events from Parquet files as a stream.
+"""Read rows of Parquet files as a stream.
 
 A row group may be larger than the memory, so that it is read in batches of rows.
 """
@@ -6,17 +6,15 @@ A row group may be larger than the memory, so that it is read in batches of rows
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Generic
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from events.imports import groups
-from events.imports.fields import EventColumns
-from events.imports.groups import GROUP_BYTES, ROW_LIMIT, Group, refuse_unreadable
-from events.imports.parquet_pages import ChunkPages, read_pages
-from events.validation import NewEvent
+from featurehub.files import groups
+from featurehub.files.groups import GROUP_BYTES, ROW_LIMIT, Group, ReadColumns, Record, refuse_unreadable
+from featurehub.files.parquet_pages import ChunkPages, read_pages
 from featurehub.lib.clock import EPOCH
 from featurehub.lib.errors import InvalidError
 
@@ -38,25 +36,24 @@ UNREADABLE = (OverflowError, ValueError)
 ID_COLUMNS = ("event_id", "customer_id", "session_id")
 
 
-class ParquetFile:
-    """A Parquet file with typed columns.
+class ParquetFile(Generic[Record]):
+    """A Parquet file with typed columns; moments have a time zone or are ISO 8601 text."""
 
-    `timestamp` has a time zone or is ISO 8601 text; `metadata` is JSON text, a struct or a map.
-    """
-
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, columns: ReadColumns[Record], kept: str) -> None:
+        """Open the file. `kept` says what is stored of it where a row group can't be read."""
         self.path = path
+        self.kept = kept
         self._refuse_large_footer()
         self._nested_texts: list[str] = []
         with self._open() as file:
             self.total: int = file.metadata.num_rows
             self._nested_texts = nested_texts(file.schema)
-            self.columns = EventColumns(file.schema_arrow.names, path=path, absent=None)
+            self.columns = columns(file.schema_arrow.names, path=path, absent=None, types=file.schema_arrow.types)
 
     def groups(self) -> Iterator[Group]:
         with self._open() as file, self.path.open("rb") as pages:
             for number in range(file.num_row_groups):
-                rows = min(rows_at_once(file, number, pages=pages), groups.ROWS_AT_ONCE)
+                rows = min(rows_at_once(file, number, pages=pages, kept=self.kept), groups.ROWS_AT_ONCE)
                 for batch in file.iter_batches(batch_size=rows, row_groups=[number]):
                     yield from map(self._group, bounded_parts(batch))
 
@@ -78,13 +75,13 @@ class ParquetFile:
         parts = [self._group(batch.slice(number, 1)) for number in range(batch.num_rows)]
         return Group([row for part in parts for row in part.rows], sum(part.size for part in parts))
 
-    def event(self, row: tuple[Any, ...]) -> NewEvent:
-        return self.columns.event(row)
+    def record(self, row: tuple[Any, ...]) -> Record:
+        return self.columns.record(row)
 
-    def events(self, rows: list[tuple[Any, ...]]) -> list[NewEvent]:
+    def records(self, rows: list[tuple[Any, ...]]) -> list[Record]:
         for row in rows:
             refuse_unreadable(row)
-        return self.columns.events(rows)
+        return self.columns.records(rows)
 
     def described(self, row: tuple[Any, ...]) -> Any:
         return dict(zip(self.columns.names, row, strict=True))
@@ -118,10 +115,10 @@ def nested_texts(schema: pq.ParquetSchema) -> list[str]:
     ]
 
 
-def rows_at_once(file: pq.ParquetFile, number: int, *, pages: IO[bytes]) -> int:
+def rows_at_once(file: pq.ParquetFile, number: int, *, pages: IO[bytes], kept: str) -> int:
     """Return how many rows of a row group can be decoded at once. Raise InvalidError if it takes too much memory."""
     group = file.metadata.row_group(number)
-    here = f"Row group {number + 1} can't be read, and the events before it are stored"
+    here = f"Row group {number + 1} can't be read, and {kept}"
     held, nested, per_row = 0, 0, 1.0
     for place in range(group.num_columns):
         chunk = group.column(place)
