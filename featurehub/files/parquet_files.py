@@ -44,10 +44,10 @@ class ParquetFile(Generic[Record]):
         self.path = path
         self.kept = kept
         self._refuse_large_footer()
-        self._nested_texts: list[str] = []
+        self._texts: list[str] = []
         with self._open() as file:
             self.total: int = file.metadata.num_rows
-            self._nested_texts = nested_texts(file.schema)
+            self._texts = columns_of_texts(file.schema)
             self.columns = columns(file.schema_arrow.names, path=path, absent=None, types=file.schema_arrow.types)
 
     def groups(self) -> Iterator[Group]:
@@ -98,21 +98,26 @@ class ParquetFile(Generic[Record]):
             )
 
     def _open(self) -> pq.ParquetFile:
-        """Open the file, with the texts in lists and maps as a dictionary and indices.
+        """Open the file, with texts as a dictionary and indices.
 
-        A few kilobytes may repeat a long text a million times in one row.
+        A few kilobytes may repeat a long text a million times.
         """
-        return pq.ParquetFile(self.path, buffer_size=BUFFER, pre_buffer=False, read_dictionary=self._nested_texts)
+        return pq.ParquetFile(self.path, buffer_size=BUFFER, pre_buffer=False, read_dictionary=self._texts)
 
 
-def nested_texts(schema: pq.ParquetSchema) -> list[str]:
-    """Return the paths of the columns with texts in lists and maps."""
+def columns_of_texts(schema: pq.ParquetSchema) -> list[str]:
+    """Return the paths of the columns of texts, and of other bytes in lists and maps."""
     columns = [schema.column(place) for place in range(len(schema))]
     return [
         column.path
         for column in columns
-        if column.max_repetition_level > 0 and column.physical_type.endswith("BYTE_ARRAY")
+        if is_flat_text(column) or (column.max_repetition_level > 0 and column.physical_type.endswith("BYTE_ARRAY"))
     ]
+
+
+def is_flat_text(column: Any) -> bool:
+    """Return whether a column has a text a row."""
+    return column.path == column.name and column.logical_type.type == "STRING"
 
 
 def rows_at_once(file: pq.ParquetFile, number: int, *, pages: IO[bytes], kept: str) -> int:
@@ -136,20 +141,24 @@ def rows_at_once(file: pq.ParquetFile, number: int, *, pages: IO[bytes], kept: s
                 f"{here}: with the column {chunk.path_in_schema[:100]}, its lists and maps have {nested:,} values; at "
                 f"most {NESTED_VALUES_LIMIT:,} are read. Write smaller row groups."
             )
-        per_row += bytes_per_value(chunk, sizes) * max(chunk.num_values / max(group.num_rows, 1), 1)
+        is_indexed = is_flat_text(file.schema.column(place))
+        per_row += bytes_per_value(chunk, sizes, is_indexed=is_indexed) * max(
+            chunk.num_values / max(group.num_rows, 1), 1
+        )
     return max(1, int(DECODED_BYTES / per_row))
 
 
-def bytes_per_value(chunk: Any, sizes: ChunkPages) -> float:
+def bytes_per_value(chunk: Any, sizes: ChunkPages, *, is_indexed: bool) -> float:
     """Return an upper limit of a column chunk's bytes per value, beside two of its largest pages.
 
-    Pages with plain values hold all their bytes. Others repeat a text, or its beginning, however long it is.
+    Pages with plain values hold all their bytes. Others repeat a text, or its beginning, however long it is; where it
+    `is_indexed`, an index stands for it until few rows are left.
     """
     if not chunk.physical_type.endswith("BYTE_ARRAY"):
         return BYTES_OF_A_NUMBER
     if "DELTA_BYTE_ARRAY" in chunk.encodings:
         return max(sizes.largest, sizes.dictionary)
-    return max(sizes.dictionary, sizes.bytes_per_value)
+    return max(BYTES_OF_A_NUMBER if is_indexed else sizes.dictionary, sizes.bytes_per_value)
 
 
 def bounded_parts(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
@@ -198,6 +207,8 @@ def python_values(name: str, column: pa.Array) -> list[Any]:
 
     Whole numbers in ID_COLUMNS are converted to text.
     """
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
     if pa.types.is_timestamp(column.type) and column.type.tz is not None:
         return timestamps(column)
     if pa.types.is_integer(column.type) and name in ID_COLUMNS:

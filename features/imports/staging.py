@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+import msgspec
 import orjson
 from django.db import connection, transaction
 
-from events.copy_text import NULL, escaped
+from events.copy_text import NULL, encode_json, escaped
 from featurehub.files.groups import NumberedGroup, refuse_unreadable
 from featurehub.files.rejections import RejectedFile, rejection_line
 from featurehub.files.row_files import RowFile, described, numbered_groups, prefetched
@@ -28,7 +29,9 @@ SORT = (
     "create temp table features_sorted as select * from features_staged order by customer_id",
     "drop table features_staged",
     "create index on features_sorted (customer_id)",
-    "analyze features_sorted",
+    # Without figures the planner would read the whole table for each chunk; a few are enough for it.
+    "set local default_statistics_target = 10",
+    "analyze features_sorted (customer_id)",
 )
 # The rows that they have, by customer.
 NEXT_CUSTOMERS = """
@@ -132,8 +135,14 @@ def encode_rows(rows: Sequence[ValueRow], *, numbers: Sequence[int]) -> bytes:
     columns = (
         escaped([row.customer_id for row in rows]),
         map(str, numbers),
-        [NULL if row.timestamp is None else row.timestamp.astimezone(UTC).isoformat() for row in rows],
+        encode_moments([row.timestamp for row in rows]),
         # Names of features and numbers have nothing that COPY would escape.
         [orjson.dumps(row.features).decode() for row in rows],
     )
     return "".join(f"{line}\n" for line in map("\t".join, zip(*columns, strict=True))).encode()
+
+
+def encode_moments(moments: Sequence[datetime | None]) -> list[str]:
+    """Return the moments in ISO 8601, in UTC: msgspec encodes them together in a fraction of isoformat's time."""
+    in_order = [NULL if moment is None else moment.astimezone(UTC) for moment in moments]
+    return msgspec.json.decode(encode_json(in_order), type=list[str])
