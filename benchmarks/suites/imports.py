@@ -19,9 +19,9 @@ from benchmarks.scale import scaled
 from events.event_types import EVENT_TYPES
 from events.imports.batches import read_batches
 from events.imports.importing import import_events, open_events
-from events.imports.rejections import RejectedFile
 from events.partitions import make_partitions
 from events.registered_types import event_types
+from featurehub.files.rejections import RejectedFile
 from featurehub.lib.gc_tuning import gc_disabled, short_switch_interval
 
 EVENTS = 300_000

@@ -4,18 +4,20 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
-import pyarrow as pa
+import msgspec
 
 from events.bulk_load import Bulk
 from events.copy_text import encode_json
-from events.imports.groups import Group, NumberedGroup, numbered, refuse_unreadable
-from events.imports.rejections import rejection_line
+from events.imports.fields import EventColumns
 from events.partitions import oldest_kept
 from events.registered_types import RegisteredTypes
 from events.tombstones import refuse_erased
 from events.validation import NewEvent, check_event, check_together
+from featurehub.files.groups import NumberedGroup, refuse_unreadable
+from featurehub.files.rejections import rejection_line
+from featurehub.files.row_files import RecordKind, RowFile, described, numbered_groups
 from featurehub.lib.errors import InvalidError
 
 # A batch ends with the group in which it has as many rows, or as many bytes: of rows, and of lines of rejected ones.
@@ -23,22 +25,13 @@ ROWS_PER_BATCH = 30_000
 BYTES_PER_BATCH = 16 * 1024 * 1024
 
 
-class EventFile(Protocol):
-    """A file of events in one of the formats."""
-
-    total: int  # approximate number of rows
-
-    def groups(self) -> Iterator[Group]:
-        """Yield the rows from the first one on, in the same groups at every call and in any thread."""
-
-    def event(self, row: Any) -> NewEvent:
-        """Return the event of a row, with the right types. Raise InvalidError if it can't be read."""
-
-    def events(self, rows: list[Any]) -> list[NewEvent]:
-        """Return the events of many rows. Raise InvalidError if one of them can't be read."""
-
-    def described(self, row: Any) -> Any:
-        """Return the row as the list of rejected rows shows it."""
+EventFile: TypeAlias = RowFile[NewEvent]
+EVENT_RECORDS = RecordKind(
+    name="events",
+    columns=EventColumns,
+    lines=msgspec.json.Decoder(NewEvent),
+    kept="the events before it are stored",
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -57,20 +50,9 @@ class Batch:
     rejected: list[bytes] = field(default_factory=list)
 
 
-def numbered_groups(file: EventFile) -> Iterator[NumberedGroup]:
-    """Yield the groups with the numbers of their first rows.
-
-    Raise InvalidError if the file can't be read further.
-    """
-    try:
-        yield from numbered(file.groups())
-    except (OSError, pa.ArrowException) as error:
-        raise InvalidError(f"The rest of the file can't be read; the events before it are stored: {error}") from None
-
-
 def read_batches(file: EventFile, *, types: RegisteredTypes) -> Iterator[Batch]:
     """Yield the rows of the file as batches of checked events, of the types that are registered."""
-    groups = numbered_groups(file)
+    groups = numbered_groups(file, kept=EVENT_RECORDS.kept)
     while (batch := next_batch(groups, file=file, types=types)).groups:
         yield batch
 
@@ -115,7 +97,7 @@ def add_group(
     batch.bytes_read += size
     rows = [(number, row) for number, row in enumerate(some, start=first) if row]
     try:
-        events = file.events([row for _, row in rows])
+        events = file.records([row for _, row in rows])
         check_together(events, now=now, oldest=oldest_kept(now), types=types)
         refuse_erased(erased.intersection([event.customer_id for event in events]))
         numbers = [number for number, _ in rows]
@@ -138,15 +120,10 @@ def checked_event(
 ) -> NewEvent:
     """Return the event of a row. Raise InvalidError if it is not acceptable."""
     refuse_unreadable(row)
-    event = file.event(row)
+    event = file.record(row)
     check_event(event, now=now, oldest=oldest_kept(now), types=types)
     refuse_erased(erased & {event.customer_id})
     return event
-
-
-def described(row: Any, *, file: EventFile) -> Any:
-    """Return the row as the list of rejected rows shows it; None where it could not be read."""
-    return None if isinstance(row, InvalidError) else file.described(row)
 
 
 def row_id(number: int, *, event: NewEvent) -> str:

@@ -22,6 +22,7 @@ from features.registry.window_text import window_text
 
 CUSTOMERS_PER_BATCH = 1_000
 NAMES_PER_BATCH = 500
+ROWS_PER_PATCH = 10_000
 
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
@@ -55,6 +56,22 @@ class NamesOrSet(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
         """Raise InvalidError where neither names nor a set is given."""
         if self.names is None and self.feature_set is None:
             raise InvalidError("Name the features, or give a feature set as `set`.", attr="names", code="required")
+
+
+class PatchedRow(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A row of `PATCH features/batch/`: values of a customer that hold from `timestamp` on, now if it is left out."""
+
+    customer_id: CustomerId
+    features: Annotated[dict[str, float], msgspec.Meta(min_length=1, max_length=NAMES_PER_BATCH)]
+    timestamp: Moment | None = None
+
+
+class BatchPatch(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The body of `PATCH features/batch/`."""
+
+    feature_type: Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(WRITTEN_BY_CLIENTS)})]
+    version: str
+    rows: Annotated[list[PatchedRow], msgspec.Meta(min_length=1, max_length=ROWS_PER_PATCH)]
 
 
 class BatchRequest(NamesOrSet, kw_only=True, forbid_unknown_fields=True):
@@ -107,6 +124,11 @@ class CustomerFeatureSerializer(serializers.Serializer[Any]):
     feature_type = serializers.CharField()
     version = serializers.CharField()
     metadata = serializers.DictField()
+
+
+class WrittenSerializer(serializers.Serializer[Any]):
+    accepted = serializers.IntegerField()
+    appended = serializers.IntegerField()
 
 
 class ComputedSerializer(CustomerFeatureSerializer):

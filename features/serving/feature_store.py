@@ -9,6 +9,7 @@ from asgiref.sync import sync_to_async
 from features.materialization import client_values
 from features.models import CustomerFeature, FeatureType
 from features.offline.history import history_of
+from features.offline.written import WrittenRow
 from features.serving.read_path import read_rows
 from features.serving.read_plan import plan_read
 from features.serving.render import Values, render_json, render_values
@@ -120,6 +121,10 @@ class FeatureStore:
             timestamp=timestamp,
         )
 
+    def set_features_of_customers(self, rows: Sequence[WrittenRow], *, feature_type: str, version: str) -> int:
+        """Set the values of many rows, all or none of them. Return how many rows the history grew by."""
+        return client_values.set_features_of_customers(rows, feature_type=feature_type, version=version)
+
     def get_feature_history(
         self,
         customer_id: str,
@@ -140,5 +145,6 @@ class FeatureStore:
     aget_customer_features = sync_to_async(get_customer_features)
     aget_features_of_customers = sync_to_async(get_features_of_customers)
     aset_customer_features = sync_to_async(set_customer_features)
+    aset_features_of_customers = sync_to_async(set_features_of_customers)
     aget_feature_history = sync_to_async(get_feature_history)
     aget_feature_vector = sync_to_async(get_feature_vector)

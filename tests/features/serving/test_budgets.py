@@ -191,3 +191,12 @@ def test_a_write_has_a_budget(client: ApiClient) -> None:
     with counted() as spent:
         assert client.patch(url_of("c1"), body).status_code == 200
     assert spent.queries <= 14
+
+
+@pytest.mark.parametrize(("number", "most"), [(1, 14), (900, 15), (3_000, 30)])
+def test_a_batch_of_writes_has_a_budget_by_the_thousand_customers(client: ApiClient, number: int, most: int) -> None:
+    rows = [{"customer_id": f"n{n}", "features": {"cart_value": 5.0}} for n in range(number)]
+    body = {"feature_type": "contextual", "version": "1.0", "rows": rows}
+    with counted() as spent:
+        assert client.patch("/api/v1/features/batch/", body).json() == {"accepted": number, "appended": number}
+    assert spent.queries <= most
