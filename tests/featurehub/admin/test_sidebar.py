@@ -26,6 +26,6 @@ def root() -> Client:
     ],
 )
 def test_one_link_of_the_sidebar_is_marked(root: Client, address: str, marked: str) -> None:
-    make_customer("c1")
+    make_customer("c1", page_view=1)
     groups = root.get(address).context["sidebar_navigation"]
     assert [item["title"] for group in groups for item in group["items"] if item["active"]] == [marked]
