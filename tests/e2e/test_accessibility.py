@@ -137,10 +137,12 @@ def serving(answers: dict[str, Answer]) -> Iterator[str]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Answers, answers=answers))
     thread = Thread(target=server.serve_forever)
     thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def violations(page: Page, host: str, address: str) -> list[str]:
