@@ -25,6 +25,7 @@ class ActivityLogEntry(models.Model):
         ERASURES = "erasures", "Erasures"
         REPAIRS = "repairs", "Checks and repairs"
         PEOPLE = "people", "Users and roles"
+        DOWNLOADS = "downloads", "Downloads"
         LOGINS = "logins", "Failed logins"
         OTHER = "other", "Other"
 

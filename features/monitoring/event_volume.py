@@ -1,7 +1,9 @@
 """Events by type and hour, and which types have fallen silent or have jumped in volume.
 
 An event counts in the hour in which it happened, if it arrives before HOURS_COUNTED_AGAIN more have passed. What comes
-later, such as the import of old events, is usual neither here nor there.
+later, such as the import of old events, is usual neither here nor there. The charts of what happened, whenever it
+arrived, have `event_counts`, which may begin with the newest events and does not tell an hour without events from one
+that it did not count.
 """
 
 from collections import defaultdict

@@ -10,6 +10,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from features.admin.step_pages import StepForm
 from features.admin.weights.studio import DEFAULT_THRESHOLD
 from features.formulas.behavioral import Weights
+from features.formulas.expressions import parse
 from features.lifecycle.shown import CAN_GO_LIVE, in_use
 from features.lifecycle.weight_set_steps import are_newer
 from features.models import FeatureType, FeatureVersion, WeightSet
@@ -110,11 +111,23 @@ def going_live_context(version: FeatureVersion, *, query: QueryDict) -> dict[str
         return {}
     known = registry_snapshot.get(younger_than=0)
     figures = compare_versions(known.view(live.feature_type, live.number), known.view(*key_of_version(version)))
-    context: dict[str, Any] = {"live": live, "figures": figures}
+    context: dict[str, Any] = {"live": live, "figures": figures, "staying": derived_versions_of(live)}
     if figures is not None:
         context["differing"] = [row for row in figures.compared if row.differ]
     sets = two_sets(version)
     return {"going_live": context | (weights_context(sets, query=query) if sets is not None else {})}
+
+
+def derived_versions_of(version: FeatureVersion) -> list[FeatureVersion]:
+    """Return the derived versions that are not retired and read a feature from this version."""
+    rows = FeatureVersion.objects.filter(feature_type=FeatureType.DERIVED).exclude(state=FeatureVersion.State.RETIRED)
+    names = set(version.definitions.values_list("name", flat=True))
+    return [
+        row
+        for row in rows.order_by("pk").prefetch_related("definitions")
+        if row.inputs.get(version.feature_type) == version.number
+        and any(names & parse(definition.expression).names for definition in row.definitions.all())
+    ]
 
 
 def key_of_version(version: FeatureVersion) -> tuple[str, str]:
