@@ -20,6 +20,6 @@ def delete_task(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("features", "0026_window_days_unused")]
+    dependencies = [("features", "0027_window_days_unused")]
 
     operations = [migrations.RunPython(insert_task, delete_task)]

@@ -26,7 +26,7 @@ drop function features_definitions_keep_both_windows();
 class Migration(migrations.Migration):
     """Windows are in hours, from 1 to 90 days of 24. A later version drops `window_days` and what keeps it right."""
 
-    dependencies = [("features", "0023_event_types")]
+    dependencies = [("features", "0024_event_types")]
 
     operations = [
         migrations.AddField(

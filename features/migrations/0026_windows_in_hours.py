@@ -6,6 +6,6 @@ FILL = "update features_featuredefinition set window_hours = window_days * 24 wh
 class Migration(migrations.Migration):
     """Write the windows of the definitions in hours."""
 
-    dependencies = [("features", "0024_window_hours")]
+    dependencies = [("features", "0025_window_hours")]
 
     operations = [migrations.RunSQL(FILL, migrations.RunSQL.noop)]

@@ -13,7 +13,8 @@ NAME_RULE = "A set's name begins with a letter and has lower-case letters, digit
 KINDS = [
     ("weights", "Weights"), ("versions", "Versions"), ("definitions", "Feature definitions"),
     ("feature_sets", "Feature sets"), ("api_keys", "API keys"), ("tasks", "Periodic tasks"), ("erasures", "Erasures"),
-    ("repairs", "Checks and repairs"), ("people", "Users and roles"), ("logins", "Failed logins"), ("other", "Other"),
+    ("repairs", "Checks and repairs"), ("people", "Users and roles"), ("downloads", "Downloads"),
+    ("logins", "Failed logins"), ("other", "Other"),
 ]  # fmt: skip
 
 # `made_by_id` and `made_with_id` are missing in the list: they become null when the user or the key is deleted.
@@ -59,7 +60,7 @@ end $$;
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("features", "0021_task_names"),
+        ("features", "0022_logged_downloads"),
         ("access", "0002_lifetimes"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

@@ -25,7 +25,7 @@ end $$;
 class Migration(migrations.Migration):
     """Hold the windows in hours to what held those in days. The column `window_days` stays for earlier programs."""
 
-    dependencies = [("features", "0025_windows_in_hours")]
+    dependencies = [("features", "0026_windows_in_hours")]
 
     operations = [
         migrations.RunSQL(MEANING.format(window="window_hours"), MEANING.format(window="window_days")),

@@ -6,7 +6,7 @@ PATTERN = "^[a-z][a-z0-9_]{0,63}$"
 class Migration(migrations.Migration):
     """Weights, hours and windows may be of any registered event type."""
 
-    dependencies = [("features", "0022_feature_sets"), ("events", "0005_first_event_types")]
+    dependencies = [("features", "0023_feature_sets"), ("events", "0005_first_event_types")]
 
     operations = [
         migrations.RemoveConstraint(model_name="weight", name="weight_event_type_is_known"),

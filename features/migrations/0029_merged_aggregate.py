@@ -7,5 +7,5 @@ DROP = "drop aggregate features_merged(jsonb)"
 
 
 class Migration(migrations.Migration):
-    dependencies = [("features", "0021_task_names")]
+    dependencies = [("features", "0028_departed_schedule")]
     operations = [migrations.RunSQL(CREATE, DROP)]
