@@ -8,7 +8,7 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 
 from events.copy_text import copy_blocks
 from events.ingest import Ingested, ingest_lines, nudge
-from events.registration import note_use
+from events.registration import note_first_events
 from events.tombstones import HOLD_OFF_ERASURE, erased_among, refuse_erased
 from events.validation import CLOCK_SKEW, EARLIEST, NewEvent
 from featurehub.lib.copying import copying
@@ -72,7 +72,7 @@ def copy_in(bulk: Bulk) -> None:
     with connection.cursor() as cursor:
         cursor.execute(HOLD_OFF_ERASURE)
         refuse_erased(erased_among(bulk.customer_ids))
-        note_use(bulk.types)
+        note_first_events(bulk.types)
         with copying(cursor, COPY_EVENTS) as copy:
             for block in bulk.blocks:
                 copy.write(block)

@@ -13,7 +13,7 @@ from django.db.backends.utils import CursorWrapper
 
 from events.copy_text import copy_blocks
 from events.posted import CheckedEvent
-from events.registration import note_use
+from events.registration import note_first_events
 from events.tombstones import HOLD_OFF_ERASURE, ErasedError, erased_among, refuse_erased
 from events.validation import NewEvent
 from featurehub.lib.batched import batched
@@ -136,7 +136,7 @@ def ingest_lines(
         with connection.cursor() as cursor:
             cursor.execute(CREATE_INCOMING)
             refuse_erased(erased_among(customer_ids))
-            note_use(types)
+            note_first_events(types)
             with copying(cursor, COPY_INCOMING) as copy:
                 for block in blocks:
                     copy.write(block)

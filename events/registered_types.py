@@ -10,10 +10,10 @@ from featurehub.lib.errors import InvalidError
 from featurehub.lib.snapshot import Snapshot
 
 # A type that is not known is looked for in PostgreSQL before its event is refused, but not more often than this.
-SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_BETWEEN_LOAD_TRIES = 1.0
 # An error lists up to this many types, and repeats a wrong one up to this length.
 TYPES_LISTED = 100
-LONGEST_REPEATED = 60
+LONGEST_REPEATED_TYPE = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class RegisteredTypes:
                 f"The event type {name} is archived: it takes no new events. Restore it in the admin under Event types."
             )
             return InvalidError(detail, attr="event_type", code="archived_event_type")
-        named = repr(name if len(name) <= LONGEST_REPEATED else name[:LONGEST_REPEATED] + "…")
+        named = repr(name if len(name) <= LONGEST_REPEATED_TYPE else name[:LONGEST_REPEATED_TYPE] + "…")
         taken = [known for known in self.labels if known in self.accepted]
         more = f" and {len(taken) - TYPES_LISTED} more" if len(taken) > TYPES_LISTED else ""
         detail = (
@@ -76,7 +76,7 @@ def check_event_types(names: Iterable[str], *, known: RegisteredTypes | None = N
     if found <= (known or event_types.get()).accepted:
         return
     # It may have been registered a moment ago, in another process.
-    known = known or event_types.get(younger_than=SECONDS_BETWEEN_LOOKS)
+    known = known or event_types.get(younger_than=SECONDS_BETWEEN_LOAD_TRIES)
     if refused := found - known.accepted:
         raise known.refusal(min(refused))
 
@@ -86,7 +86,7 @@ def check_are_registered(names: Iterable[str], *, attr: str) -> None:
     found = frozenset(names)
     if found <= event_types.get().labels.keys():
         return
-    known = event_types.get(younger_than=SECONDS_BETWEEN_LOOKS)
+    known = event_types.get(younger_than=SECONDS_BETWEEN_LOAD_TRIES)
     if unknown := found - known.labels.keys():
         error = known.refusal(min(unknown))
         error.attr = attr

@@ -75,7 +75,7 @@ def locked(name: str) -> EventType:
     return row
 
 
-def note_use(names: Collection[str]) -> None:
+def note_first_events(names: Collection[str]) -> None:
     """Note the first events of their types, in the transaction that stores them; no query where none is the first.
 
     Whoever deletes such a type waits for this transaction, and then finds that it is used. Raises InvalidError where a

@@ -58,20 +58,20 @@ class Weights:
         return self.norm.get(event_type, USUAL_NORM)
 
 
-def in_order(event_types: Iterable[str]) -> list[str]:
+def in_score_order(event_types: Iterable[str]) -> list[str]:
     """Return the types in the order in which their contributions are added: the first ones, then the others by name."""
     return sorted(event_types, key=lambda name: (PLACES.get(name, len(PLACES)), name))
 
 
 def normalised(counts: Mapping[str, Ints], *, weights: Weights) -> dict[str, Floats]:
     """Return min(count / norm, 1) for each event type that is counted: columns in [0, 1]."""
-    return {name: capped_share(counts[name], norm=weights.norm_of(name)) for name in in_order(counts)}
+    return {name: capped_share(counts[name], norm=weights.norm_of(name)) for name in in_score_order(counts)}
 
 
 def unclamped_score(counts: Mapping[str, Ints], *, weights: Weights) -> Floats:
     """Return Σ weight × min(count / norm, 1), the engagement score before the cut at 1.
 
-    The terms are added in the order of `in_order`, so that the result is the same to the last bit everywhere. It is
+    The terms are added in the order of `in_score_order`, so that the result is the same to the last bit everywhere. It is
     finite for all weights: at most the largest double.
     """
     parts = normalised(counts, weights=weights)

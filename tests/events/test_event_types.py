@@ -19,7 +19,7 @@ from events.registered_types import event_types, load_types
 from events.registration import (
     archive_event_type,
     delete_event_type,
-    note_use,
+    note_first_events,
     register_event_type,
     restore_event_type,
 )
@@ -177,7 +177,7 @@ def test_a_type_that_another_process_registers_is_known_before_its_event_is_refu
     assert "trial_started" not in event_types.get().labels
     with psycopg.connect(environment_of_tests()["DATABASE_URL"], autocommit=True) as other:
         other.execute("insert into events_eventtype (name, label, description) values ('trial_started', 'T', '')")
-    monkeypatch.setattr("events.registered_types.SECONDS_BETWEEN_LOOKS", 0.0)
+    monkeypatch.setattr("events.registered_types.SECONDS_BETWEEN_LOAD_TRIES", 0.0)
     assert post_events(api, make_event(event_type="trial_started")).status_code == 201
 
 
@@ -217,7 +217,7 @@ def test_the_first_event_of_a_type_that_was_deleted_meanwhile_is_refused(committ
 def test_an_event_that_is_rolled_back_leaves_its_type_unused(committed: None) -> None:
     make_event_type("trial_started")
     with transaction.atomic():
-        note_use(["trial_started"])
+        note_first_events(["trial_started"])
         transaction.set_rollback(True)
     assert EventType.objects.get(name="trial_started").used_at is None
     delete_event_type("trial_started")
