@@ -306,7 +306,7 @@ def test_a_column_of_parquet_is_of_any_numbers(tmp_path: Path, column: pa.Array,
 @pytest.mark.parametrize(
     "column",
     [pa.array(["0.5"]), pa.array([True]), pa.array([MOMENT]), pa.array([[0.5]]), pa.array(["a"]).dictionary_encode()],
-    ids=str,
+    ids=lambda column: str(column.type),
 )
 def test_a_column_of_parquet_that_is_not_of_numbers_is_refused_by_name(tmp_path: Path, column: pa.Array) -> None:
     path = tmp_path / "values.parquet"
