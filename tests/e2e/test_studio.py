@@ -32,6 +32,12 @@ HIDDEN = """() => {
     });
 }"""
 
+IS_IN_FRONT = """selector => {
+    const field = document.querySelector(selector);
+    const { left, top } = field.getBoundingClientRect();
+    return document.elementFromPoint(left + 8, top + 8) === field;
+}"""
+
 
 @pytest.fixture(params=SIZES)
 def studio(request: pytest.FixtureRequest, admin_page: Page, stack: Stack, artefacts: Path) -> Iterator[Page]:
@@ -69,8 +75,7 @@ def test_a_save_that_fails_scrolls_to_what_failed_and_focuses_it(
     studio.get_by_role("button", name="Save as a new draft").click()
     expect(studio.locator("#fh-not-saved")).to_contain_text("Not saved")
     expect(studio.locator(failed)).to_be_focused()
+    # It still is when the preview has come, or is known not to come.
+    expect(studio.locator("#fh-status")).not_to_have_text("Computing …", timeout=60_000)
+    studio.wait_for_function(IS_IN_FRONT, arg=failed)
     expect(studio.locator(failed)).to_be_in_viewport(ratio=1)
-    assert studio.locator(failed).evaluate(
-        "element => element === document.elementFromPoint("
-        "...['left', 'top'].map((side, at) => element.getBoundingClientRect()[side] + 8))"
-    )
