@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from django.db import connection
 from tqdm import tqdm
 
+from events.event_types import EVENT_TYPES
+from events.models import EventType
 from events.partitions import make_partitions
 
 EVENTS_PER_CUSTOMER = 30
@@ -42,6 +44,8 @@ from (
     ) draw
 ) event
 """
+# Half of the events, so that the first six types keep some of theirs.
+SPREAD = "update events_event set event_type = 'type_' || id / 2 %% %(further)s where id %% 2 = 0"
 DELETE_VALUES = "truncate features_customer, features_customerfeature, features_run, features_runchunk cascade"
 REGISTER = """
 insert into features_customer (customer_id)
@@ -65,6 +69,18 @@ def make_events(*, customers: int) -> None:
             bar.update(last + 1 - first)
         cursor.execute(REGISTER, {"customers": customers})
         cursor.execute("vacuum analyze events_event, features_customer")
+
+
+def spread_over_types(types: int) -> None:
+    """Register types up to this number, and give half of the events one of those that are not there from the start."""
+    further = types - len(EVENT_TYPES)
+    for number in range(further):
+        EventType.objects.get_or_create(
+            name=f"type_{number}", defaults={"label": f"Type {number}", "used_at": datetime.now(UTC)}
+        )
+    with connection.cursor() as cursor:
+        cursor.execute(SPREAD, {"further": further})
+        cursor.execute("vacuum full analyze events_event")
 
 
 def delete_values() -> None:

@@ -32,6 +32,7 @@ IN_PROCESS = Goal(0.8)
 # Events: rows a second against a bare COPY, and seconds until a new value is readable
 INGEST = Goal(0.6, is_least=True)
 IMPORT = Goal(0.75, is_least=True)
+IMPORT_FEATURES = Goal(0.4, is_least=True)
 SECONDS_UNTIL_READABLE = Goal(0.2)
 
 # Batch work on a million customers, CPU against the floors

@@ -15,11 +15,12 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, RadioFilter
+from unfold.contrib.filters.admin import DropdownFilter, RadioFilter
 from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 
 from events.models import DirtyCustomer, ErasedCustomer, Event
+from events.registered_types import event_types
 from events.tombstones import hashes_of, remove_tombstone
 from featurehub.admin.forms import ReasonForm, reason_field
 from featurehub.admin.large_tables import DayRangeFilter, ExactTextFilter, LargeTableAdmin
@@ -31,6 +32,18 @@ def link_to_customer(customer_id: str) -> SafeString:
     """Return a link to the customer's page, by the name of its URL: `events` does not import `features`."""
     address = reverse("admin:features_customer_change", args=[quote(customer_id)])
     return format_html('<a class="hub-link" href="{}">{}</a>', address, customer_id)
+
+
+class EventTypeFilter(DropdownFilter):
+    title = "event type"
+    parameter_name = "event_type__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return list(event_types.get().labels.items())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Event]) -> QuerySet[Event]:
+        wanted = self.value()
+        return queryset.filter(event_type=wanted) if wanted else queryset
 
 
 class CategoryFilter(ExactTextFilter):
@@ -55,7 +68,7 @@ class EventAdmin(LargeTableAdmin):
     list_display = ("timestamp", "kind", "customer", "amount", "category", "session_id", "received_at")
     list_display_links = ("timestamp",)
     list_filter = (
-        ("event_type", ChoicesDropdownFilter),
+        EventTypeFilter,
         ("timestamp", DayRangeFilter),
         CategoryFilter,
         SessionFilter,
@@ -87,7 +100,7 @@ class EventAdmin(LargeTableAdmin):
 
     @display(description="Type", label=True)
     def kind(self, event: Event) -> str:
-        return event.get_event_type_display()
+        return event_types.get().label(event.event_type)
 
     @display(description="Customer")
     def customer(self, event: Event) -> SafeString:

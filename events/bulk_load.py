@@ -8,6 +8,7 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 
 from events.copy_text import copy_blocks
 from events.ingest import Ingested, ingest_lines, nudge
+from events.registration import note_first_events
 from events.tombstones import HOLD_OFF_ERASURE, erased_among, refuse_erased
 from events.validation import CLOCK_SKEW, EARLIEST, NewEvent
 from featurehub.lib.copying import copying
@@ -33,6 +34,7 @@ class Bulk:
     number: int = 0
     blocks: list[bytes] = field(default_factory=list)
     customer_ids: set[str] = field(default_factory=set)
+    types: set[str] = field(default_factory=set)
     latest: datetime = EARLIEST
 
     def add(self, events: Sequence[NewEvent]) -> None:
@@ -40,6 +42,7 @@ class Bulk:
         self.number += len(events)
         self.blocks += copy_blocks(events)
         self.customer_ids.update([event.customer_id for event in events])
+        self.types.update([event.event_type for event in events])
         self.latest = max([self.latest, *[event.timestamp for event in events]])
 
 
@@ -50,13 +53,13 @@ def load_bulk(bulk: Bulk) -> Ingested:
     back to `ingest_lines`. Raise ErasedError if one of the customers was erased.
     """
     if not bulk.number or bulk.latest > datetime.now(UTC) - CLOCK_SKEW:
-        return ingest_lines(bulk.blocks, number=bulk.number, customer_ids=bulk.customer_ids)
+        return ingest_lines(bulk.blocks, number=bulk.number, customer_ids=bulk.customer_ids, types=bulk.types)
     try:
         with transaction.atomic():
             copy_in(bulk)
             transaction.on_commit(nudge)
     except (IntegrityError, OperationalError):  # a duplicate, a month without a partition, a deadlock
-        return ingest_lines(bulk.blocks, number=bulk.number, customer_ids=bulk.customer_ids)
+        return ingest_lines(bulk.blocks, number=bulk.number, customer_ids=bulk.customer_ids, types=bulk.types)
     return Ingested(accepted=bulk.number, duplicates=0)
 
 
@@ -69,6 +72,7 @@ def copy_in(bulk: Bulk) -> None:
     with connection.cursor() as cursor:
         cursor.execute(HOLD_OFF_ERASURE)
         refuse_erased(erased_among(bulk.customer_ids))
+        note_first_events(bulk.types)
         with copying(cursor, COPY_EVENTS) as copy:
             for block in bulk.blocks:
                 copy.write(block)

@@ -13,6 +13,7 @@ from django.db.backends.utils import CursorWrapper
 
 from events.copy_text import copy_blocks
 from events.posted import CheckedEvent
+from events.registration import note_first_events
 from events.tombstones import HOLD_OFF_ERASURE, ErasedError, erased_among, refuse_erased
 from events.validation import NewEvent
 from featurehub.lib.batched import batched
@@ -119,18 +120,23 @@ def ingest_parts(events: Sequence[NewEvent | CheckedEvent]) -> Ingested:
 def ingest_part(events: Sequence[NewEvent | CheckedEvent]) -> Ingested:
     """Store the events as `ingest_lines` does."""
     customer_ids = {event.customer_id for event in events}
-    return ingest_lines(copy_blocks(events), number=len(events), customer_ids=customer_ids)
+    types = {event.event_type for event in events}
+    return ingest_lines(copy_blocks(events), number=len(events), customer_ids=customer_ids, types=types)
 
 
-def ingest_lines(blocks: Iterable[bytes], *, number: int, customer_ids: Collection[str]) -> Ingested:
-    """Store `number` events of these customers that are encoded by `copy_blocks`, as `ingest` does.
+def ingest_lines(
+    blocks: Iterable[bytes], *, number: int, customer_ids: Collection[str], types: Collection[str]
+) -> Ingested:
+    """Store `number` events of these customers and types that are encoded by `copy_blocks`, as `ingest` does.
 
-    Raise ErasedError if one of the customers was erased: then nothing is stored.
+    Raise ErasedError if one of the customers was erased, InvalidError if one of the types is not registered: then
+    nothing is stored.
     """
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(CREATE_INCOMING)
             refuse_erased(erased_among(customer_ids))
+            note_first_events(types)
             with copying(cursor, COPY_INCOMING) as copy:
                 for block in blocks:
                     copy.write(block)

@@ -1,14 +1,15 @@
-"""Models of events, dirty marks and tombstones."""
+"""Models of event types, events, dirty marks and tombstones."""
 
 from decimal import Decimal
 
 from django.contrib.postgres.indexes import BrinIndex
+from django.core.validators import RegexValidator
 from django.db import models
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.functions import Now
 
 from events.categories import LONGEST_CATEGORY
-from events.event_types import EVENT_TYPES
+from events.event_types import EVENT_TYPE_PATTERN, EVENT_TYPES, LONGEST_EVENT_TYPE
 
 
 class NumericField(models.FloatField):  # type: ignore[type-arg]
@@ -24,15 +25,53 @@ class NumericField(models.FloatField):  # type: ignore[type-arg]
         return None if value is None else float(value)
 
 
+class EventType(models.Model):
+    """A registered event type: events of no other type are stored.
+
+    Of an archived one, no new events are accepted. From `used_at` on, the moment of its first event, it can't be
+    deleted; `events.registration` writes it in the transaction of that event.
+    """
+
+    name = models.CharField(
+        max_length=LONGEST_EVENT_TYPE,
+        unique=True,
+        validators=[
+            RegexValidator(
+                EVENT_TYPE_PATTERN, "Use lower-case letters, digits and underscores, up to 64, a letter first."
+            )
+        ],
+        help_text="The event_type of its events, such as trial_started. It can't be changed later.",
+    )
+    label = models.CharField(max_length=64, help_text="Its name for people, such as Trial started.")
+    description = models.TextField(blank=True, help_text="When an event of this type is sent, and by what.")
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    archived_at = models.DateTimeField(null=True, blank=True, editable=False)
+    used_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=models.Q(name__regex=EVENT_TYPE_PATTERN), name="event_type_name_is_a_word")
+        ]
+        ordering = ["id"]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_there_from_the_start(self) -> bool:
+        return self.name in EVENT_TYPES
+
+
 class Event(models.Model):
     """An action of a customer.
 
-    `amount` and `category` are copied from `metadata` once, at ingestion.
+    `event_type` is the name of a registered type: ingest sees to it, because a foreign key would be looked up for every
+    row. `amount` and `category` are copied from `metadata` once, at ingestion.
     """
 
     event_id = models.CharField(max_length=64)
     customer_id = models.CharField(max_length=128)
-    event_type = models.CharField(max_length=16, choices=[(name, name.replace("_", " ")) for name in EVENT_TYPES])
+    event_type = models.CharField(max_length=LONGEST_EVENT_TYPE)
     timestamp = models.DateTimeField()
     session_id = models.CharField(max_length=128, null=True, blank=True)  # noqa: DJ001 - none is not an empty id
     amount = NumericField(null=True, blank=True)
@@ -44,7 +83,6 @@ class Event(models.Model):
         constraints = [
             # An event counts once, however often it is sent.
             models.UniqueConstraint(fields=["event_id", "timestamp"], name="event_counts_once"),
-            models.CheckConstraint(condition=models.Q(event_type__in=EVENT_TYPES), name="event_type_is_known"),
             models.CheckConstraint(condition=models.Q(amount__gte=0), name="event_amount_is_not_negative"),
         ]
         indexes = [

@@ -8,12 +8,14 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import orjson
 
 from events.categories import stored_category
+from events.event_types import EVENT_TYPE_PATTERN
+from events.registered_types import RegisteredTypes, check_event_types
 from featurehub.lib.errors import InvalidError
 
 METADATA_BYTES = 8 * 1024
@@ -33,6 +35,8 @@ ID_PATTERN = r"^[^\x00-\x20/\x7f-\xa0]+$"
 CustomerId = Annotated[
     str, msgspec.Meta(extra_json_schema={"minLength": 1, "maxLength": LONGEST_ID, "pattern": ID_PATTERN})
 ]
+# The name of a registered type; that it is one is checked by `check_event_types`.
+EventTypeName = Annotated[str, msgspec.Meta(extra_json_schema={"pattern": EVENT_TYPE_PATTERN})]
 Text64 = Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
 Text128 = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 Metadata = Annotated[
@@ -56,7 +60,7 @@ class EventFields(msgspec.Struct, kw_only=True, gc=False, forbid_unknown_fields=
     """
 
     customer_id: Annotated[Text128, msgspec.Meta(extra_json_schema={"pattern": ID_PATTERN})]
-    event_type: Literal["page_view", "email_open", "email_click", "form_submit", "purchase", "login"]
+    event_type: EventTypeName
     timestamp: Moment
     event_id: Text64 | None = None
     session_id: Text128 | None = None
@@ -91,23 +95,29 @@ def check_all(events: Sequence[NewEvent], *, now: datetime, oldest: datetime = E
         check_each(events, partial(check_event, now=now, oldest=oldest))
 
 
-def check_together(events: Sequence[NewEvent], *, now: datetime, oldest: datetime = EARLIEST) -> None:
+def check_together(
+    events: Sequence[NewEvent], *, now: datetime, oldest: datetime = EARLIEST, types: RegisteredTypes | None = None
+) -> None:
     """Check all events at once, in a third of the time of `check_event` for each.
 
-    Raise InvalidError if one of them is not acceptable. Call `check_each` to find out which.
+    Raise InvalidError if one of them is not acceptable. Call `check_each` to find out which. `types` are the registered
+    types; None: those in memory.
     """
-    check_fields_together(events, now=now, oldest=oldest)
+    check_fields_together(events, now=now, oldest=oldest, types=types)
     for event in events:
         check_metadata(event.metadata)
 
 
-def check_fields_together(events: Sequence[EventFields], *, now: datetime, oldest: datetime) -> None:
+def check_fields_together(
+    events: Sequence[EventFields], *, now: datetime, oldest: datetime, types: RegisteredTypes | None = None
+) -> None:
     """Raise InvalidError if a value of one of the events, other than its metadata, is not acceptable."""
     if not events:
         return
     check_customer_ids([event.customer_id for event in events], attr="customer_id")
     check_text("".join([event.event_id for event in events if event.event_id]), attr="event_id")
     check_text("".join([event.session_id for event in events if event.session_id]), attr="session_id")
+    check_event_types({event.event_type for event in events}, known=types)
     moments = [event.timestamp for event in events]
     check_timestamp(min(moments), now=now, oldest=oldest)
     check_timestamp(max(moments), now=now, oldest=oldest)
@@ -123,18 +133,22 @@ def check_each(events: Iterable[Fields], check: Callable[[Fields], object]) -> N
             raise
 
 
-def check_event(event: NewEvent, *, now: datetime, oldest: datetime = EARLIEST) -> None:
+def check_event(
+    event: NewEvent, *, now: datetime, oldest: datetime = EARLIEST, types: RegisteredTypes | None = None
+) -> None:
     """Raise InvalidError with `attr` if a value of the event is not acceptable; the types are right already.
 
-    `oldest` is the oldest accepted timestamp: `partitions.oldest_kept` for events that are to be stored.
+    `oldest` is the oldest accepted timestamp: `partitions.oldest_kept` for events that are to be stored. `types` are as
+    for `check_together`.
     """
-    check_fields(event, now=now, oldest=oldest)
+    check_fields(event, now=now, oldest=oldest, types=types)
     check_metadata(event.metadata)
 
 
-def check_fields(event: EventFields, *, now: datetime, oldest: datetime) -> None:
+def check_fields(event: EventFields, *, now: datetime, oldest: datetime, types: RegisteredTypes | None = None) -> None:
     """Raise InvalidError with `attr` if a value of the event, other than its metadata, is not acceptable."""
     check_customer_id(event.customer_id)
+    check_event_types((event.event_type,), known=types)
     check_text(event.event_id, attr="event_id")
     check_text(event.session_id, attr="session_id")
     check_timestamp(event.timestamp, now=now, oldest=oldest)

@@ -301,6 +301,8 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    # A link in the button that opens an operation could not be reached with the keyboard.
+    "SWAGGER_UI_SETTINGS": {"deepLinking": False},
     "SERVE_INCLUDE_SCHEMA": False,
     # Left out of the names of operations; else it depends on which other addresses there are.
     "SCHEMA_PATH_PREFIX": "/api",

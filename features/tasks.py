@@ -33,6 +33,7 @@ SECONDS_PER_TURN = 1.0
 SECONDS_PER_BACKTEST_TURN = 2.0
 PASSING = (OperationalError, *REDIS_AWAY)
 PUBLISH_OVERDUE_TASK = "features.publish_overdue"
+REFRESH_DEPARTED_TASK = "features.refresh_departed"
 REFRESH_ACTIVE_TASK = "features.refresh_active"
 PROFILE_VALUES_TASK = "features.profile_values"
 COUNT_EVENTS_TASK = "features.count_events"
@@ -66,9 +67,18 @@ def publish_overdue_task() -> None:
         current_app.send_task(PUBLISH_OVERDUE_TASK)
 
 
+@shared_task(name=REFRESH_DEPARTED_TASK, autoretry_for=PASSING, retry_backoff=True, max_retries=5)
+def refresh_departed_task() -> None:
+    """Compute the next customers that an event has left, whatever else waits. Sent by beat.
+
+    It is one chunk: where more are due, `refresh_active_task` computes them, so that fresh events do not wait for them.
+    """
+    refresh.refresh_departed()
+
+
 @shared_task(name=REFRESH_ACTIVE_TASK, autoretry_for=PASSING, retry_backoff=True, max_retries=5)
 def refresh_active_task() -> None:
-    """Renew active customers before their TTL ends. Sent by beat."""
+    """Compute customers that an event has left, and renew active customers before their TTL ends. Sent by beat."""
     if work(refresh.refresh_active):
         current_app.send_task(REFRESH_ACTIVE_TASK, queue="batch")
 

@@ -16,6 +16,7 @@ from django.test.utils import setup_databases, teardown_databases
 from django_redis import get_redis_connection
 from hypothesis import HealthCheck, settings
 
+from events.registered_types import event_types
 from featurehub.access.authentication import clients
 from featurehub.access.models import Scope
 from features.monitoring.coverage import coverages
@@ -36,11 +37,12 @@ settings.load_profile("featurehub")
 MARKER = "featurehub:tests"
 # All copies in this process's memory: tests/featurehub/lib/test_snapshot.py finds one that is missing here.
 SNAPSHOTS = (
-    registry_snapshot, clients, renewal_age, value_watch, drifts_in_memory, coverages, scores_over_a_week,
-    activity_sample,
+    registry_snapshot, event_types, clients, renewal_age, value_watch, drifts_in_memory, coverages,
+    scores_over_a_week, activity_sample,
 )  # fmt: skip
-# Tables that migrations fill are not emptied: definitions, versions, the first weights, buckets.
+# Tables that migrations fill are not emptied: event types, definitions, versions, the first weights, buckets.
 KEPT = {
+    "events_eventtype",
     "features_featuredefinition",
     "features_featureversion",
     "features_weightset",
@@ -49,6 +51,11 @@ KEPT = {
     "features_onlinestore",
 }
 RESTORE_RENEWALS = "update features_renewal set renewed_at = null, due_at = now()"
+# Leave only the first event types, none archived.
+RESTORE_EVENT_TYPES = """
+delete from events_eventtype where id > {event_type};
+update events_eventtype set archived_at = null where archived_at is not null;
+"""
 RESTORE_ONLINE_STORE = "update features_onlinestore set identity = '', found = '', found_at = null"
 # Leave only the first weight set, active. The triggers are off because they refuse that.
 RESTORE_WEIGHTS = """
@@ -76,7 +83,8 @@ alter table features_featureversion enable trigger user;
 alter table features_featureversion_definitions enable trigger user;
 """
 NEWEST = """
-select (select max(id) from features_featuredefinition), (select max(id) from features_featureversion)
+select (select max(id) from features_featuredefinition), (select max(id) from features_featureversion),
+    (select max(id) from events_eventtype)
 """
 
 
@@ -133,12 +141,13 @@ def committed(django_db_setup: None, django_db_blocker: pytest_django.DjangoDbBl
     with django_db_blocker.unblock():
         with connection.cursor() as cursor:
             cursor.execute(NEWEST)
-            definition, version = cursor.fetchone()
+            definition, version, event_type = cursor.fetchone()
         yield
         with connection.cursor() as cursor:
             cursor.execute(f"truncate {', '.join(tables_of_tests())}")
             cursor.execute(RESTORE_RENEWALS)
             cursor.execute(RESTORE_ONLINE_STORE)
+            cursor.execute(RESTORE_EVENT_TYPES.format(event_type=event_type))
             cursor.execute(RESTORE_WEIGHTS)
             cursor.execute(RESTORE_REGISTRY.format(definition=definition, version=version))
         connections.close_all()

@@ -11,7 +11,9 @@ import numpy as np
 from django_redis import get_redis_connection
 
 from events.ingest import Ingested, ingest
-from events.models import Event
+from events.models import Event, EventType
+from events.registered_types import event_types
+from events.registration import register_event_type
 from events.validation import NewEvent
 from featurehub.access.authentication import clients
 from featurehub.access.models import Scope, create_api_key
@@ -31,6 +33,7 @@ from features.models import (
 from features.monitoring import profiles
 from features.registry.snapshot import registry_snapshot
 from features.registry.weight_sets import active_set
+from features.registry.window_text import parse_window
 from tests.api_client import ApiClient
 
 numbers = count(1)
@@ -64,6 +67,13 @@ def make_purchase(*, amount: float = 10.0, category: str | None = None, **fields
     """Return a purchase as a client sends it."""
     metadata = {"amount": amount, **({} if category is None else {"category": category})}
     return make_event(event_type="purchase", metadata=metadata, **fields)
+
+
+def make_event_type(name: str = "trial_started", **fields: str) -> EventType:
+    """Register an event type, which this process knows at once, also in a test without commits."""
+    row = register_event_type(name, **fields)
+    event_types.forget()
+    return row
 
 
 def new_event(**fields: Any) -> NewEvent:
@@ -148,9 +158,14 @@ def forget_registry() -> None:
 
 
 def make_definition(name: str = "pets", feature_type: str = "customer", **fields: Any) -> FeatureDefinition:
-    """Make a definition; a behavioral one is, unless `fields` say otherwise, a count of all events in 30 days."""
+    """Make a definition; a behavioral one is, unless `fields` say otherwise, a count of all events in 30 days.
+
+    `window` is a text such as "6h".
+    """
     if feature_type == "behavioral" and fields.get("kind", "count"):
-        fields = {"kind": "count", "window_days": 30, **fields}
+        fields = {"kind": "count", "window": "30d", **fields}
+    if "window" in fields:
+        fields["window_hours"] = parse_window(fields.pop("window"))
     return FeatureDefinition.objects.create(name=name, feature_type=feature_type, **fields)
 
 
@@ -159,7 +174,7 @@ def make_version(
 ) -> FeatureVersion:
     """Make a version with the live one's definitions and `definitions` (name → fields), and take it to `state`.
 
-    make_version("behavioral", logins_7d={"kind": "count", "event_type": "login", "window_days": 7}, state="shadow")
+    make_version("behavioral", logins_7d={"kind": "count", "event_type": "login", "window": "7d"}, state="shadow")
     """
     version = drafts.draft_version(feature_type, number, by=None, reason="A test")
     made = [make_definition(name, feature_type, **fields) for name, fields in definitions.items()]

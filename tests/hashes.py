@@ -41,9 +41,9 @@ def make_versions() -> None:
     """Make versions beside the live ones, with decaying features and with features derived from all types."""
     make_version(
         "behavioral",
-        recent_views={"kind": "count", "event_type": "page_view", "half_life_days": 3.5, "window_days": 60},
+        recent_views={"kind": "count", "event_type": "page_view", "half_life_days": 3.5, "window": "60d"},
         recent_amount={
-            "kind": "sum", "event_type": "purchase", "metadata_key": "amount", "half_life_days": 0.3, "window_days": 31,
+            "kind": "sum", "event_type": "purchase", "metadata_key": "amount", "half_life_days": 0.3, "window": "31d",
         },
         state="shadow",
     )  # fmt: skip

@@ -15,6 +15,7 @@ from features.engines import postgres
 from features.materialization.locks import database_now
 
 EVENTS = (1_000_000, 10_000_000, 30_000_000)
+FIFTY_TYPES = 50
 
 
 def run() -> list[Row]:
@@ -22,7 +23,7 @@ def run() -> list[Row]:
     leave_servers_alone()
     sizes = [scaled(number / events.EVENTS_PER_CUSTOMER) for number in EVENTS]
     costs = {size: engines_at(size) for size in sizes}
-    return [*spark_rows(costs), aggregation_row(sizes[-1])]
+    return [*spark_rows(costs), aggregation_row(sizes[-1]), many_types_row(sizes[-1])]
 
 
 def engines_at(customers: int) -> dict[str, Spent]:
@@ -90,4 +91,18 @@ def aggregation_row(customers: int) -> Row:
         unit="s",
         against="floor",
         references=[floor.wall for _, floor in turns],
+    )
+
+
+def many_types_row(customers: int) -> Row:
+    """Return the aggregation of events of 50 types against that of the same events of the first six."""
+    six = [aggregation() for _ in range(RUNS)]
+    events.spread_over_types(FIFTY_TYPES)
+    fifty = [aggregation() for _ in range(RUNS)]
+    return Row(
+        work=f"aggregation of {customers * events.EVENTS_PER_CUSTOMER:,} events of 50 types against the first six",
+        figures=[cost.wall for cost in fifty],
+        unit="s",
+        against="peer",
+        references=[cost.wall for cost in six],
     )

@@ -19,8 +19,9 @@ from benchmarks.scale import scaled
 from events.event_types import EVENT_TYPES
 from events.imports.batches import read_batches
 from events.imports.importing import import_events, open_events
-from events.imports.rejections import RejectedFile
 from events.partitions import make_partitions
+from events.registered_types import event_types
+from featurehub.files.rejections import RejectedFile
 from featurehub.lib.gc_tuning import gc_disabled, short_switch_interval
 
 EVENTS = 300_000
@@ -36,7 +37,11 @@ def run() -> list[Row]:
     make_partitions(datetime.now(UTC) - timedelta(days=DAYS), until=datetime.now(UTC))
     with TemporaryDirectory() as folder:
         files = write_files(Path(folder), events=events)
-        blocks = [block for batch in read_batches(open_events(files[0])) for block in batch.bulk.blocks]
+        blocks = [
+            block
+            for batch in read_batches(open_events(files[0]), types=event_types.get())
+            for block in batch.bulk.blocks
+        ]
         pieces: dict[str, Callable[[], object]] = {"COPY": lambda: bare_copy(blocks)}
         pieces |= {path.suffix: imported(path) for path in files}
         rates = {name: [events / each for each in seconds] for name, seconds in timed(pieces).items()}

@@ -4,17 +4,20 @@ import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, TypeAlias
 
-import pyarrow as pa
+import msgspec
 
 from events.bulk_load import Bulk
 from events.copy_text import encode_json
-from events.imports.groups import Group, NumberedGroup, numbered, refuse_unreadable
-from events.imports.rejections import rejection_line
+from events.imports.fields import EventColumns
 from events.partitions import oldest_kept
+from events.registered_types import RegisteredTypes
 from events.tombstones import refuse_erased
 from events.validation import NewEvent, check_event, check_together
+from featurehub.files.groups import NumberedGroup, refuse_unreadable
+from featurehub.files.rejections import rejection_line
+from featurehub.files.row_files import RecordKind, RowFile, described, numbered_groups
 from featurehub.lib.errors import InvalidError
 
 # A batch ends with the group in which it has as many rows, or as many bytes: of rows, and of lines of rejected ones.
@@ -22,22 +25,13 @@ ROWS_PER_BATCH = 30_000
 BYTES_PER_BATCH = 16 * 1024 * 1024
 
 
-class EventFile(Protocol):
-    """A file of events in one of the formats."""
-
-    total: int  # approximate number of rows
-
-    def groups(self) -> Iterator[Group]:
-        """Yield the rows from the first one on, in the same groups at every call and in any thread."""
-
-    def event(self, row: Any) -> NewEvent:
-        """Return the event of a row, with the right types. Raise InvalidError if it can't be read."""
-
-    def events(self, rows: list[Any]) -> list[NewEvent]:
-        """Return the events of many rows. Raise InvalidError if one of them can't be read."""
-
-    def described(self, row: Any) -> Any:
-        """Return the row as the list of rejected rows shows it."""
+EventFile: TypeAlias = RowFile[NewEvent]
+EVENT_RECORDS = RecordKind(
+    name="events",
+    columns=EventColumns,
+    lines=msgspec.json.Decoder(NewEvent),
+    kept="the events before it are stored",
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -56,44 +50,41 @@ class Batch:
     rejected: list[bytes] = field(default_factory=list)
 
 
-def numbered_groups(file: EventFile) -> Iterator[NumberedGroup]:
-    """Yield the groups with the numbers of their first rows.
-
-    Raise InvalidError if the file can't be read further.
-    """
-    try:
-        yield from numbered(file.groups())
-    except (OSError, pa.ArrowException) as error:
-        raise InvalidError(f"The rest of the file can't be read; the events before it are stored: {error}") from None
-
-
-def read_batches(file: EventFile) -> Iterator[Batch]:
-    """Yield the rows of the file as batches of checked events."""
-    groups = numbered_groups(file)
-    while (batch := next_batch(groups, file=file)).groups:
+def read_batches(file: EventFile, *, types: RegisteredTypes) -> Iterator[Batch]:
+    """Yield the rows of the file as batches of checked events, of the types that are registered."""
+    groups = numbered_groups(file, kept=EVENT_RECORDS.kept)
+    while (batch := next_batch(groups, file=file, types=types)).groups:
         yield batch
 
 
-def next_batch(groups: Iterator[NumberedGroup], *, file: EventFile) -> Batch:
+def next_batch(groups: Iterator[NumberedGroup], *, file: EventFile, types: RegisteredTypes) -> Batch:
     """Return the next groups as a batch of ROWS_PER_BATCH rows or BYTES_PER_BATCH, or a little more."""
     batch, now = Batch(), datetime.now(UTC)
     for group in groups:
-        add_group(group, batch=batch, file=file, now=now)
+        add_group(group, batch=batch, file=file, now=now, types=types)
         if batch.size >= ROWS_PER_BATCH or batch.bytes_read + sum(map(len, batch.rejected)) >= BYTES_PER_BATCH:
             break
     return batch
 
 
-def batch_without(erased: frozenset[str], groups: Iterable[NumberedGroup], *, file: EventFile) -> Batch:
+def batch_without(
+    erased: frozenset[str], groups: Iterable[NumberedGroup], *, file: EventFile, types: RegisteredTypes
+) -> Batch:
     """Return all the groups as a batch that rejects rows of erased customers."""
     batch, now = Batch(), datetime.now(UTC)
     for group in groups:
-        add_group(group, batch=batch, file=file, now=now, erased=erased)
+        add_group(group, batch=batch, file=file, now=now, types=types, erased=erased)
     return batch
 
 
 def add_group(
-    group: NumberedGroup, *, batch: Batch, file: EventFile, now: datetime, erased: frozenset[str] = frozenset()
+    group: NumberedGroup,
+    *,
+    batch: Batch,
+    file: EventFile,
+    now: datetime,
+    types: RegisteredTypes,
+    erased: frozenset[str] = frozenset(),
 ) -> None:
     """Check the rows and add their events and rejections to the batch.
 
@@ -106,15 +97,15 @@ def add_group(
     batch.bytes_read += size
     rows = [(number, row) for number, row in enumerate(some, start=first) if row]
     try:
-        events = file.events([row for _, row in rows])
-        check_together(events, now=now, oldest=oldest_kept(now))
+        events = file.records([row for _, row in rows])
+        check_together(events, now=now, oldest=oldest_kept(now), types=types)
         refuse_erased(erased.intersection([event.customer_id for event in events]))
         numbers = [number for number, _ in rows]
     except InvalidError:
         numbers, events = [], []
         for number, row in rows:
             try:
-                events.append(checked_event(row, file=file, now=now, erased=erased))
+                events.append(checked_event(row, file=file, now=now, types=types, erased=erased))
                 numbers.append(number)
             except InvalidError as error:
                 batch.rejected.append(rejection_line(number, error=error, data=described(row, file=file)))
@@ -124,18 +115,15 @@ def add_group(
     batch.bulk.add(events)
 
 
-def checked_event(row: Any, *, file: EventFile, now: datetime, erased: frozenset[str]) -> NewEvent:
+def checked_event(
+    row: Any, *, file: EventFile, now: datetime, types: RegisteredTypes, erased: frozenset[str]
+) -> NewEvent:
     """Return the event of a row. Raise InvalidError if it is not acceptable."""
     refuse_unreadable(row)
-    event = file.event(row)
-    check_event(event, now=now, oldest=oldest_kept(now))
+    event = file.record(row)
+    check_event(event, now=now, oldest=oldest_kept(now), types=types)
     refuse_erased(erased & {event.customer_id})
     return event
-
-
-def described(row: Any, *, file: EventFile) -> Any:
-    """Return the row as the list of rejected rows shows it; None where it could not be read."""
-    return None if isinstance(row, InvalidError) else file.described(row)
 
 
 def row_id(number: int, *, event: NewEvent) -> str:

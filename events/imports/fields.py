@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from events.imports.groups import COLUMNS_LIMIT
 from events.validation import NewEvent
+from featurehub.files.groups import check_column_names
 from featurehub.lib.errors import InvalidError, json_problem
 from featurehub.lib.wrong_shapes import wrong_shape
 
@@ -25,26 +25,18 @@ decode_json = msgspec.json.Decoder().decode
 class EventColumns:
     """The columns of a file, and the conversion of its rows to events."""
 
-    def __init__(self, names: Sequence[str], *, path: Path, absent: str | None) -> None:
+    def __init__(self, names: Sequence[str], *, path: Path, absent: str | None, types: Sequence[Any] = ()) -> None:
         """Take the names of the columns in their order; a cell that equals `absent` has no value.
 
         Raise InvalidError if a required column is missing, a name is repeated or there are too many.
         """
-        if len(names) > COLUMNS_LIMIT:
-            raise InvalidError(f"{path} has {len(names):,} columns; at most {COLUMNS_LIMIT:,} are read.")
+        check_column_names(names, path=path, required=REQUIRED)
         self.names = list(names)
         self.absent = absent
-        missing = [name for name in REQUIRED if name not in self.names]
-        if missing:
-            found = ", ".join(self.names[:20]) or "none"
-            raise InvalidError(f"{path} lacks the columns {', '.join(missing)}: it has {found[:500]}.")
-        repeated = sorted({name for name in self.names if self.names.count(name) > 1})
-        if repeated:
-            raise InvalidError(f"{path} has more than one column named {repeated[0] or '(nothing)'}.")
         self._fields = [(name, position) for position, name in enumerate(names) if name in FIELDS]
         self._further = [(name, position) for position, name in enumerate(names) if name not in FIELDS]
 
-    def event(self, values: Sequence[Any]) -> NewEvent:
+    def record(self, values: Sequence[Any]) -> NewEvent:
         """Return the event of a row. Raise InvalidError if it can't be read."""
         if len(values) != len(self.names):
             raise InvalidError(f"The row has {len(values)} values for {len(self.names)} columns.")
@@ -57,10 +49,10 @@ class EventColumns:
             further[AMOUNT] = as_number(further[AMOUNT])
         return as_event(fields, further=further)
 
-    def events(self, rows: Sequence[Sequence[Any]]) -> list[NewEvent]:
+    def records(self, rows: Sequence[Sequence[Any]]) -> list[NewEvent]:
         """Return the events of many rows, converted by column in a third of the time.
 
-        Raise InvalidError if one of the rows can't be read this way: call `event` for each row then.
+        Raise InvalidError if one of the rows can't be read this way: call `record` for each row then.
         """
         try:
             cells = dict(zip(self.names, zip(*rows, strict=True), strict=True))

@@ -20,11 +20,13 @@ MANAGED: Mapping[str, Sequence[str]] = {
     "operator": (
         "features.featuredefinition",
         "features.featureversion",
+        "features.featureset",
         "features.run",
         "features.consistencycheck",
         "features.featureprofile",
         "access.apikey",
         "events.erasedcustomer",
+        "events.eventtype",
         "django_celery_beat.*",
         "axes.accessattempt",
         "axes.accessfailurelog",

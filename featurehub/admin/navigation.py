@@ -66,7 +66,10 @@ NAVIGATION = [
     },
     {
         "title": "Events",
-        "items": [item("Events", icon="bolt", model="events.event")],
+        "items": [
+            item("Events", icon="bolt", model="events.event"),
+            item("Event types", icon="category", model="events.eventtype"),
+        ],
     },
     {
         "title": "Weights",
@@ -77,6 +80,7 @@ NAVIGATION = [
         "items": [
             item("Feature definitions", icon="dictionary", model="features.featuredefinition"),
             item("Feature versions", icon="layers", model="features.featureversion"),
+            item("Feature sets", icon="checklist", model="features.featureset"),
         ],
     },
     {

@@ -24,6 +24,17 @@ class FeatureHubAdminSite(UnfoldAdminSite):
     def get_urls(self) -> list[URLPattern | URLResolver]:
         return [*self.pages, *super().get_urls()]
 
+    def get_sidebar_list(self, request: HttpRequest) -> list[dict[str, Any]]:
+        """Return the sidebar with at most one link marked as the current page: the one with the longest address.
+
+        Unfold marks each link whose address is a part of the page's.
+        """
+        groups: list[dict[str, Any]] = super().get_sidebar_list(request)
+        marked = [item for group in groups for item in group["items"] if item["active"]]
+        for item in sorted(marked, key=lambda item: len(str(item["link"])))[:-1]:
+            item["active"] = False
+        return groups
+
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Show the form, or change the password and log that. Django logs only a change by somebody else."""
         with transaction.atomic():

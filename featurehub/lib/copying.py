@@ -1,4 +1,4 @@
-"""PostgreSQL's COPY on a Django cursor."""
+"""PostgreSQL's COPY on a Django cursor, and commits of bulk loads."""
 
 import io
 from collections.abc import Iterator
@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import psycopg
+from django.db import connection
 from django.db.backends.utils import CursorWrapper
 from psycopg import sql
 
@@ -27,6 +28,21 @@ def copy_stream(cursor: CursorWrapper, statement: str | sql.Composed) -> Iterato
     """Run a COPY … TO STDOUT for the block, which gets its output as a file that can be read once."""
     with copying(cursor, statement) as copy, CopyStream(copy) as raw:
         yield io.BufferedReader(raw, BLOCK_BYTES)
+
+
+@contextmanager
+def flushed_at_the_end() -> Iterator[None]:
+    """Let commits in the block return before they are on disk, and flush all of them at its end.
+
+    The last statement commits with a flush of the write-ahead log, which includes all earlier commits.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("set synchronous_commit = off")
+        try:
+            yield
+        finally:
+            cursor.execute("reset synchronous_commit")
+            cursor.execute("select pg_current_xact_id()")
 
 
 class CopyStream(io.RawIOBase):

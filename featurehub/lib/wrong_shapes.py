@@ -114,19 +114,44 @@ def member_type(part: inspect.Type, step: str) -> inspect.Type | None:
 def with_key(path: str, *, wanted: Any, found: object) -> str:
     """Return the path with the key of a wrong member in place of `[...]`; the path of the object where there is none.
 
-    The object is a field of the value. Its members are halved until one is left that is wrong by itself.
+    The object is a part of the value, such as `rows[3].features`. Its members are halved until one is left that is
+    wrong by itself.
     """
-    field, _, rest = path.lstrip(".").partition(ANY_KEY)
-    members = found.get(field) if isinstance(found, dict) else None
-    if not isinstance(found, dict) or not isinstance(members, dict):
-        return field
+    place, _, rest = path.lstrip(".").partition(ANY_KEY)
+    steps = [int(index) if index else name for index, name in re.findall(r"\[(\d+)\]|([^.\[\]]+)", place)]
+    members = part_at(found, steps)
+    if not isinstance(members, dict):
+        return place
+
+    def has_wrong_one(keys: Sequence[Any]) -> bool:
+        return has_wrong_member(with_part(found, steps, {key: members[key] for key in keys}), wanted=wanted)
+
     keys = list(members)
     while len(keys) > 1:
         half = keys[: len(keys) // 2]
-        is_in_half = has_wrong_member({**found, field: {key: members[key] for key in half}}, wanted=wanted)
-        keys = half if is_in_half else keys[len(half) :]
-    is_found = has_wrong_member({**found, field: {key: members[key] for key in keys}}, wanted=wanted)
-    return f"{field}.{keys[0]}{rest}" if is_found else field
+        keys = half if has_wrong_one(half) else keys[len(half) :]
+    return f"{place}.{keys[0]}{rest}" if has_wrong_one(keys) else place
+
+
+def part_at(value: Any, steps: Sequence[int | str]) -> Any:
+    """Return the part of a value in JSON's types at the end of the steps; None where there is none."""
+    for step in steps:
+        if isinstance(value, dict) and isinstance(step, str):
+            value = value.get(step)
+        elif isinstance(value, list) and isinstance(step, int):
+            value = value[step]
+        else:
+            return None
+    return value
+
+
+def with_part(value: Any, steps: Sequence[Any], part: object) -> Any:
+    """Return the value with another part at the end of the steps."""
+    if not steps:
+        return part
+    changed = value.copy()
+    changed[steps[0]] = with_part(value[steps[0]], steps[1:], part)
+    return changed
 
 
 def has_wrong_member(value: object, *, wanted: Any) -> bool:

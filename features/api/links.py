@@ -23,6 +23,10 @@ LINKS: dict[tuple[str, str, str], dict[str, tuple[str, dict[str, str]]]] = {
         "vector": ("v1_customers_vector_retrieve", OF_REQUESTED),
         "explanation": ("v1_customers_explanation_retrieve", OF_REQUESTED),
     },
+    ("post", "/api/v1/feature-sets/", "201"): {
+        "features": ("v1_customers_features_retrieve", {"set": "$response.body#/set"}),
+        "set": ("v1_feature_sets_retrieve", {"feature_set": "$response.body#/set"}),
+    },
     ("get", "/api/v1/definitions/", "200"): {
         "history": ("v1_customers_features_history_retrieve", {"name": "$response.body#/results/0/name"}),
     },

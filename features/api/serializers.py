@@ -1,25 +1,31 @@
 """Schemas of the feature endpoints: request bodies as msgspec structs, answers as serializers for OpenAPI."""
 
 from collections.abc import Container
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from events.event_types import EVENT_TYPES
+from events.event_types import EVENT_TYPE_PATTERN
 from events.validation import EVENTS_PER_REQUEST, CustomerId, Metadata, Moment, NewEvent
+from featurehub.lib.errors import InvalidError
+from features.formulas.windowed import HOURS_PER_DAY
 from features.lifecycle.drafts import version_key
+from features.lifecycle.feature_sets import LONGEST_REASON
 from features.models import WRITTEN_BY_CLIENTS, CustomerFeature, FeatureDefinition, FeatureVersion
+from features.models.feature_sets import MOST_NAMES, SET_NAME
 from features.models.versions import READABLE_STATES
 from features.monitoring.coverage import Coverage, Coverages
+from features.registry.feature_sets import WRITTEN_SET
+from features.registry.window_text import window_text
 
 CUSTOMERS_PER_BATCH = 1_000
 NAMES_PER_BATCH = 500
+ROWS_PER_PATCH = 10_000
 
 NonNegative = Annotated[float, msgspec.Meta(ge=0)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
-EventType = Literal["page_view", "email_open", "email_click", "form_submit", "purchase", "login"]
 
 
 class FeaturesPatch(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -32,12 +38,55 @@ class FeaturesPatch(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     timestamp: Moment | None = None
 
 
-class BatchRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class NamesOrSet(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The part of a body that says what is read: names with or without versions, or a feature set."""
+
+    names: Annotated[list[str], msgspec.Meta(min_length=1, max_length=NAMES_PER_BATCH)] | None = None
+    version: str | list[str] = []
+    feature_set: Annotated[str, msgspec.Meta(extra_json_schema={"pattern": f"^{WRITTEN_SET.pattern}$"})] | None = (
+        msgspec.field(default=None, name="set")
+    )
+
+    @property
+    def versions(self) -> list[str]:
+        """The pins that `version` names."""
+        return [self.version] if isinstance(self.version, str) else self.version
+
+    def check_asks_for_something(self) -> None:
+        """Raise InvalidError where neither names nor a set is given."""
+        if self.names is None and self.feature_set is None:
+            raise InvalidError("Name the features, or give a feature set as `set`.", attr="names", code="required")
+
+
+class PatchedRow(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """A row of `PATCH features/batch/`: values of a customer that hold from `timestamp` on, now if it is left out."""
+
+    customer_id: CustomerId
+    features: Annotated[dict[str, float], msgspec.Meta(min_length=1, max_length=NAMES_PER_BATCH)]
+    timestamp: Moment | None = None
+
+
+class BatchPatch(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The body of `PATCH features/batch/`."""
+
+    feature_type: Annotated[str, msgspec.Meta(extra_json_schema={"enum": list(WRITTEN_BY_CLIENTS)})]
+    version: str
+    rows: Annotated[list[PatchedRow], msgspec.Meta(min_length=1, max_length=ROWS_PER_PATCH)]
+
+
+class BatchRequest(NamesOrSet, kw_only=True, forbid_unknown_fields=True):
     """The body of `POST features/batch/`."""
 
     customer_ids: Annotated[list[CustomerId], msgspec.Meta(min_length=1, max_length=CUSTOMERS_PER_BATCH)]
-    names: Annotated[list[str], msgspec.Meta(min_length=1, max_length=NAMES_PER_BATCH)]
+
+
+class FeatureSetRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The body of `POST feature-sets/`."""
+
+    name: Annotated[str, msgspec.Meta(extra_json_schema={"pattern": SET_NAME})]
+    names: Annotated[list[str], msgspec.Meta(min_length=1, max_length=MOST_NAMES)]
     version: str | list[str] = []
+    reason: Annotated[str, msgspec.Meta(max_length=LONGEST_REASON)] = ""
 
 
 class WeightChange(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -51,13 +100,15 @@ class ComputeRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     events: Annotated[list[NewEvent], msgspec.Meta(max_length=EVENTS_PER_REQUEST)]
     as_of: Moment | None = None
     weights: Annotated[
-        dict[EventType, WeightChange], msgspec.Meta(extra_json_schema={"propertyNames": {"enum": list(EVENT_TYPES)}})
+        dict[str, WeightChange],
+        msgspec.Meta(extra_json_schema={"propertyNames": {"pattern": EVENT_TYPE_PATTERN}}),
     ] = {}
     monetary_norm: Positive | None = None
 
 
 class ValuesSerializer(serializers.Serializer[Any]):
     customer_id = serializers.CharField()
+    set = serializers.CharField(required=False)
     versions = serializers.DictField(child=serializers.CharField())
     features = serializers.DictField(child=serializers.FloatField())
     missing = serializers.DictField(child=serializers.ChoiceField(choices=["unknown", "no_value", "expired"]))
@@ -73,6 +124,11 @@ class CustomerFeatureSerializer(serializers.Serializer[Any]):
     feature_type = serializers.CharField()
     version = serializers.CharField()
     metadata = serializers.DictField()
+
+
+class WrittenSerializer(serializers.Serializer[Any]):
+    accepted = serializers.IntegerField()
+    appended = serializers.IntegerField()
 
 
 class ComputedSerializer(CustomerFeatureSerializer):
@@ -136,13 +192,17 @@ class ExplanationSerializer(serializers.Serializer[Any]):
 
 
 class WindowSerializer(serializers.Serializer[Any]):
-    """The definition of a windowed feature; null: all event types, all categories, no key, no half-life."""
+    """The definition of a windowed feature; null: all event types, all categories, no key, no half-life.
+
+    `length` is the window as "6h" or "7d"; `days` is null where it is not whole days.
+    """
 
     kind = serializers.ChoiceField(choices=FeatureDefinition.Kind.choices)
     event_type = serializers.CharField(allow_null=True)
     category = serializers.CharField(allow_null=True)
     metadata_key = serializers.CharField(allow_null=True)
-    days = serializers.IntegerField()
+    length = serializers.CharField()
+    days = serializers.IntegerField(allow_null=True)
     half_life_days = serializers.FloatField(allow_null=True)
 
 
@@ -176,14 +236,16 @@ class DefinitionSerializer(serializers.ModelSerializer[FeatureDefinition]):
 
     @extend_schema_field(WindowSerializer(allow_null=True))
     def get_window(self, definition: FeatureDefinition) -> dict[str, Any] | None:
-        if not definition.kind:
+        hours = definition.window_hours
+        if hours is None:
             return None
         return {
             "kind": definition.kind,
             "event_type": definition.event_type or None,
             "category": definition.category,
             "metadata_key": definition.metadata_key or None,
-            "days": definition.window_days,
+            "length": window_text(hours),
+            "days": None if hours % HOURS_PER_DAY else hours // HOURS_PER_DAY,
             "half_life_days": definition.half_life_days,
         }
 
@@ -208,6 +270,21 @@ def version_numbers(definition: FeatureDefinition, *, states: Container[str]) ->
 class DefinitionsSerializer(serializers.Serializer[Any]):
     sampled_customers = serializers.IntegerField()
     results = DefinitionSerializer(many=True)
+
+
+class FeatureSetSerializer(serializers.Serializer[Any]):
+    set = serializers.CharField()
+    name = serializers.CharField()
+    number = serializers.IntegerField()
+    names = serializers.ListField(child=serializers.CharField())
+    versions = serializers.DictField(child=serializers.CharField())
+    readable = serializers.BooleanField()
+    reason = serializers.CharField()
+    made_at = serializers.DateTimeField()
+
+
+class FeatureSetsSerializer(serializers.Serializer[Any]):
+    results = FeatureSetSerializer(many=True)
 
 
 class WeightSetSerializer(serializers.Serializer[Any]):

@@ -3,6 +3,7 @@ from django.urls import path
 from features.api.views.batches import BatchView, ComputeView, DefinitionsView, WeightsView
 from features.api.views.customers import ExplanationView, FeaturesView, HistoryView, VectorView
 from features.api.views.erasure import ErasureView
+from features.api.views.feature_sets import FeatureSetsView, FeatureSetView
 from features.api.views.lists import CustomerListView
 from features.api.views.training import AsOfView
 
@@ -18,5 +19,7 @@ urlpatterns = [
     path("features/compute/", ComputeView.as_view(), name="compute"),
     path("features/as-of/", AsOfView.as_view(), name="as-of"),
     path("definitions/", DefinitionsView.as_view(), name="definitions"),
+    path("feature-sets/", FeatureSetsView.as_view(), name="feature-sets"),
+    path("feature-sets/<str:feature_set>/", FeatureSetView.as_view(), name="feature-set"),
     path("weights/", WeightsView.as_view(), name="weights"),
 ]

@@ -52,7 +52,7 @@ class Shopper:
         return NewEvent(
             event_id=f"{EVENT_ID_PREFIX}{self.customer_id}-{next(self.serial):05d}",
             customer_id=self.customer_id,
-            event_type=event_type,  # type: ignore[arg-type] # one of EVENT_TYPES
+            event_type=event_type,
             timestamp=self.now - timedelta(seconds=round(ago)),
             session_id=session,
             metadata=metadata,

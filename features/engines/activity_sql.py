@@ -8,21 +8,16 @@ formulas the same numbers. A dialect fills in what the two databases write diffe
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
+from events.event_types import EVENT_TYPES
 from features.engines import windowed_sql
 from features.engines.windowed_sql import Bind
 from features.formulas.activity import NEVER, Activity
 from features.formulas.windowed import WindowedFeature
 
-ACTIVITY_COLUMNS = (
-    "page_view",
-    "email_open",
-    "email_click",
-    "form_submit",
-    "purchase",
-    "login",
-    "purchase_amount",
-    *Activity.COMPUTED,
-)
+ACTIVITY_COLUMNS = (*EVENT_TYPES, "purchase_amount", *Activity.COMPUTED)
+FIRST_TYPES = ", ".join(f"'{name}'" for name in EVENT_TYPES)
+COUNTS_OF_FIRST_TYPES = ", ".join(f"count(*) filter (where event_type = '{name}') as {name}" for name in EVENT_TYPES)
+COUNTS_OR_ZERO = ", ".join(f"coalesce({name}, 0) as {name}" for name in EVENT_TYPES)
 
 # Every placeholder stands for SQL: `{wanted}` for a query for the customers, `{events}` for a table.
 ACTIVITY_SQL = """
@@ -34,12 +29,7 @@ with recent as {materialized} (
 wanted as ({wanted}),
 totals as (
     select customer_id,
-        count(*) filter (where event_type = 'page_view') as page_view,
-        count(*) filter (where event_type = 'email_open') as email_open,
-        count(*) filter (where event_type = 'email_click') as email_click,
-        count(*) filter (where event_type = 'form_submit') as form_submit,
-        count(*) filter (where event_type = 'purchase') as purchase,
-        count(*) filter (where event_type = 'login') as login,
+        {counts_of_first_types},
         -- `least` ignores nulls: without the zero, a customer without a purchase would get the largest double.
         cast(least(coalesce(sum(amount) filter (where event_type = 'purchase'), 0), 1.7976931348623157e308) as {double})
             as purchase_amount,
@@ -68,22 +58,33 @@ categories as (
         group by customer_id, category
     ) category
     group by customer_id
+),
+others as (
+    -- One row and type, so that any number of types is counted in one pass; none while no such type has an event.
+    select customer_id, {counts_as_json} as other_types
+    from (
+        select customer_id, event_type, count(*) as events
+        from recent
+        where {has_other_types} and event_type not in ({first_types}) and {in_window}
+        group by customer_id, event_type
+    ) other
+    group by customer_id
 ){windowed}
 select wanted.customer_id,
-    coalesce(page_view, 0) as page_view, coalesce(email_open, 0) as email_open,
-    coalesce(email_click, 0) as email_click, coalesce(form_submit, 0) as form_submit,
-    coalesce(purchase, 0) as purchase, coalesce(login, 0) as login,
+    {counts_or_zero},
     coalesce(purchase_amount, 0) as purchase_amount,
     coalesce({last_purchase_us}, {never}) as last_purchase_us,
     coalesce({first_event_us}, {never}) as first_event_us,
     coalesce(sessions, 0) as sessions, coalesce(session_us, 0) as session_us,
     coalesce(categorised_events, 0) as categorised_events, coalesce(top_category_events, 0) as top_category_events,
     coalesce({last_event_us}, {never}) as last_event_us,
+    other_types,
     {windowed_or_nothing} as windowed
 from wanted
 left join totals using (customer_id)
 left join sessions using (customer_id)
 left join categories using (customer_id)
+left join others using (customer_id)
 {join_windowed}
 """
 # The windowed features, from the same events.
@@ -110,9 +111,10 @@ def activity_sql(
 ) -> str:
     """Return the statement in a dialect.
 
-    Its columns are customer_id, ACTIVITY_COLUMNS and `windowed`, which is null without features. The base activity
-    counts the events from `oldest` on; windowed features may read them from `earliest` on. `wanted` is a query for the
-    customers, `of_wanted` a further condition on the events, `bind` returns the placeholder of a parameter.
+    Its columns are customer_id, ACTIVITY_COLUMNS, `other_types`, a JSON object of the counts of the other event types
+    or null, and `windowed`, which is null without features. The base activity counts the events from `oldest` on;
+    windowed features may read them from `earliest` on. `wanted` is a query for the customers, `of_wanted` a further
+    condition on the events, `bind` returns the placeholder of a parameter.
     """
     parts = {
         "in_window": "true",
@@ -134,9 +136,15 @@ def activity_sql(
             "windowed_or_nothing": f"coalesce(windowed, {bind('nothing')})",
         }
     # NEVER, the smallest bigint, can't be a literal: SQL reads the digits before the sign, and they overflow.
-    return ACTIVITY_SQL.format(wanted=wanted, of_wanted=of_wanted, never=f"({NEVER + 1} - 1)", **parts, **dialect)
+    types = {
+        "first_types": FIRST_TYPES,
+        "counts_of_first_types": COUNTS_OF_FIRST_TYPES,
+        "counts_or_zero": COUNTS_OR_ZERO,
+    }
+    never = f"({NEVER + 1} - 1)"
+    return ACTIVITY_SQL.format(wanted=wanted, of_wanted=of_wanted, never=never, **types, **parts, **dialect)
 
 
 def earliest(as_of: datetime, *, window_days: int, features: Sequence[WindowedFeature]) -> datetime:
     """Return the moment from which events are read: `as_of` minus the widest window."""
-    return as_of - timedelta(days=max(window_days, *(feature.window_days for feature in features), 0))
+    return as_of - max(timedelta(days=window_days), *(feature.window for feature in features), timedelta(0))

@@ -17,7 +17,7 @@ import numpy as np
 from events.event_types import EVENT_TYPES, PURCHASE
 from events.validation import NewEvent
 from featurehub.lib.clock import microseconds
-from features.formulas.activity import NEVER, Activity, Windowed
+from features.formulas.activity import NEVER, OTHER_TYPES, Activity, Windowed
 from features.formulas.windowed import (
     COUNT,
     DISTINCT,
@@ -56,6 +56,7 @@ def aggregate(
     sessions = session_lengths(window)
     record = {
         **{name: kinds[name] for name in EVENT_TYPES},
+        OTHER_TYPES: {name: number for name, number in kinds.items() if name not in EVENT_TYPES},
         "purchase_amount": exact_sum(event.amount for event in purchases if event.amount is not None),
         "last_purchase_us": max((microseconds(event.timestamp) for event in purchases), default=NEVER),
         "first_event_us": min((microseconds(event.timestamp) for event in window), default=NEVER),
@@ -102,7 +103,7 @@ def exact_sum(amounts: Iterable[float], *, divided_by: int = 1) -> float:
 # --- Windowed features ------------------------------------------------------------------------------------------------
 def windowed_of_customer(feature: WindowedFeature, events: Iterable[NewEvent], *, as_of: datetime) -> Windowed:
     """Return a windowed feature of one customer, as columns of length 1."""
-    oldest = as_of - timedelta(days=feature.window_days)
+    oldest = as_of - feature.window
     usable = [
         (event.timestamp, value)
         for event in events

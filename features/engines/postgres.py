@@ -10,7 +10,7 @@ import orjson
 from django.db import connection
 
 from features.engines import windowed_sql
-from features.engines.activity_sql import ACTIVITY_COLUMNS, activity_sql, earliest
+from features.engines.activity_sql import ACTIVITY_COLUMNS, FIRST_TYPES, activity_sql, earliest
 from features.formulas.activity import NEVER, Activity, Windowed
 from features.formulas.windowed import WindowedFeature
 
@@ -26,6 +26,10 @@ POSTGRES_DIALECT = {
     "last_purchase_us": "(extract(epoch from last_purchase) * 1000000)::bigint",
     "first_event_us": "(extract(epoch from first_event) * 1000000)::bigint",
     "last_event_us": "(extract(epoch from last_event) * 1000000)::bigint",
+    # The statement of a first event of a type marks the type, so this sees every type that the events are of.
+    "has_other_types": f"""exists (
+            select from events_eventtype where used_at is not null and name not in ({FIRST_TYPES}))""",
+    "counts_as_json": "json_object_agg(event_type, events)::text",
     # For windowed features.
     "json": "metadata",
     # Sums of numerics are exact. PostgreSQL refuses to cast one to a double that is closer to zero than this.
@@ -112,12 +116,13 @@ def shared_parameters(as_of: datetime, *, window_days: int, features: Sequence[W
 
 
 def columns(rows: Sequence[tuple[Any, ...]]) -> Activity:
-    """Return rows of (customer_id, *ACTIVITY_COLUMNS, windowed) as columns."""
-    customer_ids, *values, windowed = (
-        zip(*rows, strict=True) if rows else [() for _ in range(len(ACTIVITY_COLUMNS) + 2)]
+    """Return rows of (customer_id, *ACTIVITY_COLUMNS, other_types, windowed) as columns."""
+    customer_ids, *values, other_types, windowed = (
+        zip(*rows, strict=True) if rows else [() for _ in range(len(ACTIVITY_COLUMNS) + 3)]
     )
     activity = dict(zip(ACTIVITY_COLUMNS, values, strict=True))
-    return Activity.from_columns(list(customer_ids), activity, windowed=windowed_columns(windowed))
+    others = [None if text is None else orjson.loads(text) for text in other_types]
+    return Activity.from_columns(list(customer_ids), activity, others=others, windowed=windowed_columns(windowed))
 
 
 def windowed_columns(texts: Sequence[str | None]) -> dict[str, Windowed]:

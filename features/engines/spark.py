@@ -49,6 +49,8 @@ SPARK_DIALECT = {
     "last_purchase_us": "unix_micros(last_purchase)",
     "first_event_us": "unix_micros(first_event)",
     "last_event_us": "unix_micros(last_event)",
+    "has_other_types": "true",
+    "counts_as_json": "to_json(map_from_entries(collect_list(struct(event_type, events))))",
     # For windowed features. An event's JSON is a text in Spark, and is parsed once.
     "json": "parse_json(metadata) as metadata",
     "nearest": "least(greatest(double(coalesce({number}, 0)), -1.7976931348623157e308), 1.7976931348623157e308)",
@@ -213,10 +215,10 @@ def timestamp_sql(value: datetime) -> str:
 
 
 def csv_blocks(values: Path) -> Iterator[bytes]:
-    """Yield the rows that Spark wrote as CSV for COPY: (customer_id, *ACTIVITY_COLUMNS, windowed)."""
+    """Yield the rows that Spark wrote as CSV for COPY: (customer_id, *ACTIVITY_COLUMNS, other_types, windowed)."""
     options = csv.WriteOptions(include_header=False)
     for batch in ds.dataset(values, format="parquet").to_batches(
-        columns=["customer_id", *ACTIVITY_COLUMNS, "windowed"]
+        columns=["customer_id", *ACTIVITY_COLUMNS, "other_types", "windowed"]
     ):
         sink: Any = pa.BufferOutputStream()
         csv.write_csv(batch, sink, options)

@@ -5,7 +5,7 @@ match, because aggregates ignore nulls. Texts of operators are parameters of the
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -53,7 +53,7 @@ def parameters(features: Sequence[WindowedFeature], *, as_of: datetime) -> dict[
     """Return the parameters of the statement: `wN_…` of the Nth feature, and `nothing`."""
     bound: dict[str, Any] = {"nothing": empty_windowed(features)} if features else {}
     for number, feature in enumerate(features):
-        bound |= {f"w{number}_name": feature.name, f"w{number}_oldest": as_of - timedelta(days=feature.window_days)}
+        bound |= {f"w{number}_name": feature.name, f"w{number}_oldest": as_of - feature.window}
         if feature.event_type is not None:
             bound[f"w{number}_event_type"] = feature.event_type
         if feature.category is not None:

@@ -14,9 +14,12 @@ Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 NEVER = int(np.iinfo(np.int64).min)
+# In stored activity: event type → count, of the types that have no member of their own.
+OTHER_TYPES = "other_types"
 LARGEST = float(np.finfo(np.float64).max)
 MICROSECONDS_PER_SECOND = 1_000_000
-MICROSECONDS_PER_DAY = 86_400 * MICROSECONDS_PER_SECOND
+MICROSECONDS_PER_HOUR = 3_600 * MICROSECONDS_PER_SECOND
+MICROSECONDS_PER_DAY = 24 * MICROSECONDS_PER_HOUR
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +40,8 @@ class Activity:
     """Columns of length n: what n customers did in the window, in the order of `customer_ids`.
 
     Moments and durations are in microseconds, moments since 1970 UTC, NEVER where there is none. `counts` is by event
-    type. `first_event_us` and `last_event_us` are the moments of the oldest and of the newest counted event; the newest
+    type: the first types, and the others of which one of the customers has an event; a type that is not in it counts 0.
+    `first_event_us` and `last_event_us` are the moments of the oldest and of the newest counted event; the newest
     is not stored with the history, so it is NEVER in activity that was read from there. `session_us` is the sum of
     last − first event over the `sessions`. `top_category_events` is the number of events in the customer's largest
     category, out of the `categorised_events` that have one. `windowed` holds the windowed features that operators
@@ -73,7 +77,8 @@ class Activity:
 
         names = (*EVENT_TYPES, "purchase_amount", *cls.COLUMNS)
         columns = {name: [record[name] for record in records] for name in names}
-        return cls.from_columns(customer_ids, columns | {"last_event_us": [NEVER] * len(records)})
+        others = [record.get(OTHER_TYPES) for record in records]
+        return cls.from_columns(customer_ids, columns | {"last_event_us": [NEVER] * len(records)}, others=others)
 
     @classmethod
     def from_columns(
@@ -81,16 +86,21 @@ class Activity:
         customer_ids: list[str],
         columns: Mapping[str, Sequence[float]],
         *,
+        others: Sequence[Mapping[str, int] | None],
         windowed: Mapping[str, Windowed] | None = None,
     ) -> Self:
-        """Return columns from sequences by column name, such as the transposed rows of a query."""
-        others: dict[str, Any] = {name: np.array(columns[name], dtype=np.int64) for name in cls.COMPUTED}
+        """Return columns from sequences by column name, such as the transposed rows of a query.
+
+        `others` are the counts of each customer's events of other than the first types, None where there are none.
+        """
+        computed: dict[str, Any] = {name: np.array(columns[name], dtype=np.int64) for name in cls.COMPUTED}
+        first = {name: np.array(columns[name], dtype=np.int64) for name in EVENT_TYPES}
         return cls(
             customer_ids=customer_ids,
-            counts={name: np.array(columns[name], dtype=np.int64) for name in EVENT_TYPES},
+            counts=first | columns_of_others(others),
             purchase_amount=np.array(columns["purchase_amount"], dtype=np.float64),
             windowed=windowed or {},
-            **others,
+            **computed,
         )
 
     def of(self, customer_ids: Collection[str]) -> Self:
@@ -110,9 +120,33 @@ class Activity:
             **{name: getattr(self, name)[rows] for name in self.COMPUTED},
         )
 
-    def to_records(self) -> list[dict[str, int | float]]:
-        """Return one mapping per customer, of JSON types only, to be stored in the metadata of a history row."""
+    def to_records(self) -> list[dict[str, Any]]:
+        """Return one mapping per customer, of JSON types only, to be stored in the metadata of a history row.
+
+        Types other than the first are in it under OTHER_TYPES where the customer has events of them.
+        """
         columns: dict[str, list[Any]] = {name: self.counts[name].tolist() for name in EVENT_TYPES}
         columns["purchase_amount"] = self.purchase_amount.tolist()
         columns |= {name: getattr(self, name).tolist() for name in self.COLUMNS}
-        return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        records = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        for name in sorted(self.counts.keys() - set(EVENT_TYPES)):
+            for row in np.flatnonzero(self.counts[name]).tolist():
+                records[row].setdefault(OTHER_TYPES, {})[name] = int(self.counts[name][row])
+        return records
+
+
+def columns_of_others(others: Sequence[Mapping[str, int] | None]) -> dict[str, Ints]:
+    """Return the counts of each customer, by event type, as a column for each type."""
+    columns: dict[str, Ints] = {}
+    for row, counts in enumerate(others):
+        for name, number in (counts or {}).items():
+            if name not in columns:
+                columns[name] = np.zeros(len(others), dtype=np.int64)
+            columns[name][row] = number
+    return columns
+
+
+def counts_in(record: Mapping[str, Any]) -> dict[str, int]:
+    """Return the counts by event type in a mapping that `to_records` wrote; types that are not in it count 0."""
+    others: Mapping[str, int] = record.get(OTHER_TYPES, {})
+    return {name: record[name] for name in EVENT_TYPES} | dict(others)

@@ -1,6 +1,6 @@
 """The behavioral 1.0 formulas: from activity and weights to values."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,9 @@ from features.formulas.activity import (
     Ints,
 )
 
+# The numbers of an event type that a weight set has no row for.
+NO_WEIGHT, USUAL_NORM = 0.0, 100.0
+PLACES = {name: place for place, name in enumerate(EVENT_TYPES)}
 # Features that decay: their values change with time, without an event that arrives or leaves.
 TIME_DEPENDENT = ("recency_score",)
 BEHAVIORAL_FEATURES = (
@@ -40,30 +43,42 @@ BEHAVIORAL_FEATURES = (
 class Weights:
     """The numbers of a weight set: for each event type a weight ≥ 0 and a norm > 0.
 
-    A norm is a number of events in the window. `monetary_norm` is an amount, in the unit of the purchases' amounts.
+    A type that the set says nothing of, such as one that was registered later, has NO_WEIGHT and USUAL_NORM. A norm is
+    a number of events in the window. `monetary_norm` is an amount, in the unit of the purchases' amounts.
     """
 
     weight: Mapping[str, float]
     norm: Mapping[str, float]
     monetary_norm: float
 
+    def weight_of(self, event_type: str) -> float:
+        return self.weight.get(event_type, NO_WEIGHT)
+
+    def norm_of(self, event_type: str) -> float:
+        return self.norm.get(event_type, USUAL_NORM)
+
+
+def types_in_order(event_types: Iterable[str]) -> list[str]:
+    """Return the types in the order in which their contributions are added: the first ones, then the others by name."""
+    return sorted(event_types, key=lambda name: (PLACES.get(name, len(PLACES)), name))
+
 
 def normalised(counts: Mapping[str, Ints], *, weights: Weights) -> dict[str, Floats]:
-    """Return min(count / norm, 1) for each event type: columns in [0, 1]."""
-    return {name: capped_share(counts[name], norm=weights.norm[name]) for name in EVENT_TYPES}
+    """Return min(count / norm, 1) for each event type that is counted: columns in [0, 1]."""
+    return {name: capped_share(counts[name], norm=weights.norm_of(name)) for name in types_in_order(counts)}
 
 
 def unclamped_score(counts: Mapping[str, Ints], *, weights: Weights) -> Floats:
     """Return Σ weight × min(count / norm, 1), the engagement score before the cut at 1.
 
-    The terms are added in the order of EVENT_TYPES, so that the result is the same to the last bit everywhere. It is
-    finite for all weights: at most the largest double.
+    The terms are added in the order of `types_in_order`, so that the result is the same to the last bit everywhere. It
+    is finite for all weights: at most the largest double.
     """
     parts = normalised(counts, weights=weights)
     total: Floats = np.zeros(len(counts[PAGE_VIEW]))
     with np.errstate(over="ignore"):
-        for name in EVENT_TYPES:
-            total = total + weights.weight[name] * parts[name]
+        for name, part in parts.items():
+            total = total + weights.weight_of(name) * part
     return np.minimum(total, LARGEST)
 
 
@@ -84,7 +99,6 @@ def behavioral_features(activity: Activity, *, weights: Weights, as_of_us: int, 
     `as_of_us` is in microseconds since 1970 UTC.
     """
     counts = activity.counts
-    purchases = normalised(counts, weights=weights)[PURCHASE]
     return {
         "engagement_score": np.minimum(unclamped_score(counts, weights=weights), 1.0),
         "page_views_30d": counts[PAGE_VIEW].astype(np.float64),
@@ -96,7 +110,7 @@ def behavioral_features(activity: Activity, *, weights: Weights, as_of_us: int, 
         "login_frequency": counts[LOGIN].astype(np.float64),
         "session_duration": ratio(activity.session_us, activity.sessions) / MICROSECONDS_PER_SECOND,
         "recency_score": recency_score(activity.last_purchase_us, as_of_us=as_of_us, window_days=window_days),
-        "frequency_score": purchases,
+        "frequency_score": capped_share(counts[PURCHASE], norm=weights.norm_of(PURCHASE)),
         "purchase_amount_30d": activity.purchase_amount,
         "monetary_score": capped_share(activity.purchase_amount, norm=weights.monetary_norm),
         "category_preferences": ratio(activity.top_category_events, activity.categorised_events),

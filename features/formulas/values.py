@@ -7,11 +7,11 @@ from datetime import datetime
 import numpy as np
 
 from featurehub.lib.clock import microseconds
-from features.formulas.activity import MICROSECONDS_PER_DAY, NEVER, Activity, Floats, Ints
+from features.formulas.activity import MICROSECONDS_PER_HOUR, NEVER, Activity, Floats, Ints
 from features.formulas.behavioral import Weights, behavioral_features
 from features.formulas.expressions import evaluate
 from features.formulas.view import FeatureView
-from features.formulas.windowed import WindowedFeature
+from features.formulas.windowed import HOURS_PER_DAY, WindowedFeature
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +75,10 @@ def first_departure_us(activity: Activity, *, features: Iterable[WindowedFeature
 
     In microseconds since 1970 UTC; NEVER where no event is counted.
     """
-    leaving = [(activity.first_event_us, window_days)]
+    leaving = [(activity.first_event_us, window_days * HOURS_PER_DAY)]
     computed = (feature for feature in features if feature.name in activity.windowed)
-    leaving += [(activity.windowed[feature.name].first_us, feature.window_days) for feature in computed]
+    leaving += [(activity.windowed[feature.name].first_us, feature.window_hours) for feature in computed]
     latest = np.iinfo(np.int64).max
-    moments = [np.where(first == NEVER, latest, first + days * MICROSECONDS_PER_DAY) for first, days in leaving]
+    moments = [np.where(first == NEVER, latest, first + hours * MICROSECONDS_PER_HOUR) for first, hours in leaving]
     earliest = np.minimum.reduce(moments)
     return np.where(earliest == latest, NEVER, earliest)

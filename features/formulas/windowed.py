@@ -1,9 +1,9 @@
 """Windowed features: aggregates over the events of a window, defined by operators without a deployment.
 
-Every engine computes them in its one pass over the events. An event matches if as_of − window_days × 24 h ≤ timestamp ≤
-as_of, if it has the event type and the category, where these are given, and if its metadata have a usable value under
-the metadata key, where that is given. `amount` and `category` are parsed at ingestion; of other keys the JSON value is
-used.
+Every engine computes them in its one pass over the events. An event matches if as_of − window ≤ timestamp ≤ as_of,
+exact to the microsecond, if it has the event type and the category, where these are given, and if its metadata have a
+usable value under the metadata key, where that is given. `amount` and `category` are parsed at ingestion; of other keys
+the JSON value is used.
 
 - count: the number of matching events.
 - sum, mean, max, last: of the key's numbers. Of two at the last moment, the larger one is the last.
@@ -15,11 +15,13 @@ double are cut to it.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 import numpy as np
 
 from features.formulas.activity import MICROSECONDS_PER_DAY, Floats, Ints
 
+HOURS_PER_DAY = 24
 COUNT, SUM, MEAN, MAX, LAST, DISTINCT = "count", "sum", "mean", "max", "last", "distinct"
 # Bounds within which weighting neither overflows nor underflows. Larger numbers are cut to LARGEST_DECAYING, smaller
 # ones than SMALLEST_DECAYING count as 0, and ages are cut to MOST_HALF_LIVES half-lives.
@@ -36,8 +38,13 @@ class WindowedFeature:
     event_type: str | None = None
     category: str | None = None
     metadata_key: str | None = None
-    window_days: int
+    window_hours: int
     half_life_days: float | None = None
+
+    @property
+    def window(self) -> timedelta:
+        """Return the length of the window, in which a day has 24 hours."""
+        return timedelta(hours=self.window_hours)
 
     @property
     def decays(self) -> bool:

@@ -75,7 +75,7 @@ def earliest_day(version: FeatureVersion, *, now: datetime) -> date:
     """Return the first day that the past of a version up to `now` may begin on."""
     earliest = now - timedelta(days=PAST_DAYS)
     if settings.EVENT_RETENTION_DAYS:
-        windows = [row.window_days or 0 for row in version.definitions.all()]
-        kept = timedelta(days=settings.EVENT_RETENTION_DAYS - max(settings.WINDOW_DAYS, *windows))
-        earliest = max(earliest, database_now() - kept)
+        windows = [timedelta(hours=row.window_hours or 0) for row in version.definitions.all()]
+        kept = timedelta(days=settings.EVENT_RETENTION_DAYS)
+        earliest = max(earliest, database_now() - kept + max(timedelta(days=settings.WINDOW_DAYS), *windows))
     return earliest.date() + timedelta(days=1)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from features.lifecycle.uses import RECENTLY, RETIRABLE, WORD_FOR, recent_uses
+from features.lifecycle.uses import RECENTLY, RETIRABLE, WORD_FOR, first_sets, pinning_sets, recent_uses
 from features.models import FeatureDefinition, FeatureVersion, WeightSet
 from features.registry.wording import definition_in_words
 
@@ -118,8 +118,10 @@ def weights_around(version: FeatureVersion, *, live: FeatureVersion | WeightSet)
 
 
 def users_of(version: FeatureVersion) -> dict[str, str]:
-    """Return which API keys would miss a version that can be retired."""
+    """Return which API keys would miss a version that can be retired, and which feature sets pin it."""
     if version.state not in RETIRABLE:
         return {}
     users = sorted({f"{use.api_key.name} ({WORD_FOR[use.kind]})" for use in recent_uses(version)})
-    return {f"Used in the last {RECENTLY.days} days by": ", ".join(users)} if users else {}
+    used = {f"Used in the last {RECENTLY.days} days by": ", ".join(users)} if users else {}
+    sets = pinning_sets(version)
+    return used | ({"Feature sets that pin it": first_sets(sets)} if sets else {})

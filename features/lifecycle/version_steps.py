@@ -18,7 +18,7 @@ from features.lifecycle.backfills import backfill_moment
 from features.lifecycle.requirements import check_can_be_computed
 from features.lifecycle.shown import Shown
 from features.lifecycle.steps import Actor, VersionState, claim_shown_version, move, record
-from features.lifecycle.uses import RETIRABLE, StillUsedError, recent_uses
+from features.lifecycle.uses import RETIRABLE, StillUsedError, pinning_sets, recent_uses
 from features.materialization.computed_ranges import begin_backfill, first_computed, request_backfill
 from features.materialization.locks import database_now
 from features.materialization.runs import enqueue_run, switch_readers, version_read
@@ -148,15 +148,16 @@ def retire(version_id: int, *, by: Actor, reason: str, shown: Shown | None = Non
     """Retire a version for good: it is not computed or read any more, and has no active weights. Its history stays.
 
     Raises ConflictError for a live version, for one that readers have not been switched from yet and for one that
-    another is computed from, and unless `confirmed`, StillUsedError for one that was read or written lately.
+    another is computed from, and unless `confirmed`, StillUsedError for one that was read or written lately, or that
+    feature sets pin.
     """
     with transaction.atomic():
         version = claim_shown_version(version_id, allowed=RETIRABLE, reason=reason, by=by, shown=shown)
         check_readers_are_switched(version)
         check_nothing_is_computed_from(version)
-        uses = list(recent_uses(version))
-        if uses and not confirmed:
-            raise StillUsedError(version, uses=uses)
+        uses, sets = list(recent_uses(version)), pinning_sets(version)
+        if (uses or sets) and not confirmed:
+            raise StillUsedError(version, uses=uses, sets=sets)
         move(version, VersionState.RETIRED, by=by, reason=reason)
         weight_set_steps.retire_sets(version, by=by, reason=reason)
 

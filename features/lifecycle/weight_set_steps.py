@@ -10,7 +10,6 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
 
-from events.event_types import EVENT_TYPES
 from featurehub.lib.errors import ConflictError, InvalidError, UnknownError
 from features.formulas.behavioral import Weights
 from features.lifecycle.shown import Shown
@@ -29,7 +28,7 @@ from features.lifecycle.steps import (
 )
 from features.materialization.runs import enqueue_run
 from features.models import Customer, FeatureVersion, Run, Weight, WeightSet, WeightSetStep
-from features.registry.weight_sets import active_set, as_weights
+from features.registry.weight_sets import active_set, as_weights, weighed_types
 
 Action, Origin = WeightSetStep.Action, WeightSet.Origin
 
@@ -279,9 +278,10 @@ def retire_sets(version: FeatureVersion, *, by: Actor, reason: str) -> None:
 
 
 def add_weights(weight_set: WeightSet, *, numbers: Weights) -> None:
+    """Give a set a row for each event type, also for those that `numbers` say nothing of."""
     Weight.objects.bulk_create(
-        Weight(weight_set=weight_set, event_type=name, weight=numbers.weight[name], norm=numbers.norm[name])
-        for name in EVENT_TYPES
+        Weight(weight_set=weight_set, event_type=name, weight=numbers.weight_of(name), norm=numbers.norm_of(name))
+        for name in dict.fromkeys([*numbers.weight, *weighed_types(numbers)])
     )
 
 
@@ -334,8 +334,5 @@ def check_is_no_author(weight_set: WeightSet, *, by: Actor) -> None:
 def check_numbers(weight_set: WeightSet) -> None:
     """Raise InvalidError for a set that can't score."""
     numbers = as_weights(weight_set)
-    lacking = [name.replace("_", " ") for name in EVENT_TYPES if name not in numbers.weight]
-    if lacking:
-        raise InvalidError(f"{weight_set} has no weight for {', '.join(lacking)}.")
     if not any(numbers.weight.values()):
         raise InvalidError(f"All weights of {weight_set} are zero: every customer would score 0.")

@@ -58,7 +58,7 @@ def erase_customer(customer_id: str) -> Receipt:
     with transaction.atomic():
         # Wait for those who compute or write this customer now. Whoever comes later finds the tombstone.
         for feature_type in WRITTEN_BY_CLIENTS:
-            lock_writers(customer_id, feature_type=feature_type)
+            lock_writers([customer_id], feature_type=feature_type)
         register_customers([customer_id])
         lock_customers([customer_id])
         DirtyCustomer.objects.filter(customer_id=customer_id).delete()

@@ -19,6 +19,10 @@ CUSTOMERS_AT_ONCE = 10_000
 LOCK_CUSTOMERS = """
 select customer_id from features_customer where customer_id = any(%s) order by customer_id for update
 """
+# One writer at a time for a customer and type. The customer's row is not the lock, because a refresh may hold it for as
+# long as a whole chunk takes. All customers together have 1,024 locks a type: PostgreSQL's table of locks has room for
+# some thousands, and ten thousand customers may be written at once.
+#
 # Writers of these customers' values are kept out, too. Customers that somebody holds are left out.
 TRY_TO_LOCK_CUSTOMERS = """
 select customer_id from features_customer where customer_id = any(%s) order by customer_id for update skip locked
@@ -26,13 +30,19 @@ select customer_id from features_customer where customer_id = any(%s) order by c
 TRY_TO_LOCK_WRITERS = """
 select customer_id from unnest(%(customer_ids)s::text[]) customer_id
 where (
-    select bool_and(pg_try_advisory_xact_lock(hashtextextended(feature_type || ':' || customer_id, 0)))
+    select bool_and(pg_try_advisory_xact_lock(
+        hashtextextended(feature_type || ':' || (hashtextextended(customer_id, 0) & 1023), 0)))
     from unnest(%(feature_types)s::text[]) feature_type
 )
 """
-# One writer at a time for a customer and type. The customer's row is not the lock, because a refresh may hold it for as
-# long as a whole chunk takes.
-LOCK_WRITERS = "select pg_advisory_xact_lock(hashtextextended(%s, 0))"
+# In the order of their parts, so that no two writers wait for each other.
+LOCK_WRITERS = """
+select pg_advisory_xact_lock(hashtextextended(%(feature_type)s || ':' || part, 0)) from (
+    select distinct hashtextextended(customer_id, 0) & 1023 as part
+    from unnest(%(customer_ids)s::text[]) customer_id
+    order by 1
+) parts
+"""
 
 
 def register_customers(customer_ids: Sequence[str]) -> None:
@@ -87,7 +97,10 @@ def database_now() -> datetime:
         return now
 
 
-def lock_writers(customer_id: str, *, feature_type: str) -> None:
-    """Wait for other writers of this customer and type, and keep new ones waiting until the transaction ends."""
+def lock_writers(customer_ids: Sequence[str], *, feature_type: str) -> None:
+    """Wait for other writers of these customers and type, and keep new ones waiting until the transaction ends.
+
+    Writers of a few other customers wait, too: those that share a lock with one of these.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(LOCK_WRITERS, [f"{feature_type}:{customer_id}"])
+        cursor.execute(LOCK_WRITERS, {"customer_ids": list(customer_ids), "feature_type": feature_type})

@@ -39,9 +39,14 @@ select %(run_id)s, number
 from generate_series(0, (pg_relation_size(%(table)s) / current_setting('block_size')::int - 1) / %(pages)s) number
 where pg_relation_size(%(table)s) > 0
 """
-READ_CHUNK = (
-    "select customer_id, {columns}, windowed from {table} where ctid >= %(first)s::tid and ctid < %(last)s::tid"
-)
+# A table that was made before an upgrade may have no `other_types`: the name then means that of `absent`.
+READ_CHUNK = """
+select chunk.* from (select null::text as other_types) absent
+cross join lateral (
+    select customer_id, {columns}, other_types, windowed from {table}
+    where ctid >= %(first)s::tid and ctid < %(last)s::tid
+) chunk
+"""
 
 # A function that fills the table as `postgres.aggregate_into` does: (table, as_of=…, window_days=…, features=…).
 Engine = Callable[..., None]

@@ -4,6 +4,7 @@ from features.models.activity_log import ActivityLogEntry
 from features.models.consistency import ConsistencyCheck, InconsistentCustomer
 from features.models.customers import BUCKETS, Customer, CustomerFeature, OnlineStore, Publication, Renewal
 from features.models.definitions import WRITTEN_BY_CLIENTS, FeatureDefinition, FeatureType
+from features.models.feature_sets import FeatureSet, FeatureSetUse
 from features.models.monitoring import CountedEvents, SeriesPoint
 from features.models.profiles import (
     BaselineWeek,
@@ -35,6 +36,8 @@ __all__ = [
     "EventHour",
     "FeatureDefinition",
     "FeatureProfile",
+    "FeatureSet",
+    "FeatureSetUse",
     "FeatureThresholds",
     "FeatureType",
     "FeatureVersion",

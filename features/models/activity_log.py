@@ -19,11 +19,13 @@ class ActivityLogEntry(models.Model):
         WEIGHTS = "weights", "Weights"
         VERSIONS = "versions", "Versions"
         DEFINITIONS = "definitions", "Feature definitions"
+        FEATURE_SETS = "feature_sets", "Feature sets"
         API_KEYS = "api_keys", "API keys"
         TASKS = "tasks", "Periodic tasks"
         ERASURES = "erasures", "Erasures"
         REPAIRS = "repairs", "Checks and repairs"
         PEOPLE = "people", "Users and roles"
+        DOWNLOADS = "downloads", "Downloads"
         LOGINS = "logins", "Failed logins"
         OTHER = "other", "Other"
 

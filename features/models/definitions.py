@@ -4,7 +4,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 from django.db.models import F, Q
 
-from events.event_types import EVENT_TYPES
+from events.event_types import LONGEST_EVENT_TYPE
 
 
 class FeatureType(models.TextChoices):
@@ -18,6 +18,8 @@ class FeatureType(models.TextChoices):
 WRITTEN_BY_CLIENTS = (FeatureType.CUSTOMER, FeatureType.CONTEXTUAL)
 # How many features customer lists show and are sorted by; each of them costs every computation a little.
 LIST_PLACES = 8
+# 90 days of 24 hours; the narrowest window is an hour.
+WIDEST_WINDOW_HOURS = 90 * 24
 
 
 class FeatureDefinition(models.Model):
@@ -51,18 +53,16 @@ class FeatureDefinition(models.Model):
     maximum = models.FloatField(null=True, blank=True)
     tags = models.JSONField(default=list, blank=True)
     kind = models.CharField(max_length=16, choices=Kind.choices, blank=True)
-    # The events that count; empty: all.
-    event_type = models.CharField(
-        max_length=16, choices=[(name, name.replace("_", " ")) for name in EVENT_TYPES], blank=True
-    )
+    # The events that count, of a registered type; empty: all.
+    event_type = models.CharField(max_length=LONGEST_EVENT_TYPE, blank=True)
     category = models.TextField(null=True, blank=True)  # noqa: DJ001 - an empty category is not the absence of one
     metadata_key = models.CharField(
         max_length=64,
         blank=True,
         validators=[RegexValidator(r"^[A-Za-z0-9_.-]+$", "Use letters, digits, underscores, dots and dashes.")],
     )
-    window_days = models.PositiveSmallIntegerField(
-        null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(90)]
+    window_hours = models.PositiveSmallIntegerField(
+        null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(WIDEST_WINDOW_HOURS)]
     )
     half_life_days = models.FloatField(null=True, blank=True)
     expression = models.TextField(blank=True)
@@ -78,8 +78,8 @@ class FeatureDefinition(models.Model):
             ),
             models.CheckConstraint(condition=Q(minimum__lte=F("maximum")), name="definition_range_is_not_empty"),
             models.CheckConstraint(
-                condition=Q(kind="", window_days__isnull=True)
-                | Q(feature_type="behavioral", window_days__gte=1, window_days__lte=90),
+                condition=Q(kind="", window_hours__isnull=True)
+                | Q(feature_type="behavioral", window_hours__gte=1, window_hours__lte=WIDEST_WINDOW_HOURS),
                 name="definition_window_is_behavioral",
             ),
             models.CheckConstraint(

@@ -6,7 +6,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from events.event_types import EVENT_TYPES
+from events.event_types import EVENT_TYPE_PATTERN, LONGEST_EVENT_TYPE
 
 
 class ProfiledDay(models.Model):
@@ -116,13 +116,13 @@ class EventHour(models.Model):
     """The number of events of a type that happened in an hour, of those that arrived within some hours."""
 
     hour = models.DateTimeField()
-    event_type = models.CharField(max_length=16)
+    event_type = models.CharField(max_length=LONGEST_EVENT_TYPE)
     events = models.PositiveBigIntegerField()
 
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["hour", "event_type"], name="event_hour_is_kept_once"),
-            models.CheckConstraint(condition=Q(event_type__in=EVENT_TYPES), name="event_hour_type_is_known"),
+            models.CheckConstraint(condition=Q(event_type__regex=EVENT_TYPE_PATTERN), name="event_hour_type_is_a_word"),
         ]
 
     def __str__(self) -> str:

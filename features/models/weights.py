@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from events.event_types import EVENT_TYPES
+from events.event_types import EVENT_TYPE_PATTERN, LONGEST_EVENT_TYPE
 from features.models.versions import FeatureVersion
 
 INFINITY = float("inf")  # NaN sorts above infinity in PostgreSQL, so `< Infinity` refuses both
@@ -169,7 +169,7 @@ class Weight(models.Model):
     """The numbers of one event type, which contributes weight × min(count / norm, 1) to the unclamped score."""
 
     weight_set = models.ForeignKey(WeightSet, on_delete=models.CASCADE, related_name="weights")
-    event_type = models.CharField(max_length=16, choices=[(name, name.replace("_", " ")) for name in EVENT_TYPES])
+    event_type = models.CharField(max_length=LONGEST_EVENT_TYPE)
     weight = models.FloatField(
         validators=[MinValueValidator(0.0, "A weight is at least 0.")],
         help_text="What this event type adds to the score at its norm.",
@@ -182,7 +182,9 @@ class Weight(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["weight_set", "event_type"], name="weight_one_per_event_type"),
-            models.CheckConstraint(condition=Q(event_type__in=EVENT_TYPES), name="weight_event_type_is_known"),
+            models.CheckConstraint(
+                condition=Q(event_type__regex=EVENT_TYPE_PATTERN), name="weight_event_type_is_a_word"
+            ),
             models.CheckConstraint(condition=Q(weight__gte=0, weight__lt=INFINITY), name="weight_is_not_negative"),
             models.CheckConstraint(condition=Q(norm__gt=0, norm__lt=INFINITY), name="weight_norm_is_positive"),
         ]

@@ -6,6 +6,9 @@
 3. Whoever reads the counts adds the few events that are not counted yet.
 
 So ingestion does nothing for it. Events that are deleted later (erasures, retention) stay counted.
+
+This says what happened, whenever it arrived (an import of old events adds to its own days); `event_volume` says what
+arrived in time, complete for its days from the first count on, as alerts about senders need it.
 """
 
 from collections import defaultdict

@@ -1,7 +1,9 @@
 """Events by type and hour, and which types have fallen silent or have jumped in volume.
 
 An event counts in the hour in which it happened, if it arrives before HOURS_COUNTED_AGAIN more have passed. What comes
-later, such as the import of old events, is usual neither here nor there.
+later, such as the import of old events, is usual neither here nor there. The charts of what happened, whenever it
+arrived, have `event_counts`, which may begin with the newest events and does not tell an hour without events from one
+that it did not count.
 """
 
 from collections import defaultdict
@@ -13,7 +15,7 @@ import numpy as np
 from django.conf import settings
 from django.db import connection, transaction
 
-from events.event_types import EVENT_TYPES
+from events.registered_types import event_types
 from features.formulas.activity import Ints
 from features.models import EventHour
 
@@ -75,11 +77,12 @@ def count_next(*, now: datetime) -> int:
         cursor.execute(COUNT_HOURS, {"since": since, "until": until})
         counted = {(hour, event_type): events for hour, event_type, events in cursor.fetchall()}
         hours = [since + number * HOUR for number in range((until - since) // HOUR)]
+        names = dict.fromkeys([*event_types.get().names, *(name for _, name in counted)])
         EventHour.objects.bulk_create(
             [
                 EventHour(hour=hour, event_type=event_type, events=counted.get((hour, event_type), 0))
                 for hour in hours
-                for event_type in EVENT_TYPES
+                for event_type in names
             ],
             update_conflicts=True,
             unique_fields=["hour", "event_type"],

@@ -237,8 +237,9 @@ def differing_activity(rows: Rows, material: Material) -> Ints:
     )
     given = material.activity
     differing = np.zeros(len(places), dtype=np.int64)
-    for name, counts in held.counts.items():
-        differing += counts != given.counts[name][places]
+    none = np.zeros(len(given.customer_ids), dtype=np.int64)
+    for name in held.counts.keys() | given.counts.keys():
+        differing += held.counts.get(name, 0) != given.counts.get(name, none)[places]
     differing += held.last_purchase_us != given.last_purchase_us[places]
     differing += held.purchase_amount != given.purchase_amount[places]
     return differing

@@ -13,7 +13,7 @@ from django.utils import timezone
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from events.event_types import EVENT_TYPES
+from events.registered_types import event_types
 from featurehub.lib.traffic import AGE_AT_READ, AGE_BOUNDS, READS, REQUEST_BOUNDS, REQUESTS
 from features.models import Run
 from features.monitoring import consistency, overview
@@ -136,7 +136,7 @@ def value_gauges(now: datetime) -> list[GaugeMetricFamily]:
         "1 if an event type is silent or its volume has jumped, else 0",
         labels=["event_type"],
     )
-    for event_type in EVENT_TYPES:
+    for event_type in event_types.get().names:
         unusual.add_metric([event_type], float(any(alert.event_type == event_type for alert in alerts)))
     if watch.newest is None:
         return [unusual]

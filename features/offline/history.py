@@ -19,6 +19,7 @@ from features.registry.snapshot import registry_snapshot
 #   - where a time-dependent value differs by more than decay explains, or after another last purchase: a purchase may
 #     arrive as another leaves, with all other values equal,
 #   - where a time-dependent value differs by decay alone, if the row that holds is at least one day old,
+#   - where the count of an event type differs that no value shows: weights that come later score from it,
 #   - where anything differs, if the values are written `anew`: a repair.
 # A row of a late computation must not become the newest one where a later computation confirmed the row that holds.
 # That row is then appended again, at the moment of the later computation (`confirmed_later`).
@@ -42,6 +43,7 @@ with news as (
             or held.metadata #> '{activity,last_purchase_us}'
                 is distinct from new.metadata #> '{activity,last_purchase_us}'
             or held."timestamp" <= %(as_of)s::timestamptz - interval '1 day'))
+        or held.metadata #> '{activity,other_types}' is distinct from new.metadata #> '{activity,other_types}'
         or (%(anew)s and (held.features <> new.features or held.metadata <> new.metadata))
 ),
 confirmed_later as (

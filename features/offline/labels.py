@@ -7,8 +7,8 @@ from typing import IO
 
 import pyarrow as pa
 
-from events.imports.text_files import NOT_CSV
 from events.validation import check_customer_id
+from featurehub.files.text_files import NOT_CSV
 from featurehub.lib.clock import in_utc, parse_moment
 from featurehub.lib.errors import InvalidError
 from featurehub.lib.parquet import MOMENT_TYPE, TEXT_TYPE

@@ -36,6 +36,7 @@ from features.formulas.view import FeatureView
 from features.offline.as_of import ROW_HOLDING, written_lifetime
 from features.offline.labels import ENCODING, KEYS, Labels
 from features.registry.contents import Span, resolve_pins
+from features.registry.feature_sets import select_features
 from features.registry.snapshot import registry_snapshot
 
 LABELS_PER_BATCH = 50_000
@@ -81,9 +82,13 @@ class NotComputed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingSet:
-    """The number of rows that were written, and the versions that had nobody's values for some of them."""
+    """The number of rows that were written, the versions (`behavioral:1.0`) that they are of, and what they lack.
+
+    `not_computed` are the versions that had nobody's values for some of the rows.
+    """
 
     rows: int
+    versions: Sequence[str]
     not_computed: Sequence[NotComputed]
 
 
@@ -102,18 +107,21 @@ def build_training_set(
     out: Path,
     names: Sequence[str] | None = None,
     versions: Sequence[str] = (),
+    feature_set: str | None = None,
     known_at: datetime | None = None,
     bar: BarFactory = no_bar,
 ) -> TrainingSet:
     """Join a CSV of labels to the features that held at their moments, and return what was written.
 
     The CSV has the columns customer_id and timestamp; `out` has its rows in their order, its other columns as text.
-    `names` None stands for all names of the versions. A feature without a value is null, because a model should
+    `names` None stands for all names of the versions; `feature_set` (`churn_model:3`) takes the place of both, and is
+    kept with its versions in the file's metadata. A feature without a value is null, because a model should
     distinguish missing from zero; so is one of a version that has nobody's values at the moment. Memory is bounded by
     LABELS_PER_BATCH; `out` appears when it is complete. Raises InvalidError with the number of an invalid line,
-    UnknownError for a name or version that can't be read.
+    UnknownError for a name, version or set that can't be read.
     """
-    views = views_by_name(names, versions=versions)
+    views = views_by_name(names, versions=versions, feature_set=feature_set)
+    pins = sorted({f"{view.feature_type}:{view.number}" for view in views.values()})
     with TemporaryDirectory(dir=out.parent, prefix=f"{out.name}.partial-") as partial, transaction.atomic():
         folder = Path(partial)
         with labels.open(newline="", encoding=ENCODING) as file:
@@ -129,9 +137,15 @@ def build_training_set(
                 without_counts(held, lacking=lacking), folder=folder, rows_per_part=rows_per_part, bar=joined
             )
         with bar(total=staged, unit="rows", description="Writing") as written:
-            complete = write_parquet(folder, names=list(views), rows_per_part=rows_per_part, bar=written)
+            complete = write_parquet(
+                folder,
+                names=list(views),
+                rows_per_part=rows_per_part,
+                bar=written,
+                metadata=set_metadata(feature_set, pins=pins),
+            )
         complete.replace(out)
-    return TrainingSet(rows=staged, not_computed=[each for each in lacking if each.rows])
+    return TrainingSet(rows=staged, versions=pins, not_computed=[each for each in lacking if each.rows])
 
 
 def versions_with_a_limit(views: Mapping[str, FeatureView], *, known_at: datetime | None) -> list[NotComputed]:
@@ -164,14 +178,23 @@ def without_counts(batches: Iterable[pa.RecordBatch], *, lacking: Sequence[NotCo
         yield batch.drop_columns([each.column for each in lacking]) if lacking else batch
 
 
-def views_by_name(names: Sequence[str] | None, *, versions: Sequence[str]) -> dict[str, FeatureView]:
-    """Return name → version that it is read from.
+def set_metadata(feature_set: str | None, *, pins: Sequence[str]) -> dict[str, str]:
+    """Return the metadata of the Parquet file: the feature set and its versions; nothing without a set."""
+    return {} if feature_set is None else {"featurehub.set": feature_set, "featurehub.versions": ",".join(pins)}
+
+
+def views_by_name(
+    names: Sequence[str] | None, *, versions: Sequence[str], feature_set: str | None = None
+) -> dict[str, FeatureView]:
+    """Return name → version that it is read from, in the order in which they are named.
 
     Raises UnknownError for a name that is in none of them.
     """
-    views = resolve_pins(versions, known=registry_snapshot.get())
+    registry = registry_snapshot.get()
+    chosen = select_features(names, versions=versions, feature_set=feature_set, known=registry)
+    views = resolve_pins(chosen.pins, known=registry)
     known = {name: view for view in views.values() for name in view.names}
-    wanted = sorted(known) if names is None else names
+    wanted = sorted(known) if chosen.names is None else chosen.names
     for name in wanted:
         if name not in known:
             close = get_close_matches(name, sorted(known), n=1)
@@ -263,11 +286,13 @@ def split_into_parts(batches: Iterable[pa.RecordBatch], *, folder: Path, rows_pe
             bar.update(batch.num_rows)
 
 
-def write_parquet(folder: Path, *, names: Sequence[str], rows_per_part: int, bar: "tqdm[Any]") -> Path:
+def write_parquet(
+    folder: Path, *, names: Sequence[str], rows_per_part: int, bar: "tqdm[Any]", metadata: Mapping[str, str]
+) -> Path:
     """Write the labels with their values beside them, in the order of the labels, and return the file."""
     complete = folder / "complete.parquet"
     with ipc.open_file(str(folder / "labels")) as labels:
-        schema = pa.schema([*labels.schema, *((name, pa.float64()) for name in names)])
+        schema = pa.schema([*labels.schema, *((name, pa.float64()) for name in names)], metadata=metadata or None)
         batches = map(labels.get_batch, range(labels.num_record_batches))
         with pq.ParquetWriter(complete, schema) as writer:
             for part, rows in enumerate(batched(batches, rows_per_part // LABELS_PER_BATCH)):

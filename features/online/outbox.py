@@ -24,11 +24,14 @@ PUBLICATION_TIME = timedelta(seconds=15)
 KEPT = timedelta(seconds=10)
 
 
-def announce(customer_ids: Collection[str]) -> int | None:
-    """Write an entry for these customers in the caller's transaction. Return its id; None where there are none."""
+def announce(customer_ids: Collection[str], *, left_for: timedelta = PUBLICATION_TIME) -> int | None:
+    """Write an entry for these customers in the caller's transaction. Return its id; None where there are none.
+
+    The entry is left to the caller for so long; the sweep publishes one that is left for no time.
+    """
     if not customer_ids:
         return None
-    return Publication.objects.create(customer_ids=list(customer_ids), due_at=Now() + PUBLICATION_TIME).pk
+    return Publication.objects.create(customer_ids=list(customer_ids), due_at=Now() + left_for).pk
 
 
 def settle(publication_id: int | None) -> None:

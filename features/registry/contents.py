@@ -51,6 +51,14 @@ class Span:
         return self.recorded_at is None and self.until is not None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PinnedNames:
+    """The contents of a feature set: names in its order, and the pins (`behavioral:1.0`) of their versions."""
+
+    names: tuple[str, ...]
+    pins: tuple[str, ...]
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Registry:
     """One load of the registry.
@@ -60,8 +68,8 @@ class Registry:
     failed → since when. It is not computed, unless it is in `taken_up`: a run computes it for everybody. `switched`:
     the types whose live version changed within the last FEATURE_TTL. `started`: (type, number) of every version past
     its draft state, retired ones included. `spans`: (type, number) of a readable version → the ranges that it has
-    values in; a version without one has no such limit. `seconds_to_switch`: seconds from the load until a version goes
-    live, which ends the load; None where none is to go live.
+    values in; a version without one has no such limit. `sets`: `churn_model:3` → the feature set. `seconds_to_switch`:
+    seconds from the load until a version goes live, which ends the load; None where none is to go live.
 
     Loads are compared by identity, so that caches of derived results can use a load as their key.
     """
@@ -74,6 +82,7 @@ class Registry:
     switched: frozenset[str]
     started: tuple[tuple[str, str], ...]
     spans: Mapping[tuple[str, str], tuple[Span, ...]]
+    sets: Mapping[str, PinnedNames]
     seconds_to_switch: float | None
 
     def view(self, feature_type: str, number: str) -> FeatureView:
@@ -177,17 +186,28 @@ class Registry:
 def resolve_pins(pins: Sequence[str], *, known: Registry) -> dict[str, FeatureView]:
     """Return feature type → version to read: the pinned one, or else the live one.
 
-    A pin is `behavioral:1.0`, or `1.0` for the same. Raises UnknownError for a version that can't be read, InvalidError
-    for two versions of one type.
+    Raises what `pinned_views` raises.
+    """
+    return {name: known.live_view(name) for name in known.live} | pinned_views(pins, known=known)
+
+
+def pinned_views(pins: Sequence[str], *, known: Registry) -> dict[str, FeatureView]:
+    """Return feature type → version, of the types that are pinned.
+
+    Raises UnknownError for a version that can't be read, InvalidError for two versions of one type.
     """
     pinned: dict[str, FeatureView] = {}
     for text in pins:
-        feature_type, separator, number = text.partition(":")
-        if not separator:
-            feature_type, number = FeatureType.BEHAVIORAL.value, text
+        feature_type, number = parse_pin(text)
         view = known.views.get((feature_type, number))
         if view is None:
             raise known.unreadable(text, feature_type=feature_type)
         if pinned.setdefault(feature_type, view) is not view:
             raise InvalidError(f"Two versions of {feature_type} are requested.", attr="version")
-    return {name: known.live_view(name) for name in known.live} | pinned
+    return pinned
+
+
+def parse_pin(text: str) -> tuple[str, str]:
+    """Return the type and the number of a pin: `behavioral:1.0`, or `1.0` for the same."""
+    feature_type, separator, number = text.partition(":")
+    return (feature_type, number) if separator else (FeatureType.BEHAVIORAL.value, text)

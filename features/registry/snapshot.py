@@ -18,24 +18,26 @@ from features.formulas.behavioral import BEHAVIORAL_FEATURES
 from features.formulas.expressions import computation_order, parse
 from features.formulas.view import FeatureView, undefined_names
 from features.formulas.windowed import WindowedFeature
-from features.models import READABLE_STATES, WRITTEN_BY_CLIENTS, FeatureDefinition, FeatureVersion
-from features.registry.contents import Definition, Registry, Span
+from features.models import READABLE_STATES, WRITTEN_BY_CLIENTS, FeatureDefinition, FeatureSet, FeatureVersion
+from features.registry.contents import Definition, PinnedNames, Registry, Span
 
 # A version goes live this long after the operator's step, at one moment in all processes: by then each has loaded it.
 SWITCH_AFTER = timedelta(seconds=2 * settings.SNAPSHOT_SECONDS)
 # Whole tables are read, as they are small: 19 definitions at first, some hundred in a large installation.
+# Sets are not changed or deleted, so their number and the last one tell that there is none that is not known.
 FINGERPRINT = """
 select concat(
     (select md5(string_agg(version::text, ',' order by id)) from features_featureversion version),
     (select md5(string_agg(definition::text, ',' order by id)) from features_featuredefinition definition),
     (select md5(string_agg(link::text, ',' order by id)) from features_featureversion_definitions link),
-    (select md5(string_agg(span::text, ',' order by id)) from features_computedrange span)
+    (select md5(string_agg(span::text, ',' order by id)) from features_computedrange span),
+    (select concat(' ', count(*), ' ', max(id)) from features_featureset)
 )
 """
 
 
 def load_registry() -> Registry:
-    """Load the registry from PostgreSQL, with five queries."""
+    """Load the registry from PostgreSQL, with six queries."""
     versions = FeatureVersion.objects.exclude(state=FeatureVersion.State.DRAFT).annotate(now=Now())
     started = list(versions.prefetch_related("definitions", "computed_ranges"))
     rows = [row for row in started if row.state in READABLE_STATES]
@@ -75,6 +77,7 @@ def load_registry() -> Registry:
             )
             for row in rows
         },
+        sets={str(row): PinnedNames(names=tuple(row.names), pins=tuple(row.pins)) for row in FeatureSet.objects.all()},
         seconds_to_switch=min(
             ((row.live_from - row.now).total_seconds() for row in rows if not has_gone_live(row) and row.live_from),
             default=None,
@@ -122,14 +125,14 @@ def as_view(row: FeatureVersion, *, definitions: Iterable[FeatureDefinition]) ->
 
 def as_windowed(definition: FeatureDefinition) -> WindowedFeature:
     """Return a definition with a window as the engines take it."""
-    assert definition.window_days is not None
+    assert definition.window_hours is not None
     return WindowedFeature(
         name=definition.name,
         kind=definition.kind,
         event_type=definition.event_type or None,
         category=None if definition.category is None else stored_category(definition.category),
         metadata_key=definition.metadata_key or None,
-        window_days=definition.window_days,
+        window_hours=definition.window_hours,
         half_life_days=definition.half_life_days,
     )
 

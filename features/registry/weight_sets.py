@@ -6,9 +6,11 @@ from typing import Any
 
 from django.db.models import Subquery
 
+from events.event_types import EVENT_TYPES
+from events.registered_types import event_types
 from featurehub.lib.errors import UnknownError
-from features.formulas.behavioral import Weights
-from features.models import FeatureVersion, WeightSet
+from features.formulas.behavioral import NO_WEIGHT, USUAL_NORM, Weights
+from features.models import FeatureVersion, Weight, WeightSet
 
 
 def active_sets() -> dict[str, WeightSet]:
@@ -67,13 +69,21 @@ def set_active_at(number: str, *, at: int) -> int | None:
 
 
 def as_weights(weight_set: WeightSet) -> Weights:
-    """Return the numbers of a set as the formulas take them."""
-    rows = list(weight_set.weights.all())
+    """Return the numbers of a set as the formulas take them.
+
+    A row that says what no row says is left out, so that sets with the same numbers are equal.
+    """
+    rows = [row for row in weight_set.weights.all() if row.event_type in EVENT_TYPES or not says_nothing(row)]
     return Weights(
         weight={row.event_type: row.weight for row in rows},
         norm={row.event_type: row.norm for row in rows},
         monetary_norm=weight_set.monetary_norm,
     )
+
+
+def says_nothing(row: Weight) -> bool:
+    """Return whether an event type without the row would have the same numbers."""
+    return (row.weight, row.norm) == (NO_WEIGHT, USUAL_NORM)
 
 
 @lru_cache(maxsize=1024)
@@ -99,6 +109,7 @@ def weights_of(weight_set_id: int) -> Weights:
 
 def describe_weight_set(weight_set: WeightSet) -> dict[str, Any]:
     """Return a set as the API shows it."""
+    numbers = as_weights(weight_set)
     return {
         "id": weight_set.pk,
         "name": weight_set.name,
@@ -110,7 +121,9 @@ def describe_weight_set(weight_set: WeightSet) -> dict[str, Any]:
         "created_at": weight_set.created_at,
         "activated_at": weight_set.activated_at,
         "monetary_norm": weight_set.monetary_norm,
-        "weights": {row.event_type: {"weight": row.weight, "norm": row.norm} for row in weight_set.weights.all()},
+        "weights": {
+            name: {"weight": numbers.weight_of(name), "norm": numbers.norm_of(name)} for name in weighed_types(numbers)
+        },
     }
 
 
@@ -120,13 +133,20 @@ def activated_sets() -> list[dict[str, Any]]:
     return [describe_weight_set(row) for row in activated.select_related("version").prefetch_related("weights")]
 
 
+def weighed_types(*sets: Weights) -> list[str]:
+    """Return the event types that sets have numbers for: those that take events, and archived ones with a weight."""
+    known = event_types.get()
+    return [name for name in known.names if name in known.accepted or any(each.weight_of(name) for each in sets)]
+
+
 def with_changes(weights: Weights, *, changes: Mapping[str, Any], monetary_norm: float | None) -> Weights:
     """Return `weights` with some numbers replaced.
 
     `changes` is event type → {"weight", "norm"}, each optional. `monetary_norm` is kept where it is None.
     """
+    names = dict.fromkeys([*weights.weight, *changes])
     return Weights(
-        weight={name: changes.get(name, {}).get("weight", value) for name, value in weights.weight.items()},
-        norm={name: changes.get(name, {}).get("norm", value) for name, value in weights.norm.items()},
+        weight={name: changes.get(name, {}).get("weight", weights.weight_of(name)) for name in names},
+        norm={name: changes.get(name, {}).get("norm", weights.norm_of(name)) for name in names},
         monetary_norm=weights.monetary_norm if monetary_norm is None else monetary_norm,
     )

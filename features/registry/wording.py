@@ -1,5 +1,6 @@
 """Descriptions of features as sentences."""
 
+from features.formulas.windowed import HOURS_PER_DAY
 from features.models import FeatureDefinition
 from features.models.definitions import WRITTEN_BY_CLIENTS
 
@@ -28,11 +29,16 @@ def window_in_words(definition: FeatureDefinition) -> str:
     """Return the events and the window that a windowed definition is computed from, as text."""
     events = f"{definition.event_type.replace('_', ' ')} events" if definition.event_type else "all events"
     category = "" if definition.category is None else f" in category {definition.category or '“”'}"
-    days = definition.window_days
-    decay = "" if definition.half_life_days is None else f", half-life {count_of_days(definition.half_life_days)}"
+    decay = "" if definition.half_life_days is None else f", half-life {counted(definition.half_life_days, 'day')}"
     what = OF_KIND[definition.kind].format(key=definition.metadata_key)
-    return f"{what} {events}{category} over {count_of_days(days or 0)}{decay}"
+    return f"{what} {events}{category} over {hours_in_words(definition.window_hours or 0)}{decay}"
 
 
-def count_of_days(days: float) -> str:
-    return f"{days:g} day" if days == 1 else f"{days:g} days"
+def hours_in_words(hours: int) -> str:
+    """Return "7 days" for whole days, else "6 hours"."""
+    days, rest = divmod(hours, HOURS_PER_DAY)
+    return counted(hours, "hour") if rest else counted(days, "day")
+
+
+def counted(number: float, unit: str) -> str:
+    return f"{number:g} {unit}" if number == 1 else f"{number:g} {unit}s"

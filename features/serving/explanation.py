@@ -1,12 +1,13 @@
 """Explanation of a customer's score: the contribution of each event type."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from events.event_types import EVENT_TYPES
+from events.registered_types import event_types
+from features.formulas.activity import counts_in
 from features.formulas.behavioral import Weights, normalised, unclamped_score
 from features.models import FeatureType, FeatureVersion, WeightSet
 from features.registry.weight_sets import activated_weights, weights_of
@@ -36,12 +37,13 @@ def explain(customer_id: str, *, weight_set_id: int | None = None) -> dict[str, 
     head: dict[str, Any] = {"customer_id": customer_id, "weight_set": None, "computed_at": values.computed_at}
     if metadata is None:
         return {**head, **NONE, SCORE: values.features[SCORE]}
+    counts = counts_in(metadata["activity"])
     if tried is None:
         head["weight_set"] = metadata["weight_set"]
-        parts = contributions(metadata["activity"], weights=activated_weights(metadata["weight_set"]))
+        parts = explained(counts, weights=activated_weights(metadata["weight_set"]))
         return {**head, **parts, SCORE: values.features[SCORE]}
     head["weight_set"] = weight_set_id
-    parts = contributions(metadata["activity"], weights=tried)
+    parts = explained(counts, weights=tried)
     return {**head, **parts, SCORE: min(parts["unclamped_score"], 1.0)}
 
 
@@ -58,22 +60,37 @@ def under_drafts(customer_id: str) -> list[UnderDraft]:
 NONE: Mapping[str, Any] = {"contributions": [], "unclamped_score": 0.0}
 
 
-def contributions(counts: Mapping[str, float], *, weights: Weights) -> dict[str, Any]:
+def explained_types(*counts: Mapping[str, int], weights: Sequence[Weights]) -> list[str]:
+    """Return the types that an explanation names: those that take events, and archived ones that count or weigh."""
+    known = event_types.get()
+    used = {name for each in counts for name, number in each.items() if number}
+    used.update(name for each in weights for name, weight in each.weight.items() if weight)
+    names = [name for name in known.names if name in known.accepted or name in used]
+    return list(dict.fromkeys([*names, *sorted(used)]))
+
+
+def explained(counts: Mapping[str, int], *, weights: Weights) -> dict[str, Any]:
+    """Return the contributions of every type that an explanation names."""
+    return contributions(counts, weights=weights, names=explained_types(counts, weights=[weights]))
+
+
+def contributions(counts: Mapping[str, int], *, weights: Weights, names: Sequence[str]) -> dict[str, Any]:
     """Return each event type's count, norm, weight and contribution; the contributions add up to `unclamped_score`.
 
-    A contribution is weight × min(count / norm, 1); `normalised` is its second factor.
+    A contribution is weight × min(count / norm, 1); `normalised` is its second factor. `names` are the types to tell
+    of: those of `explained_types`.
     """
-    columns = {name: np.array([counts[name]], dtype=np.int64) for name in EVENT_TYPES}
+    columns = {name: np.array([counts.get(name, 0)], dtype=np.int64) for name in {*counts, *names}}
     parts = normalised(columns, weights=weights)
     rows = [
         {
             "event_type": name,
-            "count": counts[name],
-            "norm": weights.norm[name],
+            "count": counts.get(name, 0),
+            "norm": weights.norm_of(name),
             "normalised": float(parts[name][0]),
-            "weight": weights.weight[name],
-            "contribution": weights.weight[name] * float(parts[name][0]),
+            "weight": weights.weight_of(name),
+            "contribution": weights.weight_of(name) * float(parts[name][0]),
         }
-        for name in EVENT_TYPES
+        for name in names
     ]
     return {"contributions": rows, "unclamped_score": float(unclamped_score(columns, weights=weights)[0])}

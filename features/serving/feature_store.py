@@ -9,6 +9,7 @@ from asgiref.sync import sync_to_async
 from features.materialization import client_values
 from features.models import CustomerFeature, FeatureType
 from features.offline.history import history_of
+from features.offline.written import WrittenRow
 from features.serving.read_path import read_rows
 from features.serving.read_plan import plan_read
 from features.serving.render import Values, render_json, render_values
@@ -20,14 +21,16 @@ def get_feature_values(
     *,
     names: Sequence[str] | None = None,
     versions: Sequence[str] = (),
+    feature_set: str | None = None,
     with_metadata: bool = False,
 ) -> list[Values]:
     """Return the named (or all) values of each customer, in the order asked: one round trip where all are cached.
 
-    `versions` pins types to versions (`behavioral:1.0`); the others are live. With Redis away, or without the customer
-    in it, PostgreSQL answers and Redis is refilled. Raises UnknownError for a version that can't be read.
+    `versions` pins types to versions (`behavioral:1.0`); the others are live. `feature_set` (`churn_model:3`) takes the
+    place of both. With Redis away, or without the customer in it, PostgreSQL answers and Redis is refilled. Raises
+    UnknownError for a version or set that can't be read, InvalidError for a set beside names or versions.
     """
-    plan = plan_read(names, versions=versions, with_metadata=with_metadata)
+    plan = plan_read(names, versions=versions, feature_set=feature_set, with_metadata=with_metadata)
     return [
         render_values(customer_id, row=row, plan=plan, source=source)
         for customer_id, row, source in read_rows(customer_ids, plan)
@@ -35,11 +38,16 @@ def get_feature_values(
 
 
 def values_as_json(
-    customer_ids: Sequence[str], *, names: Sequence[str] | None, versions: Sequence[str], key_id: int
+    customer_ids: Sequence[str],
+    *,
+    names: Sequence[str] | None,
+    versions: Sequence[str],
+    feature_set: str | None = None,
+    key_id: int,
 ) -> list[bytes]:
-    """Return the same values as JSON, an object for each customer, and note that the API key has read the versions."""
-    plan = plan_read(names, versions=versions)
-    note_read(key_id, plan.versions)
+    """Return the same values as JSON, an object for each customer, and note what the API key has read."""
+    plan = plan_read(names, versions=versions, feature_set=feature_set)
+    note_read(key_id, plan.versions, feature_set=plan.feature_set)
     return render_json(read_rows(customer_ids, plan), plan)
 
 
@@ -69,16 +77,29 @@ class FeatureStore:
     """
 
     def get_customer_features(
-        self, customer_id: str, names: Sequence[str] | None = None, *, versions: Sequence[str] = ()
+        self,
+        customer_id: str,
+        names: Sequence[str] | None = None,
+        *,
+        versions: Sequence[str] = (),
+        feature_set: str | None = None,
     ) -> Values:
-        """Return the named (or all live) values of a customer; `missing` gives the reason for each default in them."""
-        return get_feature_values([customer_id], names=names, versions=versions)[0]
+        """Return the named (or all live) values of a customer; `missing` gives the reason for each default in them.
+
+        `feature_set` (`churn_model:3`) takes the place of names and versions.
+        """
+        return get_feature_values([customer_id], names=names, versions=versions, feature_set=feature_set)[0]
 
     def get_features_of_customers(
-        self, customer_ids: Sequence[str], names: Sequence[str] | None = None, *, versions: Sequence[str] = ()
+        self,
+        customer_ids: Sequence[str],
+        names: Sequence[str] | None = None,
+        *,
+        versions: Sequence[str] = (),
+        feature_set: str | None = None,
     ) -> list[Values]:
         """Return the values of many customers in the order asked, in one round trip to Redis."""
-        return get_feature_values(customer_ids, names=names, versions=versions)
+        return get_feature_values(customer_ids, names=names, versions=versions, feature_set=feature_set)
 
     def set_customer_features(
         self,
@@ -100,6 +121,10 @@ class FeatureStore:
             timestamp=timestamp,
         )
 
+    def set_features_of_customers(self, rows: Sequence[WrittenRow], *, feature_type: str, version: str) -> int:
+        """Set the values of many rows, all or none of them. Return how many rows the history grew by."""
+        return client_values.set_features_of_customers(rows, feature_type=feature_type, version=version)
+
     def get_feature_history(
         self,
         customer_id: str,
@@ -120,5 +145,6 @@ class FeatureStore:
     aget_customer_features = sync_to_async(get_customer_features)
     aget_features_of_customers = sync_to_async(get_features_of_customers)
     aset_customer_features = sync_to_async(set_customer_features)
+    aset_features_of_customers = sync_to_async(set_features_of_customers)
     aget_feature_history = sync_to_async(get_feature_history)
     aget_feature_vector = sync_to_async(get_feature_vector)

@@ -5,7 +5,7 @@ None of them may hold up the server: after SECONDS_PER_ANSWER a statement is giv
 
 import base64
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -157,7 +157,7 @@ def read_figures(asked: CustomerList) -> Figures:
     return Figures(customers=customers, with_value=parts[::2], totals=parts[1::2])
 
 
-def stream_list(asked: CustomerList) -> Iterator[ListedCustomer]:
+def stream_list(asked: CustomerList) -> Generator[ListedCustomer]:
     """Yield every row of the list, in its order, from one statement at one moment.
 
     Raises InvalidError where the first rows, or some later ones, take longer than SECONDS_PER_PART.

@@ -9,6 +9,7 @@ from featurehub.lib.clock import nearest_in_utc
 from features.formulas.view import FeatureView
 from features.offline.as_of import Entity, RowHolding, rows_holding_at
 from features.registry.contents import Registry, resolve_pins
+from features.registry.feature_sets import select_features
 from features.registry.snapshot import registry_snapshot
 from features.serving.render import NO_VALUE, NOT_COMPUTED, missing_reasons
 
@@ -27,17 +28,21 @@ class TrainingRow:
 def as_of_join(
     entities: Sequence[Entity],
     *,
-    names: Sequence[str],
+    names: Sequence[str] | None = None,
     versions: Sequence[str] = (),
+    feature_set: str | None = None,
     known_at: datetime | None = None,
 ) -> list[TrainingRow]:
     """Return for each entity, in the order given, the last values with timestamp ≤ the entity's.
 
     One query for each ENTITIES_PER_QUERY: one for 10,000 wide rows would take longer than a request may wait.
-    With `known_at`, only values that had been recorded by then. Raises UnknownError for a version that can't be read.
+    With `known_at`, only values that had been recorded by then. `feature_set` (`churn_model:3`) takes the place of
+    names and versions; without either, all names are read. Raises UnknownError for a version or set that can't be read.
     """
     known = registry_snapshot.get()
-    views = resolve_pins(versions, known=known)
+    chosen = select_features(names, versions=versions, feature_set=feature_set, known=known)
+    views = resolve_pins(chosen.pins, known=known)
+    names = chosen.names or tuple(name for view in views.values() for name in view.names)
     registered = {name: view.feature_type for view in views.values() for name in view.names if name in names}
     wanted = {feature_type: views[feature_type] for feature_type in set(registered.values())}
     defaults = {name: known.definitions[name].default if name in registered else 0.0 for name in names}

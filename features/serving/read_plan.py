@@ -8,6 +8,7 @@ import orjson
 
 from features.online import layout
 from features.registry.contents import Registry, resolve_pins
+from features.registry.feature_sets import select_features
 from features.registry.snapshot import registry_snapshot
 
 # Plans of longer lists of names and versions are made each time: the cache has to stay small.
@@ -30,7 +31,7 @@ class ReadPlan:
     field. `suffixes`: type → the suffix of the hash that holds it. `defaults`: name → value of a name without one.
     `lifetimes`: type → seconds, of the versions whose values expire. `is_plain`: no value expires, and every name is
     registered and asked for once, so that a row without gaps is the whole answer. `is_switching`: one of the versions
-    went live within the last TTL.
+    went live within the last TTL. `feature_set`: the set that gave the names and versions, or None.
     """
 
     names: tuple[str, ...]
@@ -45,15 +46,17 @@ class ReadPlan:
     suffixes: Mapping[str, str]
     is_plain: bool
     is_switching: bool
+    feature_set: str | None
 
     @cached_property
     def template(self) -> bytes:
         """Return the answer where no value is missing, with a %b for each part that differs between customers."""
         features = b",".join([literal(name) + b":%b" for name in self.names])
+        of_set = b"" if self.feature_set is None else b'"set":%b,' % literal(self.feature_set)
         return (
-            b'{"customer_id":%%b,"versions":%b,"features":{%b},"missing":{},'
+            b'{"customer_id":%%b,%b"versions":%b,"features":{%b},"missing":{},'
             b'"computed_at":%%b,"age_seconds":%%b,"source":"%%b"}'
-        ) % (literal(self.versions), features)
+        ) % (of_set, literal(self.versions), features)
 
 
 def literal(value: object) -> bytes:
@@ -61,18 +64,41 @@ def literal(value: object) -> bytes:
     return orjson.dumps(value).replace(b"%", b"%%")
 
 
-def plan_read(names: Sequence[str] | None, *, versions: Sequence[str] = (), with_metadata: bool = False) -> ReadPlan:
+def plan_read(
+    names: Sequence[str] | None,
+    *,
+    versions: Sequence[str] = (),
+    feature_set: str | None = None,
+    with_metadata: bool = False,
+) -> ReadPlan:
     """Return the plan to read these names, None for all, of the live versions or those that are pinned.
 
-    Raises UnknownError for a version that can't be read.
+    With `feature_set` (`churn_model:3`), the names and versions are those of the set. Raises UnknownError for a version
+    or set that can't be read, InvalidError for a set beside names or versions.
     """
     known = registry_snapshot.get()
-    is_short = len("".join(names or ())) + len("".join(versions)) <= CACHED_PLAN_CHARACTERS
+    if feature_set is not None and names is None and not versions:
+        return cached_plan_of_set(feature_set, known=known, metadata=with_metadata)
+    chosen = select_features(names, versions=versions, feature_set=feature_set, known=known)
+    is_short = len("".join(chosen.names or ())) + len("".join(chosen.pins)) <= CACHED_PLAN_CHARACTERS
     plan = cached_plan if is_short else make_plan
-    return plan(None if names is None else tuple(names), pins=tuple(versions), known=known, metadata=with_metadata)
+    return plan(chosen.names, pins=chosen.pins, known=known, metadata=with_metadata)
 
 
-def make_plan(names: tuple[str, ...] | None, *, pins: tuple[str, ...], known: Registry, metadata: bool) -> ReadPlan:
+def plan_of_set(feature_set: str, *, known: Registry, metadata: bool) -> ReadPlan:
+    """Return the plan to read by a feature set, whose names are not compared with those of the last plans."""
+    chosen = select_features(None, versions=(), feature_set=feature_set, known=known)
+    return make_plan(chosen.names, pins=chosen.pins, known=known, metadata=metadata, feature_set=feature_set)
+
+
+def make_plan(
+    names: tuple[str, ...] | None,
+    *,
+    pins: tuple[str, ...],
+    known: Registry,
+    metadata: bool,
+    feature_set: str | None = None,
+) -> ReadPlan:
     """Return the plan for one content of the registry."""
     views = resolve_pins(pins, known=known)
     if names is None:
@@ -100,8 +126,10 @@ def make_plan(names: tuple[str, ...] | None, *, pins: tuple[str, ...], known: Re
         suffixes={name: layout.suffix_in(known, view) for name, view in read.items()},
         is_plain=len(registered) == len(names) and all(view.time_to_live is None for view in read.values()),
         is_switching=not known.switched.isdisjoint(read),
+        feature_set=feature_set,
     )
 
 
 # Clients ask the same again and again, so the last plans are kept.
 cached_plan = lru_cache(maxsize=256)(make_plan)
+cached_plan_of_set = lru_cache(maxsize=256)(plan_of_set)

@@ -27,6 +27,8 @@ class Values:
     computed_at: datetime | None
     source: str
     metadata: Mapping[str, dict[str, Any]]
+    # The set by which they were read, as `churn_model:3`; None where names and versions were asked for.
+    feature_set: str | None = None
 
 
 # --- What is missing, and why -----------------------------------------------------------------------------------------
@@ -73,7 +75,9 @@ def render_values(customer_id: str, *, row: Row, plan: ReadPlan, source: str) ->
     # One pass of a JSON parser is five times as fast as float() for each.
     features = dict(zip(plan.registered, orjson.loads(b"[%b]" % b",".join(texts)), strict=True))  # type: ignore[arg-type]
     computed_at = layout.oldest_moment(row[: len(plan.versions)])
-    return Values(customer_id, plan.versions, features, {}, computed_at, source, metadata_in(row, plan))
+    return Values(
+        customer_id, plan.versions, features, {}, computed_at, source, metadata_in(row, plan), plan.feature_set
+    )
 
 
 def render_incomplete(customer_id: str, *, row: Row, plan: ReadPlan, source: str) -> Values:
@@ -94,6 +98,7 @@ def render_incomplete(customer_id: str, *, row: Row, plan: ReadPlan, source: str
         layout.oldest_moment(stamps),
         source,
         metadata_in(row, plan),
+        plan.feature_set,
     )
 
 
@@ -145,6 +150,7 @@ def values_as_dict(values: Values, *, now: datetime) -> dict[str, Any]:
     """Return the object that answers a read, of values that are parsed."""
     return {
         "customer_id": values.customer_id,
+        **({} if values.feature_set is None else {"set": values.feature_set}),
         "versions": values.versions,
         "features": values.features,
         "missing": values.missing,

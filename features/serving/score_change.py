@@ -13,14 +13,14 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Count, Q, QuerySet
 
-from events.event_types import EVENT_TYPES
 from events.models import Event
+from features.formulas.activity import counts_in
 from features.formulas.behavioral import Weights
 from features.models import CustomerFeature, FeatureType, WeightSet
 from features.offline.history import rows_holding
 from features.registry.snapshot import registry_snapshot
 from features.registry.weight_sets import activated_weights
-from features.serving.explanation import SCORE, contributions
+from features.serving.explanation import SCORE, contributions, explained_types
 
 EVENTS_LISTED = 50
 
@@ -117,11 +117,19 @@ class EventMoves:
 
 
 def decompose(
-    before: Mapping[str, int], after: Mapping[str, int], *, old_weights: Weights, new_weights: Weights
+    before: Mapping[str, int],
+    after: Mapping[str, int],
+    *,
+    old_weights: Weights,
+    new_weights: Weights,
+    names: Sequence[str],
 ) -> Decomposition:
-    """Return the parts of the change from the counts `before` under `old_weights` to `after` under `new_weights`."""
+    """Return the parts of the change from the counts `before` under `old_weights` to `after` under `new_weights`.
+
+    `names` are the event types to tell of, those of `explained_types`.
+    """
     steps = [
-        contributions(counts, weights=weights)
+        contributions(counts, weights=weights, names=names)
         for counts, weights in ((before, old_weights), (after, old_weights), (after, new_weights))
     ]
     by_type = zip(*(step["contributions"] for step in steps), strict=True)
@@ -155,12 +163,9 @@ def score_change(customer_id: str, *, before: datetime, after: datetime) -> Scor
         first = score_rows(customer_id, until=after).last()
         assert first is not None
         earlier, asked = held_row(first, moment=first.timestamp), before
-    parts = decompose(
-        earlier.counts,
-        later.counts,
-        old_weights=activated_weights(earlier.weight_set),
-        new_weights=activated_weights(later.weight_set),
-    )
+    old, new = activated_weights(earlier.weight_set), activated_weights(later.weight_set)
+    names = explained_types(earlier.counts, later.counts, weights=[old, new])
+    parts = decompose(earlier.counts, later.counts, old_weights=old, new_weights=new, names=names)
     return ScoreChange(before=earlier, after=later, parts=parts, asked=asked)
 
 
@@ -184,7 +189,7 @@ def held_row(row: CustomerFeature, *, moment: datetime) -> HeldScore:
         moment=moment,
         since=row.timestamp,
         score=row.features[SCORE],
-        counts={name: activity[name] for name in EVENT_TYPES},
+        counts=counts_in(activity),
         weight_set=row.metadata["weight_set"],
     )
 

@@ -6,16 +6,18 @@ from typing import Any
 
 from django.conf import settings
 
+from events.registered_types import check_are_registered
 from events.validation import NewEvent
 from featurehub.lib.errors import InvalidError
 from features.engines import in_process
+from features.formulas.activity import counts_in
 from features.formulas.values import Columns, behavioral_values, derived_values
 from features.formulas.view import FeatureView
 from features.models import FeatureType
 from features.registry import weight_sets
 from features.registry.contents import Registry
 from features.registry.snapshot import registry_snapshot
-from features.serving.explanation import contributions
+from features.serving.explanation import explained
 
 
 def compute_features(
@@ -28,8 +30,9 @@ def compute_features(
     """Return the behavioral CustomerFeature of one customer's events at `as_of`, with the explanation of its score.
 
     The weights are the active ones, with `weight_changes` (event type → {"weight", "norm"}) and `monetary_norm` in
-    their place. Raises InvalidError where the events are of several customers.
+    their place. Raises InvalidError where the events are of several customers, or a weight of no registered event type.
     """
+    check_are_registered(weight_changes, attr="weights")
     customer_ids = sorted({event.customer_id for event in events})
     if len(customer_ids) > 1:
         raise InvalidError(f"These are events of {len(customer_ids)} customers: send one's.", attr="events")
@@ -58,7 +61,7 @@ def compute_features(
         "metadata": {
             "weight_set": None if weight_changes or monetary_norm is not None else weight_set.pk,
             "activity": record,
-            **contributions(record, weights=numbers),
+            **explained(counts_in(record), weights=numbers),
         },
         "derived": derived_from(values, view=view, known=known),
     }

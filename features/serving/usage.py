@@ -1,4 +1,4 @@
-"""The use of versions by API keys, so that whoever retires a version is told which clients still need it."""
+"""The use of versions and feature sets by API keys, so that whoever retires a version is told who still needs it."""
 
 import logging
 import time
@@ -28,18 +28,31 @@ order by version.id
 on conflict (version_id, api_key_id, kind) do update set used_at = excluded.used_at
 """
 
+NOTE_OF_SET = """
+insert into features_featuresetuse (api_key_id, feature_set_id, used_at)
+select api_key.id, made.id, statement_timestamp()
+from features_featureset made join access_apikey api_key on api_key.id = %(key_id)s
+where made.name = %(name)s and made.number = %(number)s
+on conflict (feature_set_id, api_key_id) do update set used_at = excluded.used_at
+"""
+
 Kind = VersionUse.Kind
 # Kind → (key, type, number) → the monotonic time from which the use is noted again. Bounded by keys × versions.
 _due: dict[Kind, dict[tuple[int, str, str], float]] = {kind: {} for kind in Kind}
+# (key, set) → the same for its reads by a feature set. Bounded by keys × sets.
+_set_due: dict[tuple[int, str], float] = {}
 _next_try = 0.0
 
 
-def note_read(key_id: int, versions: Mapping[str, str]) -> None:
+def note_read(key_id: int, versions: Mapping[str, str], *, feature_set: str | None = None) -> None:
     """Note that a key reads these versions (type → number), each once an hour; in between it costs a look-up in memory.
 
-    Where PostgreSQL is away, that is logged and a later read is noted.
+    With `feature_set`, note also that it reads by that set. Where PostgreSQL is away, that is logged and a later read
+    is noted.
     """
     note_use(Kind.READ, key_id=key_id, versions=versions)
+    if feature_set is not None:
+        note_use_of_set(key_id, feature_set)
 
 
 def note_write(key_id: int, versions: Mapping[str, str]) -> None:
@@ -69,6 +82,26 @@ def note(kind: Kind, *, key_id: int, used: Sequence[tuple[str, str]]) -> None:
         _due[kind].update(dict.fromkeys(((key_id, *use) for use in used), 0.0))
         put_off(time.monotonic() + SECONDS_UNTIL_NEXT_TRY)
         logger.warning("It was not noted what API key %s uses (%s): %s", key_id, kind, error)
+
+
+def note_use_of_set(key_id: int, feature_set: str) -> None:
+    """Note that the key reads by the set, if it was not noted within the last hour: in a pool beside the request."""
+    now = time.monotonic()
+    if _set_due.get((key_id, feature_set), 0.0) <= now and now >= _next_try:
+        _set_due[key_id, feature_set] = now + SECONDS_BETWEEN_NOTES
+        run_beside_requests(partial(write_use_of_set, key_id, feature_set))
+
+
+def write_use_of_set(key_id: int, feature_set: str) -> None:
+    """Write the use of a set to PostgreSQL. One statement."""
+    name, _, number = feature_set.partition(":")
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(NOTE_OF_SET, {"key_id": key_id, "name": name, "number": int(number)})
+    except Error as error:
+        _set_due[key_id, feature_set] = 0.0
+        put_off(time.monotonic() + SECONDS_UNTIL_NEXT_TRY)
+        logger.warning("It was not noted that API key %s reads by %s: %s", key_id, feature_set, error)
 
 
 def put_off(until: float) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 from django import template
 from django.conf import settings
 
+from events.event_types import EVENT_TYPES
 from featurehub.admin.permissions import may
 from featurehub.lib import humanize
 from features.monitoring import overview
@@ -22,6 +23,12 @@ register.filter("measure", humanize.measure)
 def as_words(name: str) -> str:
     """Return a name with spaces for underscores: page_view → page view."""
     return name.replace("_", " ")
+
+
+@register.filter("swatch")
+def swatch_class(event_type: str) -> str:
+    """Return the class with the colour of an event type; further types have none of their own."""
+    return f"hub-{event_type}" if event_type in EVENT_TYPES else ""
 
 
 @register.inclusion_tag("features/admin/put_aside.html", takes_context=True)

@@ -15,7 +15,6 @@ from django.conf import settings
 from django.db import transaction
 from scipy.optimize import minimize
 
-from events.event_types import EVENT_TYPES
 from features.formulas.activity import Floats
 from features.formulas.behavioral import Weights, normalised
 from features.lifecycle import weight_set_steps
@@ -104,7 +103,8 @@ def file_proposal(fitted: Fitted, *, active: WeightSet, today: date, gain: str) 
 
 def obstacle_to_activation(fitted: Fitted, *, active: Weights) -> str | None:
     """Return why FeatureHub may not activate these weights by itself; None where it may."""
-    largest = max(abs(fitted.weights.weight[name] - active.weight[name]) for name in EVENT_TYPES)
+    names = fitted.weights.weight.keys() | active.weight.keys()
+    largest = max(abs(fitted.weights.weight_of(name) - active.weight_of(name)) for name in names)
     if not settings.AUTO_ACTIVATION:
         return "auto-activation is off."
     if settings.TWO_PERSON_APPROVAL:
@@ -167,18 +167,18 @@ def fitted_weights(columns: PastDay, *, active: Weights) -> Weights:
     Raises TooLittleDataError where no event type speaks for a purchase.
     """
     parts = normalised(columns.counts, weights=active)
-    matrix = np.column_stack([*[parts[name] for name in EVENT_TYPES], np.ones(len(columns))])
-    bounds = [*[(0.0, None)] * len(EVENT_TYPES), (None, None)]
+    matrix = np.column_stack([*parts.values(), np.ones(len(columns))])
+    bounds = [*[(0.0, None)] * len(parts), (None, None)]
     answer = minimize(
         loss, np.zeros(matrix.shape[1]), args=(matrix, columns.bought.astype(np.float64)), jac=True,
         method="L-BFGS-B", bounds=bounds,
     )  # fmt: skip
-    found = answer.x[: len(EVENT_TYPES)]
+    found = answer.x[: len(parts)]
     if not answer.success or not found.any():
         raise TooLittleDataError("No event type told buyers from others on the training days.")
     scaled = np.round(found * math.fsum(active.weight.values()) / found.sum(), DECIMALS)
     return Weights(
-        weight=dict(zip(EVENT_TYPES, scaled.tolist(), strict=True)),
+        weight=dict(zip(parts, scaled.tolist(), strict=True)),
         norm=active.norm,
         monetary_norm=active.monetary_norm,
     )

@@ -7,23 +7,37 @@ from io import BytesIO
 from typing import Any, Self
 
 import numpy as np
+import orjson
 from django.conf import settings
 from django.db import connection
 
 from events.event_types import EVENT_TYPES
-from features.formulas.activity import Bools, Ints
+from features.engines.activity_sql import COUNTS_OF_FIRST_TYPES, FIRST_TYPES
+from features.engines.postgres import POSTGRES_DIALECT
+from features.formulas.activity import Bools, Ints, columns_of_others
 
 # The counts of the engines, without their other columns; a test compares them with an engine's.
-COUNTS = """
-select customer_id,
-    count(*) filter (where event_type = 'page_view'), count(*) filter (where event_type = 'email_open'),
-    count(*) filter (where event_type = 'email_click'), count(*) filter (where event_type = 'form_submit'),
-    count(*) filter (where event_type = 'purchase'), count(*) filter (where event_type = 'login')
-from events_event
-where "timestamp" between %(oldest)s and %(as_of)s
-group by customer_id
+COUNTS = f"""
+with recent as not materialized (
+    select customer_id, event_type from events_event where "timestamp" between %(oldest)s and %(as_of)s
+),
+others as (
+    select customer_id, {POSTGRES_DIALECT["counts_as_json"]} as other_types
+    from (
+        select customer_id, event_type, count(*) as events
+        from recent
+        where {POSTGRES_DIALECT["has_other_types"]} and event_type not in ({FIRST_TYPES})
+        group by customer_id, event_type
+    ) other
+    group by customer_id
+)
+select totals.*, other_types
+from (select customer_id, {COUNTS_OF_FIRST_TYPES} from recent group by customer_id) totals
+left join others using (customer_id)
 order by customer_id
-"""
+"""  # noqa: S608 - constants
+# In stored days: before the names of types that are not there from the start.
+FURTHER = "type:"
 BUYERS = """
 select distinct customer_id from events_event
 where event_type = 'purchase' and "timestamp" > %(as_of)s and "timestamp" <= %(until)s
@@ -47,7 +61,8 @@ class PastDay:
     def to_bytes(self) -> bytes:
         """Return the columns in NumPy's compressed format."""
         file = BytesIO()
-        columns: dict[str, Any] = {"customers": self.customers, "bought": self.bought, **self.counts}
+        counts = {name if name in EVENT_TYPES else f"{FURTHER}{name}": each for name, each in self.counts.items()}
+        columns: dict[str, Any] = {"customers": self.customers, "bought": self.bought, **counts}
         np.savez_compressed(file, **columns)
         return file.getvalue()
 
@@ -58,7 +73,9 @@ class PastDay:
             return cls(
                 customers=columns["customers"],
                 bought=columns["bought"],
-                counts={name: columns[name] for name in EVENT_TYPES},
+                counts={
+                    key.removeprefix(FURTHER): columns[key] for key in columns if key not in ("customers", "bought")
+                },
             )
 
     @classmethod
@@ -67,7 +84,10 @@ class PastDay:
         return cls(
             customers=np.concatenate([day.customers for day in days]),
             bought=np.concatenate([day.bought for day in days]),
-            counts={name: np.concatenate([day.counts[name] for day in days]) for name in EVENT_TYPES},
+            counts={
+                name: np.concatenate([day.counts.get(name, np.zeros(len(day), dtype=np.int64)) for day in days])
+                for name in dict.fromkeys(name for day in days for name in day.counts)
+            },
         )
 
 
@@ -81,10 +101,11 @@ def past_day(as_of: datetime, *, horizon: timedelta) -> PastDay:
         rows = cursor.fetchall()
         cursor.execute(BUYERS, {"as_of": as_of, "until": as_of + horizon})
         buyers = {customer_id for (customer_id,) in cursor.fetchall()}
-    counts = np.array([row[1:] for row in rows], dtype=np.int64).reshape(len(rows), len(EVENT_TYPES))
+    first = np.array([row[1:-1] for row in rows], dtype=np.int64).reshape(len(rows), len(EVENT_TYPES))
+    others = columns_of_others([None if row[-1] is None else orjson.loads(row[-1]) for row in rows])
     return PastDay(
         customers=np.array([number_of(row[0]) for row in rows], dtype=np.int64),
-        counts={name: counts[:, place] for place, name in enumerate(EVENT_TYPES)},
+        counts={name: first[:, place] for place, name in enumerate(EVENT_TYPES)} | others,
         bought=np.array([row[0] in buyers for row in rows], dtype=np.bool_),
     )
 

@@ -7,13 +7,12 @@ is loaded once; to move a slider then costs array arithmetic only. See decision 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-import numpy as np
+import orjson
 from django.conf import settings
 from django.db import connection
 
-from events.event_types import EVENT_TYPES
 from featurehub.lib.snapshot import Snapshot
-from features.formulas.activity import Floats, Ints
+from features.formulas.activity import Activity, Floats, Ints
 from features.models import Customer, FeatureType
 from features.registry.snapshot import registry_snapshot
 
@@ -29,8 +28,7 @@ with wanted as materialized (
     select customer_id from features_customer where recompute_at is not null
     order by hashtextextended(customer_id, 0) limit %(limit)s
 )
-select wanted.customer_id, page_view, email_open, email_click, form_submit, purchase, login,
-    purchase_amount, last_purchase_us
+select wanted.customer_id, row.metadata -> 'activity'
 from wanted
 cross join lateral (
     select metadata from features_customerfeature
@@ -38,10 +36,6 @@ cross join lateral (
     order by "timestamp" desc, id desc
     limit 1
 ) row
-cross join lateral jsonb_to_record(row.metadata -> 'activity') as activity (
-    page_view bigint, email_open bigint, email_click bigint, form_submit bigint, purchase bigint, login bigint,
-    purchase_amount float8, last_purchase_us bigint
-)
 """
 TOP_CATEGORIES = """
 select distinct on (customer_id) customer_id, category
@@ -89,18 +83,17 @@ def load_sample() -> Sample:
             },
         )
         rows = cursor.fetchall()
-    columns = list(zip(*rows, strict=True)) or [()] * (len(EVENT_TYPES) + 3)
-    customer_ids = list(columns[0])
-    counts = columns[1 : 1 + len(EVENT_TYPES)]
+    customer_ids = [customer_id for customer_id, _ in rows]
+    activity = Activity.from_records(customer_ids, [orjson.loads(text) for _, text in rows])
     top = top_categories(customer_ids, as_of=as_of)
     return Sample(
         taken_at=as_of,
         customers=Customer.objects.filter(recompute_at__isnull=False).count(),
         inactive=Customer.objects.filter(recompute_at__isnull=True, weight_set__isnull=False).count(),
         customer_ids=customer_ids,
-        counts={name: np.array(column, dtype=np.int64) for name, column in zip(EVENT_TYPES, counts, strict=True)},
-        purchase_amount=np.array(columns[-2], dtype=np.float64),
-        last_purchase_us=np.array(columns[-1], dtype=np.int64),
+        counts=dict(activity.counts),
+        purchase_amount=activity.purchase_amount,
+        last_purchase_us=activity.last_purchase_us,
         categories=[top.get(customer_id, NO_CATEGORY) for customer_id in customer_ids],
     )
 

@@ -7,7 +7,6 @@ from datetime import datetime
 
 import numpy as np
 
-from events.event_types import EVENT_TYPES
 from featurehub.lib.clock import microseconds
 from features.formulas.activity import MICROSECONDS_PER_DAY, NEVER, Floats
 from features.formulas.behavioral import Weights, normalised, unclamped_score
@@ -157,9 +156,9 @@ def biggest_movers(sample: Sample, *, active: Weights, tried: Weights, old: Floa
     size = np.abs(new - old)
     largest = np.argsort(-size, kind="stable")[:MOVERS_SHOWN]
     chosen = largest[size[largest] > NOTHING]
-    counts = {name: sample.counts[name][chosen] for name in EVENT_TYPES}
+    counts = {name: column[chosen] for name, column in sample.counts.items()}
     before, after = normalised(counts, weights=active), normalised(counts, weights=tried)
-    changes = {name: tried.weight[name] * after[name] - active.weight[name] * before[name] for name in EVENT_TYPES}
+    changes = {name: tried.weight_of(name) * after[name] - active.weight_of(name) * before[name] for name in after}
     return [
         ScoreMover(
             customer_id=sample.customer_ids[row],
@@ -168,12 +167,12 @@ def biggest_movers(sample: Sample, *, active: Weights, tried: Weights, old: Floa
             reasons=sorted(
                 (
                     Reason(event_type=name, change=float(changes[name][place]), count=int(counts[name][place]))
-                    for name in EVENT_TYPES
+                    for name in changes
                     if abs(changes[name][place]) > NOTHING
                 ),
                 key=lambda reason: -abs(reason.change),
             ),
-            clamp_hides=abs(math.fsum(changes[name][place] for name in EVENT_TYPES)) - float(size[row]) > NOTHING,
+            clamp_hides=abs(math.fsum(change[place] for change in changes.values())) - float(size[row]) > NOTHING,
         )
         for place, row in enumerate(chosen.tolist())
     ]

@@ -15,6 +15,7 @@ from events.event_types import EVENT_TYPES
 from events.models import DirtyCustomer, ErasedCustomer, Event
 from featurehub.access.models import ApiKey, create_api_key
 from features.lifecycle import weight_set_steps
+from features.lifecycle.feature_sets import make_feature_set
 from features.models import (
     ActivityLogEntry,
     Backtest,
@@ -24,6 +25,7 @@ from features.models import (
     CustomerFeature,
     FeatureDefinition,
     FeatureProfile,
+    FeatureSet,
     FeatureVersion,
     FeatureVersionStep,
     InconsistentCustomer,
@@ -37,6 +39,7 @@ from tests.factories import (
     make_customer,
     make_definition,
     make_event,
+    make_event_type,
     make_profile,
     make_version,
     make_weight_set,
@@ -121,6 +124,7 @@ def rows_of_every_model(key: ApiKey, draft: WeightSet) -> dict[type[models.Model
         Group.objects.create(name="a role of ours"),
         AccessFailureLog.objects.create(**failure),
         AccessAttempt.objects.create(**failure, failures_since_start=1, get_data="", post_data=""),
+        make_event_type("trial_started"),
         Event.objects.first(),
         DirtyCustomer.objects.first(),
         ErasedCustomer.objects.create(customer_hash=bytes(32)),
@@ -131,6 +135,7 @@ def rows_of_every_model(key: ApiKey, draft: WeightSet) -> dict[type[models.Model
         Run.objects.first(),
         ActivityLogEntry.objects.first(),
         consistency_check(),
+        make_feature_set("churn_model", names=["cart_value"]).feature_set,
         make_profile([1.0], day=datetime.now(UTC).date() - timedelta(days=1)),
         PeriodicTask.objects.get(task="features.fit_weights"),
         ClockedSchedule.objects.create(clocked_time=datetime(2999, 1, 1, tzinfo=UTC)),
@@ -173,6 +178,9 @@ def access_fields(world: World) -> dict[str, dict[str, Any]]:
         "auth/user/<id>/password/": {"usable_password": "true", **new},
         "auth/group/add/": {"name": "another role"},
         "auth/group/<id>/change/": {"name": "a role renamed"},
+        "events/eventtype/add/": {"name": "trial_ended", "label": "Trial ended"},
+        "events/eventtype/<id>/change/": {"label": "Trial", "description": ""},
+        "events/eventtype/<id>/archive/": {"reason": "No trials", "to": "archived"},
         "events/erasedcustomer/<id>/allow_again/": {"reason": "They came back"},
         "password_change/": {
             "old_password": PASSWORD, "new_password1": PASSWORD + "1", "new_password2": PASSWORD + "1",
@@ -211,6 +219,10 @@ def feature_fields(world: World) -> dict[str, dict[str, Any]]:
         "features/featuredefinition/add/": kittens,
         "features/featuredefinition/preview/": kittens,
         "features/featuredefinition/<id>/change/": {"description": "How many", "owner": "Team", "unit": "", "tags": ""},
+        "features/featureset/make/": {
+            "name": "basket", "features": "cart_value", "reason": "A test",
+            **dict.fromkeys(("customer", "behavioral", "contextual", "derived"), "1.0"),
+        },
         "features/featureversion/draft/<type>/": {"number": "7.0", "based_on": "1.0", "reason": "A test"},
         "features/featureprofile/baseline/": {"first_day": FeatureProfile.objects.get().day.day, "reason": "A test"},
         "features/featureprofile/<id>/thresholds/": {"stability_index": "0.3", "largest_distance": "0.2"},
@@ -256,4 +268,5 @@ def logged_by(user: User) -> Iterator[tuple[str, int]]:
     yield "log", LogEntry.objects.filter(user=user).count()
     steps = (WeightSetStep, FeatureVersionStep)
     yield "timeline", sum(model._default_manager.filter(by=user).count() for model in steps)
+    yield "the set", FeatureSet.objects.filter(made_by=user).count()
     yield "backtests", Backtest.objects.filter(created_by=user).count()

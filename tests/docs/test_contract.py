@@ -74,10 +74,10 @@ def test_the_settings_are_those_that_are_read_from_the_environment_with_their_de
 
 
 def options_of(command: BaseCommand) -> set[str]:
-    """Return the options that the command adds to those of every command."""
-    every = set(BaseCommand().create_parser("manage.py", "any")._option_string_actions)
+    """Return the options that the command adds to those of every command, or has in place of them."""
+    every = BaseCommand().create_parser("manage.py", "any")._option_string_actions
     own = command.create_parser("manage.py", "any")._option_string_actions
-    return {name for name in own if name.startswith("--")} - every
+    return {name for name, action in own.items() if name.startswith("--") and type(action) is not type(every.get(name))}
 
 
 def test_the_manage_py_commands_are_those_of_the_project_with_their_options() -> None:

@@ -31,7 +31,7 @@ from features.models import FeatureDefinition
 from features.lifecycle import drafts, version_steps
 shoes = FeatureDefinition.objects.create(
     name={NEW!r}, feature_type="behavioral", kind="sum", metadata_key="pairs", event_type="purchase",
-    category="shoes", window_days=7,
+    category="shoes", window_hours=7 * 24,
 )
 version = drafts.draft_version("behavioral", {NUMBER!r}, by=None, reason="Shoes sell again")
 drafts.add_definitions(version.pk, [shoes], by=None)

@@ -23,7 +23,7 @@ def fill_in_a_window(page: Page, *, name: str) -> None:
     page.locator("[name=kind]").select_option("sum")
     page.locator("[name=metadata_key]").fill("amount")
     page.locator("[name=event_type]").select_option("purchase")
-    page.locator("[name=window_days]").fill("90")
+    page.locator("[name=window_hours]").fill("90d")
 
 
 def take_step(page: Page, *, link: str, button: str, why: str) -> None:
@@ -48,14 +48,14 @@ def read(stack: Stack, *, version: str | None = None) -> tuple[dict[str, float],
 
 def test_the_fields_follow_the_type(stack: Stack, admin_page: Page) -> None:
     admin_page.goto(stack.url + ADD)
-    expect(admin_page.locator("[name=window_days]")).to_be_visible()
+    expect(admin_page.locator("[name=window_hours]")).to_be_visible()
     expect(admin_page.locator("[name=metadata_key]")).to_be_hidden()
     admin_page.locator("[name=kind]").select_option("max")
     expect(admin_page.locator("[name=metadata_key]")).to_be_visible()
     expect(admin_page.locator("[name=half_life_days]")).to_be_hidden()
     admin_page.locator("[name=feature_type]").select_option("derived")
     expect(admin_page.locator("[name=expression]")).to_be_visible()
-    expect(admin_page.locator("[name=window_days]")).to_be_hidden()
+    expect(admin_page.locator("[name=window_hours]")).to_be_hidden()
     expect(admin_page.locator("[name=version_derived]")).to_be_visible()
     admin_page.locator("[name=feature_type]").select_option("customer")
     expect(admin_page.get_by_role("button", name="Preview on a sample")).to_be_hidden()

@@ -36,7 +36,7 @@ draft = drafts.draft_version("behavioral", "2.0", by=None, reason="A large draft
 drafts.add_definitions(draft.pk, [
     FeatureDefinition.objects.create(
         name=f"views_{days}d", feature_type="behavioral", description="Page views", kind="count",
-        event_type="page_view", window_days=days,
+        event_type="page_view", window_hours=24 * days,
     )
     for days in range(1, 52)
 ], by=None)

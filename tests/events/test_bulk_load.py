@@ -78,9 +78,10 @@ def test_loading_does_what_ingestion_does(stored: list[NewEvent], events: list[N
     stored = [event for event in stored if event.customer_id != "gone"]
     half = len(events) // 2
     loaded = outcome(lambda: load_bulk(bulk_of(events[:half], events[half:])), stored=stored)
-    customer_ids = {event.customer_id for event in events}
+    customer_ids, types = {event.customer_id for event in events}, {event.event_type for event in events}
     expected = outcome(
-        lambda: ingest_lines(copy_blocks(events), number=len(events), customer_ids=customer_ids), stored=stored
+        lambda: ingest_lines(copy_blocks(events), number=len(events), customer_ids=customer_ids, types=types),
+        stored=stored,
     )
     assert loaded == expected
 

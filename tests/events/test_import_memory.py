@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from events.imports import parquet_files
 from events.imports.importing import open_events
 from events.models import Event
+from featurehub.files import parquet_files
 from featurehub.lib.errors import InvalidError
 from tests.at_once import in_a_process
 from tests.factories import ago

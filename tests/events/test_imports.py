@@ -16,13 +16,15 @@ from django.core.management import CommandError, call_command
 from hypothesis import given
 from hypothesis import strategies as st
 
-from events.imports import batches, groups
+from events.imports import batches
 from events.imports.batches import ROWS_PER_BATCH
 from events.imports.fields import FIELDS
-from events.imports.importing import open_events, prefetched
+from events.imports.importing import open_events
 from events.models import DirtyCustomer, Event
 from events.tombstones import add_tombstone
 from events.validation import EARLIEST, NewEvent, check_each, check_event, check_together
+from featurehub.files import groups
+from featurehub.files.row_files import prefetched
 from featurehub.lib.errors import InvalidError
 from tests.factories import ago
 
@@ -234,12 +236,12 @@ def test_rows_that_are_taken_together_are_what_each_of_them_is(write: Callable[[
     now = datetime.now(UTC)
 
     def together() -> list[NewEvent]:
-        events = file.events(read)
+        events = file.records(read)
         check_together(events, now=now)
         return events
 
     def each() -> list[NewEvent]:
-        events = [file.event(row) for row in read]
+        events = [file.record(row) for row in read]
         check_each(events, partial(check_event, now=now, oldest=EARLIEST))
         return events
 

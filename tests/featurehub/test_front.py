@@ -192,20 +192,22 @@ def test_a_body_in_chunks_arrives_whole(front: Front) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "most"),
+    ("method", "path", "most"),
     [
-        (EVENTS, 16 * MEGABYTE),
-        ("/api/v1/features/compute/", 16 * MEGABYTE),
-        (BATCH, MEGABYTE),
-        (READ, MEGABYTE),
-        ("/admin/login/", MEGABYTE),
+        ("POST", EVENTS, 16 * MEGABYTE),
+        ("POST", "/api/v1/features/compute/", 16 * MEGABYTE),
+        ("PATCH", BATCH, 16 * MEGABYTE),
+        ("POST", BATCH, MEGABYTE),
+        ("POST", READ, MEGABYTE),
+        ("PATCH", READ, MEGABYTE),
+        ("POST", "/admin/login/", MEGABYTE),
     ],
 )
-def test_a_body_is_taken_up_to_the_limit_of_its_endpoint(front: Front, path: str, most: int) -> None:
-    assert front.told("POST", path, body=b"x" * most)["received"] == most
+def test_a_body_is_taken_up_to_the_limit_of_its_endpoint(front: Front, method: str, path: str, most: int) -> None:
+    assert front.told(method, path, body=b"x" * most)["received"] == most
     for pool in front.pools.values():
         pool.requests.clear()
-    status, _, body = front.ask("POST", path, body=b"x" * (most + 1))
+    status, _, body = front.ask(method, path, body=b"x" * (most + 1))
     assert status == 413
     if path.startswith("/api/"):
         assert body == {

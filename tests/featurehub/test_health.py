@@ -149,4 +149,7 @@ def test_the_schema_names_every_endpoint(db: None, client: Client) -> None:
         ("/api/v1/features/compute/", "post"),
         ("/api/v1/definitions/", "get"),
         ("/api/v1/weights/", "get"),
+        ("/api/v1/feature-sets/", "get"),
+        ("/api/v1/feature-sets/", "post"),
+        ("/api/v1/feature-sets/{feature_set}/", "get"),
     }

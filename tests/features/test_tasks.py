@@ -1,6 +1,8 @@
 """Celery tasks: every message finds its task and a worker that listens, and a task can run twice."""
 
 import re
+import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,7 @@ from events.models import DirtyCustomer
 from featurehub.lib.redis_away import REDIS_AWAY
 from features import tasks
 from tests.away import redis_away
-from tests.factories import cached, make_event, store_events
+from tests.factories import ago, cached, make_event, store_events
 
 PROCFILE = (Path(__file__).resolve().parents[2] / "Procfile").read_text()
 NUDGE_KEY = f":1:{NUDGE}"
@@ -33,9 +35,20 @@ def test_what_beat_sends_is_a_task_in_a_queue_that_the_worker_takes_from(db: Non
     for entry in schedule:
         assert entry.task in current_app.tasks, entry
         assert entry.queue in queues[1].split(","), entry
-    assert {REFRESH_TASK, "features.refresh_active"} <= set(
+    assert {REFRESH_TASK, "features.refresh_active", "features.refresh_departed"} <= set(
         schedule.filter(enabled=True).values_list("task", flat=True)
     )
+
+
+def test_customers_that_an_event_has_left_are_looked_for_every_second_beside_fresh_events(db: None) -> None:
+    entry = PeriodicTask.objects.get(task="features.refresh_departed")
+    assert (entry.interval.every, entry.interval.period, entry.queue) == (1, "seconds", "realtime")
+    store_events(make_event(timestamp=ago(days=30) + timedelta(seconds=1)))
+    tasks.refresh_dirty_task()
+    time.sleep(1)
+    tasks.refresh_departed_task()
+    tasks.refresh_departed_task()
+    assert (cached("c1")["page_views_30d"], queued()) == ("0.0", 0)
 
 
 def test_the_nudge_of_an_ingestion_is_a_task(db: None) -> None:

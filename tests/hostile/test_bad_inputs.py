@@ -36,7 +36,7 @@ NOT_METADATA = [
     f'{{"x": {10**20}}}', '{"x": "\\u0000"}', '{"x": "\\ud800"}', f'{{"x": "{"y" * 9_000}"}}',
     '{"x": ' + "[" * 300 + "]" * 300 + "}",
 ]  # fmt: skip
-EVENTS, PATCH, BATCH, AS_OF, COMPUTE = BODIES
+EVENTS, PATCH, BATCH, ROWS, AS_OF, COMPUTE = BODIES
 # (endpoint, place in its good body) → wrong values as JSON.
 PLACES: dict[tuple[tuple[str, str], tuple[Any, ...]], list[str]] = {
     (EVENTS, ("events",)): ["[]", "{}", "null"],
@@ -56,6 +56,13 @@ PLACES: dict[tuple[tuple[str, str], tuple[Any, ...]], list[str]] = {
     (BATCH, ("customer_ids", 1)): NOT_AN_ID,
     (BATCH, ("names",)): ["[]", "null", "[1]", json.dumps(["n"] * 501)],
     (BATCH, ("version",)): ['"9.9"', '["1.0", "behavioral:9.9"]', "1", "null", '"\\u0000"'],
+    (ROWS, ("feature_type",)): ['"behavioral"', '"derived"', '""', '"x"', "null"],
+    (ROWS, ("version",)): ['"9.9"', '""', '"\\u0000"', "1.0", "null"],
+    (ROWS, ("rows",)): ["[]", "{}", "null", "[1]"],
+    (ROWS, ("rows", 1, "customer_id")): NOT_AN_ID,
+    (ROWS, ("rows", 1, "features")): ["{}", "[]", "null", '{"x": 1}', '{"": 1}', '{"\\u0000": 1}'],
+    (ROWS, ("rows", 1, "features", "tenure_days")): NOT_A_NUMBER,
+    (ROWS, ("rows", 1, "timestamp")): [*NOT_A_MOMENT, '"2999-01-01T00:00:00Z"'],
     (AS_OF, ("entities",)): ["[]", "null", "[1]"],
     (AS_OF, ("entities", 0, "customer_id")): NOT_AN_ID,
     (AS_OF, ("names",)): ["[]", "null", json.dumps(["n"] * 501)],

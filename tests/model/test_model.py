@@ -62,8 +62,8 @@ MOST_VERSIONS = 3
 customer_ids = st.sampled_from(CUSTOMERS)
 # Ahead, now, and around the ends of the windows.
 ages = st.sampled_from([
-    timedelta(minutes=-4), timedelta(0), timedelta(hours=1), timedelta(days=1), 7 * DAY - TICK, 7 * DAY, 29 * DAY,
-    30 * DAY - 2 * TICK, 30 * DAY, 31 * DAY,
+    timedelta(minutes=-4), timedelta(0), timedelta(hours=1) - TICK, timedelta(hours=1), timedelta(days=1),
+    7 * DAY - TICK, 7 * DAY, 29 * DAY, 30 * DAY - 2 * TICK, 30 * DAY, 31 * DAY,
 ])  # fmt: skip
 new_events = st.tuples(
     customer_ids, st.sampled_from(EVENT_TYPES), ages, st.sampled_from([None, None, "s1", "s2"]),
@@ -219,17 +219,17 @@ class FeatureHub(RuleBasedStateMachine):
         version.activated_at = self.world.activated_at = self.clock.now
 
     @precondition(lambda self: len(self.world.versions) < MOST_VERSIONS)
-    @rule(days=st.sampled_from([1, 7, 40]), half_life=st.sampled_from([None, 2.0]))
-    def put_into_shadow(self, days: int, half_life: float | None) -> None:
+    @rule(hours=st.sampled_from([1, 24, 7 * 24, 40 * 24]), half_life=st.sampled_from([None, 2.0]))
+    def put_into_shadow(self, hours: int, half_life: float | None) -> None:
         self.go_on()
         number = f"{len(self.world.versions) + 1}.0"
-        trend = Trend(f"trend_{len(self.world.versions)}", days, half_life)
+        trend = Trend(f"trend_{len(self.world.versions)}", timedelta(hours=hours), half_life)
         live = FeatureVersion.objects.get(feature_type="behavioral", state="live")
         before = self.world.versions[live.number]
         draft = drafts.draft_version("behavioral", number, by=None, reason="A test")
         draft.definitions.remove(*draft.definitions.filter(name__startswith="trend_"))
         feature = make_definition(
-            trend.name, "behavioral", kind="count", event_type="page_view", window_days=days, half_life_days=half_life
+            trend.name, "behavioral", kind="count", event_type="page_view", window_hours=hours, half_life_days=half_life
         )
         drafts.add_definitions(draft.pk, [feature], by=None)
         version_steps.put_into_shadow(draft.pk, by=None, reason="A test")

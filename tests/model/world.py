@@ -47,11 +47,11 @@ class Trend(NamedTuple):
     """The windowed feature that a version adds: a count of page views, with a half-life where it has one."""
 
     name: str
-    days: int
+    window: timedelta
     half_life: float | None
 
     def takes(self, event: Happened, *, at: datetime) -> bool:
-        return event.event_type == "page_view" and at - self.days * DAY <= event.at <= at
+        return event.event_type == "page_view" and at - self.window <= event.at <= at
 
     def weight(self, event: Happened, *, at: datetime) -> float:
         return 1.0 if self.half_life is None else 0.5 ** ((at - event.at) / DAY / self.half_life)
@@ -95,7 +95,7 @@ class Computed:
         """Return the moment after which the first event has left a window; None without an event in any."""
         ends = [event.at + WINDOW for event in self.counted if event.at >= self.read_at - WINDOW]
         for trend in trends:
-            ends += [event.at + trend.days * DAY for event in self.counted if trend.takes(event, at=self.read_at)]
+            ends += [event.at + trend.window for event in self.counted if trend.takes(event, at=self.read_at)]
         return min(ends, default=None)
 
 

@@ -123,7 +123,7 @@ def test_windowed_features_of_numbers_that_only_some_types_hold(partitions: None
     values = [2**62, 2**62 + 1, 2**64 - 1, 1, 1.0, "1", "n1", 5e-324, 1e308, 1e308, -1e308, True, None, [1], {"a": 1}]
     log = [new_event(timestamp=AS_OF, metadata={"k-1.b": value}) for value in values]
     features = [
-        WindowedFeature(name=kind, kind=kind, metadata_key="k-1.b", window_days=1)
+        WindowedFeature(name=kind, kind=kind, metadata_key="k-1.b", window_hours=1)
         for kind in ("distinct", "sum", "mean", "last", "max")
     ]
     with stored(log):
@@ -136,7 +136,7 @@ def test_windowed_features_of_numbers_that_only_some_types_hold(partitions: None
 def test_as_many_windowed_features_as_the_versions_may_have(partitions: None, engine: Spark, number: int) -> None:
     """PostgreSQL takes 50 of them in one JSON object, so there is more than one."""
     features = [
-        WindowedFeature(name=f"w_{n}", kind="sum", metadata_key="amount", event_type="purchase", window_days=1 + n % 90)
+        WindowedFeature(name=f"w_{n}", kind="sum", metadata_key="amount", event_type="purchase", window_hours=1 + 7 * n)
         for n in range(number)
     ]
     log = [

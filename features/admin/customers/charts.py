@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from featurehub.admin.chart import Axis, Chart, ChartMark, ChartSeries, ReferenceLine
+from features.admin.event_series import role_of
 
 CAP = 1.0
 SCORE_AXIS = Axis(label="Engagement score", decimals=3, maximum=CAP)
@@ -34,7 +35,7 @@ def contributions_chart(contributions: Sequence[Mapping[str, Any]], *, score: fl
             ChartSeries(
                 name="Contribution",
                 values=[*(row["contribution"] for row in parts), score],
-                roles=[*(row["event_type"] for row in parts), "total"],
+                roles=[*(role_of(row["event_type"]) for row in parts), "total"],
             )
         ],
         lines=[ReferenceLine(value=CAP, label="capped at 1")],

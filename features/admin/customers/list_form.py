@@ -63,6 +63,16 @@ class ListForm:
     def order_and_direction(self) -> str:
         return self.order if self.direction == "asc" else f"-{self.order}"
 
+    @property
+    def in_words(self) -> str:
+        """The conditions and the order: "Engagement score is at least 0.7; by engagement score, highest first"."""
+        comparisons = [
+            f"{name_in_words(name)} {COMPARISON_WORDS.get(operator, operator)} {value}".rstrip()
+            for name, operator, value in self.rows
+        ]
+        direction = "lowest" if self.direction == "asc" else "highest"
+        return "; ".join([*(comparisons or ["all customers"]), f"by {name_in_words(self.order)}, {direction} first"])
+
     def conditions(self) -> list[Condition]:
         """Return the conditions. Raise InvalidError for a value that is no number."""
         return [condition_of(*row) for row in self.rows]

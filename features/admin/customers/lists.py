@@ -11,6 +11,7 @@ from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
 from featurehub.admin.own_pages import OwnPages
+from featurehub.admin.permissions import person
 from featurehub.lib.errors import InvalidError
 from featurehub.lib.humanize import brief
 from features.admin.customers.list_csv import csv_response
@@ -60,13 +61,13 @@ class CustomerListPages(OwnPages):
         return TemplateResponse(request, "features/customers/lists.html", context)
 
     def lists_csv(self, request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
-        """Send the list as CSV, or go back to its page with the reason why not."""
+        """Send the list as CSV and log that, or go back to its page with the reason why not."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         form = form_of(request, layout=list_layout(registry_snapshot.get()))
         try:
             asked, _ = list_at(None, order=form.order_and_direction, conditions=form.conditions())
-            return csv_response(asked)
+            return csv_response(asked, by=person(request), filters=form.in_words)
         except InvalidError as error:
             messages.error(request, error.detail)
             return HttpResponseRedirect(f"{reverse(LISTS_URL)}?{form.query().urlencode()}")

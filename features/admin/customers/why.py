@@ -11,6 +11,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from featurehub.admin.chart import Axis, Chart, ChartSeries
 from featurehub.lib.clock import nearest_in_utc
+from features.admin.event_series import role_of
 from features.models import WeightSet
 from features.registry.weight_sets import activated_weights
 from features.serving.score_change import (
@@ -121,7 +122,7 @@ def waterfall(change: ScoreChange, found: Sequence[ChangeReason]) -> Chart:
             ChartSeries(
                 name="Score",
                 values=[change.before.score, *(each.change for each in found), change.after.score],
-                roles=["before", *(each.event_type or "plain" for each in found), "after"],
+                roles=["before", *(role_of(each.event_type) for each in found), "after"],
             )
         ],
         x=Axis(label="Part"),
@@ -142,8 +143,8 @@ def changed_weights(change: ScoreChange) -> list[ChangedWeight]:
     rows = [
         ChangedWeight(
             event_type=each.event_type,
-            weights=(old.weight[each.event_type], new.weight[each.event_type]),
-            norms=(old.norm[each.event_type], new.norm[each.event_type]),
+            weights=(old.weight_of(each.event_type), new.weight_of(each.event_type)),
+            norms=(old.norm_of(each.event_type), new.norm_of(each.event_type)),
             by_weights=each.by_weights,
         )
         for each in change.parts.types

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from django import forms
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
+from events.registered_types import event_types
 from featurehub.lib.errors import InvalidError
 from features.formulas.expressions import FUNCTIONS
 from features.lifecycle.drafts import BEFORE_RETIREMENT, live_inputs, next_number, version_key
@@ -15,9 +16,10 @@ from features.lifecycle.steps import VersionState
 from features.models import FeatureDefinition, FeatureType, FeatureVersion
 from features.models.definitions import LIST_PLACES, WRITTEN_BY_CLIENTS
 from features.registry.snapshot import registry_snapshot
+from features.registry.window_text import WINDOWS_ALLOWED, parse_window, window_text
 
 # The fields that say how a feature of each type is computed. A trigger fixes them once a version past draft has it.
-WINDOW = ("kind", "event_type", "category", "metadata_key", "window_days", "half_life_days")
+WINDOW = ("kind", "event_type", "category", "metadata_key", "window_hours", "half_life_days")
 MEANING = {FeatureType.BEHAVIORAL.value: WINDOW, FeatureType.DERIVED.value: ("expression",)}
 KINDS_WITH_HALF_LIFE = (FeatureDefinition.Kind.COUNT, FeatureDefinition.Kind.SUM, FeatureDefinition.Kind.MEAN)
 NEW_DRAFT = "new"
@@ -72,6 +74,22 @@ class TagsField(forms.CharField):
         return bool(self.to_python(self.prepare_value(initial)) != self.to_python(data))
 
 
+class WindowField(forms.CharField):
+    """A window as text, such as "6h" or "7d"; whole hours in Python, None where it is empty."""
+
+    widget = UnfoldAdminTextInputWidget(attrs={"autocomplete": "off", "spellcheck": "false"})
+
+    def prepare_value(self, value: Any) -> Any:
+        return window_text(value) if isinstance(value, int) else value
+
+    def to_python(self, value: Any) -> Any:
+        text = super().to_python(value)
+        try:
+            return parse_window(text) if text else None
+        except InvalidError as error:
+            raise forms.ValidationError(error.detail) from error
+
+
 class VersionField(forms.ChoiceField):
     """The version of a type to add a new feature to: a draft or, where clients write, any that is not retired."""
 
@@ -96,7 +114,30 @@ class VersionField(forms.ChoiceField):
         return [*drafts, new, ("", "no version yet")]
 
 
+class EventTypeField(forms.ChoiceField):
+    """The registered event type whose events count; empty: all types. An archived one can be chosen, too."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(choices=self.types, required=False, widget=UnfoldAdminSelectWidget(), **options)
+
+    def types(self) -> list[tuple[str, str]]:
+        known = event_types.get()
+        labels = [
+            (name, label if name in known.accepted else f"{label}, archived") for name, label in known.labels.items()
+        ]
+        return [("", "all types"), *labels]
+
+
 class DefinitionForm(forms.ModelForm):  # type: ignore[type-arg]
+    event_type = EventTypeField(
+        label="Event type",
+        help_text="Only events of this type count; none: all types. Further types are registered under Event types.",
+    )
+    window_hours = WindowField(
+        label="Window",
+        required=False,
+        help_text="How far back events count, from 1h to 90d: for example 1h, 24h (which is 1d) or 7d.",
+    )
     tags = TagsField(required=False, help_text="Separated by commas.")
 
     class Meta:
@@ -107,17 +148,14 @@ class DefinitionForm(forms.ModelForm):  # type: ignore[type-arg]
         )  # fmt: skip
         labels = {
             "list_place": "Place in customer lists",
-            "window_days": "Days of the window",
             "half_life_days": "Half-life in days",
             "kind": "What",
         }
         help_texts = {
             "name": "What clients ask for, such as shoes_spend_14d. It can't be changed later.",
             "kind": "What is computed of the events in the window.",
-            "event_type": "Only events of this type count; none: all types.",
             "category": "Only events with exactly this category count; empty: all, with or without one.",
             "metadata_key": "Of which key of the events' metadata; events without it, or with no number, don't count.",
-            "window_days": "How far back events count, 1 to 90 days of 24 hours.",
             "half_life_days": "An event this old counts half, one twice as old a quarter. Empty: all count the same.",
             "expression": (
                 "Names of features, numbers, + - * /, comparisons, and abs, clamp, coalesce, exp, log, max, min, "
@@ -174,7 +212,7 @@ class DefinitionForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clear_what_is_of_other_types(self, data: dict[str, Any], *, feature_type: str) -> None:
         """Clear the fields that the page hides for this type or kind: they may have been filled in before."""
-        empty = dict.fromkeys(WINDOW, "") | {"category": None, "window_days": None, "half_life_days": None}
+        empty = dict.fromkeys(WINDOW, "") | {"category": None, "window_hours": None, "half_life_days": None}
         kept: set[str] = set(MEANING.get(feature_type, ()))
         if data.get("kind") == FeatureDefinition.Kind.COUNT:
             kept.discard("metadata_key")
@@ -188,8 +226,8 @@ class DefinitionForm(forms.ModelForm):  # type: ignore[type-arg]
     def check_window(self, data: dict[str, Any]) -> None:
         if not data.get("kind") and "kind" not in self.errors:
             self.add_error("kind", "Choose what is computed of the events.")
-        if data.get("window_days") is None and "window_days" not in self.errors:
-            self.add_error("window_days", "Say how many days back events count: 1 to 90.")
+        if data.get("window_hours") is None and "window_hours" not in self.errors:
+            self.add_error("window_hours", f"Say how far back events count. {WINDOWS_ALLOWED}")
         needs_key = data.get("kind") not in ("", None, FeatureDefinition.Kind.COUNT)
         if needs_key and not data.get("metadata_key") and "metadata_key" not in self.errors:
             self.add_error("metadata_key", "Say which metadata key, such as amount.")
@@ -223,6 +261,12 @@ class DefinitionForm(forms.ModelForm):  # type: ignore[type-arg]
         minimum, maximum = data.get("minimum"), data.get("maximum")
         if minimum is not None and maximum is not None and minimum > maximum:
             self.add_error("maximum", "The maximum is at least the minimum.")
+
+
+class FixedDefinitionForm(DefinitionForm):
+    """A feature whose computation is fixed; the page shows the window, so that the form has no field for it."""
+
+    window_hours = None  # type: ignore[assignment]
 
 
 class NewDefinitionForm(DefinitionForm):

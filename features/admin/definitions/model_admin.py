@@ -17,13 +17,14 @@ from unfold.decorators import display
 
 from featurehub.admin.permissions import person
 from featurehub.lib.errors import ConflictError, FeatureHubError
-from features.admin.definitions.forms import MEANING, NEW_DRAFT, DefinitionForm, NewDefinitionForm
+from features.admin.definitions.forms import MEANING, NEW_DRAFT, DefinitionForm, FixedDefinitionForm, NewDefinitionForm
 from features.admin.definitions.preview import preview_context_of_form
 from features.lifecycle import drafts
 from features.lifecycle.steps import VersionState, lock_versions
 from features.models import FeatureDefinition, FeatureType, FeatureVersion
 from features.monitoring.coverage import coverages
 from features.registry.snapshot import registry_snapshot
+from features.registry.window_text import window_text
 from features.registry.wording import definition_in_words
 from features.tuning.event_suggestions import event_suggestions
 
@@ -38,7 +39,7 @@ NEW = (
                 "kind",
                 "metadata_key",
                 ("event_type", "category"),
-                ("window_days", "half_life_days"),
+                ("window_hours", "half_life_days"),
                 "expression",
                 *(f"version_{feature_type}" for feature_type in FeatureType.values),
             )
@@ -77,7 +78,7 @@ class FeatureDefinitionAdmin(ModelAdmin):
     def get_form(
         self, request: HttpRequest, obj: FeatureDefinition | None = None, change: bool = False, **kwargs: Any
     ) -> Any:
-        form = DefinitionForm if obj else NewDefinitionForm
+        form = NewDefinitionForm if obj is None else FixedDefinitionForm if is_fixed(obj) else DefinitionForm
         return super().get_form(request, obj, change=change, **{**kwargs, "form": form})
 
     def get_fieldsets(self, request: HttpRequest, obj: FeatureDefinition | None = None) -> Any:
@@ -85,6 +86,9 @@ class FeatureDefinitionAdmin(ModelAdmin):
             return NEW
         (_, what), (how_it_is, _), use = NEW
         meaning = MEANING.get(obj.feature_type, ())
+        is_shown_only = is_fixed(obj) or not self.has_change_permission(request, obj)
+        if is_shown_only:
+            meaning = tuple("window" if name == "window_hours" else name for name in meaning)
         computed = () if not meaning or (not obj.kind and not obj.expression and is_fixed(obj)) else meaning
         how = [(how_it_is, {"fields": computed})] if computed else []
         return [("What it is", what), *how, use]
@@ -97,7 +101,11 @@ class FeatureDefinitionAdmin(ModelAdmin):
         """
         if obj is None:
             return ()
-        return ("name", "feature_type", *(MEANING.get(obj.feature_type, ()) if is_fixed(obj) else ()))
+        return ("name", "feature_type", "window", *(MEANING.get(obj.feature_type, ()) if is_fixed(obj) else ()))
+
+    @display(description="Window", empty_value="-")
+    def window(self, definition: FeatureDefinition) -> str | None:
+        return None if definition.window_hours is None else window_text(definition.window_hours)
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         """Return the initial values from `?feature_type=` and the id in `?version=`."""

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from events.event_types import EVENT_TYPES
 from featurehub.admin.chart import Axis, Chart, ChartSeries
 from featurehub.lib.row_estimate import estimate_rows
-from featurehub.lib.traffic import AGE_AT_READ, AGE_BOUNDS, READS, REQUEST_BOUNDS, REQUESTS, Counts
+from featurehub.lib.traffic import AGE_AT_READ, AGE_BOUNDS, READS, REQUEST_BOUNDS, REQUESTS
+from features.admin.event_series import event_series
 from features.admin.overview.past import CHART_DAYS, counted_each_minute, measured, minutes_of, tallies_of
 from features.monitoring import overview
 from features.monitoring.event_counts import events_by_type
@@ -15,8 +15,13 @@ from features.monitoring.measuring import ACTIVE_CUSTOMERS, DUE_MARKS
 from features.monitoring.score_distribution import RANGES, scores_over_a_week
 from features.monitoring.series import Resolution, quantile
 
-MILLISECONDS = 1_000.0
+# Of a second.
+MINUTES, MILLISECONDS = 1 / 60, 1_000.0
 OUTCOMES = {"answered": "23", "refused (4xx)": "4", "failed (5xx)": "5"}
+SOURCES = (("from Redis (hits)", "cache", "after"), ("from PostgreSQL (fallbacks)", "database", "before"))
+EVENTS = Axis(label="Events", unit="events", unit_of_one="event", decimals=0)
+CUSTOMERS = Axis(label="Customers", unit="customers", unit_of_one="customer", decimals=0)
+ANSWERS = Axis(label="Requests", unit="requests", unit_of_one="request", decimals=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,14 +34,71 @@ class OverviewChart:
     is_empty: bool
 
 
+# --- Three shapes over time -----------------------------------------------------------------------------------------
+
+
+def counted_over_time(
+    title: str, *, moments: Sequence[datetime], series: Sequence[ChartSeries], y: Axis, note: str, empty: str
+) -> OverviewChart:
+    """Return the chart of what was counted, stacked; it is empty where all numbers are 0."""
+    return OverviewChart(
+        chart=Chart(kind="stacked", title=title, labels=moments, series=series, y=y),
+        note=note,
+        empty=empty,
+        is_empty=not any(number for each in series for number in each.values),
+    )
+
+
+def measured_over_time(
+    title: str, *, measurement: str, resolution: Resolution, current: int, series: str, note: str, now: datetime
+) -> OverviewChart:
+    """Return the line of a number of customers that is measured once a minute, with the current one at its end."""
+    moments, values = measured(measurement, now=now, resolution=resolution)
+    return OverviewChart(
+        chart=Chart(
+            kind="line",
+            title=title,
+            labels=[*moments, now],
+            series=[ChartSeries(name=series, values=[*values, float(current)])],
+            y=CUSTOMERS,
+        ),
+        note=note,
+        empty="Measured once a minute from now on.",
+        is_empty=all(value is None for value in values),
+    )
+
+
+def quantiles_over_time(
+    title: str, *, counted: str, bounds: tuple[float, ...], shares: Mapping[str, float], factor: float, y: Axis,
+    note: str, empty: str, now: datetime,
+) -> OverviewChart:  # fmt: skip
+    """Return a line for each share: the value below which it lies in each minute of the last hour, times a factor."""
+    minutes, tallies = tallies_of(counted, now=now)
+    series = []
+    for name, share in shares.items():
+        found = [quantile(share, buckets=tally.buckets, bounds=bounds) for tally in tallies]
+        series.append(ChartSeries(name=name, values=[None if value is None else value * factor for value in found]))
+    return OverviewChart(
+        chart=Chart(kind="line", title=title, labels=minutes, series=series, y=y),
+        note=note,
+        empty=empty,
+        is_empty=not any(tally.count for tally in tallies),
+    )
+
+
+# --- The charts -----------------------------------------------------------------------------------------------------
+
+
 def events_each_minute(now: datetime) -> OverviewChart:
     minutes = minutes_of(now)
     found = events_by_type(resolution=Resolution.MINUTE, since=minutes[0], now=now)
-    return OverviewChart(
-        chart=event_chart("Events per minute", minutes, found),
+    return counted_over_time(
+        "Events per minute",
+        moments=minutes,
+        series=event_series(found, places=minutes),
+        y=EVENTS,
         note="The last hour by event type, by event time.",
         empty="No event happened in the last hour.",
-        is_empty=not any(sum(each.values()) for each in found.values()),
     )
 
 
@@ -48,27 +110,14 @@ def events_each_day(now: datetime) -> OverviewChart:
         per_day = found[event_type] = dict.fromkeys(days, 0)
         for hour, number in hours.items():
             per_day[hour.replace(hour=0)] += number
-    return OverviewChart(
-        chart=event_chart("Events per day", days, found),
+    return counted_over_time(
+        "Events per day",
+        moments=days,
+        series=event_series(found, places=days),
+        y=EVENTS,
         note=f"The last {CHART_DAYS} days by event type, by event time, in UTC.",
         empty="No event happened in these days.",
-        is_empty=not found,
     )
-
-
-def event_chart(title: str, moments: Sequence[datetime], found: Mapping[str, Mapping[datetime, int]]) -> Chart:
-    series = [
-        ChartSeries(
-            name=event_type.replace("_", " "),
-            values=[found.get(event_type, {}).get(moment, 0) for moment in moments],
-            role=event_type,
-        )
-        for event_type in EVENT_TYPES
-    ]
-    return Chart(
-        kind="stacked", title=title, labels=moments, series=series,
-        y=Axis(label="Events", unit="events", unit_of_one="event", decimals=0),
-    )  # fmt: skip
 
 
 def scores(now: datetime) -> OverviewChart:
@@ -96,65 +145,43 @@ def scores(now: datetime) -> OverviewChart:
 
 
 def active_over_time(now: datetime) -> OverviewChart:
-    moments, values = measured(ACTIVE_CUSTOMERS, now=now, resolution=Resolution.HOUR)
-    values[-1] = float(estimate_rows(overview.with_events_in_the_window()).number)
-    return OverviewChart(
-        chart=Chart(
-            kind="line",
-            title="Active customers",
-            labels=moments,
-            series=[ChartSeries(name="active customers", values=values)],
-            y=Axis(label="Customers", unit="customers", unit_of_one="customer", decimals=0),
-        ),
+    return measured_over_time(
+        "Active customers",
+        measurement=ACTIVE_CUSTOMERS,
+        resolution=Resolution.HOUR,
+        current=estimate_rows(overview.with_events_in_the_window()).number,
+        series="active customers",
         note=f"Customers with an event in the window, by hour, in the last {CHART_DAYS} days.",
-        empty="Measured once a minute from now on.",
-        is_empty=all(value is None for value in values[:-1]),
+        now=now,
     )
 
 
 def age_at_read(now: datetime) -> OverviewChart:
-    minutes, tallies = tallies_of(AGE_AT_READ, now=now)
-    return OverviewChart(
-        chart=Chart(
-            kind="line",
-            title="Age of values when they are read",
-            labels=minutes,
-            series=quantile_series(
-                tallies,
-                bounds=AGE_BOUNDS,
-                shares={"half are younger than": 0.5, "95 % are younger than": 0.95},
-                factor=1 / 60,
-            ),
-            y=Axis(label="Age", unit="min"),
-        ),
+    return quantiles_over_time(
+        "Age of values when they are read",
+        counted=AGE_AT_READ,
+        bounds=AGE_BOUNDS,
+        shares={"half are younger than": 0.5, "95 % are younger than": 0.95},
+        factor=MINUTES,
+        y=Axis(label="Age", unit="min"),
         note="Time since the values were computed, of a sample of the reads of the last hour.",
         empty="No values were read in the last hour.",
-        is_empty=not any(tally.count for tally in tallies),
+        now=now,
     )
 
 
 def cache_hits(now: datetime) -> OverviewChart:
     minutes, found = counted_each_minute(READS, place=0, now=now)
-    return OverviewChart(
-        chart=Chart(
-            kind="stacked",
-            title="Reads from Redis and from PostgreSQL",
-            labels=minutes,
-            series=[
-                ChartSeries(
-                    name="from Redis (hits)", values=[found["cache"].get(each, 0) for each in minutes], role="after"
-                ),
-                ChartSeries(
-                    name="from PostgreSQL (fallbacks)",
-                    values=[found["database"].get(each, 0) for each in minutes],
-                    role="before",
-                ),
-            ],
-            y=Axis(label="Customers", unit="customers", unit_of_one="customer", decimals=0),
-        ),
+    return counted_over_time(
+        "Reads from Redis and from PostgreSQL",
+        moments=minutes,
+        series=[
+            ChartSeries(name=name, values=[found[source].get(each, 0) for each in minutes], role=role)
+            for name, source, role in SOURCES
+        ],
+        y=CUSTOMERS,
         note="Customers read through the API per minute in the last hour, by where their values came from.",
         empty="No customer was read in the last hour.",
-        is_empty=not found,
     )
 
 
@@ -170,60 +197,39 @@ def requests(now: datetime) -> OverviewChart:
         )
         for (name, digits), role in zip(OUTCOMES.items(), ("after", "before", "purchase"), strict=True)
     ]
-    return OverviewChart(
-        chart=Chart(
-            kind="stacked", title="API requests per minute", labels=minutes, series=series,
-            y=Axis(label="Requests", unit="requests", unit_of_one="request", decimals=0),
-        ),
+    return counted_over_time(
+        "API requests per minute",
+        moments=minutes,
+        series=series,
+        y=ANSWERS,
         note="The last hour, by outcome. 429 (limits) is among the refused.",
         empty="No request came in the last hour.",
-        is_empty=not found,
-    )  # fmt: skip
-
-
-def latency(now: datetime) -> OverviewChart:
-    minutes, tallies = tallies_of(REQUESTS, now=now)
-    return OverviewChart(
-        chart=Chart(
-            kind="line",
-            title="Time of API requests",
-            labels=minutes,
-            series=quantile_series(
-                tallies, bounds=REQUEST_BOUNDS, shares={"median": 0.5, "99th percentile": 0.99}, factor=MILLISECONDS
-            ),
-            y=Axis(label="Time", unit="ms"),
-        ),
-        note="Within FeatureHub, without the network, per minute of the last hour; estimated from a histogram.",
-        empty="No request came in the last hour.",
-        is_empty=not any(tally.count for tally in tallies),
     )
 
 
-def quantile_series(
-    tallies: Sequence[Counts], *, bounds: tuple[float, ...], shares: Mapping[str, float], factor: float
-) -> list[ChartSeries]:
-    """Return a series for each share: the value below which it lies, times a factor; None where nothing was counted."""
-    series = []
-    for name, share in shares.items():
-        found = [quantile(share, buckets=tally.buckets, bounds=bounds) for tally in tallies]
-        series.append(ChartSeries(name=name, values=[None if value is None else value * factor for value in found]))
-    return series
+def latency(now: datetime) -> OverviewChart:
+    return quantiles_over_time(
+        "Time of API requests",
+        counted=REQUESTS,
+        bounds=REQUEST_BOUNDS,
+        shares={"median": 0.5, "99th percentile": 0.99},
+        factor=MILLISECONDS,
+        y=Axis(label="Time", unit="ms"),
+        note="Within FeatureHub, without the network, per minute of the last hour; estimated from a histogram.",
+        empty="No request came in the last hour.",
+        now=now,
+    )
 
 
 def waiting_customers(now: datetime) -> OverviewChart:
-    moments, values = measured(DUE_MARKS, now=now, resolution=Resolution.MINUTE)
-    values[-1] = float(overview.backlog(now=now).due.number)
-    return OverviewChart(
-        chart=Chart(
-            kind="line",
-            title="Backlog",
-            labels=moments,
-            series=[ChartSeries(name="waiting", values=values)],
-            y=Axis(label="Customers", unit="customers", unit_of_one="customer", decimals=0),
-        ),
+    return measured_over_time(
+        "Backlog",
+        measurement=DUE_MARKS,
+        resolution=Resolution.MINUTE,
+        current=overview.backlog(now=now).due.number,
+        series="waiting",
         note="Customers whose newest events are not in their features yet, in the last hour.",
-        empty="Measured once a minute from now on.",
-        is_empty=all(value is None for value in values[:-1]),
+        now=now,
     )
 
 

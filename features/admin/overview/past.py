@@ -34,7 +34,7 @@ def tallies_of(name: str, *, now: datetime) -> tuple[list[datetime], list[Counts
 def measured(name: str, *, now: datetime, resolution: str) -> tuple[list[datetime], list[float | None]]:
     """Return the minutes of the last hour or the hours of the last days, and the mean of what was measured in each.
 
-    Hours before the first measurement are left out, and None stands where nothing was measured. Now comes last.
+    Hours before the first measurement are left out, and None stands where nothing was measured.
     """
     number = CHART_MINUTES if resolution == Resolution.MINUTE else CHART_DAYS * 24
     moments = steps_until(now, number=number, resolution=resolution)
@@ -43,4 +43,4 @@ def measured(name: str, *, now: datetime, resolution: str) -> tuple[list[datetim
         first = min(found, default=moments[-1])
         moments = [moment for moment in moments if moment >= first]
     values = [found[moment].total / found[moment].count if moment in found else None for moment in moments]
-    return [*moments, now], [*values, None]
+    return moments, values

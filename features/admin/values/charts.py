@@ -1,13 +1,13 @@
 """The charts of value monitoring: a feature's quantiles, gaps and drift day by day, and events by type."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, time
-from typing import Any
 
 import numpy as np
 
-from events.event_types import EVENT_TYPES
 from featurehub.admin.chart import Axis, Chart, ChartMark, ChartSeries, ReferenceLine
+from features.admin.event_series import event_series
 from features.models import FeatureType, FeatureVersion, WeightSet
 from features.monitoring.drift import BASELINE, LAST_WEEK, Drift, FeatureDrift
 
@@ -107,21 +107,17 @@ def marks_between(labels: Sequence[datetime], *, drift: FeatureDrift) -> list[Ch
 
 def volume_chart(counts: Mapping[str, Mapping[datetime, int]]) -> Chart | None:
     """Return the events of each whole day by type; None where no day is counted."""
-    by_day: dict[date, dict[str, Any]] = {}
-    for event_type, hours in counts.items():
+    by_type: dict[str, Counter[date]] = {name: Counter() for name in counts}
+    for name, hours in counts.items():
         for hour, events in hours.items():
-            of_day = by_day.setdefault(hour.date(), {})
-            of_day[event_type] = of_day.get(event_type, 0) + events
-    days = sorted(by_day)[1:-1]  # the first and the last are not whole
+            by_type[name][hour.date()] += events
+    days = sorted(set().union(*by_type.values()))[1:-1]  # the first and the last are not whole
     if not days:
         return None
     return Chart(
         kind="stacked",
         title="Events by day",
         labels=[day_moment(day) for day in days],
-        series=[
-            ChartSeries(name=name.replace("_", " "), values=[by_day[day].get(name, 0) for day in days], role=name)
-            for name in EVENT_TYPES
-        ],
+        series=event_series(by_type, places=days),
         y=Axis(label="Events"),
     )

@@ -11,7 +11,7 @@ from features.lifecycle import drafts
 from features.lifecycle.backfills import PAST_DAYS, Backfill, propose_backfill
 from features.lifecycle.drafts import version_key
 from features.lifecycle.steps import SAY_WHY, VersionState
-from features.lifecycle.uses import recent_uses
+from features.lifecycle.uses import pinning_sets, recent_uses
 from features.models import FeatureType, FeatureVersion
 from features.models.definitions import WRITTEN_BY_CLIENTS
 
@@ -42,7 +42,7 @@ class DraftForm(ReasonForm):
 
 
 class RetireForm(StepForm):
-    """The reason and, where somebody used the version lately, a confirmation."""
+    """The reason and, where somebody used the version lately or a feature set pins it, a confirmation."""
 
     subject: FeatureVersion
 
@@ -50,7 +50,7 @@ class RetireForm(StepForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if not recent_uses(self.subject).exists():
+        if not recent_uses(self.subject).exists() and not pinning_sets(self.subject):
             del self.fields["confirmed"]
 
 

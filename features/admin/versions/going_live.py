@@ -7,15 +7,15 @@ from django import forms
 from django.http import QueryDict
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from events.event_types import EVENT_TYPES
 from features.admin.step_pages import StepForm
 from features.admin.weights.studio import DEFAULT_THRESHOLD
 from features.formulas.behavioral import Weights
+from features.formulas.expressions import parse
 from features.lifecycle.shown import CAN_GO_LIVE, in_use
 from features.lifecycle.weight_set_steps import are_newer
 from features.models import FeatureType, FeatureVersion, WeightSet
 from features.registry.snapshot import registry_snapshot
-from features.registry.weight_sets import active_set, as_weights
+from features.registry.weight_sets import active_set, as_weights, weighed_types
 from features.tuning import sample
 from features.tuning.score_preview import ScoreMover, ScorePreview, crossing, preview_scores
 from features.tuning.version_comparison import compare_versions
@@ -111,11 +111,23 @@ def going_live_context(version: FeatureVersion, *, query: QueryDict) -> dict[str
         return {}
     known = registry_snapshot.get(younger_than=0)
     figures = compare_versions(known.view(live.feature_type, live.number), known.view(*key_of_version(version)))
-    context: dict[str, Any] = {"live": live, "figures": figures}
+    context: dict[str, Any] = {"live": live, "figures": figures, "staying": derived_versions_of(live)}
     if figures is not None:
         context["differing"] = [row for row in figures.compared if row.differ]
     sets = two_sets(version)
     return {"going_live": context | (weights_context(sets, query=query) if sets is not None else {})}
+
+
+def derived_versions_of(version: FeatureVersion) -> list[FeatureVersion]:
+    """Return the derived versions that are not retired and read a feature from this version."""
+    rows = FeatureVersion.objects.filter(feature_type=FeatureType.DERIVED).exclude(state=FeatureVersion.State.RETIRED)
+    names = set(version.definitions.values_list("name", flat=True))
+    return [
+        row
+        for row in rows.order_by("pk").prefetch_related("definitions")
+        if row.inputs.get(version.feature_type) == version.number
+        and any(names & parse(definition.expression).names for definition in row.definitions.all())
+    ]
 
 
 def key_of_version(version: FeatureVersion) -> tuple[str, str]:
@@ -129,10 +141,10 @@ def weights_context(sets: TwoSets, *, query: QueryDict) -> dict[str, Any]:
     rows = [
         {
             "event_type": name,
-            "weights": (live.weight[name], own.weight[name]),
-            "norms": (live.norm[name], own.norm[name]),
+            "weights": (live.weight_of(name), own.weight_of(name)),
+            "norms": (live.norm_of(name), own.norm_of(name)),
         }
-        for name in EVENT_TYPES
+        for name in weighed_types(live, own)
     ]
     moved = {} if sets.are_equal else moves_context(live, own, query=query)
     moving = sets.live.version.weight_sets.filter(activated_at__isnull=True).order_by("pk")

@@ -15,6 +15,7 @@ from features.admin.runs import run_progress
 from features.admin.versions.steps import possible_version_steps
 from features.lifecycle.drafts import BEFORE_RETIREMENT, next_number, version_key
 from features.lifecycle.steps import VersionState
+from features.lifecycle.uses import pinning_sets
 from features.materialization.computed_ranges import first_computed
 from features.models import FeatureDefinition, FeatureType, FeatureVersion, FeatureVersionStep, Run, VersionUse
 from features.models.definitions import WRITTEN_BY_CLIENTS
@@ -174,6 +175,7 @@ def version_context(version: FeatureVersion, *, request: HttpRequest, now: datet
             for name, step in possible_version_steps(version, request=request)
         ],
         "uses": version.uses.select_related("api_key").order_by("-used_at"),
+        "sets": pinning_sets(version),
         "is_written": version.feature_type in WRITTEN_BY_CLIENTS,
         "timeline": timeline(version),
         "weight_set": version.weight_sets.filter(activated_at__isnull=False).order_by("-activated_at").first(),

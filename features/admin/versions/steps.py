@@ -17,7 +17,7 @@ from features.admin.versions.going_live import GoLiveForm, going_live_context
 from features.lifecycle import drafts, version_steps
 from features.lifecycle.drafts import BEFORE_RETIREMENT
 from features.lifecycle.steps import VersionState
-from features.lifecycle.uses import RETIRABLE, recent_uses
+from features.lifecycle.uses import RETIRABLE, pinning_sets, recent_uses
 from features.materialization.computed_ranges import first_computed
 from features.models import FeatureType, FeatureVersion, Run
 from features.models.definitions import WRITTEN_BY_CLIENTS
@@ -236,9 +236,14 @@ def version_step_page(request: HttpRequest, *, pk: int, name: str, context: dict
         subject=version,
         sentence=(step.sentence_if_written if is_written else "") or step.sentence,
         next_page=lambda outcome: page_after(version),
-        context={**context, "uses": recent_uses(version) if name == "retire" else ()},
+        context=context | (users_context(version) if name == "retire" else {}),
         applies=version.feature_type in step.types,
     )
+
+
+def users_context(version: FeatureVersion) -> dict[str, Any]:
+    """Return who would miss the version, for the page on which it is retired."""
+    return {"uses": recent_uses(version), "sets": pinning_sets(version)}
 
 
 def page_after(version: FeatureVersion) -> str:

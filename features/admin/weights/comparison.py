@@ -8,12 +8,11 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from unfold.widgets import UnfoldAdminSelectWidget
 
-from events.event_types import EVENT_TYPES
 from featurehub.admin.permissions import may
 from features.admin.weights.studio import DEFAULT_THRESHOLD, preview_context
 from features.lifecycle.steps import WeightSetState
 from features.models import WeightSet
-from features.registry.weight_sets import as_weights, live_set
+from features.registry.weight_sets import as_weights, live_set, weighed_types
 from features.tuning import sample
 from features.tuning.score_preview import preview_scores
 
@@ -55,11 +54,10 @@ def weight_figures(left: WeightSet, right: WeightSet) -> dict[str, Any]:
     rows = [
         {
             "event_type": name,
-            "weights": (first.weight[name], second.weight[name]),
-            "norms": (first.norm[name], second.norm[name]),
+            "weights": (first.weight_of(name), second.weight_of(name)),
+            "norms": (first.norm_of(name), second.norm_of(name)),
         }
-        for name in EVENT_TYPES
-        if name in first.weight and name in second.weight
+        for name in weighed_types(first, second)
     ]
     figures = preview_scores(
         sample.current_sample(opened=True), active=first, tried=second, threshold=DEFAULT_THRESHOLD

@@ -8,9 +8,9 @@ from django.core.exceptions import ValidationError
 from django.forms.models import BaseInlineFormSet
 from unfold.widgets import UnfoldAdminDecimalFieldWidget, UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
-from events.event_types import EVENT_TYPES
 from features.admin.step_pages import StepForm
 from features.models import Weight, WeightSet
+from features.registry.weight_sets import weighed_types
 
 MOST_DECIMALS = {"step": "any", "inputmode": "decimal"}
 
@@ -58,7 +58,8 @@ class WeightFormSet(BaseInlineFormSet):  # type: ignore[type-arg]
         if any(self.errors):
             return
         rows: list[dict[str, Any]] = [form.cleaned_data for form in self.forms]
-        if sorted(row["event_type"] for row in rows) != sorted(EVENT_TYPES):
+        types = [row["event_type"] for row in rows]
+        if len(set(types)) < len(types) or not set(weighed_types()) <= set(types):
             raise ValidationError("There is one row for each event type: load the page again.")
         if not any(row["weight"] for row in rows):
             raise ValidationError("All weights are zero, so every customer would score 0: give one a weight above 0.")

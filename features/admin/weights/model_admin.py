@@ -13,7 +13,6 @@ from django.urls import URLPattern, path, reverse
 from unfold.admin import TabularInline
 from unfold.decorators import display
 
-from events.event_types import EVENT_TYPES
 from featurehub.admin.own_pages import OwnPages
 from featurehub.admin.permissions import may, person
 from featurehub.lib.enqueue import enqueue
@@ -26,10 +25,11 @@ from features.admin.weights.forms import WeightForm, WeightFormSet, WeightSetFor
 from features.admin.weights.life import life_stages
 from features.admin.weights.steps import possible_weight_set_steps, weight_set_step_page
 from features.admin.weights.studio import studio_page, studio_preview
+from features.formulas.behavioral import Weights
 from features.lifecycle import weight_set_steps
 from features.lifecycle.steps import WeightSetState, record
 from features.models import Fitting, Run, Weight, WeightSet, WeightSetStep
-from features.registry.weight_sets import as_weights, live_set
+from features.registry.weight_sets import as_weights, live_set, weighed_types
 from features.tuning import fitting
 
 # State → colour; "elsewhere" is active in a version that is not live.
@@ -49,7 +49,7 @@ FITTING_BEGUN = (
 
 
 class WeightInline(TabularInline):
-    """One row for each event type, no more and no fewer."""
+    """One row for each event type, no more and no fewer; a draft gains rows for types that were registered later."""
 
     model = Weight
     form = WeightForm
@@ -59,17 +59,24 @@ class WeightInline(TabularInline):
     verbose_name_plural = "Weights and norms"
 
     def get_extra(self, request: HttpRequest, obj: WeightSet | None = None, **kwargs: Any) -> int:
-        return 0 if obj else len(active_numbers())
+        return len(new_rows(obj))
 
     def get_max_num(self, request: HttpRequest, obj: WeightSet | None = None, **kwargs: Any) -> int:
-        return len(active_numbers())
+        return len(new_rows(obj)) + (obj.weights.count() if obj else 0)
 
 
-def active_numbers() -> list[dict[str, Any]]:
-    """Return the active set's rows, which a new set starts from."""
-    active = live_set()
-    rows = active.weights.all() if active is not None else ()
-    return [{"event_type": row.event_type, "weight": row.weight, "norm": row.norm} for row in rows]
+def new_rows(weight_set: WeightSet | None) -> list[dict[str, Any]]:
+    """Return the rows that a form adds: those of the active set for a new one, else those that the set lacks."""
+    if weight_set is not None and weight_set.activated_at is not None:
+        return []
+    held = {row.event_type for row in weight_set.weights.all()} if weight_set is not None else set()
+    active = live_set() if weight_set is None else None
+    numbers = Weights(weight={}, norm={}, monetary_norm=1.0) if active is None else as_weights(active)
+    return [
+        {"event_type": name, "weight": numbers.weight_of(name), "norm": numbers.norm_of(name)}
+        for name in weighed_types(numbers)
+        if name not in held
+    ]
 
 
 @admin.register(WeightSet)
@@ -117,7 +124,7 @@ class WeightSetAdmin(OwnPages):
 
     def get_formset_kwargs(self, request: HttpRequest, obj: WeightSet, inline: Any, prefix: str) -> dict[str, Any]:
         kwargs: dict[str, Any] = super().get_formset_kwargs(request, obj, inline, prefix)
-        return kwargs if obj.pk else {**kwargs, "initial": active_numbers()}
+        return {**kwargs, "initial": new_rows(obj if obj.pk else None)}
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
         active = live_set()
@@ -267,7 +274,10 @@ def fitted_rows(newest: Fitting | None) -> list[dict[str, Any]]:
         return []
     active = as_weights(live)
     fitted = newest.numbers["weight"]
-    return [{"event_type": name, "active": active.weight.get(name), "fitted": fitted.get(name)} for name in EVENT_TYPES]
+    return [
+        {"event_type": name, "active": active.weight_of(name), "fitted": fitted.get(name)}
+        for name in weighed_types(active)
+    ]
 
 
 def last_run(weight_set: WeightSet) -> Run | None:

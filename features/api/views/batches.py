@@ -1,5 +1,6 @@
 """Endpoints of many customers and of the registry: /api/v1/features/…, /api/v1/definitions/, /api/v1/weights/."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,49 +9,101 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
 
-from events.validation import check_all, check_customer_ids
+from events.validation import check_all, check_customer_id, check_customer_ids, check_timestamp
 from featurehub.access.models import Scope
 from featurehub.http.openapi import json_request
 from featurehub.http.responses import json_body, json_response
 from featurehub.http.view import ApiView, body_as
 from featurehub.lib.clock import in_utc
+from featurehub.lib.errors import InvalidError
 from features.api.serializers import (
+    BatchPatch,
     BatchRequest,
     BatchSerializer,
     ComputedSerializer,
     ComputeRequest,
     DefinitionSerializer,
     DefinitionsSerializer,
+    PatchedRow,
     WeightSetsSerializer,
+    WrittenSerializer,
 )
+from features.materialization.client_values import set_features_of_customers
 from features.monitoring.coverage import coverages
+from features.offline.written import WrittenRow
 from features.registry.snapshot import definitions
 from features.registry.weight_sets import activated_sets, live_set
 from features.serving.feature_store import values_as_json
 from features.serving.simulate import compute_features
+from features.serving.usage import note_write
 
 BATCH_EXAMPLE = {"customer_ids": ["c1", "c2"], "names": ["engagement_score", "cart_value"]}
+BATCH_PATCH_EXAMPLE = {
+    "feature_type": "contextual",
+    "version": "1.0",
+    "rows": [
+        {"customer_id": "c1", "features": {"cart_value": 99.5}},
+        {"customer_id": "c2", "features": {"cart_value": 12.0}, "timestamp": "2026-01-31T12:00:00Z"},
+    ],
+}
 COMPUTE_EXAMPLE = {
     "events": [{"customer_id": "c1", "event_type": "login", "timestamp": "2026-01-31T12:00:00Z"}],
     "as_of": "2026-02-01T00:00:00Z",
     "weights": {"login": {"weight": 0.5}},
 }
+batch_patch_decoder = msgspec.json.Decoder(BatchPatch)
 batch_decoder = msgspec.json.Decoder(BatchRequest)
 compute_decoder = msgspec.json.Decoder(ComputeRequest)
 
 
 class BatchView(ApiView):
-    """The named values of many customers, in the order of the request."""
+    """The named values, or those of a feature set, of many customers, in the order of the request.
 
-    scopes = {"POST": Scope.READ}
+    PATCH writes those that clients own.
+    """
+
+    scopes = {"POST": Scope.READ, "PATCH": Scope.WRITE}
 
     @extend_schema(request=json_request(BatchRequest, example=BATCH_EXAMPLE), responses=BatchSerializer)
     def post(self, request: HttpRequest) -> HttpResponse:
         body = body_as(batch_decoder, request)
         check_customer_ids(body.customer_ids, attr="customer_ids")
-        versions = [body.version] if isinstance(body.version, str) else body.version
-        results = values_as_json(body.customer_ids, names=body.names, versions=versions, key_id=self.client.key_id)
+        body.check_asks_for_something()
+        results = values_as_json(
+            body.customer_ids,
+            names=body.names,
+            versions=body.versions,
+            feature_set=body.feature_set,
+            key_id=self.client.key_id,
+        )
         return json_body(b'{"results":[%b]}' % b",".join(results))
+
+    @extend_schema(request=json_request(BatchPatch, example=BATCH_PATCH_EXAMPLE), responses=WrittenSerializer)
+    def patch(self, request: HttpRequest) -> HttpResponse:
+        body = body_as(batch_patch_decoder, request, most=settings.EVENTS_MAX_MEMORY_SIZE, refuse_twice=True)
+        rows = checked_rows(body.rows, now=datetime.now(UTC))
+        appended = set_features_of_customers(rows, feature_type=body.feature_type, version=body.version)
+        note_write(self.client.key_id, {body.feature_type: body.version})
+        return json_response({"accepted": len(rows), "appended": appended})
+
+
+def checked_rows(rows: Sequence[PatchedRow], *, now: datetime) -> list[WrittenRow]:
+    """Return the rows with their moments in UTC.
+
+    Raise InvalidError with `attr` `rows.N.…` for an id or a moment that is not valid.
+    """
+    checked = []
+    for position, row in enumerate(rows):
+        try:
+            check_customer_id(row.customer_id)
+            timestamp = None if row.timestamp is None else in_utc(row.timestamp, attr="timestamp")
+            if timestamp is not None:
+                check_timestamp(timestamp, now=now)
+        except InvalidError as error:
+            error.attr = f"rows.{position}.{error.attr}"
+            raise
+        checked.append(WrittenRow(row.customer_id, row.features, timestamp))
+    return checked
 
 
 class ComputeView(ApiView):

@@ -28,6 +28,7 @@ from features.api.serializers import (
 from features.materialization.client_values import set_customer_features
 from features.offline.history import history_of
 from features.offline.pages import CURSOR_PATTERN, MOST_ROWS_PER_PAGE, Cursor, parse_limit, read_page
+from features.registry.feature_sets import WRITTEN_SET
 from features.serving.explanation import explain
 from features.serving.feature_store import get_feature_vector, values_as_json
 from features.serving.usage import note_read, note_write
@@ -56,6 +57,12 @@ NAME_LIST = OpenApiParameter(
 )
 VERSION = OpenApiParameter(
     "version", str, many=True, description="behavioral:1.0, one per feature type; 1.0 means behavioral:1.0"
+)
+
+FEATURE_SET = OpenApiParameter(
+    "set",
+    {"type": "string", "pattern": f"^{WRITTEN_SET.pattern}$"},
+    description="a feature set, such as churn_model:3, in place of `names` and `version`",
 )
 
 
@@ -88,13 +95,18 @@ class FeaturesView(CustomerView):
     """The values of one customer; PATCH writes those that clients own."""
 
     scopes = {"GET": Scope.READ, "PATCH": Scope.WRITE}
-    parameters = {"GET": ("names", "version")}
+    parameters = {"GET": ("names", "version", "set")}
     repeated = ("version",)
 
-    @extend_schema(parameters=[CUSTOMER_ID, NAME_LIST, VERSION], responses=ValuesSerializer)
+    @extend_schema(parameters=[CUSTOMER_ID, NAME_LIST, VERSION, FEATURE_SET], responses=ValuesSerializer)
     def get(self, request: HttpRequest, customer_id: str) -> HttpResponse:
-        versions = request.GET.getlist("version")
-        values = values_as_json([customer_id], names=names_of(request), versions=versions, key_id=self.client.key_id)
+        values = values_as_json(
+            [customer_id],
+            names=names_of(request),
+            versions=request.GET.getlist("version"),
+            feature_set=request.GET.get("set"),
+            key_id=self.client.key_id,
+        )
         return json_body(values[0])
 
     @extend_schema(

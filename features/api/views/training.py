@@ -12,7 +12,7 @@ from featurehub.access.models import Scope
 from featurehub.http.openapi import json_request
 from featurehub.http.responses import json_response
 from featurehub.http.view import ApiView, body_as
-from features.api.serializers import NAMES_PER_BATCH
+from features.api.serializers import NamesOrSet
 from features.offline.as_of import Entity
 from features.serving.point_in_time import as_of_join
 from features.serving.read_plan import plan_read
@@ -26,12 +26,10 @@ class EntityBody(msgspec.Struct, forbid_unknown_fields=True):
     timestamp: Moment
 
 
-class AsOfRequest(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+class AsOfRequest(NamesOrSet, kw_only=True, forbid_unknown_fields=True):
     """The body of `POST features/as-of/`."""
 
     entities: Annotated[list[EntityBody], msgspec.Meta(min_length=1, max_length=ENTITIES_PER_REQUEST)]
-    names: Annotated[list[str], msgspec.Meta(min_length=1, max_length=NAMES_PER_BATCH)]
-    version: str | list[str] = []
     known_at: Moment | None = None
 
 
@@ -45,6 +43,8 @@ class TrainingRowSerializer(serializers.Serializer[Any]):
 
 
 class AsOfSerializer(serializers.Serializer[Any]):
+    set = serializers.CharField(required=False)
+    versions = serializers.DictField(child=serializers.CharField(), required=False)
     results = TrainingRowSerializer(many=True)
 
 
@@ -65,12 +65,14 @@ class AsOfView(ApiView):
         body = body_as(as_of_decoder, request)
         for position, entity in enumerate(body.entities):
             check_customer_id(entity.customer_id, attr=f"entities.{position}.customer_id")
-        versions = [body.version] if isinstance(body.version, str) else body.version
-        note_read(self.client.key_id, plan_read(body.names, versions=versions).versions)
+        body.check_asks_for_something()
+        plan = plan_read(body.names, versions=body.versions, feature_set=body.feature_set)
+        note_read(self.client.key_id, plan.versions, feature_set=plan.feature_set)
         rows = as_of_join(
             [Entity(entity.customer_id, entity.timestamp) for entity in body.entities],
             names=body.names,
-            versions=versions,
+            versions=body.versions,
+            feature_set=body.feature_set,
             known_at=body.known_at,
         )
         results = [
@@ -82,4 +84,5 @@ class AsOfView(ApiView):
             }
             for row in rows
         ]
-        return json_response({"results": results})
+        of_set = {} if plan.feature_set is None else {"set": plan.feature_set, "versions": plan.versions}
+        return json_response({**of_set, "results": results})

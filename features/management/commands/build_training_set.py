@@ -21,6 +21,7 @@ class Command(BaseCommand):
         parser.add_argument("--out", type=Path, required=True, help="the Parquet file to write")
         parser.add_argument("--names", help="features, separated by commas; by default all features of the versions")
         parser.add_argument("--feature-version", dest="versions", action="append", default=[], help="behavioral:1.0")
+        parser.add_argument("--set", dest="feature_set", help="churn_model:3, in place of names and versions")
         parser.add_argument("--known-at", help="use only values that had been recorded by this moment")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -31,6 +32,7 @@ class Command(BaseCommand):
                 out=options["out"],
                 names=[name.strip() for name in options["names"].split(",")] if options["names"] else None,
                 versions=options["versions"],
+                feature_set=options["feature_set"],
                 known_at=known_at,
                 bar=progress_bar if options["verbosity"] else no_bar,
             )
@@ -38,7 +40,8 @@ class Command(BaseCommand):
             raise CommandError(error.detail) from None
         except OSError as error:
             raise CommandError(f"{error.filename}: {error.strerror}.") from None
-        self.stdout.write(f"{made.rows:,} rows were written to {options['out']}")
+        of_set = f", of {options['feature_set']}: {', '.join(made.versions)}" if options["feature_set"] else ""
+        self.stdout.write(f"{made.rows:,} rows were written to {options['out']}{of_set}")
         for lacking in made.not_computed:
             self.stdout.write(lacking_in_words(lacking))
             if known_at is not None:

@@ -3,7 +3,7 @@
     "use strict";
     // Type → what makes it; metadata_key and half_life_days depend on the kind besides.
     const OF_TYPE = {
-        behavioral: ["kind", "metadata_key", "event_type", "category", "window_days", "half_life_days"],
+        behavioral: ["kind", "metadata_key", "event_type", "category", "window_hours", "half_life_days"],
         derived: ["expression"],
         customer: [],
         contextual: [],

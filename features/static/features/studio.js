@@ -110,16 +110,20 @@
     });
 
     // After a save that failed: to the first field that it failed at, or to the message where it was none.
-    function go_to_what_failed() {
+    function what_failed() {
         const message = document.getElementById("fh-not-saved");
-        if (message === null) { return; }
-        const fault = form.querySelector('[aria-invalid="true"]');
-        const failed = fault || form.querySelector(".fh-failed")?.closest(".fh-field").querySelector("input, textarea") || message;
-        failed.focus({ preventScroll: true });
-        failed.scrollIntoView({ block: "center" });
+        const fault = message && form.querySelector('[aria-invalid="true"]');
+        return fault || form.querySelector(".fh-failed")?.closest(".fh-field").querySelector("input, textarea") || message;
     }
 
     restore();
-    refresh(true);
-    go_to_what_failed();
+    const failed = what_failed();
+    const center = () => failed.scrollIntoView({ block: "center" });
+    const shown = refresh(true);
+    if (failed !== null) {
+        failed.focus({ preventScroll: true });
+        center();
+        // The chart has moved it, where there is one column.
+        shown.then(() => requestAnimationFrame(() => { if (document.activeElement === failed) { center(); } }));
+    }
 })();

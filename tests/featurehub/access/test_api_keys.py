@@ -83,6 +83,7 @@ def test_revoking_again_changes_nothing() -> None:
     [
         ("read", "post", "/api/v1/events/"),
         ("read", "patch", url_of("c1")),
+        ("read", "patch", "/api/v1/features/batch/"),
         ("read", "delete", url_of("c1", "")),
         ("ingest", "get", url_of("c1")),
         ("ingest", "get", url_of("c1", "vector/")),

@@ -20,6 +20,11 @@ from tests.away import END_OTHER_SESSIONS, postgres_away, redis_away
 from tests.factories import make_client, make_customer, make_event, post_events, url_of
 
 PATCH = {"feature_type": "customer", "version": "1.0", "features": {"tenure_days": 1}}
+PATCH_ROWS = {
+    "feature_type": "customer",
+    "version": "1.0",
+    "rows": [{"customer_id": "c1", "features": {"tenure_days": 1}}],
+}
 AS_OF = {"entities": [{"customer_id": "c1", "timestamp": "2026-01-01T00:00:00Z"}], "names": ["tenure_days"]}
 # Method, path, scope, and a valid body.
 ENDPOINTS: list[tuple[str, str, str, Any]] = [
@@ -31,10 +36,13 @@ ENDPOINTS: list[tuple[str, str, str, Any]] = [
     ("GET", "/api/v1/customers/c1/features/engagement_score/history/", "read", None),
     ("DELETE", "/api/v1/customers/c1/", "write", None),
     ("POST", "/api/v1/features/batch/", "read", lambda: {"customer_ids": ["c1"], "names": ["tenure_days"]}),
+    ("PATCH", "/api/v1/features/batch/", "write", lambda: PATCH_ROWS),
     ("POST", "/api/v1/features/as-of/", "read", lambda: AS_OF),
     ("POST", "/api/v1/features/compute/", "read", lambda: {"events": []}),
     ("GET", "/api/v1/definitions/", "read", None),
     ("GET", "/api/v1/weights/", "read", None),
+    ("GET", "/api/v1/feature-sets/", "read", None),
+    ("POST", "/api/v1/feature-sets/", "write", lambda: {"name": "basket", "names": ["cart_value"]}),
 ]
 PATHS = sorted({path for _, path, _, _ in ENDPOINTS})
 each_endpoint = pytest.mark.parametrize(

@@ -28,6 +28,10 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/api/v1/features/batch/"): {
         "customer_ids": ["c1", "c2"], "names": ["tenure_days", "rfm_score"], "version": ["behavioral:1.0"],
     },
+    ("PATCH", "/api/v1/features/batch/"): {
+        "feature_type": "customer", "version": "1.0",
+        "rows": [{"customer_id": "c1", "features": {"tenure_days": 1.0}, "timestamp": MOMENT}] * 2,
+    },
     ("POST", "/api/v1/features/as-of/"): {
         "entities": [{"customer_id": "c1", "timestamp": MOMENT}], "names": ["tenure_days"], "version": "1.0",
         "known_at": MOMENT,

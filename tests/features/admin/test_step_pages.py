@@ -123,7 +123,7 @@ def test_the_page_of_one_set_does_not_stand_for_another(ann: Client) -> None:
 
 def test_a_feature_is_swapped_between_the_page_and_the_click(db: None) -> None:
     carol, dan = log_in("operator"), log_in("operator")
-    version = make_version("behavioral", logins_7d={"event_type": "login", "window_days": 7})
+    version = make_version("behavioral", logins_7d={"event_type": "login", "window": "7d"})
     address = f"{VERSIONS}{version.pk}/step/shadow/"
     shown = shown_on(carol, address)
     drafts.remove_definition(version.pk, version.definitions.get(name="logins_7d"), by=None)

@@ -1,12 +1,14 @@
 """GET definitions/: the registry, with each feature's coverage and freshness."""
 
+from typing import Any
+
 from tests.api_client import ApiClient
 from tests.factories import make_customer, make_version, url_of
 
 URL = "/api/v1/definitions/"
 
 
-def by_name(api: ApiClient) -> dict[str, dict[str, object]]:
+def by_name(api: ApiClient) -> dict[str, dict[str, Any]]:
     return {row["name"]: row for row in api.get(URL).json()["results"]}
 
 
@@ -19,17 +21,19 @@ def test_a_definition_says_what_it_means_and_may_be(api: ApiClient) -> None:
 def test_a_definition_says_what_it_is_computed_from(api: ApiClient) -> None:
     spend = {
         "kind": "sum", "metadata_key": "amount", "event_type": "purchase", "category": "shoes",
-        "window_days": 14, "half_life_days": 7.0,
+        "window": "14d", "half_life_days": 7.0,
     }  # fmt: skip
-    make_version("behavioral", state="shadow", spend=spend, events={})
+    make_version("behavioral", state="shadow", spend=spend, events={}, hourly={"window": "6h"})
     rows = by_name(api)
     assert rows["spend"]["window"] == {
         "kind": "sum", "metadata_key": "amount", "event_type": "purchase", "category": "shoes",
-        "days": 14, "half_life_days": 7.0,
+        "length": "14d", "days": 14, "half_life_days": 7.0,
     }  # fmt: skip
     assert rows["events"]["window"] == {
-        "kind": "count", "metadata_key": None, "event_type": None, "category": None, "days": 30, "half_life_days": None
+        "kind": "count", "metadata_key": None, "event_type": None, "category": None, "length": "30d", "days": 30,
+        "half_life_days": None,
     }  # fmt: skip
+    assert (rows["hourly"]["window"]["length"], rows["hourly"]["window"]["days"]) == ("6h", None)
     assert rows["rfm_score"]["expression"] == "(recency_score + frequency_score + monetary_score) / 3"
     assert (rows["tenure_days"]["window"], rows["tenure_days"]["expression"]) == (None, None)
     assert rows["tenure_days"]["default"] == 0.0

@@ -21,7 +21,7 @@ def test_name_for_names_is_refused_and_answered_with_what_there_is(api: ApiClien
     assert error_of(response) == (400, "name")
     (error,) = response.json()["errors"]
     assert error["code"] == "unknown_parameter"
-    assert error["detail"] == "There is no query parameter 'name' here; there are names and version."
+    assert error["detail"] == "There is no query parameter 'name' here; there are names, version and set."
 
 
 @each_endpoint
@@ -54,7 +54,7 @@ def test_the_schema_and_the_endpoints_know_the_same_parameters(api: ApiClient) -
     for path, operations in schema()["paths"].items():
         for method, operation in operations.items():
             declared = {part["name"] for part in operation.get("parameters", []) if part["in"] == "query"}
-            address = path.format(customer_id="c1", name="engagement_score")
+            address = path.format(customer_id="c1", name="engagement_score", feature_set="churn_model:1")
             refused = api.generic(method.upper(), f"{address}?sort=x", content_type="application/json").json()
             named = refused["errors"][0]["detail"].partition("there are ")[2].rstrip(".")
             assert {part for part in named.replace(" and ", ", ").split(", ") if part != "none"} == declared, path

@@ -23,6 +23,7 @@ AS_OF = {"entities": [{"customer_id": "c1", "timestamp": "2026-01-01T00:00:00Z"}
         ("post", "features/batch/", {**BATCH, "versions": ["1.0"]}, "versions"),
         ("post", "features/as-of/", {**AS_OF, "as_of": "2026-01-01T00:00:00Z"}, "as_of"),
         ("post", "features/as-of/", {**AS_OF, "entities": [{**AS_OF["entities"][0], "x": 1}]}, "entities.0.x"),  # type: ignore[dict-item]
+        ("post", "feature-sets/", {"name": "basket", "names": ["cart_value"], "versions": []}, "versions"),
         ("post", "features/compute/", {"events": [], "norm": 1.0}, "norm"),
         ("post", "features/compute/", {"events": [], "weights": {"login": {"wight": 1.0}}}, "weights"),
     ],

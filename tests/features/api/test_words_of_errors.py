@@ -4,7 +4,6 @@ from typing import Any
 
 import pytest
 
-from events.event_types import EVENT_TYPES
 from tests.api_client import ApiClient
 from tests.factories import make_event, url_of
 
@@ -12,6 +11,10 @@ PATCH: dict[str, Any] = {"feature_type": "contextual", "version": "1.0", "featur
 BATCH: dict[str, Any] = {"customer_ids": ["c1"], "names": ["cart_value"]}
 COMPUTE: dict[str, Any] = {"events": []}
 EVENT = "/api/v1/events/"
+NOT_REGISTERED = (
+    "No event type '{name}' is registered. There are page_view, email_open, email_click, form_submit, purchase, login. "
+    "Register it in the admin under Event types first."
+)
 FEATURES = url_of("c1")
 
 
@@ -25,12 +28,9 @@ def refusal(response: Any, *, status: int = 400) -> dict[str, Any]:
 def test_a_wrong_event_type_is_answered_with_all_that_there_are(api: ApiClient) -> None:
     error = refusal(api.post(EVENT, {"events": [make_event(), make_event(event_type="refund")]}))
     assert error["attr"] == "events.1.event_type"
-    assert error["detail"] == (
-        "It must be email_click, email_open, form_submit, login, page_view or purchase, not 'refund'."
-    )
-    assert all(
-        name in refusal(api.post(EVENT, {"events": [make_event(event_type=7)]}))["detail"] for name in EVENT_TYPES
-    )
+    assert error["detail"] == NOT_REGISTERED.format(name="refund")
+    error = refusal(api.post(EVENT, {"events": [make_event(event_type=7)]}))
+    assert error["detail"] == "It must be a string, not a whole number."
 
 
 def test_a_long_wrong_value_is_not_sent_back_whole(api: ApiClient) -> None:
@@ -69,7 +69,7 @@ def test_a_long_wrong_value_is_not_sent_back_whole(api: ApiClient) -> None:
         ("post", "/api/v1/features/compute/", {**COMPUTE, "weights": {"login": {"norm": 0}}},
          "weights.login.norm", "It must be a number greater than 0."),
         ("post", "/api/v1/features/compute/", {**COMPUTE, "weights": {"login": {}, "refund": {}}}, "weights",
-         "Its keys must be email_click, email_open, form_submit, login, page_view or purchase, not 'refund'."),
+         NOT_REGISTERED.format(name="refund")),
         ("post", "/api/v1/features/compute/", {**COMPUTE, "weights": {"login": {}, "purchase": {"wight": 1}}},
          "weights.purchase.wight", "There is no such field: correct its name or leave it out."),
     ],

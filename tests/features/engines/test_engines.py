@@ -19,18 +19,25 @@ from features.engines import in_process, postgres
 from features.formulas.activity import LARGEST, Activity
 from features.formulas.windowed import WindowedFeature
 from features.materialization.locks import register_customers
-from tests.factories import new_event
+from tests.factories import make_event_type, new_event
 
 AS_OF = datetime(2026, 3, 15, 12, tzinfo=UTC)
 WINDOW = timedelta(days=30)
+# Types that are not there from the start; one name is longer than a column's may be.
+FURTHER_TYPES = ("trial_started", "t" * 64)
+ALL_TYPES = (*EVENT_TYPES, *FURTHER_TYPES)
 CUSTOMERS = ("c1", "ünïcode-客户-🛒", "c1:behavioral:1.0", "%s{}'\"")
 # A log is made of few ids, sessions, categories and moments, so that they repeat.
+HOURS = (1, 6, 23, 24, 25, 30 * 24, 31 * 24, 90 * 24)
 BOUNDARIES = [
-    end + timedelta(microseconds=tick) for end in (AS_OF - 3 * WINDOW, AS_OF - WINDOW, AS_OF) for tick in (-1, 0, 1)
+    AS_OF - timedelta(hours=hours, microseconds=tick)
+    for hours in (0, 1, 6, 24, 30 * 24, 90 * 24)
+    for tick in (-1, 0, 1)
 ]
 
 moments = st.one_of(
     st.sampled_from(BOUNDARIES),
+    st.integers(-26 * 3_600 * 10**6, 0).map(lambda tick: AS_OF + timedelta(microseconds=tick)),
     st.integers(-91 * 86_400 * 10**6, 86_400 * 10**6).map(lambda tick: AS_OF + timedelta(microseconds=tick)),
 )
 amounts = st.one_of(
@@ -54,7 +61,7 @@ events = st.builds(
     new_event,
     customer_id=st.sampled_from(CUSTOMERS),
     event_id=st.one_of(st.none(), st.sampled_from("abc")),
-    event_type=st.sampled_from(EVENT_TYPES),
+    event_type=st.sampled_from(ALL_TYPES),
     timestamp=moments,
     session_id=st.one_of(st.none(), st.sampled_from(["s1", "s2", " "])),
     metadata=metadata,
@@ -74,10 +81,10 @@ definitions = st.lists(
     st.fixed_dictionaries(
         {
             "kind": st.sampled_from(["count", "sum", "mean", "max", "last", "distinct"]),
-            "event_type": st.one_of(st.none(), st.sampled_from(EVENT_TYPES)),
+            "event_type": st.one_of(st.none(), st.sampled_from(ALL_TYPES)),
             "category": st.one_of(st.none(), categories),
             "metadata_key": st.sampled_from(["amount", "category", "k.1-b", "count"]),
-            "window_days": st.one_of(st.sampled_from([1, 30, 31, 90]), st.integers(1, 90)),
+            "window_hours": st.one_of(st.sampled_from(HOURS), st.integers(1, 90 * 24)),
             "half_life_days": st.one_of(st.none(), st.sampled_from([5e-324, 0.01, 7.0, 30.0, LARGEST])),
         }
     ),
@@ -97,6 +104,8 @@ def stored(log: list[NewEvent]) -> Iterator[None]:
 @pytest.fixture
 def partitions(db: None) -> None:
     make_partitions(AS_OF - 4 * WINDOW, until=AS_OF + WINDOW)
+    for name in FURTHER_TYPES:
+        make_event_type(name)
 
 
 def in_process_of(
@@ -203,11 +212,19 @@ def test_a_log_sent_twice_counts_once(partitions: None, log: list[NewEvent]) -> 
 
 
 def test_thirty_days_are_720_hours_though_a_clock_is_put_forward_in_them(partitions: None) -> None:
-    log = [new_event(timestamp=moment) for moment in BOUNDARIES]
+    edges = (30 * 24, 8 * 24, 1)
+    log = [new_event(timestamp=AS_OF - timedelta(hours=hours, microseconds=tick)) for hours in edges for tick in (0, 1)]
+    features = [WindowedFeature(name=f"n_{hours}h", kind="count", window_hours=hours) for hours in edges]
     with stored(log):
         with connection.cursor() as cursor:
             cursor.execute("set local timezone = 'America/New_York'")
-        assert records(postgres.aggregate(["c1"], as_of=AS_OF, window_days=30))["c1"]["page_view"] == 4
+        activity = postgres.aggregate(["c1"], as_of=AS_OF, window_days=30, features=features)
+    assert records(activity)["c1"]["page_view"] == 5
+    assert {name: value for (_, name), (value, *_) in windows(activity).items()} == {
+        "n_720h": 5,
+        "n_192h": 3,
+        "n_1h": 1,
+    }
 
 
 def test_nobody_asked_for_is_nobody_answered(partitions: None) -> None:
@@ -223,7 +240,7 @@ def test_a_sum_beyond_the_largest_double_is_the_largest_double(partitions: None)
 def test_what_operators_type_is_no_part_of_the_statement(partitions: None) -> None:
     name, key, category = 'it\'s \\ "%s" {} :x', "k'\"%s\\", "'; drop table events_event; -- %(as_of)s"
     log = [new_event(timestamp=AS_OF, metadata={key: 2, "category": category}), new_event(timestamp=AS_OF)]
-    feature = WindowedFeature(name=name, kind="sum", metadata_key=key, category=category, window_days=1)
+    feature = WindowedFeature(name=name, kind="sum", metadata_key=key, category=category, window_hours=1)
     with stored(log):
         assert windows(postgres.aggregate(["c1"], as_of=AS_OF, window_days=30, features=[feature]))["c1", name][0] == 2
 
@@ -231,7 +248,7 @@ def test_what_operators_type_is_no_part_of_the_statement(partitions: None) -> No
 def test_no_number_of_a_customer_stops_the_computation_of_the_others(partitions: None) -> None:
     """PostgreSQL refuses to convert to a double a number that is closer to zero than every double but zero."""
     log = [new_event(timestamp=AS_OF, metadata={"k": number}) for number in (5e-324, 0, 0, 1.24e-322, -1.2e-322)]
-    features = [WindowedFeature(name=kind, kind=kind, metadata_key="k", window_days=1) for kind in ("mean", "sum")]
+    features = [WindowedFeature(name=kind, kind=kind, metadata_key="k", window_hours=1) for kind in ("mean", "sum")]
     with stored(log):
         asked = postgres.aggregate(CUSTOMERS, as_of=AS_OF, window_days=30, features=features)
         assert_windows(asked, log=log, features=features)
@@ -239,7 +256,7 @@ def test_no_number_of_a_customer_stops_the_computation_of_the_others(partitions:
 
 def test_a_customer_whose_only_events_are_older_than_window_days_has_windowed_values(partitions: None) -> None:
     log = [new_event(timestamp=AS_OF - timedelta(days=40))]
-    features = [WindowedFeature(name="n", kind="count", window_days=90)]
+    features = [WindowedFeature(name="n", kind="count", window_hours=90 * 24)]
     with stored(log):
         register_customers(CUSTOMERS)
         postgres.aggregate_into("activity", as_of=AS_OF, window_days=30, features=features)
@@ -253,7 +270,7 @@ def test_a_customer_whose_only_events_are_older_than_window_days_has_windowed_va
 
 @pytest.mark.parametrize("number", [50, 51, 101, 300])
 def test_many_windowed_features_are_aggregated_as_each_of_them_alone(partitions: None, number: int) -> None:
-    kinds = [windowed(place, "sum", metadata_key="count", window_days=1 + place % 90) for place in range(number)]
+    kinds = [windowed(place, "sum", metadata_key="count", window_hours=1 + 7 * place) for place in range(number)]
     log = [
         new_event(customer_id="c1", timestamp=AS_OF - timedelta(days=age), metadata={"count": age}) for age in range(60)
     ]

@@ -1,6 +1,7 @@
 """The contract's section 3, row by row, with values worked out by hand; then properties for all numbers."""
 
 import math
+from dataclasses import replace
 from functools import reduce
 from operator import add
 from typing import Any
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from events.event_types import EVENT_TYPES
-from features.formulas.activity import LARGEST, MICROSECONDS_PER_DAY, NEVER, Activity
+from features.formulas.activity import LARGEST, MICROSECONDS_PER_DAY, NEVER, Activity, counts_in
 from features.formulas.behavioral import (
     BEHAVIORAL_FEATURES,
     Weights,
@@ -156,7 +157,7 @@ def test_one_more_event_never_lowers_the_score(
 
 @given(counts=counts, weights=weight_sets)
 def test_the_contributions_add_up_to_the_score_before_the_clamp(counts: dict[str, int], weights: Weights) -> None:
-    explained = contributions(counts, weights=weights)
+    explained = contributions(counts, weights=weights, names=EVENT_TYPES)
     added = min(reduce(add, [row["contribution"] for row in explained["contributions"]]), LARGEST)
     assert explained["unclamped_score"] == added
     assert min(added, 1.0) == values(weights, **counts)["engagement_score"]
@@ -190,3 +191,41 @@ def test_weights_of_zero_give_a_score_of_zero(counts: dict[str, int]) -> None:
 def test_activity_survives_the_way_to_records_and_back(records: list[dict[str, Any]]) -> None:
     customer_ids = [f"c{number}" for number in range(len(records))]
     assert Activity.from_records(customer_ids, records).to_records() == records
+
+
+# --- Types that are not there from the start --------------------------------------------------------------------------
+
+
+def test_a_further_type_adds_its_share_of_the_norm() -> None:
+    first = first_weights()
+    weights = replace(first, weight={**first.weight, "trial_started": 0.4}, norm={**first.norm, "trial_started": 4})
+    record = {"page_view": 50, "other_types": {"trial_started": 1}}
+    assert values(weights, **record)["engagement_score"] == pytest.approx(0.15 + 0.1)
+    assert values(first, **record)["engagement_score"] == values(first, page_view=50)["engagement_score"]
+
+
+def test_a_set_that_says_nothing_of_a_type_reads_as_weight_0_and_norm_100() -> None:
+    assert (first_weights().weight_of("trial_started"), first_weights().norm_of("trial_started")) == (0.0, 100.0)
+
+
+@given(extra=st.dictionaries(st.sampled_from([f"t{number}" for number in range(50)]), st.integers(0, 100)))
+def test_a_score_does_not_depend_on_the_order_of_fifty_types(extra: dict[str, int]) -> None:
+    first = first_weights()
+    more = {f"t{number}": 0.01 * (number + 1) / 7 for number in range(50)}
+    weights = replace(first, weight={**first.weight, **more})
+    turned = replace(first, weight=dict(reversed(weights.weight.items())))
+    record = NOTHING | {"page_view": 9, "login": 1}
+    one, other = (
+        Activity.from_records(["c1"], [record | {"other_types": dict(order)}])
+        for order in (extra.items(), reversed(extra.items()))
+    )
+    assert unclamped_score(one.counts, weights=weights).item() == unclamped_score(other.counts, weights=turned).item()
+
+
+def test_stored_activity_names_only_the_further_types_that_a_customer_has_events_of() -> None:
+    records = [NOTHING | {"other_types": {"trial_started": 3}}, NOTHING]
+    activity = Activity.from_records(["c1", "c2"], records)
+    assert activity.counts["trial_started"].tolist() == [3, 0]
+    assert activity.to_records() == records
+    assert counts_in(records[0])["trial_started"] == 3
+    assert counts_in(records[1]).get("trial_started", 0) == 0

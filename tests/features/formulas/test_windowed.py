@@ -19,7 +19,7 @@ TICK = timedelta(microseconds=1)
 def feature(kind: str, **fields: Any) -> WindowedFeature:
     """Return a feature of `k` over a week, or of no key for a count."""
     key = None if kind == "count" else "k"
-    return WindowedFeature(**{"name": "x", "kind": kind, "metadata_key": key, "window_days": 7, **fields})
+    return WindowedFeature(**{"name": "x", "kind": kind, "metadata_key": key, "window_hours": 7 * 24, **fields})
 
 
 def event(value: Any = None, *, days: float = 1, **fields: Any) -> dict[str, Any]:
@@ -46,16 +46,16 @@ def test_without_a_matching_event_every_kind_is_zero_and_has_no_moments(kind: st
     assert computed(feature(kind), event(5, days=8)) == (0.0, NEVER, NEVER)
 
 
-@pytest.mark.parametrize(
-    ("age", "counted"),
-    [(timedelta(days=7) + TICK, 0), (timedelta(days=7), 1), (timedelta(0), 1), (-TICK, 0)],
-)
-def test_the_window_holds_both_its_ends(age: timedelta, counted: int) -> None:
-    assert value_of(feature("count"), event() | {"timestamp": AS_OF - age}) == counted
+@pytest.mark.parametrize("hours", [1, 7, 36, 7 * 24])
+@pytest.mark.parametrize(("past_the_end", "counted"), [(TICK, 0), (timedelta(0), 1)])
+def test_the_window_holds_both_its_ends(hours: int, past_the_end: timedelta, counted: int) -> None:
+    asked = feature("count", window_hours=hours)
+    assert value_of(asked, event() | {"timestamp": AS_OF - timedelta(hours=hours) - past_the_end}) == counted
+    assert value_of(asked, event() | {"timestamp": AS_OF + past_the_end}) == counted
 
 
 def test_the_window_may_be_wider_than_that_of_the_formulas() -> None:
-    assert value_of(feature("count", window_days=90), event(days=40), event(days=90), event(days=91)) == 2
+    assert value_of(feature("count", window_hours=90 * 24), event(days=40), event(days=90), event(days=91)) == 2
 
 
 def test_the_moments_are_those_of_the_first_and_last_matching_event() -> None:

@@ -191,9 +191,9 @@ def test_a_draft_can_be_discarded_and_nothing_else() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda row: FeatureDefinition.objects.filter(pk=row.pk).update(window_days=8),
+        lambda row: FeatureDefinition.objects.filter(pk=row.pk).update(window_hours=169),
         lambda row: FeatureDefinition.objects.filter(pk=row.pk).update(name="other"),
-        lambda row: FeatureDefinition.objects.filter(pk=row.pk).update(kind="", window_days=None),
+        lambda row: FeatureDefinition.objects.filter(pk=row.pk).update(kind="", window_hours=None),
     ],
 )
 def test_what_a_name_means_does_not_change_past_draft(change: Callable[[FeatureDefinition], int]) -> None:

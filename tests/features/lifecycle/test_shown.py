@@ -23,7 +23,7 @@ from tests.factories import ago, first_weights, make_definition, make_version, m
 from tests.staff import seen_by
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
-LOGINS: dict[str, Any] = {"event_type": "login", "window_days": 7}
+LOGINS: dict[str, Any] = {"event_type": "login", "window": "7d"}
 
 
 @pytest.fixture
@@ -170,7 +170,7 @@ def swap_feature(version: FeatureVersion) -> None:
 
 
 def redefine(version: FeatureVersion) -> None:
-    FeatureDefinition.objects.filter(name="logins_7d").update(window_days=90)
+    FeatureDefinition.objects.filter(name="logins_7d").update(window_hours=90 * 24)
 
 
 def change_default(version: FeatureVersion) -> None:

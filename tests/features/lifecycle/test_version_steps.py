@@ -21,7 +21,7 @@ from tests.at_once import at_once
 from tests.factories import ago, make_customer, make_definition, make_version, make_weight_set, rows_of
 from tests.staff import seen_by
 
-LOGINS: dict[str, dict[str, Any]] = {"logins_7d": {"event_type": "login", "window_days": 7}}
+LOGINS: dict[str, dict[str, Any]] = {"logins_7d": {"event_type": "login", "window": "7d"}}
 
 
 @pytest.fixture
@@ -536,7 +536,7 @@ def test_nobody_is_scored_again_because_the_version_whose_weights_came_last_is_r
 def test_a_draft_with_more_windows_than_can_be_aggregated_stays_a_draft(
     db: None, number: int, is_refused: bool
 ) -> None:
-    windows = {f"w_{place}": {"event_type": "login", "window_days": 1 + place % 90} for place in range(number)}
+    windows = {f"w_{place}": {"event_type": "login", "window": f"{1 + place % 90}d"} for place in range(number)}
     version = make_version(**windows)
     if is_refused:
         with pytest.raises(InvalidError, match="would have 301 windowed features, and 300 is the most"):

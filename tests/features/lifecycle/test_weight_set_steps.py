@@ -162,11 +162,12 @@ def test_all_zero_weights_are_not_activated(ann: User) -> None:
         weight_set_steps.activate(weight_set.pk, **seen_by(ann, weight_set), reason="Go")
 
 
-def test_a_set_that_lacks_an_event_type_is_not_activated(ann: User) -> None:
+def test_a_set_without_a_row_for_an_event_type_is_activated_with_weight_0_and_norm_100(ann: User) -> None:
     weight_set = make_weight_set()
     weight_set.weights.get(event_type="email_click").delete()
-    with pytest.raises(InvalidError, match="no weight for email click"):
-        weight_set_steps.activate(weight_set.pk, **seen_by(ann, weight_set), reason="Go")
+    weight_set_steps.activate(weight_set.pk, **seen_by(ann, weight_set), reason="Go")
+    numbers = as_weights(active_set("1.0"))
+    assert (numbers.weight_of("email_click"), numbers.norm_of("email_click")) == (0.0, 100.0)
 
 
 def test_rolling_back_makes_a_new_set_with_the_very_numbers_of_the_old_one(ann: User) -> None:

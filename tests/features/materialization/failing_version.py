@@ -13,7 +13,7 @@ def force_into_shadow(number: str = "2.0", *, windows: int = TOO_MANY) -> Featur
     """Return a version in shadow with so many windowed features of its own."""
     version = make_version(number=number)
     rows = FeatureDefinition.objects.bulk_create(
-        FeatureDefinition(name=f"w{version.pk}_{n}", feature_type="behavioral", kind="count", window_days=1 + n % 90)
+        FeatureDefinition(name=f"w{version.pk}_{n}", feature_type="behavioral", kind="count", window_hours=1 + n % 90)
         for n in range(windows)
     )
     version.definitions.add(*rows)

@@ -20,7 +20,7 @@ from features.serving.point_in_time import TrainingRow, as_of_join
 from tests.factories import ago, forget_registry, make_event, make_purchase, make_version, rows_of, store_events
 
 pytestmark = pytest.mark.django_db
-LOGINS = {"event_type": "login", "window_days": 7}
+LOGINS = {"event_type": "login", "window": "7d"}
 TODAY = datetime.now(UTC).date()
 SINCE = TODAY - timedelta(days=10)
 
@@ -176,7 +176,7 @@ def test_a_day_is_chosen_that_can_be_computed(customers: None, days_ago: int, se
 
 def test_a_day_whose_events_are_gone_is_refused(customers: None, settings: Any) -> None:
     settings.EVENT_RETENTION_DAYS = 60
-    version = make_version("behavioral", logins_50d={"event_type": "login", "window_days": 50})
+    version = make_version("behavioral", logins_50d={"event_type": "login", "window": "50d"})
     with pytest.raises(InvalidError, match=f"The earliest day is {TODAY - timedelta(days=9)}"):
         version_steps.put_into_shadow(version.pk, by=None, reason="Try", backfill_since=SINCE)
 

@@ -20,7 +20,16 @@ from features.materialization import recompute
 from features.models import Customer, WeightSet
 from features.offline import history
 from features.registry.snapshot import registry_snapshot
-from tests.factories import ago, make_customer, make_event, make_purchase, make_weight_set, rows_of, store_events
+from tests.factories import (
+    ago,
+    make_customer,
+    make_event,
+    make_purchase,
+    make_version,
+    make_weight_set,
+    rows_of,
+    store_events,
+)
 from tests.reference import RFM_SCORE
 
 OTHER_WEIGHTS = Weights(
@@ -128,6 +137,20 @@ def test_a_customer_is_computed_anew_when_its_oldest_counted_event_leaves(db: No
     store_events(make_event(timestamp=ago(days=30.5)), make_event(timestamp=oldest), make_event())
     compute()
     assert Customer.objects.get().recompute_at == oldest + timedelta(days=30)
+
+
+def test_a_customer_is_computed_anew_when_an_event_leaves_the_narrowest_window_that_counts_it(db: None) -> None:
+    windows = {"logins_1h": ("login", "1h"), "logins_6h": ("login", "6h"), "views_2h": ("page_view", "2h")}
+    made = {name: {"event_type": kind, "window": window} for name, (kind, window) in windows.items()}
+    make_version("behavioral", state="shadow", **made)
+    login, view = ago(hours=5), ago(minutes=90)
+    store_events(make_event(event_type="login", timestamp=login), make_event(timestamp=view), make_event())
+    compute()
+    assert Customer.objects.get().recompute_at == view + timedelta(hours=2)
+    login = ago(minutes=50)
+    store_events(make_event(event_type="login", timestamp=login))
+    compute()
+    assert Customer.objects.get().recompute_at == login + timedelta(hours=1)
 
 
 def test_a_customer_without_counted_events_has_zeros_and_is_not_active(db: None) -> None:

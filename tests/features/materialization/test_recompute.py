@@ -97,7 +97,7 @@ def test_a_customer_that_was_erased_meanwhile_does_not_come_back() -> None:
 def test_a_run_that_another_version_has_overtaken_fails_and_says_so() -> None:
     make_customer("c1", page_view=2)
     run = recompute.begin_recompute()
-    make_version("behavioral", logins_7d={"kind": "count", "event_type": "login", "window_days": 7}, state="live")
+    make_version("behavioral", logins_7d={"kind": "count", "event_type": "login", "window": "7d"}, state="live")
     registry_snapshot.forget()
     with pytest.raises(ConflictError, match=r"behavioral:2\.0 has gone live"):
         recompute.load_chunk(run)
@@ -109,7 +109,7 @@ def test_a_run_that_another_version_has_overtaken_fails_and_says_so() -> None:
 @pytest.mark.parametrize("is_erased", [False, True])
 def test_a_chunk_without_anybody_does_not_keep_the_run_from_its_end(is_erased: bool) -> None:
     """The live version has windowed features as well, whose columns an empty activity lacks."""
-    make_version("behavioral", state="live", logins_7d={"event_type": "login", "window_days": 7})
+    make_version("behavioral", state="live", logins_7d={"event_type": "login", "window": "7d"})
     make_customer("c1", login=2)
     run = recompute.begin_recompute()
     if is_erased:
@@ -171,7 +171,7 @@ def test_an_engine_that_sees_only_those_with_events_is_completed() -> None:
     make_customer("c2", page_view=1)
 
     def see_c1(table: str, **asked: object) -> None:
-        staging.create_activity_table(table, [b"c1,5" + b",0" * (len(ACTIVITY_COLUMNS) - 1) + b",\n"])
+        staging.create_activity_table(table, [b"c1,5" + b",0" * (len(ACTIVITY_COLUMNS) - 1) + b",,\n"])
 
     load(recompute.begin_recompute(engine=see_c1))
     assert cached("c1")["page_views_30d"] == "5.0"

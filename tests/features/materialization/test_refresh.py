@@ -24,7 +24,7 @@ from features.offline import history
 from features.online import outbox
 from tests.at_once import at_once, in_a_child
 from tests.away import redis_away
-from tests.factories import ago, cached, make_event, make_purchase, rows_of, store_events
+from tests.factories import ago, cached, make_event, make_purchase, make_version, rows_of, store_events
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -220,6 +220,42 @@ def test_a_customer_whose_last_event_left_the_window_is_left_alone_after_it() ->
     assert cached("c1")["page_views_30d"] == "0.0"
     assert Customer.objects.get().recompute_at is None
     assert refresh.refresh_departed() == 0
+
+
+def test_each_event_that_leaves_a_window_of_an_hour_shows_within_seconds_and_costs_one_computation() -> None:
+    """Two workers look as often as they can, and the computation of one is none of the other."""
+    make_version("behavioral", logins_1h={"event_type": "login", "window": "1h"}, state="live")
+    leave_in = (1.0, 2.0, 3.0)
+    begin, events = time.monotonic(), ago(hours=1)
+    logins = [make_event(event_type="login", timestamp=events + timedelta(seconds=after)) for after in leave_in]
+    store_events(*logins, make_event(event_type="login", timestamp=ago(days=3)), make_event(customer_id="c2"))
+    refresh.refresh_dirty()
+    assert cached("c1")["logins_1h"] == "3.0"
+    shown: dict[str, float] = {}
+
+    def work() -> int:
+        computed = 0
+        while time.monotonic() < begin + 4.5:
+            computed += refresh.refresh_departed()
+            shown.setdefault(cached("c1")["logins_1h"], time.monotonic() - begin)
+            time.sleep(0.05)
+        return computed
+
+    assert sum(at_once(work, work)) == len(leave_in)
+    assert [row.features["logins_1h"] for row in rows_of("c1") if row.version == "2.0"] == [3.0, 2.0, 1.0, 0.0]
+    lags = [shown[value] - after for value, after in zip(("2.0", "1.0", "0.0"), leave_in, strict=True)]
+    assert all(0 <= lag < 1 for lag in lags), lags
+    assert Customer.objects.get(pk="c1").recompute_at > ago(days=-26)
+
+
+def test_events_that_leave_a_window_together_cost_one_computation() -> None:
+    make_version("behavioral", logins_1h={"event_type": "login", "window": "1h"}, state="live")
+    moment = ago(hours=1) + timedelta(seconds=1)
+    store_events(*(make_event(event_type="login", timestamp=moment) for _ in range(5)), make_event())
+    refresh.refresh_dirty()
+    assert cached("c1")["logins_1h"] == "5.0"
+    wait_until(lambda: refresh.refresh_departed() == 1)
+    assert (cached("c1")["logins_1h"], refresh.refresh_departed()) == ("0.0", 0)
 
 
 def test_active_customers_are_renewed_before_their_ttl_ends(

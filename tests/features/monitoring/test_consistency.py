@@ -374,7 +374,7 @@ def test_a_version_that_is_put_aside_is_not_compared() -> None:
 
 def test_a_switch_of_versions_is_no_error() -> None:
     make_customers()
-    make_version("behavioral", state="live", logins_7d={"kind": "count", "event_type": "login", "window_days": 7})
+    make_version("behavioral", state="live", logins_7d={"kind": "count", "event_type": "login", "window": "7d"})
     assert (found(check_everybody()), check_everybody().unsettled) == ({}, 3)  # nobody was computed for it yet
     recompute_customers(customer_ids=["a", "b", "quiet"])
     assert found(check_everybody()) == {}

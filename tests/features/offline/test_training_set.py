@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 from hypothesis import given
 from hypothesis import strategies as st
 
+from features.lifecycle.feature_sets import make_feature_set
 from features.materialization import recompute
 from features.materialization.locks import database_now
 from features.models import CustomerFeature, FeatureVersion
@@ -110,7 +111,7 @@ def test_all_features_of_the_live_versions_are_joined_where_none_are_named(a_pur
 
 
 def test_a_pinned_version_is_read_with_the_names_it_has(db: None, tmp_path: Path) -> None:
-    make_version("behavioral", "2.0", state="shadow", purchases_7d={"kind": "count", "window_days": 7})
+    make_version("behavioral", "2.0", state="shadow", purchases_7d={"kind": "count", "window": "7d"})
     make_row(feature_type="behavioral", version="2.0", purchases_7d=1.0, purchases_30d=2.0)
     make_row(feature_type="behavioral", version="1.0", purchases_30d=3.0)
     label = "c1,2026-03-11T00:00:00Z"
@@ -240,3 +241,55 @@ def test_what_had_expired_at_the_labels_moment_is_null(db: None, tmp_path: Path)
     make_row(cart_value=9.0)
     table = build(tmp_path, "c1,2026-03-10T13:00:00Z", "c1,2026-03-10T13:00:00.000001Z", names="cart_value")
     assert table["cart_value"] == [9.0, None]
+
+
+# --- By a feature set -------------------------------------------------------------------------------------------------
+
+
+def test_a_set_gives_the_columns_and_the_file_says_which_set_it_is_of(db: None, tmp_path: Path) -> None:
+    make_row(cart_value=3.0)
+    make_feature_set("churn_model", names=["rfm_score", "cart_value"])
+    forget_registry()
+    table = build(
+        tmp_path, f"c1,{NOON.isoformat()},1", header="customer_id,timestamp,churned", feature_set="churn_model:1"
+    )
+    assert list(table) == ["customer_id", "timestamp", "churned", "rfm_score", "cart_value"]
+    assert table["cart_value"] == [3.0]
+    metadata = pq.read_schema(tmp_path / "set.parquet").metadata
+    assert metadata[b"featurehub.set"] == b"churn_model:1"
+    assert metadata[b"featurehub.versions"] == b"contextual:1.0,derived:1.0"
+
+
+def test_a_set_keeps_the_version_that_it_was_made_with(db: None, tmp_path: Path) -> None:
+    make_row(cart_value=3.0)
+    make_feature_set("churn_model", names=["cart_value"])
+    make_version("contextual", state="live")
+    make_row(version="2.0", cart_value=7.0)
+    assert build(tmp_path, f"c1,{NOON.isoformat()}", names="cart_value")["cart_value"] == [7.0]
+    assert build(tmp_path, f"c1,{NOON.isoformat()}", feature_set="churn_model:1")["cart_value"] == [3.0]
+
+
+def test_the_command_says_of_which_versions_it_is(db: None, tmp_path: Path) -> None:
+    make_feature_set("churn_model", names=["cart_value"])
+    forget_registry()
+    said = StringIO()
+    out = tmp_path / "set.parquet"
+    call_command("build_training_set", write_labels(tmp_path), f"--out={out}", "--set=churn_model:1", stdout=said)
+    assert said.getvalue() == f"0 rows were written to {out}, of churn_model:1: contextual:1.0\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"feature_set": "churn_model:1", "names": "cart_value"}, "give either a set, or names and versions"),
+        ({"feature_set": "churn_model:1", "versions": ["1.0"]}, "give either a set, or names and versions"),
+        ({"feature_set": "churn_model:2"}, "There is no feature set churn_model:2. churn_model has the number 1."),
+    ],
+)
+def test_a_set_beside_names_or_one_that_is_not_there_is_refused(
+    db: None, tmp_path: Path, options: dict[str, Any], sentence: str
+) -> None:
+    make_feature_set("churn_model", names=["cart_value"])
+    forget_registry()
+    with pytest.raises(CommandError, match=sentence):
+        build(tmp_path, **options)

@@ -13,8 +13,9 @@ from django.test.utils import CaptureQueriesContext
 from django_redis import get_redis_connection
 
 from featurehub.access.models import Scope
+from features.lifecycle.feature_sets import make_feature_set
 from tests.api_client import ApiClient
-from tests.factories import make_client, make_customer, make_event, post_events, url_of
+from tests.factories import forget_registry, make_client, make_customer, make_event, post_events, url_of
 
 pytestmark = pytest.mark.django_db
 FIVE = ["engagement_score", "page_views_30d", "purchases_30d", "conversion_rate", "recency_score"]
@@ -58,6 +59,28 @@ def test_a_cached_read_is_one_command_and_no_query(client: ApiClient) -> None:
     with counted() as spent:
         assert client.get(url_of("c1") + f"?names={','.join(FIVE)}").json()["source"] == "cache"
     assert (spent.queries, spent.commands) == (0, {"hmget": 1})
+
+
+def make_set() -> str:
+    made = make_feature_set("churn_model", names=[*FIVE, "cart_value", "tenure_days", "rfm_score"])
+    forget_registry()
+    return str(made.feature_set)
+
+
+def test_a_cached_read_by_a_set_is_one_command_and_no_query(client: ApiClient) -> None:
+    address = url_of("c1") + f"?set={make_set()}"
+    client.get(address)  # the registry is loaded, and that the key reads by the set is noted
+    with counted() as spent:
+        assert client.get(address).json()["source"] == "cache"
+    assert (spent.queries, spent.commands) == (0, {"hmget": 1})
+
+
+def test_a_cached_batch_by_a_set_is_a_command_for_each_customer_and_no_query(client: ApiClient) -> None:
+    body = {"customer_ids": ["c0", "c1", "c2"], "set": make_set()}
+    client.post("/api/v1/features/batch/", body)
+    with counted() as spent:
+        assert len(client.post("/api/v1/features/batch/", body).json()["results"]) == 3
+    assert (spent.queries, spent.commands) == (0, {"hmget": 3})
 
 
 def test_a_vector_is_one_command_and_no_query(client: ApiClient) -> None:
@@ -120,8 +143,9 @@ def test_what_postgresql_answers_about_a_customer_has_a_budget(client: ApiClient
     assert spent.queries <= most
 
 
-@pytest.mark.parametrize("path", ["definitions/", "weights/"])
+@pytest.mark.parametrize("path", ["definitions/", "weights/", "feature-sets/", "feature-sets/churn_model:1/"])
 def test_a_list_has_a_budget(client: ApiClient, path: str) -> None:
+    make_set()
     client.get(f"/api/v1/{path}")
     with counted() as spent:
         assert client.get(f"/api/v1/{path}").status_code == 200
@@ -146,6 +170,15 @@ def test_an_as_of_read_has_a_budget_whatever_its_size(client: ApiClient, number:
     assert spent.queries <= 3
 
 
+def test_making_a_set_has_a_budget_whatever_its_size(client: ApiClient) -> None:
+    names = [*FIVE, "cart_value", "tenure_days", "rfm_score"]
+    for size in (1, len(names)):
+        with counted() as spent:
+            answer = client.post("/api/v1/feature-sets/", {"name": "churn_model", "names": names[:size]})
+            assert answer.status_code == 201
+        assert spent.queries <= 17
+
+
 def test_a_computation_on_given_events_has_a_budget(client: ApiClient) -> None:
     with counted() as spent:
         answer = client.post("/api/v1/features/compute/", {"events": [make_event() for _ in range(100)]})
@@ -158,3 +191,12 @@ def test_a_write_has_a_budget(client: ApiClient) -> None:
     with counted() as spent:
         assert client.patch(url_of("c1"), body).status_code == 200
     assert spent.queries <= 14
+
+
+@pytest.mark.parametrize(("number", "most"), [(1, 14), (900, 15), (3_000, 30)])
+def test_a_batch_of_writes_has_a_budget_by_the_thousand_customers(client: ApiClient, number: int, most: int) -> None:
+    rows = [{"customer_id": f"n{n}", "features": {"cart_value": 5.0}} for n in range(number)]
+    body = {"feature_type": "contextual", "version": "1.0", "rows": rows}
+    with counted() as spent:
+        assert client.patch("/api/v1/features/batch/", body).json() == {"accepted": number, "appended": number}
+    assert spent.queries <= most

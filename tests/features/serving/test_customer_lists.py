@@ -93,7 +93,7 @@ def test_values_that_decay_have_those_of_the_moment_of_the_list_and_no_renewal_w
         "behavioral",
         "2.0",
         state="live",
-        warmth={"kind": "count", "event_type": "purchase", "window_days": 30, "half_life_days": 2.0},
+        warmth={"kind": "count", "event_type": "purchase", "window": "30d", "half_life_days": 2.0},
     )
     make_version("derived", "2.0", state="live", cooled={"expression": "clamp(log(1 + warmth), 0, 9) * recency_score"})
     list_feature("warmth")
@@ -266,9 +266,7 @@ def test_a_run_for_features_that_are_listed_no_more_is_overtaken() -> None:
 def test_another_live_version_is_listed_after_it_was_filled_in() -> None:
     three_customers()
     fill()
-    make_version(
-        "behavioral", "2.0", state="live", views={"kind": "count", "event_type": "page_view", "window_days": 9}
-    )
+    make_version("behavioral", "2.0", state="live", views={"kind": "count", "event_type": "page_view", "window": "9d"})
     assert listed() == []
     recompute.recompute_customers(customer_ids=["low", "middle", "high"])
     Customer.objects.update(listed=None, listed_of=None)

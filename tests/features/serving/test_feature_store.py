@@ -8,6 +8,7 @@ from django.db import connections
 from django_redis import get_redis_connection
 
 from featurehub.lib.errors import InvalidError, UnknownError
+from features.lifecycle.feature_sets import make_feature_set
 from features.serving.feature_store import FeatureStore
 from tests.factories import ago, make_customer
 
@@ -35,6 +36,21 @@ def test_many_customers_come_in_the_order_asked() -> None:
     assert [answer.customer_id for answer in answers] == ["c2", "c1", "nobody", "c2"]
     assert [answer.features["page_views_30d"] for answer in answers] == [2.0, 1.0, 0.0, 2.0]
     assert [answer.source for answer in answers] == ["cache", "cache", "database", "cache"]
+
+
+def test_a_set_takes_the_place_of_names_and_versions() -> None:
+    make_customer("c1", page_view=3)
+    names = ["page_views_30d", "engagement_score"]
+    made = str(make_feature_set("churn_model", names=names).feature_set)
+    values = store.get_customer_features("c1", feature_set=made)
+    assert (values.feature_set, values.versions, values.source) == (made, {"behavioral": "1.0"}, "cache")
+    assert list(values.features) == names
+    assert values.features == store.get_customer_features("c1", names).features
+    assert [each.features for each in store.get_features_of_customers(["c1"], feature_set=made)] == [values.features]
+    with pytest.raises(InvalidError, match="either a set, or names and versions"):
+        store.get_customer_features("c1", names, feature_set=made)
+    with pytest.raises(UnknownError, match="churn_model has the number 1"):
+        store.get_customer_features("c1", feature_set="churn_model:2")
 
 
 def test_redis_and_postgresql_give_the_same_answer() -> None:

@@ -20,7 +20,7 @@ from features.serving.score_change import (
     score_change,
     weight_sets_between,
 )
-from tests.factories import ago, first_weights, make_customer, make_event, make_weight_set
+from tests.factories import ago, first_weights, make_customer, make_event, make_event_type, make_weight_set
 
 counts = st.fixed_dictionaries({name: st.integers(0, 5_000) for name in EVENT_TYPES})
 weights = st.builds(
@@ -32,17 +32,17 @@ weights = st.builds(
 
 
 def score(of: dict[str, int], weights: Weights) -> float:
-    return min(contributions(of, weights=weights)["unclamped_score"], 1.0)
+    return min(contributions(of, weights=weights, names=EVENT_TYPES)["unclamped_score"], 1.0)
 
 
-# --- The parts --------------------------------------------------------------------------------------------------------
+# --- The parts -------------------------------------------------------------------------------------------------------
 
 
 @given(before=counts, after=counts, old=weights, new=weights)
 def test_the_parts_add_up_to_the_change_of_the_score(
     before: dict[str, int], after: dict[str, int], old: Weights, new: Weights
 ) -> None:
-    parts = decompose(before, after, old_weights=old, new_weights=new)
+    parts = decompose(before, after, old_weights=old, new_weights=new, names=EVENT_TYPES)
     of_types = [change for each in parts.types for change in (each.by_events, each.by_weights)]
     total = fsum([*of_types, parts.cap_before, parts.cap_after])
     assert total == pytest.approx(score(after, new) - score(before, old), abs=1e-10)
@@ -52,8 +52,8 @@ def test_the_parts_add_up_to_the_change_of_the_score(
 def test_unchanged_weights_and_unchanged_counts_have_no_part(
     before: dict[str, int], after: dict[str, int], old: Weights
 ) -> None:
-    assert decompose(before, after, old_weights=old, new_weights=old).by_weights == 0
-    assert decompose(before, before, old_weights=old, new_weights=old).by_events == 0
+    assert decompose(before, after, old_weights=old, new_weights=old, names=EVENT_TYPES).by_weights == 0
+    assert decompose(before, before, old_weights=old, new_weights=old, names=EVENT_TYPES).by_events == 0
 
 
 def test_a_part_is_the_difference_of_weighted_shares() -> None:
@@ -74,10 +74,11 @@ def test_what_was_beyond_one_is_a_part_of_its_own() -> None:
 
 
 def change_of(before: dict[str, int], after: dict[str, int]):  # type: ignore[no-untyped-def]
-    return decompose(before, after, old_weights=first_weights(), new_weights=first_weights())
+    first = first_weights()
+    return decompose(before, after, old_weights=first, new_weights=first, names=EVENT_TYPES)
 
 
-# --- A customer's change ----------------------------------------------------------------------------------------------
+# --- A customer's change ---------------------------------------------------------------------------------------------
 
 pages = [make_event(customer_id="a", timestamp=ago(days=35, minutes=number)) for number in range(50)]
 logins = [make_event(customer_id="a", event_type="login", timestamp=ago(days=2, minutes=number)) for number in range(3)]
@@ -152,3 +153,20 @@ def test_a_moment_at_which_a_score_was_recorded_has_that_score() -> None:
     week_ago = customer_with_a_past()
     assert changed(week_ago - timedelta(microseconds=1)).asked is not None
     assert changed(week_ago).asked is None
+
+
+@pytest.mark.django_db
+def test_a_further_type_that_came_is_a_part_of_the_change() -> None:
+    make_event_type("trial_started")
+    draft = make_weight_set()
+    draft.weights.create(event_type="trial_started", weight=0.4, norm=2.0)
+    weight_set_steps.activate(draft.pk, by=None, reason="Trials count")
+    make_customer("c1", page_view=1)
+    before = datetime.now(UTC)
+    make_customer("c1", trial_started=1)
+    change = score_change("c1", before=before, after=datetime.now(UTC))
+    assert change is not None
+    parts = {each.event_type: each for each in change.parts.types}
+    assert parts["trial_started"].by_events == pytest.approx(0.2)
+    assert parts["trial_started"].counts == (0, 1)
+    assert next(each for each in event_moves("c1", change) if each.event_type == "trial_started").other == 1

@@ -13,8 +13,8 @@ from features import tasks
 from features.engines import postgres
 from features.models import Backtest, WeightSet
 from features.tuning import backtest
-from features.tuning.past import number_of, past_day
-from tests.factories import make_event, make_purchase, make_weight_set, store_events
+from features.tuning.past import PastDay, number_of, past_day
+from tests.factories import make_event, make_event_type, make_purchase, make_weight_set, store_events
 
 pytestmark = pytest.mark.django_db
 DAY = datetime(2026, 5, 10, tzinfo=UTC)
@@ -172,3 +172,17 @@ def test_the_purchase_of_a_scored_day_at_midnight_counts_as_known() -> None:
     store_events(make_purchase(customer_id="c1", timestamp=DAY))
     columns = past_day(DAY, horizon=HORIZON)
     assert (columns.counts["purchase"].tolist(), columns.bought.tolist()) == ([1], [False])
+
+
+def test_further_types_are_counted_stored_and_scored() -> None:
+    make_event_type("customers")  # a name that a stored day has for a column of its own
+    assert "customers" not in past_day(DAY, horizon=HORIZON).counts
+    store_events(event("c1", "customers", days=1), event("c2", "login", days=1), event("c1", "purchase", days=-1))
+    columns = past_day(DAY, horizon=HORIZON)
+    again = PastDay.from_bytes(columns.to_bytes())
+    for day in (columns, again, PastDay.concatenated([columns, past_day(DAY - HORIZON, horizon=HORIZON)])):
+        assert sorted(day.counts["customers"].tolist()) == [0, 1]
+        assert len(day.customers) == 2
+    draft = make_weight_set(weights=dict.fromkeys(EVENT_TYPES, (0.0, 10.0)))
+    draft.weights.create(event_type="customers", weight=1.0, norm=1)
+    assert run(start(draft))["tried"]["auc"]["value"] == 1.0

@@ -13,7 +13,7 @@ INPUTS = {"behavioral": "1.0", "customer": "1.0"}
 
 
 def spend(**fields: object) -> FeatureDefinition:
-    values = {"kind": "sum", "metadata_key": "amount", "window_days": 7, **fields}
+    values = {"kind": "sum", "metadata_key": "amount", "window_hours": 7 * 24, **fields}
     return FeatureDefinition(name="spend", feature_type="behavioral", **values)
 
 

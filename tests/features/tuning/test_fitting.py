@@ -199,3 +199,16 @@ def test_a_decided_proposal_makes_room_for_the_next(small_numbers: None) -> None
     fit_and_propose(version="1.0", today=TODAY)
     weight_set_steps.activate(WeightSet.objects.get(origin="proposal").pk, by=None, reason="Go")
     assert "still waits" not in fit_and_propose(version="1.0", today=TODAY).outcome
+
+
+def test_a_further_type_that_tells_buyers_apart_gets_a_weight() -> None:
+    random = np.random.default_rng(3)
+    trials = random.integers(0, 100, 4_000)
+    bought = random.random(4_000) < 0.05 + 0.9 * trials / 100
+    found = columns(4_000, bought=bought)
+    weights = fitted_weights(
+        PastDay(customers=found.customers, counts=found.counts | {"trial_started": trials}, bought=bought),
+        active=first_weights(),
+    )
+    assert weights.weight_of("trial_started") > 0.9
+    assert weights.norm_of("trial_started") == 100.0

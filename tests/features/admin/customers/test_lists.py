@@ -8,8 +8,10 @@ import pytest
 from django.test import Client
 
 from featurehub.lib.csv_export import defused
+from features.admin.customers.list_csv import logged_rows
 from features.materialization import customer_lists
-from features.models import FeatureDefinition
+from features.models import ActivityLogEntry, FeatureDefinition
+from features.serving.customer_lists import customer_list
 from tests.factories import ago, forget_registry, make_customer, make_event, make_purchase
 from tests.staff import log_in
 
@@ -121,6 +123,29 @@ def test_a_file_that_can_not_be_made_leads_back_to_the_page_with_the_reason(view
     response = viewer.get(f"{LISTS}csv/?feature=engagement_score&is=%3E&value=much", follow=True)
     assert response.redirect_chain
     assert "which is no number" in response.content.decode()
+
+
+def test_a_download_leaves_who_filtered_what_and_how_many_customers_in_the_activity_log(viewer: Client) -> None:
+    downloaded(viewer, f"{ABOVE}&order=engagement_score&direction=asc")
+    entry = ActivityLogEntry.objects.get(kind="downloads")
+    assert entry.person is not None
+    assert entry.person.username == viewer.get(LISTS).context["user"].username
+    assert entry.what == (
+        "Downloaded 2 customers as CSV: Engagement score is at least 0.05; by Engagement score, lowest first."
+    )
+    downloaded(viewer, "feature=engagement_score&is=%3E&value=1")
+    assert ActivityLogEntry.objects.filter(message__startswith="Downloaded 0 customers as CSV").count() == 1
+
+
+def test_a_download_that_is_not_taken_to_its_end_is_in_the_activity_log(viewer: Client) -> None:
+    person = viewer.get(LISTS).context["user"]
+    rows = logged_rows(customer_list(order="-engagement_score", conditions=()), by=person, filters="everybody")
+    assert next(rows).customer_id == "high"
+    [begun] = ActivityLogEntry.objects.filter(kind="downloads")
+    assert (begun.person, begun.what) == (person, "Began to download the list as CSV: everybody.")
+    rows.close()
+    [broken_off] = ActivityLogEntry.objects.filter(kind="downloads")
+    assert broken_off.what == "The download broke off after at most 1 customer: everybody."
 
 
 def test_the_page_says_that_the_lists_are_being_filled_in(viewer: Client) -> None:

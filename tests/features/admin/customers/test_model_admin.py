@@ -175,13 +175,13 @@ def test_the_page_and_the_list_name_the_live_versions_weights_also_where_another
 
 
 def test_features_that_only_another_version_has_are_not_on_the_page(viewer: Client) -> None:
-    make_version("behavioral", state="shadow", logins_7d={"event_type": "login", "window_days": 7})
+    make_version("behavioral", state="shadow", logins_7d={"event_type": "login", "window": "7d"})
     make_customer("c1", login=1)
     assert "logins_7d" not in page_of(viewer, "c1")
 
 
 def test_a_feature_without_a_description_says_what_it_is_computed_from(viewer: Client) -> None:
-    make_version("behavioral", state="live", logins_7d={"event_type": "login", "window_days": 7})
+    make_version("behavioral", state="live", logins_7d={"event_type": "login", "window": "7d"})
     make_customer("c1", login=1)
     assert "Number of login events over 7 days" in page_of(viewer, "c1")
 

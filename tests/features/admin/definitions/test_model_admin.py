@@ -8,7 +8,16 @@ from django.test import Client
 from features.lifecycle import drafts
 from features.models import FeatureDefinition, FeatureVersion
 from features.registry.snapshot import registry_snapshot
-from tests.factories import make_client, make_customer, make_definition, make_purchase, make_version, url_of
+from features.registry.window_text import WINDOWS_ALLOWED
+from tests.factories import (
+    make_client,
+    make_customer,
+    make_definition,
+    make_event_type,
+    make_purchase,
+    make_version,
+    url_of,
+)
 from tests.staff import log_in
 
 pytestmark = pytest.mark.django_db
@@ -16,7 +25,7 @@ DEFINITIONS = "/admin/features/featuredefinition/"
 PETS = {"name": "pets", "feature_type": "customer", "description": "", "owner": "", "unit": "", "tags": ""}
 WINDOW = {
     "name": "shoes_spend_14d", "feature_type": "behavioral", "kind": "sum", "metadata_key": "amount",
-    "event_type": "purchase", "category": "shoes", "window_days": "14", "half_life_days": "7",
+    "event_type": "purchase", "category": "shoes", "window_hours": "14d", "half_life_days": "7",
     "version_behavioral": "new",
 }  # fmt: skip
 MOOD = {
@@ -52,7 +61,7 @@ def versions_of(name: str) -> list[str]:
     return sorted(map(str, definition(name).versions.all()))
 
 
-# --- A new one ------------------------------------------------------------------------------------------------------
+# --- A new one -----------------------------------------------------------------------------------------------------
 
 
 def test_what_clients_write_can_be_written_to_at_once(
@@ -74,7 +83,7 @@ def test_a_window_is_saved_with_its_meaning_and_is_in_a_new_draft(operator: Clie
     page = add(operator, WINDOW)
     row = definition("shoes_spend_14d")
     assert (row.kind, row.metadata_key, row.event_type, row.category) == ("sum", "amount", "purchase", "shoes")
-    assert (row.window_days, row.half_life_days, row.default) == (14, 7.0, 0.0)
+    assert (row.window_hours, row.half_life_days, row.default) == (14 * 24, 7.0, 0.0)
     assert versions_of("shoes_spend_14d") == ["behavioral:2.0"]
     version = FeatureVersion.objects.get(number="2.0")
     assert (version.state, version.definitions.count()) == ("draft", 15)
@@ -116,7 +125,7 @@ def test_an_expression_with_a_feature_of_a_draft_says_where_that_is(operator: Cl
 def test_what_belongs_to_another_type_is_left_out(operator: Client) -> None:
     add(operator, {**WINDOW, "feature_type": "customer", "expression": "1 +", "version_customer": ""})
     row = definition("shoes_spend_14d")
-    assert (row.kind, row.metadata_key, row.category, row.window_days, row.expression) == ("", "", None, None, "")
+    assert (row.kind, row.metadata_key, row.category, row.window_hours, row.expression) == ("", "", None, None, "")
 
 
 def test_a_count_has_no_metadata_key_and_a_maximum_no_half_life(operator: Client) -> None:
@@ -140,9 +149,12 @@ def test_a_count_has_no_metadata_key_and_a_maximum_no_half_life(operator: Client
         (PETS | {"default": "inf"}, "Enter a number"),
         (PETS | {"name": ""}, "This field is required"),
         (WINDOW | {"kind": ""}, "Choose what is computed of the events."),
-        (WINDOW | {"window_days": ""}, "Say how many days back events count: 1 to 90."),
-        (WINDOW | {"window_days": "91"}, "less than or equal to 90"),
-        (WINDOW | {"window_days": "0"}, "greater than or equal to 1"),
+        (WINDOW | {"window_hours": ""}, f"Say how far back events count. {WINDOWS_ALLOWED}"),
+        (WINDOW | {"window_hours": "0h"}, WINDOWS_ALLOWED),
+        (WINDOW | {"window_hours": "91d"}, WINDOWS_ALLOWED),
+        (WINDOW | {"window_hours": "7"}, WINDOWS_ALLOWED),
+        (WINDOW | {"window_hours": "1w"}, WINDOWS_ALLOWED),
+        (WINDOW | {"window_hours": "1.5h"}, WINDOWS_ALLOWED),
         (WINDOW | {"metadata_key": ""}, "Say which metadata key, such as amount."),
         (WINDOW | {"metadata_key": "a b"}, "Use letters, digits, underscores"),
         (WINDOW | {"half_life_days": "0"}, "A half-life is a number of days greater than 0."),
@@ -180,7 +192,7 @@ def test_a_version_page_leads_to_a_form_for_it(operator: Client) -> None:
     assert '<option value="derived" selected>' in page
 
 
-# --- The preview ----------------------------------------------------------------------------------------------------
+# --- The preview ---------------------------------------------------------------------------------------------------
 
 
 def shoppers() -> None:
@@ -221,7 +233,7 @@ def test_an_expression_is_tried_beside_what_the_draft_has(operator: Client) -> N
 @pytest.mark.parametrize(
     ("data", "sentence"),
     [
-        (WINDOW | {"window_days": "200"}, "Days of the window: Ensure this value is less than or equal to 90."),
+        (WINDOW | {"window_hours": "200d"}, f"Window: {WINDOWS_ALLOWED}"),
         (WINDOW | {"name": ""}, "Name: This field is required."),
         (MOOD | {"expression": "nonsense"}, "nonsense, which is not a feature"),
         (PETS, "This feature is written through the API"),
@@ -241,9 +253,9 @@ def test_a_preview_that_matches_nothing_says_so(operator: Client) -> None:
 def test_a_saved_definition_is_tried_again_before_it_changes(operator: Client) -> None:
     shoppers()
     row = make_version("behavioral", spend={"kind": "sum", "metadata_key": "amount"}).definitions.get(name="spend")
-    assert "over 3 days" in preview(operator, WINDOW | {"window_days": "3"}, pk=row.pk)
+    assert "over 3 days" in preview(operator, WINDOW | {"window_hours": "3d"}, pk=row.pk)
     row.refresh_from_db()
-    assert row.window_days == 30
+    assert row.window_hours == 30 * 24
 
 
 def test_who_may_not_add_a_feature_may_not_try_one(operator: Client) -> None:
@@ -253,7 +265,7 @@ def test_who_may_not_add_a_feature_may_not_try_one(operator: Client) -> None:
     assert operator.get(f"{DEFINITIONS}preview/").status_code == 200
 
 
-# --- One that is there ----------------------------------------------------------------------------------------------
+# --- One that is there ---------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("name", ["engagement_score", "tenure_days"])
@@ -268,19 +280,20 @@ def test_name_and_type_of_a_definition_stay(operator: Client, name: str) -> None
 def test_what_is_in_drafts_only_can_still_mean_something_else(operator: Client) -> None:
     make_version("behavioral", logins={"event_type": "login"})
     page = operator.get(f"{DEFINITIONS}{definition('logins').pk}/change/").content.decode()
-    assert 'name="window_days"' in page
-    change(operator, "logins", kind="count", event_type="login", window_days="7")
-    assert definition("logins").window_days == 7
+    assert 'name="window_hours" value="30d"' in page
+    change(operator, "logins", kind="count", event_type="login", window_hours="36h")
+    assert definition("logins").window_hours == 36
 
 
 def test_what_a_version_past_draft_has_keeps_its_meaning_and_says_why(operator: Client) -> None:
     make_version("behavioral", logins={"event_type": "login"}, state="shadow")
     page = " ".join(operator.get(f"{DEFINITIONS}{definition('logins').pk}/change/").content.decode().split())
-    assert 'name="window_days"' not in page
+    assert 'name="window_hours"' not in page
+    assert ">30d<" in page.replace(" ", "")
     assert "Name and computation locked: published in behavioral:2.0" in page
-    assert change(operator, "logins", kind="max", window_days="7", owner="Team").status_code == 302
+    assert change(operator, "logins", kind="max", window_hours="7d", owner="Team").status_code == 302
     row = definition("logins")
-    assert (row.kind, row.window_days, row.owner) == ("count", 30, "Team")
+    assert (row.kind, row.window_hours, row.owner) == ("count", 30 * 24, "Team")
 
 
 def test_a_change_that_another_feature_of_its_version_cannot_bear_is_refused(operator: Client) -> None:
@@ -338,3 +351,24 @@ def test_a_viewer_looks_and_changes_nothing() -> None:
     assert viewer.get(f"{DEFINITIONS}{pk}/change/").status_code == 200
     assert viewer.post(f"{DEFINITIONS}{pk}/change/", {"owner": "Me"}).status_code == 403
     assert viewer.get(f"{DEFINITIONS}add/").status_code == 403
+
+
+# --- Event types that are registered ----------------------------------------------------------------------------------
+
+
+def test_a_window_counts_events_of_a_registered_type_and_of_no_other(operator: Client) -> None:
+    make_event_type("trial_started", label="Trial begins")
+    assert "Trial begins" in operator.get(f"{DEFINITIONS}add/").content.decode()
+    trials = {**WINDOW, "name": "trials_7d", "kind": "count", "metadata_key": "", "category": "", "half_life_days": ""}
+    add(operator, {**trials, "event_type": "trial_started"})
+    assert definition("trials_7d").event_type == "trial_started"
+    page = add(operator, {**trials, "name": "guesses_7d", "event_type": "guess"})
+    assert "guess is not one of the available choices" in page
+    assert not FeatureDefinition.objects.filter(name="guesses_7d").exists()
+
+
+def test_a_window_over_a_further_type_is_previewed(operator: Client) -> None:
+    make_event_type("trial_started")
+    make_customer("c1", trial_started=3)
+    trials = {**WINDOW, "name": "trials_7d", "kind": "count", "metadata_key": "", "category": "", "half_life_days": ""}
+    assert "3" in preview(operator, {**trials, "event_type": "trial_started"})

@@ -180,6 +180,25 @@ def test_nothing_is_asked_where_both_versions_have_the_same_weights(operator: Cl
     assert version_steps.go_live(version.pk, by=None, reason="Go") is None
 
 
+def test_the_page_names_the_derived_versions_that_go_on_reading_the_old_version(operator: Client) -> None:
+    version = make_version("behavioral", state="shadow")
+    address = f"{VERSIONS}{version.pk}/step/go-live/"
+    make_version("derived", "2.0", state="draft")
+    page = text_of(operator.get(address))
+    assert "What goes on reading behavioral:1.0" in page
+    assert "derived:1.0</a>, live" in page
+    assert "derived:2.0</a>, draft" in page
+    assert f'href="{VERSIONS}draft/derived/"' in page
+    version_steps.go_live(version.pk, by=None, reason="Go")
+    assert FeatureVersion.objects.get(feature_type="derived", state="live").inputs["behavioral"] == "1.0"
+    assert make_version("derived", "3.0").inputs["behavioral"] == "2.0"
+
+
+def test_a_derived_version_that_reads_nothing_of_the_type_is_not_named(operator: Client) -> None:
+    version = make_version("contextual", state="shadow")
+    assert "goes on reading" not in text_of(operator.get(f"{VERSIONS}{version.pk}/step/go-live/"))
+
+
 def test_weights_that_were_set_for_the_shadow_later_are_proposed(
     operator: Client, newer_weights: FeatureVersion
 ) -> None:

@@ -15,7 +15,7 @@ from tests.staff import log_in, shown_on, take_step
 
 pytestmark = pytest.mark.django_db
 VERSIONS = "/admin/features/featureversion/"
-LOGINS = {"event_type": "login", "window_days": 7}
+LOGINS = {"event_type": "login", "window": "7d"}
 
 
 @pytest.fixture

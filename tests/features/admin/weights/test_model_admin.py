@@ -13,7 +13,7 @@ from features.lifecycle import version_steps as versions_lifecycle
 from features.lifecycle import weight_set_steps
 from features.models import Run, WeightSet
 from features.registry.weight_sets import active_set
-from tests.factories import make_version, make_weight_set
+from tests.factories import make_event_type, make_version, make_weight_set
 from tests.staff import shown_on, take_step
 
 pytestmark = pytest.mark.django_db
@@ -278,3 +278,33 @@ def test_the_sets_of_a_retired_version_can_be_looked_at_and_no_more(client: Clie
     answer = take_step(client, step_url(first, "roll-back"), reason="Try").content.decode()
     assert "behavioral:2.0 is retired" in answer
     assert WeightSet.objects.filter(state="active").count() == 1
+
+
+# --- Types that are not there from the start --------------------------------------------------------------------------
+
+
+def test_the_form_has_a_row_for_a_registered_type(client: Client) -> None:
+    make_event_type("trial_started")
+    login(client, "add", "change")
+    row = {"weights-6-event_type": "trial_started", "weights-6-weight": "0.4", "weights-6-norm": "2"}
+    client.post(reverse("admin:features_weightset_add"), form_data(**{"weights-TOTAL_FORMS": "7", **row}))
+    made = WeightSet.objects.latest("pk")
+    assert made.weights.get(event_type="trial_started").weight == 0.4
+    assert made.weights.count() == 7
+
+
+def test_a_draft_from_before_a_type_was_registered_gains_its_row(client: Client) -> None:
+    draft = make_weight_set()
+    make_event_type("trial_started")
+    login(client, "change")
+    row = {"weights-6-event_type": "trial_started", "weights-6-weight": "0.4", "weights-6-norm": "2"}
+    assert "Trial started, weight" in client.get(change_url(draft)).content.decode()
+    client.post(change_url(draft), form_data(draft, **{"weights-TOTAL_FORMS": "7", **row}))
+    assert draft.weights.get(event_type="trial_started").weight == 0.4
+
+
+def test_a_form_from_before_a_type_was_registered_is_shown_again(client: Client) -> None:
+    make_event_type("trial_started")
+    login(client, "add", "change")
+    answer = client.post(reverse("admin:features_weightset_add"), form_data())
+    assert "load the page again" in answer.content.decode()

@@ -9,10 +9,12 @@ from django.test import Client
 from django.urls import reverse
 
 from events.event_types import EVENT_TYPES
+from events.registered_types import event_types
+from events.registration import archive_event_type
 from features.lifecycle import weight_set_steps
 from features.models import WeightSet
 from features.registry.weight_sets import active_set, as_weights
-from tests.factories import make_customer, make_weight_set
+from tests.factories import make_customer, make_event_type, make_weight_set
 from tests.features.admin.weights.test_model_admin import FIRST, login, numbers
 
 pytestmark = pytest.mark.django_db
@@ -149,3 +151,48 @@ def test_a_customers_page_says_what_its_score_would_be_under_a_draft(client: Cli
     page = client.get(reverse("admin:features_customer_change", args=["c1"])).content.decode()
     assert f"Loyalty (#{draft.pk})" in page
     assert "<b>0.400</b>" in page
+
+
+# --- Types that are not there from the start --------------------------------------------------------------------------
+
+
+def test_the_studio_has_sliders_for_a_registered_type_and_saves_them(client: Client) -> None:
+    make_event_type("norm_trial")  # a name that looks like a field of another kind
+    login(client, "change", "add")
+    draft = make_weight_set()
+    page = client.get(url("studio", draft)).content.decode()
+    assert 'name="weight_norm_trial"' in page
+    assert 'name="norm_norm_trial"' in page
+    client.post(url("studio", draft), fields(weight_norm_trial="0.4", norm_norm_trial="2"))
+    saved = as_weights(WeightSet.objects.get(pk=draft.pk))
+    assert (saved.weight_of("norm_trial"), saved.norm_of("norm_trial")) == (0.4, 2.0)
+
+
+def test_the_preview_moves_customers_by_a_further_type(client: Client) -> None:
+    make_event_type("trial_started")
+    login(client)
+    make_customer("mover", trial_started=1)
+    sent = fields(weight_trial_started="0.4", norm_trial_started="2")
+    assert "1 × trial started +0.200" in client.post(url("preview", make_weight_set()), sent).content.decode()
+
+
+def test_a_page_from_before_a_type_was_registered_saves_nothing_of_it(client: Client) -> None:
+    login(client, "change", "add")
+    draft = make_weight_set()
+    make_event_type("trial_started")
+    assert client.post(url("studio", draft), fields()).status_code == 302
+    assert as_weights(WeightSet.objects.get(pk=draft.pk)).weight_of("trial_started") == 0.0
+
+
+def test_an_archived_type_is_offered_while_a_set_weighs_it(client: Client) -> None:
+    make_event_type("trial_started")
+    make_event_type("trial_ended")
+    draft = make_weight_set()
+    draft.weights.create(event_type="trial_started", weight=0.4, norm=2)
+    for name in ("trial_started", "trial_ended"):
+        archive_event_type(name)
+    event_types.forget()
+    login(client, "change")
+    page = client.get(url("studio", draft)).content.decode()
+    assert 'name="weight_trial_started"' in page
+    assert 'name="weight_trial_ended"' not in page

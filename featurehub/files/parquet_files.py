@@ -1,4 +1,4 @@
-"""Read events from Parquet files as a stream.
+"""Read rows of Parquet files as a stream.
 
 A row group may be larger than the memory, so that it is read in batches of rows.
 """
@@ -6,17 +6,15 @@ A row group may be larger than the memory, so that it is read in batches of rows
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Generic
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from events.imports import groups
-from events.imports.fields import EventColumns
-from events.imports.groups import GROUP_BYTES, ROW_LIMIT, Group, refuse_unreadable
-from events.imports.parquet_pages import ChunkPages, read_pages
-from events.validation import NewEvent
+from featurehub.files import groups
+from featurehub.files.groups import GROUP_BYTES, ROW_LIMIT, Group, ReadColumns, Record, refuse_unreadable
+from featurehub.files.parquet_pages import ChunkPages, read_pages
 from featurehub.lib.clock import EPOCH
 from featurehub.lib.errors import InvalidError
 
@@ -38,25 +36,24 @@ UNREADABLE = (OverflowError, ValueError)
 ID_COLUMNS = ("event_id", "customer_id", "session_id")
 
 
-class ParquetFile:
-    """A Parquet file with typed columns.
+class ParquetFile(Generic[Record]):
+    """A Parquet file with typed columns; moments have a time zone or are ISO 8601 text."""
 
-    `timestamp` has a time zone or is ISO 8601 text; `metadata` is JSON text, a struct or a map.
-    """
-
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, columns: ReadColumns[Record], kept: str) -> None:
+        """Open the file. `kept` says what is stored of it where a row group can't be read."""
         self.path = path
+        self.kept = kept
         self._refuse_large_footer()
-        self._nested_texts: list[str] = []
+        self._texts: list[str] = []
         with self._open() as file:
             self.total: int = file.metadata.num_rows
-            self._nested_texts = nested_texts(file.schema)
-            self.columns = EventColumns(file.schema_arrow.names, path=path, absent=None)
+            self._texts = columns_of_texts(file.schema)
+            self.columns = columns(file.schema_arrow.names, path=path, absent=None, types=file.schema_arrow.types)
 
     def groups(self) -> Iterator[Group]:
         with self._open() as file, self.path.open("rb") as pages:
             for number in range(file.num_row_groups):
-                rows = min(rows_at_once(file, number, pages=pages), groups.ROWS_AT_ONCE)
+                rows = min(rows_at_once(file, number, pages=pages, kept=self.kept), groups.ROWS_AT_ONCE)
                 for batch in file.iter_batches(batch_size=rows, row_groups=[number]):
                     yield from map(self._group, bounded_parts(batch))
 
@@ -78,13 +75,13 @@ class ParquetFile:
         parts = [self._group(batch.slice(number, 1)) for number in range(batch.num_rows)]
         return Group([row for part in parts for row in part.rows], sum(part.size for part in parts))
 
-    def event(self, row: tuple[Any, ...]) -> NewEvent:
-        return self.columns.event(row)
+    def record(self, row: tuple[Any, ...]) -> Record:
+        return self.columns.record(row)
 
-    def events(self, rows: list[tuple[Any, ...]]) -> list[NewEvent]:
+    def records(self, rows: list[tuple[Any, ...]]) -> list[Record]:
         for row in rows:
             refuse_unreadable(row)
-        return self.columns.events(rows)
+        return self.columns.records(rows)
 
     def described(self, row: tuple[Any, ...]) -> Any:
         return dict(zip(self.columns.names, row, strict=True))
@@ -101,27 +98,32 @@ class ParquetFile:
             )
 
     def _open(self) -> pq.ParquetFile:
-        """Open the file, with the texts in lists and maps as a dictionary and indices.
+        """Open the file, with texts as a dictionary and indices.
 
-        A few kilobytes may repeat a long text a million times in one row.
+        A few kilobytes may repeat a long text a million times.
         """
-        return pq.ParquetFile(self.path, buffer_size=BUFFER, pre_buffer=False, read_dictionary=self._nested_texts)
+        return pq.ParquetFile(self.path, buffer_size=BUFFER, pre_buffer=False, read_dictionary=self._texts)
 
 
-def nested_texts(schema: pq.ParquetSchema) -> list[str]:
-    """Return the paths of the columns with texts in lists and maps."""
+def columns_of_texts(schema: pq.ParquetSchema) -> list[str]:
+    """Return the paths of the columns of texts, and of other bytes in lists and maps."""
     columns = [schema.column(place) for place in range(len(schema))]
     return [
         column.path
         for column in columns
-        if column.max_repetition_level > 0 and column.physical_type.endswith("BYTE_ARRAY")
+        if is_flat_text(column) or (column.max_repetition_level > 0 and column.physical_type.endswith("BYTE_ARRAY"))
     ]
 
 
-def rows_at_once(file: pq.ParquetFile, number: int, *, pages: IO[bytes]) -> int:
+def is_flat_text(column: Any) -> bool:
+    """Return whether a column has a text a row."""
+    return bool(column.path == column.name and column.logical_type.type == "STRING")
+
+
+def rows_at_once(file: pq.ParquetFile, number: int, *, pages: IO[bytes], kept: str) -> int:
     """Return how many rows of a row group can be decoded at once. Raise InvalidError if it takes too much memory."""
     group = file.metadata.row_group(number)
-    here = f"Row group {number + 1} can't be read, and the events before it are stored"
+    here = f"Row group {number + 1} can't be read, and {kept}"
     held, nested, per_row = 0, 0, 1.0
     for place in range(group.num_columns):
         chunk = group.column(place)
@@ -139,20 +141,24 @@ def rows_at_once(file: pq.ParquetFile, number: int, *, pages: IO[bytes]) -> int:
                 f"{here}: with the column {chunk.path_in_schema[:100]}, its lists and maps have {nested:,} values; at "
                 f"most {NESTED_VALUES_LIMIT:,} are read. Write smaller row groups."
             )
-        per_row += bytes_per_value(chunk, sizes) * max(chunk.num_values / max(group.num_rows, 1), 1)
+        is_indexed = is_flat_text(file.schema.column(place))
+        per_row += bytes_per_value(chunk, sizes, is_indexed=is_indexed) * max(
+            chunk.num_values / max(group.num_rows, 1), 1
+        )
     return max(1, int(DECODED_BYTES / per_row))
 
 
-def bytes_per_value(chunk: Any, sizes: ChunkPages) -> float:
+def bytes_per_value(chunk: Any, sizes: ChunkPages, *, is_indexed: bool) -> float:
     """Return an upper limit of a column chunk's bytes per value, beside two of its largest pages.
 
-    Pages with plain values hold all their bytes. Others repeat a text, or its beginning, however long it is.
+    Pages with plain values hold all their bytes. Others repeat a text, or its beginning, however long it is; where it
+    `is_indexed`, an index stands for it until few rows are left.
     """
     if not chunk.physical_type.endswith("BYTE_ARRAY"):
         return BYTES_OF_A_NUMBER
     if "DELTA_BYTE_ARRAY" in chunk.encodings:
         return max(sizes.largest, sizes.dictionary)
-    return max(sizes.dictionary, sizes.bytes_per_value)
+    return max(BYTES_OF_A_NUMBER if is_indexed else sizes.dictionary, sizes.bytes_per_value)
 
 
 def bounded_parts(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
@@ -201,6 +207,8 @@ def python_values(name: str, column: pa.Array) -> list[Any]:
 
     Whole numbers in ID_COLUMNS are converted to text.
     """
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary_decode()
     if pa.types.is_timestamp(column.type) and column.type.tz is not None:
         return timestamps(column)
     if pa.types.is_integer(column.type) and name in ID_COLUMNS:

@@ -1,4 +1,4 @@
-"""Read events from CSV and JSON Lines files in UTF-8.
+"""Read rows of CSV and JSON Lines files in UTF-8.
 
 A line that is broken, too long or not UTF-8 is rejected, and the rest of the file is read.
 """
@@ -11,10 +11,8 @@ from typing import IO, Any, AnyStr, Generic, Self, TypeVar
 
 import msgspec
 
-from events.imports import groups
-from events.imports.fields import EventColumns
-from events.imports.groups import GROUP_BYTES, ROW_LIMIT, Group, refuse_unreadable
-from events.validation import NewEvent
+from featurehub.files import groups
+from featurehub.files.groups import GROUP_BYTES, ROW_LIMIT, Group, LineDecoder, ReadColumns, Record, refuse_unreadable
 from featurehub.lib.errors import InvalidError, json_problem
 from featurehub.lib.wrong_shapes import wrong_shape
 
@@ -27,18 +25,18 @@ ROW_TOO_LONG = f"it is longer than {ROW_LIMIT:,} characters"
 NOT_UTF8 = re.compile("[\udc80-\udcff]")
 
 
-class CsvFile:
+class CsvFile(Generic[Record]):
     """A CSV file with a header line and cells separated by commas.
 
     An empty cell means that there is no value.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, columns: ReadColumns[Record]) -> None:
         self.path = path
         self.total = max(count_lines(path) - 1, 0)
         with self._open() as file:
             header = next(csv.reader(BoundedLines(file)), [])
-        self.columns = EventColumns([name.strip() for name in header], path=path, absent="")
+        self.columns = columns([name.strip() for name in header], path=path, absent="")
 
     def groups(self) -> Iterator[Group]:
         with self._open() as file:
@@ -47,16 +45,16 @@ class CsvFile:
             next(reader)
             yield from grouped(rows_or_errors(reader, lines), lines)
 
-    def event(self, row: list[str]) -> NewEvent:
+    def record(self, row: list[str]) -> Record:
         text = "".join(row)
         if not text.isascii() and NOT_UTF8.search(text):
             raise InvalidError("The row is not UTF-8.")
-        return self.columns.event(row)
+        return self.columns.record(row)
 
-    def events(self, rows: list[Any]) -> list[NewEvent]:
+    def records(self, rows: list[Any]) -> list[Record]:
         for row in rows:
             refuse_unreadable(row)
-        return self.columns.events(rows)
+        return self.columns.records(rows)
 
     def described(self, row: list[str]) -> Any:
         names = self.columns.names
@@ -67,14 +65,12 @@ class CsvFile:
         return self.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
 
 
-decode_line = msgspec.json.Decoder(NewEvent).decode
+class JsonLinesFile(Generic[Record]):
+    """A file with one JSON object per line."""
 
-
-class JsonLinesFile:
-    """A file with one JSON object per line, as in `POST events/`: values of an event's own stand in its metadata."""
-
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, lines: LineDecoder[Record]) -> None:
         self.path = path
+        self.lines = lines
         self.total = count_lines(path)
 
     def groups(self) -> Iterator[Group]:
@@ -85,18 +81,18 @@ class JsonLinesFile:
             for rows, size in grouped(rows_or_errors(lines, lines), lines):
                 yield Group([row.strip() if isinstance(row, bytes) else row for row in rows], size)
 
-    def event(self, row: bytes) -> NewEvent:
+    def record(self, row: bytes) -> Record:
         try:
-            return decode_line(row)
+            return self.lines.decode(row)
         except msgspec.ValidationError as error:
-            raise wrong_shape(error, wanted=NewEvent) from None
+            raise wrong_shape(error, wanted=self.lines.type) from None
         except (ValueError, RecursionError) as error:
             raise InvalidError(f"The line is not JSON: {json_problem(error)}.") from None
 
-    def events(self, rows: list[bytes]) -> list[NewEvent]:
+    def records(self, rows: list[bytes]) -> list[Record]:
         for row in rows:
             refuse_unreadable(row)
-        return [self.event(row) for row in rows]
+        return [self.record(row) for row in rows]
 
     def described(self, row: bytes) -> Any:
         return row.decode(errors="replace")

@@ -1,0 +1,1 @@
+"""Read rows of CSV, JSON Lines and Parquet files as a stream, and list the rejected ones beside the file."""
