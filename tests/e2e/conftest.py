@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.ports import free_port
 
@@ -46,6 +46,7 @@ UNSET = (
 )
 SECONDS_TO_START = 240.0
 SECONDS_TO_STOP = 60.0
+MILLISECONDS_TO_SHOW = 15_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,7 +172,8 @@ def page(browser: Browser) -> Iterator[Page]:
     """Open a new tab without cookies, as wide as a laptop. An error in the page's scripts fails the test."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page = context.new_page()
-    page.set_default_timeout(15_000)
+    page.set_default_timeout(MILLISECONDS_TO_SHOW)
+    expect.set_options(timeout=MILLISECONDS_TO_SHOW)
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page

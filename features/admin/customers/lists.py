@@ -1,4 +1,4 @@
-"""The page of customer lists: a form, the customers, totals and means of all of them, and segments."""
+"""The page of customer lists: a form and the customers; then, asked for by itself, their number, figures, segments."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -41,6 +41,7 @@ class CustomerListPages(OwnPages):
     def get_urls(self) -> list[URLPattern]:
         pages = [
             path("lists/", self.admin_site.admin_view(self.lists), name="features_customer_lists"),
+            path("lists/figures/", self.admin_site.admin_view(self.list_figures), name="features_customer_lists_figures"),
             path("lists/csv/", self.admin_site.admin_view(self.lists_csv), name="features_customer_lists_csv"),
         ]
         return [*pages, *super().get_urls()]
@@ -56,9 +57,17 @@ class CustomerListPages(OwnPages):
             "title": "Customer lists",
             "filled": round(100 * share_filled()),
             **form_context(form, layout=layout),
-            **answers(form, cursor=request.GET.get("cursor")),
+            **page_of_list(form, cursor=request.GET.get("cursor")),
         }
         return TemplateResponse(request, "features/customers/lists.html", context)
+
+    def list_figures(self, request: HttpRequest) -> HttpResponse:
+        """Show the number of the list's customers, their means and totals, and its segments: a part of the page."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        form = form_of(request, layout=list_layout(registry_snapshot.get()))
+        context = {"form": form, **figures_of_list(form, cursor=request.GET.get("cursor"))}
+        return TemplateResponse(request, "features/customers/list_figures.html", context)
 
     def lists_csv(self, request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
         """Send the list as CSV and log that, or go back to its page with the reason why not."""
@@ -92,38 +101,48 @@ def form_context(form: ListForm, *, layout: ListLayout) -> dict[str, Any]:
     }
 
 
-def answers(form: ListForm, *, cursor: str | None) -> dict[str, Any]:
-    """Return the page of the list, its figures and its segments; where one takes too long, the reason."""
-    found: dict[str, Any] = {"headings": (), "page": None, "all": None, "segments": None, "error": ""}
+def page_of_list(form: ListForm, *, cursor: str | None) -> dict[str, Any]:
+    """Return the page of the list; where it takes too long, or can't be made, the reason."""
     try:
         asked, after = list_at(cursor, order=form.order_and_direction, conditions=form.conditions())
-        found |= page_context_of(asked, form=form, cursor=cursor)
-        found["page"] = read_list(asked, limit=ROWS_PER_LIST, after=after)
-        found["customers"] = [
-            {
-                "id": row.customer_id,
-                "address": address_of(row.customer_id),
-                "cells": cells(row.values, found["headings"]),
-            }
-            for row in found["page"].rows
-        ]
-        if found["page"].next:
-            found["next"] = form.query(cursor=found["page"].next).urlencode()
+        page = read_list(asked, limit=ROWS_PER_LIST, after=after)
+        headings = headings_of(asked, form=form)
+    except InvalidError as error:
+        return {"error": error.detail}
+    return {
+        "headings": headings,
+        "is_first": cursor is None,
+        "page": page,
+        "customers": [
+            {"id": row.customer_id, "address": address_of(row.customer_id), "cells": cells(row.values, asked.names)}
+            for row in page.rows
+        ],
+        "next": form.query(cursor=page.next).urlencode() if page.next else "",
+        "figures_query": form.query(cursor=cursor or "").urlencode(),
+    }
+
+
+def figures_of_list(form: ListForm, *, cursor: str | None) -> dict[str, Any]:
+    """Return the number, figures and segments of the list at the moment of its page; where that fails, the reason."""
+    found: dict[str, Any] = {"all": None, "segments": None, "error": ""}
+    try:
+        asked, _ = list_at(cursor, order=form.order_and_direction, conditions=form.conditions())
+        found["headings"] = [name_in_words(name) for name in asked.names]
         found["all"] = read_figures(asked)
         found["figures"] = [
-            ("Mean", cells(found["all"].means, found["headings"])),
-            ("Total", cells(found["all"].totals, found["headings"])),
+            ("Mean", cells(found["all"].means, asked.names)),
+            ("Total", cells(found["all"].totals, asked.names)),
         ]
         if form.by:
-            found["segments"] = segments_context(asked, form=form, of=found["all"], headings=found["headings"])
+            found["segments"] = segments_context(asked, form=form, of=found["all"])
     except InvalidError as error:
         found["error"] = error.detail
     return found
 
 
-def page_context_of(asked: CustomerList, *, form: ListForm, cursor: str | None) -> dict[str, Any]:
-    """Return the headings with the queries that sort by them, and whether this is the first page."""
-    headings = [
+def headings_of(asked: CustomerList, *, form: ListForm) -> list[dict[str, str]]:
+    """Return the headings with the queries that sort by them."""
+    return [
         {
             "words": name_in_words(name),
             "query": form.query(order=name, direction=other_direction(form, name)).urlencode()
@@ -133,7 +152,6 @@ def page_context_of(asked: CustomerList, *, form: ListForm, cursor: str | None) 
         }
         for name in asked.names
     ]
-    return {"headings": headings, "is_first": cursor is None}
 
 
 def other_direction(form: ListForm, name: str) -> str:
@@ -145,17 +163,15 @@ def address_of(customer_id: str) -> str:
     return reverse("admin:features_customer_change", args=[quote(customer_id)])
 
 
-def cells(values: Sequence[float | None], headings: Sequence[dict[str, str]]) -> list[dict[str, str]]:
+def cells(values: Sequence[float | None], names: Sequence[str]) -> list[dict[str, str]]:
     """Return the values as texts, each with its heading, which stands beside it on a phone."""
     return [
-        {"label": heading["words"], "text": EMPTY_CELL if value is None else brief(round(value, 4))}
-        for heading, value in zip(headings, values, strict=True)
+        {"label": name_in_words(name), "text": EMPTY_CELL if value is None else brief(round(value, 4))}
+        for name, value in zip(names, values, strict=True)
     ]
 
 
-def segments_context(
-    asked: CustomerList, *, form: ListForm, of: Figures, headings: Sequence[dict[str, str]]
-) -> dict[str, Any]:
+def segments_context(asked: CustomerList, *, form: ListForm, of: Figures) -> dict[str, Any]:
     """Return the segments with their share of the customers, and means or totals."""
     found = read_segments(asked, by=form.by, edges=parse_edges(form.ranges))
     customers = found.sampled or of.customers
@@ -164,7 +180,7 @@ def segments_context(
             "name": segment.name,
             "customers": brief(segment.figures.customers),
             "share": brief(round(100 * segment.figures.customers / customers, 1)) if customers else EMPTY_CELL,
-            "cells": cells(segment.figures.means if form.shown == "means" else segment.figures.totals, headings),
+            "cells": cells(segment.figures.means if form.shown == "means" else segment.figures.totals, asked.names),
         }
         for segment in found.segments
     ]

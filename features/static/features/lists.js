@@ -2,11 +2,13 @@
 (() => {
     const LONG = 20_000;
     const link = document.querySelector("[data-csv]");
-    if (!link || Number(link.dataset.csv) < LONG) return;
+    if (!link) return;
     const progress = document.getElementById("list-progress");
     const bar = progress.querySelector("progress");
     const words = progress.querySelector("p");
-    const total = Number(link.dataset.csv);
+    // The number comes after the page.
+    const customers = () => Number(document.getElementById("fh-figures")?.dataset.customers ?? 0);
+    let total = 0;
 
     const show = (rows) => {
         bar.value = Math.min((100 * rows) / total, 100);
@@ -42,6 +44,8 @@
     };
 
     link.addEventListener("click", async (event) => {
+        total = customers();
+        if (total < LONG) return;
         event.preventDefault();
         if (!progress.hidden && bar.value < 100) return;
         progress.hidden = false;

@@ -5,6 +5,7 @@ import io
 from typing import Any
 
 import pytest
+from django.http import QueryDict
 from django.test import Client
 
 from featurehub.lib.csv_export import defused
@@ -45,6 +46,13 @@ def text_of(client: Client, query: str = "") -> str:
     return client.get(f"{LISTS}?{query}", follow=True).content.decode()
 
 
+def figures_of(client: Client, query: str = "") -> Any:
+    """Return the context of the part with the number, the figures and the segments."""
+    response = client.get(f"{LISTS}figures/?{query}")
+    assert response.status_code == 200
+    return response.context
+
+
 def test_the_most_engaged_customers_come_first(viewer: Client) -> None:
     assert shown(viewer) == ["high", "middle", "low"]
     assert shown(viewer, "order=engagement_score&direction=asc") == ["low", "middle", "high"]
@@ -56,7 +64,7 @@ def test_conditions_are_kept_in_the_form_and_narrow_the_list(viewer: Client) -> 
     assert shown(viewer, query) == ["high"]
     page = text_of(viewer, query)
     assert 'value="0.05"' in page
-    assert "1 customer" in page
+    assert figures_of(viewer, query)["all"].customers == 1
     assert shown(viewer, "feature=days_since_purchase&is=has+not&value=") == ["low"]
 
 
@@ -85,18 +93,18 @@ def test_no_cell_of_the_file_is_a_formula(viewer: Client, text: str) -> None:
 
 
 def test_totals_and_means_are_those_of_all_pages(viewer: Client) -> None:
-    figures = dict(viewer.get(f"{LISTS}?feature=page_views_30d&is=%3E&value=0").context["figures"])
+    figures = dict(figures_of(viewer, "feature=page_views_30d&is=%3E&value=0")["figures"])
     assert [figures[name][-1]["text"] for name in ("Mean", "Total")] == ["25", "75"]
 
 
 def test_the_list_is_divided_by_category_by_value_and_by_ranges(viewer: Client) -> None:
     make_customer("fan", events=[make_event(metadata={"category": "jazz"})])
-    segments = viewer.get(f"{LISTS}?by=category").context["segments"]
+    segments = figures_of(viewer, "by=category")["segments"]
     assert [(row["name"], row["customers"], row["share"]) for row in segments["rows"]] == [
         ("no category", "3", "75"),
         ("jazz", "1", "25"),
     ]
-    segments = viewer.get(f"{LISTS}?by=engagement_score&ranges=0.05&shown=totals").context["segments"]
+    segments = figures_of(viewer, "by=engagement_score&ranges=0.05&shown=totals")["segments"]
     assert [(row["name"], row["customers"]) for row in segments["rows"]] == [
         ("below 0.05", "2"),
         ("0.05 and more", "2"),
@@ -110,13 +118,35 @@ def test_the_list_is_divided_by_category_by_value_and_by_ranges(viewer: Client) 
         ("feature=engagement_score&is=%3E&value=much", "which is no number"),
         ("feature=nothing&is=has&value=", "There is no live feature nothing"),
         ("feature=engagement_score&is=like&value=1", "Choose how"),
-        ("by=nothing", "There is no live feature nothing"),
-        ("by=engagement_score&ranges=a", "which is no number"),
         ("cursor=x", "The cursor is not valid"),
     ],
 )
 def test_what_can_not_be_shown_is_said(viewer: Client, query: str, message: str) -> None:
     assert message in text_of(viewer, query)
+    assert message in figures_of(viewer, query)["error"]
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("by=nothing", "There is no live feature nothing"),
+        ("by=engagement_score&ranges=a", "which is no number"),
+    ],
+)
+def test_what_can_not_be_divided_is_said_and_the_list_is_shown(viewer: Client, query: str, message: str) -> None:
+    assert shown(viewer, query) == ["high", "middle", "low"]
+    figures = figures_of(viewer, query)
+    assert message in figures["error"]
+    assert figures["all"].customers == 3
+
+
+def test_the_page_asks_for_the_figures_of_the_moment_it_shows(viewer: Client) -> None:
+    for number in range(55):
+        make_customer(f"c{number:02d}", login=1)
+    query = viewer.get(LISTS).context["next"]
+    page = viewer.get(f"{LISTS}?{query}").context
+    assert QueryDict(page["figures_query"])["cursor"] == QueryDict(query)["cursor"]
+    assert figures_of(viewer, page["figures_query"])["all"].customers == 58
 
 
 def test_a_file_that_can_not_be_made_leads_back_to_the_page_with_the_reason(viewer: Client) -> None:
@@ -174,3 +204,4 @@ def test_nobody_without_the_permission_sees_a_list(db: None) -> None:
     nobody = log_in()
     assert nobody.get(LISTS).status_code == 403
     assert nobody.get(f"{LISTS}csv/").status_code == 403
+    assert nobody.get(f"{LISTS}figures/").status_code == 403
