@@ -108,7 +108,7 @@ def refresh_row(*, everything: Sequence[Spent]) -> Row:
 
     Before them stands a turn that does not count: Redis makes room for values that are longer than before.
     """
-    active = list(Customer.objects.filter(recompute_at__isnull=False).order_by("pk").values_list("pk", flat=True))
+    active = active_customers()
     one_in = round(1 / CHANGED)
     turns = [refresh_turn(changed=active[number::one_in]) for number in range(1 + RUNS)][1:]
     return Row(
@@ -124,6 +124,10 @@ def refresh_row(*, everything: Sequence[Spent]) -> Row:
             "renewals": [renewals.cpu for _, renewals in turns],
         },
     )
+
+
+def active_customers() -> list[str]:
+    return list(Customer.objects.filter(recompute_at__isnull=False).order_by("pk").values_list("pk", flat=True))
 
 
 def refresh_turn(*, changed: Sequence[str]) -> tuple[Spent, Spent]:

@@ -1,4 +1,4 @@
-"""The first page of a customer list beside bare SQL on an index, and what lists cost recompute and new weights."""
+"""The first page of a customer list beside bare SQL on an index, and what lists cost recompute, refresh, new weights."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,7 +10,7 @@ from benchmarks.batch_floors import leave_servers_alone
 from benchmarks.rows import RUNS, Row
 from benchmarks.scale import scaled
 from benchmarks.spent import Spent, spent
-from benchmarks.suites.batch import weights_turn
+from benchmarks.suites.batch import CHANGED, active_customers, refresh_turn, weights_turn
 from features.materialization import customer_lists, recompute
 from features.models import FeatureDefinition, Run
 from features.registry.list_layout import list_layout
@@ -44,7 +44,7 @@ def run() -> list[Row]:
     list_these(places)
     upkeep = [
         upkeep_row(work, listed=[one[number] for one, _ in turns], unlisted=[other[number] for _, other in turns])
-        for number, work in enumerate(("full recompute", "new weights"))
+        for number, work in enumerate(("full recompute", "refresh", "new weights"))
     ]
     return [*page_rows(), *upkeep]
 
@@ -60,8 +60,11 @@ def list_these(places: dict[int, int]) -> None:
             pass
 
 
-def cost_of_turn(places: dict[int, int]) -> tuple[Spent, Spent]:
-    """Return the cost of a full recompute, with all its publications, and of new weights, with these listed."""
+def cost_of_turn(places: dict[int, int]) -> tuple[Spent, Spent, Spent]:
+    """Return the cost of a full recompute, with all its publications, of a refresh and of new weights, with these listed.
+
+    The first refresh does not count: see `refresh_row`.
+    """
     list_these(places)
     with spent() as recomputed:
         run = recompute.begin_recompute()
@@ -69,8 +72,11 @@ def cost_of_turn(places: dict[int, int]) -> tuple[Spent, Spent]:
             pass
         run.refresh_from_db()
     assert run.state == Run.State.DONE
+    active = active_customers()
+    one_in = round(1 / CHANGED)
+    marks, renewals = [refresh_turn(changed=active[number::one_in]) for number in range(2)][-1]
     weighted, _, _ = weights_turn(page_view=time.time() % 1)
-    return recomputed, weighted
+    return recomputed, marks + renewals, weighted
 
 
 def upkeep_row(work: str, *, listed: Sequence[Spent], unlisted: Sequence[Spent]) -> Row:
