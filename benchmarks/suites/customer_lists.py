@@ -1,4 +1,4 @@
-"""The first page of a customer list beside bare SQL on an index, and what lists cost recompute, refresh, new weights."""
+"""The first page of a customer list beside bare SQL on an index, and what lists cost other work."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -61,9 +61,9 @@ def list_these(places: dict[int, int]) -> None:
 
 
 def cost_of_turn(places: dict[int, int]) -> tuple[Spent, Spent, Spent]:
-    """Return the cost of a full recompute, with all its publications, of a refresh and of new weights, with these listed.
+    """Return the cost of a full recompute with all its publications, of a refresh and of new weights.
 
-    The first refresh does not count: see `refresh_row`.
+    `places` are the listed definitions. The first refresh does not count: see `refresh_row`.
     """
     list_these(places)
     with spent() as recomputed:

@@ -41,7 +41,9 @@ class CustomerListPages(OwnPages):
     def get_urls(self) -> list[URLPattern]:
         pages = [
             path("lists/", self.admin_site.admin_view(self.lists), name="features_customer_lists"),
-            path("lists/figures/", self.admin_site.admin_view(self.list_figures), name="features_customer_lists_figures"),
+            path(
+                "lists/figures/", self.admin_site.admin_view(self.list_figures), name="features_customer_lists_figures"
+            ),
             path("lists/csv/", self.admin_site.admin_view(self.lists_csv), name="features_customer_lists_csv"),
         ]
         return [*pages, *super().get_urls()]
