@@ -2,7 +2,8 @@
 
 Django answers in this process, for the objects of `tests.docs.admin_world`, before the browser starts: it refuses
 queries while Playwright runs. A server of this process gives these answers and the static files to the browser, which
-keeps the latter. Each page is loaded once, looked at, made dark, and its colours looked at again. That takes one to two minutes.
+keeps the latter. Each page is loaded once, looked at, made dark, and its colours looked at again. That takes one to two
+minutes.
 """
 
 import re
