@@ -19,9 +19,9 @@ from features.monitoring.series import Resolution, quantile
 MINUTES, MILLISECONDS = 1 / 60, 1_000.0
 OUTCOMES = {"answered": "23", "refused (4xx)": "4", "failed (5xx)": "5"}
 SOURCES = (("from Redis (hits)", "cache", "after"), ("from PostgreSQL (fallbacks)", "database", "before"))
-EVENTS = Axis(label="Events", unit="events", unit_of_one="event", decimals=0)
-CUSTOMERS = Axis(label="Customers", unit="customers", unit_of_one="customer", decimals=0)
-ANSWERS = Axis(label="Requests", unit="requests", unit_of_one="request", decimals=0)
+Y_EVENTS = Axis(label="Events", unit="events", unit_of_one="event", decimals=0)
+Y_CUSTOMERS = Axis(label="Customers", unit="customers", unit_of_one="customer", decimals=0)
+Y_REQUESTS = Axis(label="Requests", unit="requests", unit_of_one="request", decimals=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ def measured_over_time(
             title=title,
             labels=[*moments, now],
             series=[ChartSeries(name=series, values=[*values, float(current)])],
-            y=CUSTOMERS,
+            y=Y_CUSTOMERS,
         ),
         note=note,
         empty="Measured once a minute from now on.",
@@ -96,7 +96,7 @@ def events_each_minute(now: datetime) -> OverviewChart:
         "Events per minute",
         moments=minutes,
         series=event_series(found, places=minutes),
-        y=EVENTS,
+        y=Y_EVENTS,
         note="The last hour by event type, by event time.",
         empty="No event happened in the last hour.",
     )
@@ -114,7 +114,7 @@ def events_each_day(now: datetime) -> OverviewChart:
         "Events per day",
         moments=days,
         series=event_series(found, places=days),
-        y=EVENTS,
+        y=Y_EVENTS,
         note=f"The last {CHART_DAYS} days by event type, by event time, in UTC.",
         empty="No event happened in these days.",
     )
@@ -179,7 +179,7 @@ def cache_hits(now: datetime) -> OverviewChart:
             ChartSeries(name=name, values=[found[source].get(each, 0) for each in minutes], role=role)
             for name, source, role in SOURCES
         ],
-        y=CUSTOMERS,
+        y=Y_CUSTOMERS,
         note="Customers read through the API per minute in the last hour, by where their values came from.",
         empty="No customer was read in the last hour.",
     )
@@ -201,7 +201,7 @@ def requests(now: datetime) -> OverviewChart:
         "API requests per minute",
         moments=minutes,
         series=series,
-        y=ANSWERS,
+        y=Y_REQUESTS,
         note="The last hour, by outcome. 429 (limits) is among the refused.",
         empty="No request came in the last hour.",
     )
