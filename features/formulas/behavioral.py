@@ -71,8 +71,8 @@ def normalised(counts: Mapping[str, Ints], *, weights: Weights) -> dict[str, Flo
 def unclamped_score(counts: Mapping[str, Ints], *, weights: Weights) -> Floats:
     """Return Σ weight × min(count / norm, 1), the engagement score before the cut at 1.
 
-    The terms are added in the order of `in_score_order`, so that the result is the same to the last bit everywhere. It is
-    finite for all weights: at most the largest double.
+    The terms are added in the order of `in_score_order`, so that the result is the same to the last bit everywhere. It
+    is finite for all weights: at most the largest double.
     """
     parts = normalised(counts, weights=weights)
     total: Floats = np.zeros(len(counts[PAGE_VIEW]))
