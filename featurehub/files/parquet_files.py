@@ -117,7 +117,7 @@ def columns_of_texts(schema: pq.ParquetSchema) -> list[str]:
 
 def is_flat_text(column: Any) -> bool:
     """Return whether a column has a text a row."""
-    return column.path == column.name and column.logical_type.type == "STRING"
+    return bool(column.path == column.name and column.logical_type.type == "STRING")
 
 
 def rows_at_once(file: pq.ParquetFile, number: int, *, pages: IO[bytes], kept: str) -> int:
