@@ -133,7 +133,7 @@ def with_key(path: str, *, wanted: Any, found: object) -> str:
     return f"{place}.{keys[0]}{rest}" if has_wrong_one(keys) else place
 
 
-def part_at(value: Any, steps: Sequence[int | str]) -> Any:
+def part_at(value: Any, steps: Sequence[Any]) -> Any:
     """Return the part of a value in JSON's types at the end of the steps; None where there is none."""
     for step in steps:
         if isinstance(value, dict) and isinstance(step, str):
