@@ -23,7 +23,7 @@ PATCH = {"feature_type": "customer", "version": "1.0", "features": {"tenure_days
 PATCH_ROWS = {
     "feature_type": "customer",
     "version": "1.0",
-    "rows": [{"customer_id": "c1", "features": {"tenure_days": 1}}],
+    "rows": [{"customer_id": "c2", "features": {"tenure_days": 1}}],
 }
 AS_OF = {"entities": [{"customer_id": "c1", "timestamp": "2026-01-01T00:00:00Z"}], "names": ["tenure_days"]}
 # Method, path, scope, and a valid body.
