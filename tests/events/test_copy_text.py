@@ -101,7 +101,7 @@ def test_an_offset_is_kept_as_the_same_moment(db: None, offset: str) -> None:
         ({"metadata": {"a": 10**5000}}, "metadata"),
     ],
 )
-def test_what_postgresql_cannot_hold_is_refused_before_it(fields: dict[str, Any], attr: str) -> None:
+def test_what_postgresql_cannot_hold_is_refused_before_it(db: None, fields: dict[str, Any], attr: str) -> None:
     event = NewEvent(**{"customer_id": "c1", "event_type": "login", "timestamp": ago(days=1), **fields})
     with pytest.raises(InvalidError) as caught:
         check_event(event, now=datetime.now(UTC))
