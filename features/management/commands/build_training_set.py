@@ -65,8 +65,7 @@ class Command(BaseCommand):
         self.stdout.write(f"{made.rows:,} rows were written to {options['out']}{of_set}")
         if made.left_out:
             self.stdout.write(
-                f"{made.left_out:,} rows were left out, because it is not known yet whether they are followed by "
-                f"{options['label'].strip()}."
+                f"{made.left_out:,} rows were left out, because '{options['label'].strip()}' is not over for them yet."
             )
         for lacking in made.not_computed:
             self.stdout.write(lacking_in_words(lacking))

@@ -168,7 +168,7 @@ def test_rows_whose_horizon_is_not_over_are_left_out_and_counted(db: None, tmp_p
     assert table["timestamp"] == [day, day + timedelta(days=2)] * 2
     assert said.splitlines() == [
         f"4 rows were written to {tmp_path / 'set.parquet'}",
-        "2 rows were left out, because it is not known yet whether they are followed by purchase within 3d.",
+        "2 rows were left out, because 'purchase within 3d' is not over for them yet.",
     ]
     metadata = pq.read_schema(tmp_path / "set.parquet").metadata
     assert (metadata[b"featurehub.label"], metadata[b"featurehub.left_out"]) == (b"purchase within 3d", b"2")
