@@ -15,7 +15,7 @@ from benchmarks.scale import scaled
 from benchmarks.servers import PROJECT
 from benchmarks.spent import Spent, spent
 from featurehub.devserver.postgres import Postgres
-from features.offline import training_set
+from features.offline.held_join import join_sql, views_by_name
 
 CUSTOMERS = 100_000
 LABELS = 1_000_000
@@ -90,7 +90,8 @@ def floor(labels: Path, *, folder: Path) -> Spent:
     """Return the cost of the same statement on the same labels, by psql into a CSV file."""
     server = Postgres(Path(os.environ["FEATUREHUB_LOCAL_DIR"]) / "postgres")
     copy = f"\\copy staged_label (customer_id, moment, churned) from '{labels}' (format csv, header)"
-    join = training_set.join_sql(training_set.views_by_name(NAMES, versions=()), known_at=None).as_string()
+    views = views_by_name(NAMES, versions=())
+    join = join_sql(views, keys=["position"], limited=(), known_at=None).as_string()
     commands = [part for command in (STAGE, copy, join) for part in ("-c", command)]
     with spent() as cost, (folder / "floor.csv").open("wb") as out:
         psql = [*server._binary("psql"), server.url, "-X", "-q", "-v", "ON_ERROR_STOP=1"]

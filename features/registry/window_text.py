@@ -21,8 +21,13 @@ def parse_window(text: str) -> int:
 
     Raises InvalidError for any other text, and for less than an hour or more than 90 days.
     """
-    found = WINDOW_TEXT.fullmatch(text.strip().lower())
-    hours = int(found[1]) * (HOURS_PER_DAY if found[2] == "d" else 1) if found else 0
+    hours = hours_of(text)
     if not 1 <= hours <= WIDEST_WINDOW_HOURS:
         raise InvalidError(WINDOWS_ALLOWED)
     return hours
+
+
+def hours_of(text: str) -> int:
+    """Return the hours of a text such as "6h" or "7d"; 0 for any other text."""
+    found = WINDOW_TEXT.fullmatch(text.strip().lower())
+    return int(found[1]) * (HOURS_PER_DAY if found[2] == "d" else 1) if found else 0

@@ -4,10 +4,14 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+import pyarrow as pa
 from asgiref.sync import sync_to_async
+from django.utils import timezone
 
 from features.materialization import client_values
 from features.models import CustomerFeature, FeatureType
+from features.offline.entity_rows import ACTIVE, parse_entity_rows
+from features.offline.event_training_set import training_table
 from features.offline.history import history_of
 from features.offline.written import WrittenRow
 from features.serving.read_path import read_rows
@@ -142,9 +146,36 @@ class FeatureStore:
         """Return every live value of a customer as one CustomerFeature."""
         return get_feature_vector(customer_id)
 
+    def get_training_set(
+        self,
+        names: Sequence[str] | None = None,
+        *,
+        since: datetime,
+        until: datetime,
+        every: str,
+        customers: str = ACTIVE,
+        label: str | None = None,
+        versions: Sequence[str] = (),
+        feature_set: str | None = None,
+        known_at: datetime | None = None,
+    ) -> pa.Table:
+        """Return customers × moments with the values that held then, as `manage.py build_training_set --every` does.
+
+        Moments are since, since + `every` ("7d"), … up to `until`. `customers` are "active", those with an event in the
+        WINDOW_DAYS before the moment, or "all" with an event before it. `label` ("purchase within 14d") is 1 where such
+        an event lies in (moment, moment + 14d], else 0; rows for which that is not known yet are left out, and counted
+        in the metadata of the schema (`featurehub.left_out`). A missing value is null. Raises InvalidError and
+        UnknownError before any work.
+        """
+        rows = parse_entity_rows(
+            since=since, until=until, every=every, customers=customers, label=label, now=timezone.now()
+        )
+        return training_table(rows, names=names, versions=versions, feature_set=feature_set, known_at=known_at)
+
     aget_customer_features = sync_to_async(get_customer_features)
     aget_features_of_customers = sync_to_async(get_features_of_customers)
     aset_customer_features = sync_to_async(set_customer_features)
     aset_features_of_customers = sync_to_async(set_features_of_customers)
     aget_feature_history = sync_to_async(get_feature_history)
     aget_feature_vector = sync_to_async(get_feature_vector)
+    aget_training_set = sync_to_async(get_training_set)
