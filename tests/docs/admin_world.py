@@ -33,7 +33,7 @@ from features.models import (
     WeightSet,
     WeightSetStep,
 )
-from features.registry.weight_sets import active_set
+from features.registry.weight_sets import active_set, weighed_types
 from tests.factories import (
     ago,
     make_customer,
@@ -239,16 +239,17 @@ def feature_fields(world: World) -> dict[str, dict[str, Any]]:
 
 def numbers_in_rows(weight_set: WeightSet | None) -> dict[str, Any]:
     """Return the fields of the form with a row for each event type."""
-    rows = [] if weight_set is None else list(weight_set.weights.all())
+    held = {} if weight_set is None else {row.event_type: row for row in weight_set.weights.all()}
+    types = [*held, *(name for name in weighed_types() if name not in held)]
+    number = str(len(types))
     fields: dict[str, Any] = {
-        "name": "By hand", "reason": "A test", "monetary_norm": "1000", "weights-TOTAL_FORMS": "6",
-        "weights-INITIAL_FORMS": str(len(rows)), "weights-MIN_NUM_FORMS": "0", "weights-MAX_NUM_FORMS": "6",
+        "name": "By hand", "reason": "A test", "monetary_norm": "1000", "weights-TOTAL_FORMS": number,
+        "weights-INITIAL_FORMS": str(len(held)), "weights-MIN_NUM_FORMS": "0", "weights-MAX_NUM_FORMS": number,
     }  # fmt: skip
-    for position, event_type in enumerate(EVENT_TYPES):
+    for position, event_type in enumerate(types):
         of_row = {"event_type": event_type, "weight": "0.4", "norm": "10"}
-        if weight_set is not None:
-            row = next(row for row in rows if row.event_type == event_type)
-            of_row |= {"id": str(row.pk), "weight_set": str(weight_set.pk)}
+        if event_type in held:
+            of_row |= {"id": str(held[event_type].pk), "weight_set": str(held[event_type].weight_set_id)}
         fields |= {f"weights-{position}-{name}": value for name, value in of_row.items()}
     return fields
 
