@@ -121,6 +121,7 @@ def set_context(row: FeatureSet, *, now: datetime) -> dict[str, Any]:
     return {
         "set": row,
         "versions": versions,
+        "drafts": [found for found in versions if found.state == FeatureVersion.State.DRAFT],
         "gone": [found for found in versions if found.state not in READABLE_STATES],
         "features": [
             {
