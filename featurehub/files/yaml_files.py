@@ -15,7 +15,7 @@ import yaml
 from featurehub.lib.errors import InvalidError
 
 # The steps to a part of a document: ("definitions", "churn_score", "tags", 0).
-Place: TypeAlias = tuple[str | int, ...]
+YamlPlace: TypeAlias = tuple[str | int, ...]
 TEXT_TAG, NULL_TAG, BOOL_TAG, INT_TAG, FLOAT_TAG = (
     f"tag:yaml.org,2002:{name}" for name in ("str", "null", "bool", "int", "float")
 )
@@ -45,9 +45,9 @@ class YamlDocument:
     """The values of a document, and the line of each part: of a member of a mapping that of its key, from 1."""
 
     value: Any
-    lines: Mapping[Place, int]
+    lines: Mapping[YamlPlace, int]
 
-    def line_of(self, place: Place) -> int:
+    def line_of(self, place: YamlPlace) -> int:
         """Return the line of a part; of one that is not there that of what would hold it."""
         while place not in self.lines and place:
             place = place[:-1]
@@ -87,10 +87,10 @@ PlainDumper.add_representer(str, text_node)
 
 def read_yaml(text: str) -> YamlDocument:
     """Return the document. Raise WrongYamlError for a text that is not YAML, and for a key that is there twice."""
-    lines: dict[Place, int] = {}
+    lines: dict[YamlPlace, int] = {}
     try:
         node = PlainLoader(text).get_single_node()
-        value = None if node is None else value_of(node, place=(), lines=lines)
+        value = None if node is None else node_value(node, place=(), lines=lines)
     except yaml.MarkedYAMLError as error:
         line = 1 if error.problem_mark is None else error.problem_mark.line + 1
         raise WrongYamlError(f"This is not YAML: {error.problem or error.context}.", line=line) from None
@@ -102,19 +102,19 @@ def read_yaml(text: str) -> YamlDocument:
     return YamlDocument(value, lines)
 
 
-def value_of(node: yaml.Node, *, place: Place, lines: dict[Place, int]) -> Any:
+def node_value(node: yaml.Node, *, place: YamlPlace, lines: dict[YamlPlace, int]) -> Any:
     """Return the value of a node, and note the lines of all its parts."""
     lines.setdefault(place, node.start_mark.line + 1)
     if isinstance(node, yaml.MappingNode) and node.tag == "tag:yaml.org,2002:map":
         return members_of(node, place=place, lines=lines)
     if isinstance(node, yaml.SequenceNode) and node.tag == "tag:yaml.org,2002:seq":
-        return [value_of(part, place=(*place, number), lines=lines) for number, part in enumerate(node.value)]
+        return [node_value(part, place=(*place, number), lines=lines) for number, part in enumerate(node.value)]
     if isinstance(node, yaml.ScalarNode):
         return scalar_of(node)
     raise WrongYamlError(f"The tag {node.tag} is not taken: leave it out.", line=node.start_mark.line + 1)
 
 
-def members_of(node: yaml.MappingNode, *, place: Place, lines: dict[Place, int]) -> dict[str, Any]:
+def members_of(node: yaml.MappingNode, *, place: YamlPlace, lines: dict[YamlPlace, int]) -> dict[str, Any]:
     """Return the members of a mapping. Raise WrongYamlError for a key that is there twice, or is no word or number."""
     members: dict[str, Any] = {}
     for key, value in node.value:
@@ -126,7 +126,7 @@ def members_of(node: yaml.MappingNode, *, place: Place, lines: dict[Place, int])
         if name in members:
             raise WrongYamlError(f"{name} is there twice, first in line {lines[(*place, name)]}.", line=line)
         lines[(*place, name)] = line
-        members[name] = value_of(value, place=(*place, name), lines=lines)
+        members[name] = node_value(value, place=(*place, name), lines=lines)
     return members
 
 

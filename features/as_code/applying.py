@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from django.db import connection, transaction
 
 from featurehub.lib.errors import ConflictError, FeatureHubError
-from features.as_code.changes import Applied, Change, Outcome
+from features.as_code.changes import Applied, Outcome, PlannedChange
 from features.as_code.contents import stored_contents
 from features.as_code.parsing import ParsedFile, WrongFileError, parse_definitions
 from features.as_code.planning import Planner
@@ -23,12 +23,12 @@ class RefusedChangesError(ConflictError):
 
     code = "refused_changes"
 
-    def __init__(self, changes: Sequence[Change]) -> None:
+    def __init__(self, changes: Sequence[PlannedChange]) -> None:
         self.changes = [change for change in changes if change.outcome == Outcome.REFUSED]
         super().__init__("\n".join(change.text() for change in self.changes))
 
 
-def plan_definitions(text: str) -> list[Change]:
+def plan_definitions(text: str) -> list[PlannedChange]:
     """Return what applying a file of this text would change here, and what of it would be refused.
 
     The changes are made and taken back, so that what a service refuses is in the plan, too. Raises WrongFileError.
@@ -40,7 +40,7 @@ def plan_definitions(text: str) -> list[Change]:
     return changes
 
 
-def apply_definitions(text: str, *, applied: Applied) -> list[Change]:
+def apply_definitions(text: str, *, applied: Applied) -> list[PlannedChange]:
     """Make all that differs as in a file of this text, and return the changes: nothing goes live by it.
 
     Raises WrongFileError and RefusedChangesError, and ConflictError while another file is being applied; then nothing
@@ -74,7 +74,7 @@ def lock_applying() -> None:
         )
 
 
-def tried_changes(parsed: ParsedFile, applied: Applied) -> list[Change]:
+def tried_changes(parsed: ParsedFile, applied: Applied) -> list[PlannedChange]:
     """Make the changes of a file one after the other, and return them; those that a service refuses as refused.
 
     Raises WrongFileError where the file names what there is not.
@@ -87,7 +87,7 @@ def tried_changes(parsed: ParsedFile, applied: Applied) -> list[Change]:
     return [try_change(change, applied) for change in Planner(parsed, here=here).changes()]
 
 
-def try_change(change: Change, applied: Applied) -> Change:
+def try_change(change: PlannedChange, applied: Applied) -> PlannedChange:
     """Make a change and return it; refused, with what a service says, where it can't be made."""
     if change.step is None:
         return change

@@ -23,18 +23,18 @@ INDENT = " " * 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Applied:
-    """Who applies a file, None for a command without a user, why, and the file's name."""
+    """The person who applies a file (None: a command without a user), the reason, and the file's name."""
 
     by: Actor
     reason: str
     file: str
 
 
-Step: TypeAlias = Callable[[Applied], None]
+MakingStep: TypeAlias = Callable[[Applied], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class PlannedChange:
     """A member of the file that is not so here: `before` is what is here, None where there is none; `after` the file's.
 
     `note` says why it is refused, or what follows from it. `step` makes it so; None where it is refused.
@@ -46,9 +46,9 @@ class Change:
     before: Mapping[str, Any] | None
     after: Mapping[str, Any]
     note: str = ""
-    step: Step | None = None
+    step: MakingStep | None = None
 
-    def refused(self, why: str) -> "Change":
+    def refused(self, why: str) -> "PlannedChange":
         """Return the change as one that is refused."""
         return replace(self, outcome=Outcome.REFUSED, note=why, step=None)
 
@@ -67,6 +67,6 @@ class Change:
                 yield f"{line[0]}{INDENT}{line[1:]}"
 
 
-def summary_of(changes: list[Change]) -> str:
+def summary_of(changes: list[PlannedChange]) -> str:
     """Return how many changes there are of each outcome: "2 made, 1 changed, 0 archived, 0 refused"."""
     return ", ".join(f"{sum(change.outcome == outcome for change in changes)} {outcome}" for outcome in Outcome)

@@ -9,18 +9,18 @@ from typing import Any
 
 import msgspec
 
-from featurehub.files.yaml_files import Place, WrongYamlError, YamlDocument, read_yaml
+from featurehub.files.yaml_files import WrongYamlError, YamlDocument, YamlPlace, read_yaml
 from featurehub.lib.errors import InvalidError
 from featurehub.lib.humanize import listed
 from featurehub.lib.wrong_shapes import wrong_shape
 from features.as_code.shapes import SECTIONS, DefinitionsFile, Entry
 
-OPEN_TOP = ("featurehub", *SECTIONS)
+TOP_KEYS = ("featurehub", *SECTIONS)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class FileProblem:
-    """What is wrong in a line of a definitions file, and what to do."""
+    """A sentence about a line of a definitions file: what is wrong, and what to do."""
 
     line: int
     sentence: str
@@ -46,7 +46,7 @@ class ParsedFile:
     contents: DefinitionsFile
     document: YamlDocument
 
-    def problem(self, place: Place, sentence: str) -> FileProblem:
+    def problem(self, place: YamlPlace, sentence: str) -> FileProblem:
         """Return the problem of a part, at its line."""
         return FileProblem(self.document.line_of(place), f"{in_words(place)}: {sentence}")
 
@@ -61,7 +61,7 @@ def read_definitions(path: Path) -> str:
         raise InvalidError("It is not text in UTF-8: is it a YAML file?") from None
 
 
-def in_words(place: Place) -> str:
+def in_words(place: YamlPlace) -> str:
     """Return the steps to a part as text: "definitions, trials_6h, window"."""
     return ", ".join(str(step) if isinstance(step, str) else f"number {step + 1}" for step in place)
 
@@ -74,8 +74,8 @@ def parse_definitions(text: str) -> ParsedFile:
         raise WrongFileError([FileProblem(error.line, error.detail.partition(": ")[2])]) from None
     problems: list[FileProblem] = []
     members = mapping_at((), document, problems=problems)
-    for name in members.keys() - set(OPEN_TOP):
-        problems.append(unknown_key((name,), document=document, known=OPEN_TOP))
+    for name in members.keys() - set(TOP_KEYS):
+        problems.append(unknown_key((name,), document=document, known=TOP_KEYS))
     if members.get("featurehub", 1) != 1:
         problems.append(FileProblem(document.line_of(("featurehub",)), "featurehub: The format is 1 so far: write 1."))
     sections = {name: section_of(name, document, problems=problems) for name in SECTIONS if name in members}
@@ -103,7 +103,7 @@ def section_of(name: str, document: YamlDocument, *, problems: list[FileProblem]
     return entries
 
 
-def mapping_at(place: Place, document: YamlDocument, *, problems: list[FileProblem]) -> Mapping[str, Any]:
+def mapping_at(place: YamlPlace, document: YamlDocument, *, problems: list[FileProblem]) -> Mapping[str, Any]:
     """Return the mapping at a place, an empty one where there is none; append a problem where it is another value."""
     value = document.value
     for step in place:
@@ -115,7 +115,7 @@ def mapping_at(place: Place, document: YamlDocument, *, problems: list[FileProbl
 
 def problem_of_shape(
     error: msgspec.ValidationError,
-    place: Place,
+    place: YamlPlace,
     *,
     given: Mapping[str, Any],
     document: YamlDocument,
@@ -137,7 +137,7 @@ def steps_of(attr: str) -> tuple[str | int, ...]:
     return tuple(int(step) if step.isdecimal() else step for step in attr.split(".") if step)
 
 
-def unknown_key(place: Place, *, document: YamlDocument, known: Iterable[str]) -> FileProblem:
+def unknown_key(place: YamlPlace, *, document: YamlDocument, known: Iterable[str]) -> FileProblem:
     """Return the problem of a key that there is not, with the nearest one that there is."""
     key, names = str(place[-1]), list(known)
     close = get_close_matches(key, names, n=1)

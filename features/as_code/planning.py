@@ -8,7 +8,7 @@ import msgspec
 
 from featurehub.lib.humanize import listed
 from features.as_code import steps
-from features.as_code.changes import Change, Outcome, Step
+from features.as_code.changes import MakingStep, Outcome, PlannedChange
 from features.as_code.contents import weights_of_entry
 from features.as_code.parsing import ParsedFile
 from features.as_code.shapes import DefinitionEntry, DefinitionsFile, Entry, VersionEntry, as_plain
@@ -31,7 +31,7 @@ class Planner:
         self.parsed, self.file, self.here = parsed, parsed.contents, here
         self.stored = {str(row): row for row in FeatureVersion.objects.all()}
 
-    def changes(self) -> list[Change]:
+    def changes(self) -> list[PlannedChange]:
         """Return the changes, each after those that it needs."""
         return [
             *self.of_section("event_types", "event type", self.event_type),
@@ -45,10 +45,10 @@ class Planner:
         self,
         section: str,
         called: str,
-        changed: Callable[[str, Change], Change | None],
+        changed: Callable[[str, PlannedChange], PlannedChange | None],
         *,
         in_order: Callable[[str], object] | None = None,
-    ) -> Iterator[Change]:
+    ) -> Iterator[PlannedChange]:
         """Yield the changes of a section; `changed` completes the change of a member that is not the same here."""
         wanted: dict[str, Entry] = getattr(self.file, section)
         here: dict[str, Entry] = getattr(self.here, section)
@@ -57,7 +57,7 @@ class Planner:
                 continue
             change = changed(
                 key,
-                Change(
+                PlannedChange(
                     outcome=Outcome.CHANGED if key in here else Outcome.MADE,
                     subject=f"{called} {key}",
                     line=self.parsed.document.line_of((section, key)),
@@ -70,7 +70,7 @@ class Planner:
 
     # --- Event types ----------------------------------------------------------------------------------------------
 
-    def event_type(self, name: str, change: Change) -> Change | None:
+    def event_type(self, name: str, change: PlannedChange) -> PlannedChange | None:
         entry, here = self.file.event_types[name], self.here.event_types.get(name)
         if here is None:
             return with_step(change, partial(steps.make_event_type, name, entry))
@@ -81,7 +81,7 @@ class Planner:
 
     # --- Definitions ----------------------------------------------------------------------------------------------
 
-    def definition(self, name: str, change: Change) -> Change:
+    def definition(self, name: str, change: PlannedChange) -> PlannedChange:
         entry, here = self.file.definitions[name], self.here.definitions.get(name)
         why = "" if here is None else self.why_definition_stays(name, entry, here)
         return change.refused(why) if why else with_step(change, partial(steps.store_entry, name, entry))
@@ -104,7 +104,7 @@ class Planner:
 
     # --- Versions -------------------------------------------------------------------------------------------------
 
-    def version(self, pin: str, change: Change) -> Change | None:
+    def version(self, pin: str, change: PlannedChange) -> PlannedChange | None:
         entry, here = normal_version(self.file.versions[pin]), self.here.versions.get(pin)
         if here is None:
             return with_step(change, partial(steps.make_version, pin, entry), note="It is made as a draft.")
@@ -121,7 +121,7 @@ class Planner:
 
     # --- Sets and weights -----------------------------------------------------------------------------------------
 
-    def feature_set(self, pin: str, change: Change) -> Change | None:
+    def feature_set(self, pin: str, change: PlannedChange) -> PlannedChange | None:
         entry, here = self.file.sets[pin], self.here.sets.get(pin)
         if here is None:
             return with_step(change, partial(steps.make_set, pin, entry))
@@ -131,7 +131,7 @@ class Planner:
         newest = max(int(known.partition(":")[2]) for known in self.here.sets if known.partition(":")[0] == name)
         return change.refused(f"{pin} was made, and a set never changes: write it as {name}:{newest + 1}.")
 
-    def weights(self, pin: str, change: Change) -> Change | None:
+    def weights(self, pin: str, change: PlannedChange) -> PlannedChange | None:
         entry, active = self.file.weights[pin], self.here.weights.get(pin)
         numbers = weights_of_entry(entry)
         if (active is not None and weights_of_entry(active) == numbers) or is_under_way(pin, numbers):
@@ -140,7 +140,9 @@ class Planner:
         return with_step(change, partial(steps.draft_weights, pin, entry), outcome=Outcome.MADE, note=note)
 
 
-def with_step(change: Change, step: Step, *, outcome: Outcome | None = None, note: str = "") -> Change:
+def with_step(
+    change: PlannedChange, step: MakingStep, *, outcome: Outcome | None = None, note: str = ""
+) -> PlannedChange:
     """Return the change with the step that makes it so."""
     return replace(change, step=step, outcome=outcome or change.outcome, note=note)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from difflib import get_close_matches
 from typing import TypeVar
 
-from featurehub.files.yaml_files import Place
+from featurehub.files.yaml_files import YamlPlace
 from featurehub.lib.errors import InvalidError
 from featurehub.lib.humanize import listed
 from features.as_code.contents import definition_of
@@ -47,14 +47,14 @@ class FileChecker:
         section: str,
         entries: Mapping[str, Checked],
         here: Mapping[str, Checked],
-        check: Callable[[str, Checked], Iterator[tuple[Place, str]]],
+        check: Callable[[str, Checked], Iterator[tuple[YamlPlace, str]]],
     ) -> Iterator[FileProblem]:
         """Yield the problems of a section's members that are not registered just so."""
         for key, entry in entries.items():
             if here.get(key) != entry:
                 yield from (self.parsed.problem((section, key, *steps), why) for steps, why in check(key, entry))
 
-    def of_definition(self, name: str, entry: DefinitionEntry) -> Iterator[tuple[Place, str]]:
+    def of_definition(self, name: str, entry: DefinitionEntry) -> Iterator[tuple[YamlPlace, str]]:
         """Yield what is wrong with a definition, with the steps to the wrong part."""
         if entry.event_type and entry.event_type not in self.event_types:
             yield ("event_type",), no_such("event type", entry.event_type, self.event_types)
@@ -66,7 +66,7 @@ class FileChecker:
         for problem in problems_of_definition(definition):
             yield (KEY_OF_FIELD.get(problem.field, problem.field),), problem.sentence
 
-    def of_version(self, pin: str, entry: VersionEntry) -> Iterator[tuple[Place, str]]:
+    def of_version(self, pin: str, entry: VersionEntry) -> Iterator[tuple[YamlPlace, str]]:
         """Yield what is wrong with a version, with the steps to the wrong part."""
         feature_type, _ = parse_pin(pin)
         yield from self.of_features(entry.features)
@@ -78,7 +78,7 @@ class FileChecker:
         if feature_type == FeatureType.DERIVED:
             yield from self.of_expressions(entry)
 
-    def of_features(self, names: list[str]) -> Iterator[tuple[Place, str]]:
+    def of_features(self, names: list[str]) -> Iterator[tuple[YamlPlace, str]]:
         """Yield the features that there are not, and those that are there twice."""
         times = Counter(names)
         for place, name in enumerate(names):
@@ -87,7 +87,7 @@ class FileChecker:
             elif times[name] > 1 and names.index(name) < place:
                 yield ("features", place), f"{name} is there twice: leave it out here."
 
-    def of_inputs(self, entry: VersionEntry, *, feature_type: str) -> Iterator[tuple[Place, str]]:
+    def of_inputs(self, entry: VersionEntry, *, feature_type: str) -> Iterator[tuple[YamlPlace, str]]:
         """Yield what is wrong with the versions that a version is computed from."""
         if feature_type != FeatureType.DERIVED and entry.inputs:
             yield ("inputs",), "Only derived versions are computed from others: leave it out."
@@ -101,7 +101,7 @@ class FileChecker:
             elif any(parse_pin(other)[0] == input_type for other in entry.inputs[:place]):
                 yield ("inputs", place), f"There is a {input_type} version before it: choose one of each type."
 
-    def of_expressions(self, entry: VersionEntry) -> Iterator[tuple[Place, str]]:
+    def of_expressions(self, entry: VersionEntry) -> Iterator[tuple[YamlPlace, str]]:
         """Yield the expression that can't be computed from the inputs; none where something else is wrong already."""
         inputs = [self.versions[pin] for pin in entry.inputs if pin in self.versions]
         usable = {name for version in inputs for name in version.features} | self.written_anywhere()
@@ -117,14 +117,14 @@ class FileChecker:
         named = {name for version in self.versions.values() for name in version.features}
         return {name for name, known in self.definitions.items() if known.type in WRITTEN_BY_CLIENTS} - named
 
-    def of_set(self, pin: str, entry: FeatureSetEntry) -> Iterator[tuple[Place, str]]:
+    def of_set(self, pin: str, entry: FeatureSetEntry) -> Iterator[tuple[YamlPlace, str]]:
         """Yield the features and versions of a set that there are not."""
         yield from self.of_features(entry.features)
         for place, version in enumerate(entry.versions):
             if version not in self.versions:
                 yield ("versions", place), no_such("version", version, self.versions)
 
-    def of_weights(self, pin: str, entry: WeightsEntry) -> Iterator[tuple[Place, str]]:
+    def of_weights(self, pin: str, entry: WeightsEntry) -> Iterator[tuple[YamlPlace, str]]:
         """Yield what is wrong with weights, with the steps to the wrong part."""
         if parse_pin(pin)[0] != FeatureType.BEHAVIORAL:
             yield (), "Only behavioral versions have weights: leave it out."

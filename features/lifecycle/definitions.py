@@ -24,7 +24,7 @@ KINDS_WITH_HALF_LIFE = (FeatureDefinition.Kind.COUNT, FeatureDefinition.Kind.SUM
 
 
 class FieldProblem(NamedTuple):
-    """What is wrong with a field of a definition, as a sentence."""
+    """A sentence about a field of a definition that is wrong."""
 
     field: str
     sentence: str

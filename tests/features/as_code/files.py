@@ -3,7 +3,7 @@
 from textwrap import dedent
 
 from features.as_code.applying import apply_definitions, plan_definitions
-from features.as_code.changes import Applied, Change
+from features.as_code.changes import Applied, PlannedChange
 from features.registry.snapshot import registry_snapshot
 
 APPLIED = Applied(by=None, reason="A test", file="trials.yaml")
@@ -52,17 +52,17 @@ weights:
 """
 
 
-def plan(text: str) -> list[Change]:
+def plan(text: str) -> list[PlannedChange]:
     return plan_definitions(dedent(text))
 
 
-def apply(text: str, applied: Applied = APPLIED) -> list[Change]:
+def apply(text: str, applied: Applied = APPLIED) -> list[PlannedChange]:
     """Apply a file, and have this process know at once, also in a test without commits."""
     changes = apply_definitions(dedent(text), applied=applied)
     registry_snapshot.forget()
     return changes
 
 
-def outcomes(changes: list[Change]) -> list[str]:
+def outcomes(changes: list[PlannedChange]) -> list[str]:
     """Return the changes in short: "made event type trial_started"."""
     return [f"{change.outcome} {change.subject}" for change in changes]
