@@ -13,7 +13,7 @@ from features.as_code.contents import weights_of_entry
 from features.as_code.parsing import ParsedFile
 from features.as_code.shapes import DefinitionEntry, DefinitionsFile, Entry, VersionEntry, as_plain
 from features.formulas.behavioral import Weights
-from features.lifecycle.drafts import next_number, version_key
+from features.lifecycle.drafts import version_key
 from features.lifecycle.steps import VersionState
 from features.models import READABLE_STATES, WRITTEN_BY_CLIENTS, FeatureType, FeatureVersion, WeightSet
 from features.registry.contents import parse_pin
@@ -117,7 +117,22 @@ class Planner:
             added = sorted(set(entry.features) - set(here.features))
             note = f"{pin} is {stored.state}: clients can write {listed(added)} at once."
             return with_step(change, partial(steps.add_features, stored.pk, added), note=note)
-        return change.refused(why_version_stays(stored, entry, here))
+        return change.refused(self.why_version_stays(stored, entry, here))
+
+    def why_version_stays(self, stored: FeatureVersion, entry: VersionEntry, here: VersionEntry) -> str:
+        """Return why a version past draft can't be changed to the file's, and what to do."""
+        if msgspec.structs.replace(entry, time_to_live=here.time_to_live) == here and stored.state in READABLE_STATES:
+            at_once = f"It would take effect at once, as {stored} is {stored.state}"
+            return f"{at_once}: change it on its page in the admin, then apply the file."
+        newest = max(
+            version_key(parse_pin(pin)[1])[0]
+            for pin in {**self.here.versions, **self.file.versions}
+            if parse_pin(pin)[0] == stored.feature_type
+        )
+        other = f"{stored.feature_type}:{newest + 1}.0"
+        if stored.state == VersionState.RETIRED:
+            return f"{stored} is retired for good: write it as {other}."
+        return f"{stored} is {stored.state}, so that its features and inputs do not change: write it as {other}."
 
     # --- Sets and weights -----------------------------------------------------------------------------------------
 
@@ -128,7 +143,8 @@ class Planner:
         if (entry.features, sorted(entry.versions)) == (here.features, here.versions):
             return None
         name = pin.partition(":")[0]
-        newest = max(int(known.partition(":")[2]) for known in self.here.sets if known.partition(":")[0] == name)
+        named = [known.partition(":") for known in {**self.here.sets, **self.file.sets}]
+        newest = max(int(number) for known, _, number in named if known == name)
         return change.refused(f"{pin} was made, and a set never changes: write it as {name}:{newest + 1}.")
 
     def weights(self, pin: str, change: PlannedChange) -> PlannedChange | None:
@@ -170,18 +186,6 @@ def can_gain_features(stored: FeatureVersion) -> bool:
 def is_more_of(here: VersionEntry, entry: VersionEntry) -> bool:
     """Return whether the entry is what is here with further features."""
     return here == msgspec.structs.replace(entry, features=here.features) and set(here.features) < set(entry.features)
-
-
-def why_version_stays(stored: FeatureVersion, entry: VersionEntry, here: VersionEntry) -> str:
-    """Return why a version past draft can't be changed to the file's, and what to do."""
-    if stored.state == VersionState.RETIRED:
-        return f"{stored} is retired for good: write it as {stored.feature_type}:{next_number(stored.feature_type)}."
-    if msgspec.structs.replace(entry, time_to_live=here.time_to_live) == here:
-        return (
-            f"It would take effect at once, as {stored} is {stored.state}: change it in the admin, then apply the file."
-        )
-    other = f"{stored.feature_type}:{next_number(stored.feature_type)}"
-    return f"{stored} is {stored.state}, so that its features and inputs do not change: write it as {other}."
 
 
 def is_under_way(pin: str, numbers: Weights) -> bool:

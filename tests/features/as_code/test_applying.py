@@ -15,7 +15,8 @@ from features.lifecycle.feature_sets import make_feature_set
 from features.lifecycle.version_steps import put_into_shadow
 from features.lifecycle.weight_set_steps import activate
 from features.models import ActivityLogEntry, FeatureDefinition, FeatureSet, FeatureVersion, Weight, WeightSet
-from features.registry.snapshot import load_registry
+from features.registry.snapshot import load_registry, registry_snapshot
+from tests.api_client import ApiClient
 from tests.factories import make_definition, make_event_type, make_version
 from tests.features.as_code.files import TRIALS, apply, outcomes, plan
 
@@ -308,6 +309,29 @@ def test_a_draft_keeps_what_a_set_takes_of_it(db: None) -> None:
         drafts.remove_definition(version.pk, trials, by=None)
     with pytest.raises(Exception, match="a set never changes"):
         drafts.discard(version.pk, by=None, reason="A test")
+
+
+def test_a_set_of_a_draft_can_be_read_as_soon_as_that_is_in_shadow(api: ApiClient) -> None:
+    apply(TRIALS)
+    text = "/api/v1/customers/c1/features/?set=trial_model:3"
+    refused = api.get(text)
+    assert refused.status_code == 404
+    assert "trial_model:3 pins behavioral:2.0 and derived:2.0, still a draft" in refused.json()["errors"][0]["detail"]
+    for feature_type in ("customer", "behavioral", "derived"):
+        version = FeatureVersion.objects.get(feature_type=feature_type, number="2.0")
+        put_into_shadow(version.pk, by=None, reason="A test")
+    registry_snapshot.forget()
+    assert list(api.get(text).json()["features"]) == ["trials_6h", "engagement_score", "trial_share"]
+
+
+def test_the_number_to_write_is_free_in_the_file_too(db: None) -> None:
+    apply(TRIALS)
+    text = TRIALS + "  behavioral:2.0: {name: x, event_types: {login: {weight: 1, norm: 1}}}\n"
+    text = text.replace("versions:\n", "versions:\n  behavioral:1.0: {features: [engagement_score]}\n", 1)
+    text = text.replace("[trials_6h, engagement_score, trial_share]", "[trials_6h, trial_share]")
+    refused = [change.note for change in plan(text) if change.outcome == "refused"]
+    assert refused[0].endswith("write it as behavioral:3.0.")
+    assert refused[1].endswith("write it as trial_model:4.")
 
 
 def test_a_retired_version_stays_retired(db: None) -> None:
