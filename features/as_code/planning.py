@@ -9,7 +9,7 @@ import msgspec
 from featurehub.lib.humanize import listed
 from features.as_code import steps
 from features.as_code.changes import MakingStep, Outcome, PlannedChange
-from features.as_code.contents import weights_of_entry
+from features.as_code.contents import definition_entry, definition_of, weights_of_entry
 from features.as_code.parsing import ParsedFile
 from features.as_code.shapes import DefinitionEntry, DefinitionsFile, Entry, VersionEntry, as_plain
 from features.formulas.behavioral import Weights
@@ -81,8 +81,10 @@ class Planner:
 
     # --- Definitions ----------------------------------------------------------------------------------------------
 
-    def definition(self, name: str, change: PlannedChange) -> PlannedChange:
-        entry, here = self.file.definitions[name], self.here.definitions.get(name)
+    def definition(self, name: str, change: PlannedChange) -> PlannedChange | None:
+        entry, here = normal_definition(name, self.file.definitions[name]), self.here.definitions.get(name)
+        if entry == here:
+            return None
         why = "" if here is None else self.why_definition_stays(name, entry, here)
         return change.refused(why) if why else with_step(change, partial(steps.store_entry, name, entry))
 
@@ -171,6 +173,11 @@ def inputs_first(pin: str) -> tuple[bool, str, tuple[int, ...]]:
 
 def differ(entry: DefinitionEntry, here: DefinitionEntry, fields: tuple[str, ...]) -> bool:
     return any(getattr(entry, field) != getattr(here, field) for field in fields)
+
+
+def normal_definition(name: str, entry: DefinitionEntry) -> DefinitionEntry:
+    """Return a definition's entry as it is exported: 24h is 1d."""
+    return definition_entry(definition_of(name, entry))
 
 
 def normal_version(entry: VersionEntry) -> VersionEntry:

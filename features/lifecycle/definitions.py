@@ -116,8 +116,10 @@ def store_definition(definition: FeatureDefinition) -> None:
 
 def check_place_is_free(definition: FeatureDefinition) -> None:
     """Raise InvalidError where another definition has its place in customer lists."""
+    if definition.list_place is None:
+        return
     others = FeatureDefinition.objects.exclude(name=definition.name)
-    taken = others.filter(list_place=definition.list_place, list_place__isnull=False).first()
+    taken = others.filter(list_place=definition.list_place).first()
     if taken is not None:
         place = f"{taken} has the place {taken.list_place} in customer lists"
         raise InvalidError(f"{place}: choose another of 1 to {LIST_PLACES}, or none.", attr="list_place")

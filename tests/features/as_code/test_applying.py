@@ -205,6 +205,21 @@ def test_features_that_clients_write_are_added_to_a_live_version(db: None) -> No
     assert "pets" in load_registry().views["customer", "1.0"].names
 
 
+def test_other_words_for_the_same_are_no_difference(db: None) -> None:
+    text = """
+        event_types: {trial_started: {label: Trial started, description: ""}}
+        definitions: {trials: {type: behavioral, kind: count, window: 24h, category: null, default: 0, tags: []}}
+        versions: {behavioral:2.0: {features: [trials], inputs: []}}
+    """
+    apply(text)
+    assert plan(text) == []
+    assert (
+        plan(text.replace("24h", "1d").replace("label: Trial started, ", "").replace("default: 0", "default: 0.0"))
+        == []
+    )
+    assert outcomes(plan(text.replace("24h", "25h"))) == ["changed definition trials"]
+
+
 def test_the_order_of_features_versions_and_inputs_says_nothing_but_that_of_a_set_does(db: None) -> None:
     apply(TRIALS)
     text = TRIALS.replace("[engagement_score, trials_6h]", "[trials_6h, engagement_score]")

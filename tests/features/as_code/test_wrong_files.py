@@ -1,10 +1,18 @@
 """Wrong definitions files: each problem is said with its line and what to do, and nothing is changed."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from events.models import EventType
-from features.as_code.parsing import WrongFileError
-from tests.features.as_code.files import apply, plan
+from featurehub.files.yaml_files import yaml_text
+from features.as_code.changes import PlannedChange
+from features.as_code.parsing import FileProblem, WrongFileError
+from tests.features.as_code.files import TRIALS, apply, plan
 
 
 @pytest.mark.parametrize(
@@ -102,3 +110,49 @@ def test_all_problems_are_said_at_once_in_the_order_of_the_file(db: None) -> Non
     with pytest.raises(WrongFileError) as refused:
         plan(text)
     assert [problem.line for problem in refused.value.problems] == [2, 5, 5]
+
+
+# Values of every kind, and some that are at the edge of what can be stored.
+NASTY = [
+    None, True, 0, -1, 7, 0.5, 1e300, 10**14, "", " ", "x", "a\nb", "é", "x" * 70, "-", "engagement_score",
+    "customer:1.0", "behavioral:2.0", "derived:1.0", "behavioral:1.0.0.0.0.0.0.0.0.0", "trial_started", "91d", "1 +",
+    [], {}, [None], ["trials_6h", "trials_6h"], ["behavioral:1.0", "behavioral:2.0"], {"x": 1},
+    {"trial_started": {"weight": 1, "norm": 0}},
+]  # fmt: skip
+
+
+def places_of(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the steps to each part of a value."""
+    yield place
+    members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for step, part in members:
+        yield from places_of(part, (*place, step))
+
+
+def replaced(value: Any, place: tuple[Any, ...], part: Any) -> Any:
+    """Return the value with another part, or a member of another key, at the end of the steps."""
+    if not place:
+        return part
+    first, *rest = place
+    changed = value.copy()
+    changed[first] = replaced(value[first], tuple(rest), part)
+    return changed
+
+
+@given(st.sampled_from(sorted(places_of(yaml.safe_load(TRIALS)), key=str)), st.sampled_from(NASTY))
+def test_a_file_with_any_value_in_any_place_is_planned_or_refused_in_words(
+    db: None, place: tuple[Any, ...], part: Any
+) -> None:
+    text = yaml_text(replaced(yaml.safe_load(TRIALS), place, part))
+    changes, problems = planned(text)
+    assert all(change.note for change in changes if change.outcome == "refused")
+    assert all(1 <= problem.line <= text.count("\n") + 1 for problem in problems)
+    assert not any("`" in problem.sentence for problem in problems)
+
+
+def planned(text: str) -> tuple[list[PlannedChange], list[FileProblem]]:
+    """Return the changes of a file, or its problems."""
+    try:
+        return plan(text), []
+    except WrongFileError as refused:
+        return [], refused.problems
