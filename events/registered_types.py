@@ -49,7 +49,7 @@ class RegisteredTypes:
         more = f" and {len(taken) - TYPES_LISTED} more" if len(taken) > TYPES_LISTED else ""
         detail = (
             f"No event type {named} is registered. There are {', '.join(taken[:TYPES_LISTED])}{more}. Register it in "
-            "the admin under Event types first."
+            "the admin under Event types, or with manage.py apply_definitions."
         )
         return InvalidError(detail, attr="event_type", code="unregistered_event_type")
 

@@ -32,6 +32,14 @@ def register_event_type(name: str, *, label: str = "", description: str = "") ->
     return row
 
 
+def describe_event_type(name: str, *, label: str, description: str) -> None:
+    """Replace the label and the description of a type. Raise UnknownError where there is none."""
+    with transaction.atomic():
+        row = locked(name)
+        EventType.objects.filter(pk=row.pk).update(label=label or words_of(name), description=description)
+        transaction.on_commit(event_types.forget)
+
+
 def archive_event_type(name: str) -> None:
     """Accept no new events of a type: at once in this process, in the others within SNAPSHOT_SECONDS.
 

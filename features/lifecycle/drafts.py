@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from django.db import transaction
 
 from featurehub.lib.errors import ConflictError, InvalidError, UnknownError
+from featurehub.lib.humanize import listed
 from features.lifecycle.shown import Shown
 from features.lifecycle.steps import (
     Actor,
@@ -16,7 +17,7 @@ from features.lifecycle.steps import (
     lock_versions,
     record,
 )
-from features.models import FeatureDefinition, FeatureType, FeatureVersion
+from features.models import FeatureDefinition, FeatureSet, FeatureType, FeatureVersion
 from features.models.definitions import WRITTEN_BY_CLIENTS
 
 NUMBER = re.compile(r"\d+(\.\d+)*", re.ASCII)
@@ -102,8 +103,40 @@ def remove_definition(version_id: int, definition: FeatureDefinition, *, by: Act
     """Remove a feature from a draft."""
     with transaction.atomic():
         version = claim_version(version_id, allowed=(VersionState.DRAFT,), reason=f"Removed {definition}.")
+        check_no_set_takes(version, names=[definition.name])
         version.definitions.remove(definition)
         record(version, by=by, reason=f"Removed {definition}.")
+
+
+def set_definitions(version_id: int, definitions: Collection[FeatureDefinition], *, by: Actor, reason: str) -> None:
+    """Give a draft exactly these features.
+
+    Raises InvalidError for a feature of another type, ConflictError for a version in another state and where a feature
+    set takes one that would be left out.
+    """
+    with transaction.atomic():
+        version = claim_version(version_id, allowed=(VersionState.DRAFT,), reason=reason)
+        for definition in definitions:
+            if definition.feature_type != version.feature_type:
+                raise InvalidError(f"{definition} is a {definition.feature_type} feature: it can't be in {version}.")
+        before, after = set(version.definitions.all()), set(definitions)
+        check_no_set_takes(version, names=[definition.name for definition in before - after])
+        version.definitions.set(definitions)
+        parts = {"Added": after - before, "Removed": before - after}
+        changed = [f"{verb} {', '.join(sorted(row.name for row in rows))}." for verb, rows in parts.items() if rows]
+        record(version, by=by, reason=" ".join([*changed, reason]))
+
+
+def check_no_set_takes(version: FeatureVersion, *, names: Collection[str]) -> None:
+    """Raise ConflictError where a feature set that pins the draft takes one of these features of it.
+
+    A set never changes, so what it takes of a draft stays there.
+    """
+    pinning = FeatureSet.objects.filter(versions__contains={version.feature_type: version.number})
+    found = pinning.filter(names__overlap=list(names)).first()
+    if found is not None:
+        taken = listed([name for name in names if name in found.names])
+        raise ConflictError(f"The feature set {found} takes {taken} of {version}, and a set never changes: it stays.")
 
 
 def set_inputs(
@@ -137,7 +170,8 @@ def set_time_to_live(
 
 
 def discard(version_id: int, *, by: Actor, reason: str, shown: Shown | None = None) -> None:
-    """Delete a draft. Raise ConflictError for a version in another state."""
+    """Delete a draft. Raise ConflictError for a version in another state, and for one that a feature set pins."""
     with transaction.atomic():
         version = claim_shown_version(version_id, allowed=(VersionState.DRAFT,), reason=reason, by=by, shown=shown)
+        check_no_set_takes(version, names=list(version.definitions.values_list("name", flat=True)))
         version.delete()

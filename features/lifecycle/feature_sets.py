@@ -73,6 +73,47 @@ def make_feature_set(
     return MadeSet(feature_set=made, is_new=True)
 
 
+def make_numbered_set(
+    name: str, number: int, *, names: Sequence[str], versions: Sequence[str], by: Actor, reason: str
+) -> FeatureSet:
+    """Make the set of a name with this number, pinned to a version of each type: one of a file of definitions.
+
+    A version may still be a draft: then the set can be read once that is in shadow, and until then the draft keeps the
+    set's features. Raises InvalidError for features that are not in the versions, and for retired versions.
+    """
+    check_names(names)
+    with transaction.atomic():
+        lock_versions()
+        numbers = numbers_of_pins(names, versions=versions)
+        made = FeatureSet.objects.create(
+            name=name, number=number, names=list(names), versions=numbers, made_by=by, reason=reason
+        )
+        transaction.on_commit(registry_snapshot.forget)
+    return made
+
+
+def numbers_of_pins(names: Sequence[str], *, versions: Sequence[str]) -> dict[str, str]:
+    """Return feature type → number of the pins, one for each type of the names; drafts may be among them.
+
+    Raises InvalidError where that is not so, or a name is not in the version of its type.
+    """
+    check_features_exist(names, registered=FeatureDefinition.objects.values_list("name", flat=True))
+    rows = list(FeatureDefinition.objects.filter(name__in=names).prefetch_related("versions"))
+    numbers = dict(map(parse_pin, versions))
+    types = {row.feature_type for row in rows}
+    if len(numbers) < len(versions) or types != numbers.keys():
+        detail = f"A set pins one version of each type of its features: {listed(sorted(types))}."
+        raise InvalidError(detail, attr="version")
+    usable = FeatureVersion.objects.exclude(state=VersionState.RETIRED)
+    there = {str(row) for row in usable}
+    gone = [pin for pin in versions if pin not in there]
+    if gone:
+        raise InvalidError(f"There is no version {listed(gone)}, or it is retired.", attr="version")
+    for row in rows:
+        check_is_in(numbers[row.feature_type], definition=row)
+    return numbers
+
+
 def check_names(names: Sequence[str]) -> None:
     """Raise InvalidError for no names, too many, and one that is there twice."""
     if not 1 <= len(names) <= MOST_NAMES:

@@ -1,6 +1,7 @@
 """Models: definitions, versions, weight sets, customers, their append-only feature history, and runs."""
 
 from features.models.activity_log import ActivityLogEntry
+from features.models.applied_files import AppliedFile
 from features.models.consistency import ConsistencyCheck, InconsistentCustomer
 from features.models.customers import BUCKETS, Customer, CustomerFeature, OnlineStore, Publication, Renewal
 from features.models.definitions import WRITTEN_BY_CLIENTS, FeatureDefinition, FeatureType
@@ -25,6 +26,7 @@ __all__ = [
     "READABLE_STATES",
     "WRITTEN_BY_CLIENTS",
     "ActivityLogEntry",
+    "AppliedFile",
     "Backtest",
     "BacktestDay",
     "BaselineWeek",

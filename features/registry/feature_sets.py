@@ -49,13 +49,17 @@ def find_set(written: str, *, known: Registry) -> PinnedNames:
     """Return the feature set that is written so.
 
     Raises InvalidError for a text of another form, UnknownError where there is no such set, or it pins a version that
-    can't be read any more.
+    can't be read yet or any more.
     """
     found = known.sets.get(written)
     if found is None:
         raise no_such_set(written, there_are=known.sets)
     gone = [pin for pin in found.pins if parse_pin(pin) not in known.views]
     if gone:
+        drafts = [pin for pin in gone if parse_pin(pin) not in known.started]
+        if drafts:
+            detail = f"{written} pins {listed(drafts)}, still a draft: it can be read once that is in shadow."
+            raise UnknownError(detail, attr="set")
         detail = f"{written} pins {listed(gone)}, which can't be read any more: make a set with a version that can."
         raise UnknownError(detail, attr="set")
     return found

@@ -1,7 +1,5 @@
 """The form of a feature: its meaning, which is fixed once a version computes it, and its description."""
 
-import keyword
-import math
 from typing import Any, NamedTuple
 
 from django import forms
@@ -9,19 +7,21 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget, U
 
 from events.registered_types import event_types
 from featurehub.lib.errors import InvalidError
-from features.formulas.expressions import FUNCTIONS
+from features.lifecycle.definitions import (
+    KINDS_WITH_HALF_LIFE,
+    MEANING,
+    WINDOW,
+    is_word_of_expressions,
+    problems_of_window,
+)
 from features.lifecycle.drafts import BEFORE_RETIREMENT, live_inputs, next_number, version_key
 from features.lifecycle.requirements import check_expressions
 from features.lifecycle.steps import VersionState
 from features.models import FeatureDefinition, FeatureType, FeatureVersion
 from features.models.definitions import LIST_PLACES, WRITTEN_BY_CLIENTS
 from features.registry.snapshot import registry_snapshot
-from features.registry.window_text import WINDOWS_ALLOWED, parse_window, window_text
+from features.registry.window_text import parse_window, window_text
 
-# The fields that say how a feature of each type is computed. A trigger fixes them once a version past draft has it.
-WINDOW = ("kind", "event_type", "category", "metadata_key", "window_hours", "half_life_days")
-MEANING = {FeatureType.BEHAVIORAL.value: WINDOW, FeatureType.DERIVED.value: ("expression",)}
-KINDS_WITH_HALF_LIFE = (FeatureDefinition.Kind.COUNT, FeatureDefinition.Kind.SUM, FeatureDefinition.Kind.MEAN)
 NEW_DRAFT = "new"
 TYPE_CHOICES = {
     FeatureType.BEHAVIORAL.value: "Behavioral: computed from the events of a window",
@@ -188,7 +188,7 @@ class DefinitionForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]
-        if name in FUNCTIONS or keyword.iskeyword(name):
+        if is_word_of_expressions(name):
             raise forms.ValidationError(f"{name} is a word of expressions: choose another name.")
         return name
 
@@ -224,16 +224,10 @@ class DefinitionForm(forms.ModelForm):  # type: ignore[type-arg]
                 self.errors.pop(name, None)
 
     def check_window(self, data: dict[str, Any]) -> None:
-        if not data.get("kind") and "kind" not in self.errors:
-            self.add_error("kind", "Choose what is computed of the events.")
-        if data.get("window_hours") is None and "window_hours" not in self.errors:
-            self.add_error("window_hours", f"Say how far back events count. {WINDOWS_ALLOWED}")
-        needs_key = data.get("kind") not in ("", None, FeatureDefinition.Kind.COUNT)
-        if needs_key and not data.get("metadata_key") and "metadata_key" not in self.errors:
-            self.add_error("metadata_key", "Say which metadata key, such as amount.")
-        half_life = data.get("half_life_days")
-        if half_life is not None and not (half_life > 0 and math.isfinite(half_life)):
-            self.add_error("half_life_days", "A half-life is a number of days greater than 0.")
+        given = {name: data[name] for name in WINDOW if data.get(name) is not None}
+        for field, sentence in problems_of_window(FeatureDefinition(**given)):
+            if field not in self.errors:
+                self.add_error(field, sentence)
 
     def check_expression(self, data: dict[str, Any]) -> None:
         """Check the expression in each version that the feature is in, or is to be added to."""

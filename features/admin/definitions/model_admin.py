@@ -17,9 +17,10 @@ from unfold.decorators import display
 
 from featurehub.admin.permissions import person
 from featurehub.lib.errors import ConflictError, FeatureHubError
-from features.admin.definitions.forms import MEANING, NEW_DRAFT, DefinitionForm, FixedDefinitionForm, NewDefinitionForm
+from features.admin.definitions.forms import NEW_DRAFT, DefinitionForm, FixedDefinitionForm, NewDefinitionForm
 from features.admin.definitions.preview import preview_context_of_form
 from features.lifecycle import drafts
+from features.lifecycle.definitions import MEANING
 from features.lifecycle.steps import VersionState, lock_versions
 from features.models import FeatureDefinition, FeatureType, FeatureVersion
 from features.monitoring.coverage import coverages

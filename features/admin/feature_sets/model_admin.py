@@ -18,7 +18,7 @@ from featurehub.admin.permissions import may, person
 from featurehub.lib.errors import FeatureHubError
 from features.admin.feature_sets.forms import FeatureSetForm, fields_like
 from features.lifecycle.feature_sets import make_feature_set
-from features.models import READABLE_STATES, FeatureDefinition, FeatureSet, FeatureSetUse, FeatureVersion
+from features.models import FeatureDefinition, FeatureSet, FeatureSetUse, FeatureVersion
 from features.registry.snapshot import registry_snapshot
 from features.registry.wording import definition_in_words
 
@@ -95,19 +95,20 @@ def numbers_by_name() -> dict[str, int]:
 
 
 def set_rows(sets: list[FeatureSet], *, numbers: Mapping[str, int]) -> list[dict[str, Any]]:
-    """Return a row for each set: its last reader, and what it pins that can't be read any more.
+    """Return a row for each set: its last reader, and what it pins that can't be read yet or any more.
 
     `numbers`: name → how many sets it has, where the row stands for all of them.
     """
     uses = FeatureSetUse.objects.filter(feature_set__in=sets).order_by("used_at").select_related("api_key")
     last = {use.feature_set_id: use for use in uses}
-    readable = {str(row) for row in FeatureVersion.objects.filter(state__in=READABLE_STATES)}
+    states = {str(row): row.state for row in FeatureVersion.objects.all()}
     return [
         {
             "set": row,
             "read": last.get(row.pk),
             "older": numbers.get(row.name, 1) - 1,
-            "gone": [pin for pin in row.pins if pin not in readable],
+            "drafts": [pin for pin in row.pins if states.get(pin) == FeatureVersion.State.DRAFT],
+            "gone": [pin for pin in row.pins if states.get(pin) == FeatureVersion.State.RETIRED],
         }
         for row in sets
     ]
@@ -121,7 +122,8 @@ def set_context(row: FeatureSet, *, now: datetime) -> dict[str, Any]:
     return {
         "set": row,
         "versions": versions,
-        "gone": [found for found in versions if found.state not in READABLE_STATES],
+        "drafts": [found for found in versions if found.state == FeatureVersion.State.DRAFT],
+        "gone": [found for found in versions if found.state == FeatureVersion.State.RETIRED],
         "features": [
             {
                 "definition": definitions[name],

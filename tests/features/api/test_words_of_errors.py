@@ -13,7 +13,7 @@ COMPUTE: dict[str, Any] = {"events": []}
 EVENT = "/api/v1/events/"
 NOT_REGISTERED = (
     "No event type '{name}' is registered. There are page_view, email_open, email_click, form_submit, purchase, login. "
-    "Register it in the admin under Event types first."
+    "Register it in the admin under Event types, or with manage.py apply_definitions."
 )
 FEATURES = url_of("c1")
 

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 
 from featurehub.access.models import create_api_key
-from features.lifecycle.feature_sets import make_feature_set
+from features.lifecycle.feature_sets import make_feature_set, make_numbered_set
 from features.models import ActivityLogEntry, FeatureSet, FeatureSetUse
 from tests.factories import ago, make_version
 from tests.staff import log_in, take_step
@@ -91,6 +91,17 @@ def test_a_set_that_is_there_is_not_made_again(operator: Client) -> None:
 def test_what_is_wrong_is_said_beside_the_field(operator: Client, fields: dict[str, str], sentence: str) -> None:
     assert sentence in send(operator, **fields)
     assert FeatureSet.objects.count() == 0
+
+
+def test_a_set_of_a_draft_says_that_it_can_not_be_read_yet(operator: Client) -> None:
+    make_version("behavioral")
+    made = make_numbered_set(
+        "draft_model", 4, names=["recency_score"], versions=["behavioral:2.0"], by=None, reason="From a file"
+    )
+    assert "It can't be read yet:</strong> behavioral:2.0 is a draft." in text_of(
+        operator.get(f"{SETS}{made.pk}/change/")
+    )
+    assert "behavioral:2.0 is a draft: it can't be read yet" in text_of(operator.get(SETS))
 
 
 def test_the_list_has_the_newest_of_each_name_and_its_page_the_others(operator: Client) -> None:
