@@ -1,4 +1,4 @@
-"""A team brings an event type of its own: registered by a file, posted, weighed, counted, and read by a feature set."""
+"""A team brings an event type of its own: registered by a file, posted, weighed, counted, trained on, and read."""
 
 import re
 import subprocess
@@ -11,6 +11,7 @@ from uuid import uuid4
 import httpx
 import pytest
 from playwright.sync_api import Page, expect
+from pyarrow import parquet
 
 from tests.e2e.conftest import Stack
 from tests.factories import ago
@@ -87,7 +88,13 @@ def test_a_team_brings_its_own_event_type(
     # 4. Weigh them in the studio, and activate the weights of that version.
     weigh_in_the_studio(stack, admin_page, artefacts)
 
-    # 5. Read online by the set exactly what as-of gives for the same moment.
+    # 5. Build a training set: what held six and a half hours ago, and whether a trial began in the hour after it.
+    moment = ago(hours=6.5).isoformat()
+    stack.manage("recompute", "--customer", customer_id, "--as-of", moment)
+    row = training_row(stack, customer_id, moment=moment, out=tmp_path / "trials.parquet")
+    assert (row[COUNT], row["label"]) == (1.0, 1)
+
+    # 6. Read online by the set exactly what as-of gives for the same moment.
     with stack.api() as api:
         wait_until(lambda: score_of(api, customer_id) == WEIGHT * 4 / NORM)
         online = read_by_set(api, customer_id)
@@ -148,6 +155,14 @@ def put_into_shadow(stack: Stack, page: Page) -> None:
     page.get_by_role("button", name="Put this version into shadow").click()
     expect(page.get_by_role("link", name="Go live", exact=True)).to_be_visible()
     expect(page.locator('[data-run][data-state="running"]')).to_have_count(0, timeout=MILLISECONDS_TO_COMPUTE)
+
+
+def training_row(stack: Stack, customer_id: str, *, moment: str, out: Path) -> dict[str, Any]:
+    """Return the customer's row of a training set that is made of events at one moment, by the set."""
+    rows = ("--every", "1d", "--since", moment, "--until", moment, "--label", f"{TYPE} within 1h")
+    stack.manage("build_training_set", *rows, "--set", SET, "--out", str(out))
+    (row,) = (row for row in parquet.read_table(out).to_pylist() if row["customer_id"] == customer_id)
+    return row
 
 
 def read_by_set(api: httpx.Client, customer_id: str) -> Any:
