@@ -21,12 +21,18 @@ from events.validation import (
     check_fields,
     check_fields_together,
     check_metadata,
+    keys_of_fields,
 )
+from featurehub.lib.batched import batched
 from featurehub.lib.errors import InvalidError, json_problem
+from featurehub.lib.same_keys import fewest_keys, given_twice, most_keys, refuse_same_keys
 from featurehub.lib.wrong_shapes import wrong_shape
 
 # Of metadata as it was sent. A text within the 8 KB is longer if it has blanks, or escapes: "\u0061" is one byte, "a".
 LONGEST_METADATA_TEXT = 64 * 1024
+
+# The metadata of an event that was posted without any.
+ABSENT = msgspec.Raw(NO_METADATA)
 
 metadata_decoder = msgspec.json.Decoder(dict[str, Any])
 
@@ -34,7 +40,7 @@ metadata_decoder = msgspec.json.Decoder(dict[str, Any])
 class PostedEvent(EventFields, kw_only=True, gc=False):
     """An event as a client posts it. Its metadata is JSON text that was not looked at yet."""
 
-    metadata: msgspec.Raw = msgspec.Raw(NO_METADATA)
+    metadata: msgspec.Raw = ABSENT
 
 
 class EventBatch(msgspec.Struct, forbid_unknown_fields=True):
@@ -81,6 +87,24 @@ def with_checked_metadata(event: PostedEvent) -> CheckedEvent:
         amount=amount_in(metadata),
         category=category_in(metadata),
     )
+
+
+def refuse_same_keys_in(body: bytes, *, posted: Sequence[PostedEvent], checked: Sequence[CheckedEvent]) -> None:
+    """Raise InvalidError with `attr` where the body, or an object in it, has the same key twice.
+
+    `posted` and `checked` are the events that were decoded from it.
+    """
+    decoded = 1 + keys_of_fields(posted) + sum(event.metadata is not ABSENT for event in posted)
+    decoded += sum(
+        fewest_keys("".join([event.metadata_json for event in part]).encode()) for part in batched(checked, 1_000)
+    )
+    if most_keys(body) <= decoded:
+        return
+    # One event after the other: all of their objects at once would take many times the memory of the body.
+    text = msgspec.json.decode(body, type=dict[str, msgspec.Raw])["events"]
+    if most_keys(body.replace(text, b"", 1)) > 1:
+        raise given_twice("events")
+    check_each(msgspec.json.decode(text, type=list[msgspec.Raw]), lambda event: refuse_same_keys(bytes(event)))
 
 
 def decode_metadata(text: msgspec.Raw) -> dict[str, Any]:
