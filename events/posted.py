@@ -14,6 +14,7 @@ import msgspec
 from events.validation import (
     EVENTS_PER_REQUEST,
     NO_METADATA,
+    REQUIRED_FIELDS,
     EventFields,
     amount_in,
     category_in,
@@ -49,12 +50,29 @@ class EventBatch(msgspec.Struct, forbid_unknown_fields=True):
     events: Annotated[list[PostedEvent], msgspec.Meta(min_length=1, max_length=EVENTS_PER_REQUEST)]
 
 
+class OptionalFields(msgspec.Struct, gc=False):
+    """The optional fields of an event that are there."""
+
+    event_id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    session_id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    metadata: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class OptionalFieldsOfEvents(msgspec.Struct):
+    """The body of `POST events/`, likewise."""
+
+    events: list[OptionalFields]
+
+
 class CheckedEvent(EventFields, kw_only=True, gc=False):
     """An event that can be stored, with its metadata as the JSON that is stored."""
 
     amount: float | None
     category: str | None
     metadata_json: str
+
+
+presence_decoder = msgspec.json.Decoder(OptionalFieldsOfEvents)
 
 
 def checked_events(events: Sequence[PostedEvent], *, now: datetime, oldest: datetime) -> list[CheckedEvent]:
@@ -94,17 +112,28 @@ def refuse_same_keys_in(body: bytes, *, posted: Sequence[PostedEvent], checked: 
 
     `posted` and `checked` are the events that were decoded from it.
     """
-    decoded = 1 + keys_of_fields(posted) + sum(event.metadata is not ABSENT for event in posted)
-    decoded += sum(
+    # 1. With what was decoded, where no field is null.
+    in_metadata = sum(
         fewest_keys("".join([event.metadata_json for event in part]).encode()) for part in batched(checked, 1_000)
     )
-    if most_keys(body) <= decoded:
+    with_metadata = len(posted) - [event.metadata for event in posted].count(ABSENT)
+    most = most_keys(body)
+    if most <= 1 + keys_of_fields(posted) + with_metadata + in_metadata:
         return
-    # One event after the other: all of their objects at once would take many times the memory of the body.
+    # 2. With the fields that are there, null or not.
+    if most <= 1 + sum(map(keys_present, presence_decoder.decode(body).events)) + in_metadata:
+        return
+    # 3. With each of them, one event after the other: all at once would take many times the memory of the body.
     text = msgspec.json.decode(body, type=dict[str, msgspec.Raw])["events"]
     if most_keys(body.replace(text, b"", 1)) > 1:
         raise given_twice("events")
     check_each(msgspec.json.decode(text, type=list[msgspec.Raw]), lambda event: refuse_same_keys(bytes(event)))
+
+
+def keys_present(event: OptionalFields) -> int:
+    """Return the number of keys in an event's object."""
+    optional = (event.event_id, event.session_id, event.metadata)
+    return len(REQUIRED_FIELDS) + len(optional) - optional.count(msgspec.UNSET)
 
 
 def decode_metadata(text: msgspec.Raw) -> dict[str, Any]:
