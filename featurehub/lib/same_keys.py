@@ -15,7 +15,7 @@ from featurehub.lib.errors import InvalidError
 
 # A wrong name is repeated up to this length.
 LONGEST_NAME = 64
-BLOCK = 256 * 1024
+BYTES_AT_ONCE = 256 * 1024
 BLANK, QUOTE, COLON = b' ":'
 # What stands before a quote that begins a string, or is inside one. Few keys end in one of these.
 BEFORE_OTHER_QUOTES = np.zeros(256, dtype=bool)
@@ -49,8 +49,8 @@ def fewest_keys(text: bytes) -> int:
 def blocks(text: bytes, *, overlap: int) -> Iterator[npt.NDArray[np.uint8]]:
     """Yield the characters of the text in blocks, each with so many of the next one."""
     characters = np.frombuffer(text, dtype=np.uint8)
-    for start in range(0, len(text), BLOCK):
-        yield characters[start : start + BLOCK + overlap]
+    for start in range(0, len(text), BYTES_AT_ONCE):
+        yield characters[start : start + BYTES_AT_ONCE + overlap]
 
 
 def refuse_same_keys(text: bytes) -> None:

@@ -24,7 +24,7 @@ OF_ANSWER = {"customer_id": "$response.body#/customer_id"}
 FEATURES, VECTOR = "v1_customers_features_retrieve", "v1_customers_vector_retrieve"
 EXPLANATION, HISTORY = "v1_customers_explanation_retrieve", "v1_customers_features_history_retrieve"
 WRITE = "v1_customers_features_partial_update"
-SET = Link(operation="v1_feature_sets_retrieve", parameters={"feature_set": "$response.body#/set"})
+SET_ITSELF = Link(operation="v1_feature_sets_retrieve", parameters={"feature_set": "$response.body#/set"})
 # (method, path, status) → the links by name. Nothing leads to an erasure: what is linked to a customer stays readable.
 # Nor does a set that was just made lead to its values: for 5 s there are processes that do not know it.
 LINKS: dict[tuple[str, str, str], dict[str, Link]] = {
@@ -51,10 +51,10 @@ LINKS: dict[tuple[str, str, str], dict[str, Link]] = {
         "vector": Link(operation=VECTOR, parameters=OF_REQUESTED),
         "explanation": Link(operation=EXPLANATION, parameters=OF_REQUESTED),
     },
-    ("post", "/api/v1/feature-sets/", "201"): {"set": SET},
+    ("post", "/api/v1/feature-sets/", "201"): {"set": SET_ITSELF},
     ("post", "/api/v1/feature-sets/", "200"): {
         "features": Link(operation=FEATURES, parameters={"set": "$response.body#/set"}),
-        "set": SET,
+        "set": SET_ITSELF,
     },
     ("get", "/api/v1/definitions/", "200"): {
         "history": Link(operation=HISTORY, parameters={"name": "$response.body#/results/0/name"}),

@@ -59,7 +59,7 @@ def test_of_usual_texts_both_bounds_are_the_number_of_keys() -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1_000])
 def test_keys_are_counted_across_blocks(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    monkeypatch.setattr(same_keys, "BLOCK", size)
+    monkeypatch.setattr(same_keys, "BYTES_AT_ONCE", size)
     assert most_keys(b'{"a":1,"b" : [{"c"\t:"x:y"}, "z"]}') == 3
     assert fewest_keys(b'{"a":1,"b":[{"c":"x:y"},"z"]}') == 3
 
