@@ -14,7 +14,7 @@ from featurehub.lib.same_keys import fewest_keys, most_keys, refuse_same_keys
 
 texts = st.text(st.sampled_from('ab":\\ \t\n,{}é'), max_size=6)
 blanks = st.sampled_from(["", " ", "\n", "\t\r"])
-leaves = st.one_of(st.none(), st.booleans(), st.integers(), texts)
+leaves = st.one_of(st.none(), st.booleans(), st.integers(-(2**63), 2**64 - 1), texts)
 values = st.recursive(leaves, lambda part: st.one_of(st.lists(part), st.dictionaries(texts, part)), max_leaves=20)
 
 
