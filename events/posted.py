@@ -14,6 +14,7 @@ import msgspec
 from events.validation import (
     EVENTS_PER_REQUEST,
     NO_METADATA,
+    REQUIRED_FIELDS,
     EventFields,
     amount_in,
     category_in,
@@ -21,12 +22,18 @@ from events.validation import (
     check_fields,
     check_fields_together,
     check_metadata,
+    keys_of_fields,
 )
+from featurehub.lib.batched import batched
 from featurehub.lib.errors import InvalidError, json_problem
+from featurehub.lib.same_keys import fewest_keys, given_twice, most_keys, refuse_same_keys
 from featurehub.lib.wrong_shapes import wrong_shape
 
 # Of metadata as it was sent. A text within the 8 KB is longer if it has blanks, or escapes: "\u0061" is one byte, "a".
 LONGEST_METADATA_TEXT = 64 * 1024
+
+# The metadata of an event that was posted without any.
+ABSENT = msgspec.Raw(NO_METADATA)
 
 metadata_decoder = msgspec.json.Decoder(dict[str, Any])
 
@@ -34,7 +41,7 @@ metadata_decoder = msgspec.json.Decoder(dict[str, Any])
 class PostedEvent(EventFields, kw_only=True, gc=False):
     """An event as a client posts it. Its metadata is JSON text that was not looked at yet."""
 
-    metadata: msgspec.Raw = msgspec.Raw(NO_METADATA)
+    metadata: msgspec.Raw = ABSENT
 
 
 class EventBatch(msgspec.Struct, forbid_unknown_fields=True):
@@ -43,12 +50,29 @@ class EventBatch(msgspec.Struct, forbid_unknown_fields=True):
     events: Annotated[list[PostedEvent], msgspec.Meta(min_length=1, max_length=EVENTS_PER_REQUEST)]
 
 
+class OptionalFields(msgspec.Struct, gc=False):
+    """The optional fields of an event that are there."""
+
+    event_id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    session_id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    metadata: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class OptionalFieldsOfEvents(msgspec.Struct):
+    """The body of `POST events/`, likewise."""
+
+    events: list[OptionalFields]
+
+
 class CheckedEvent(EventFields, kw_only=True, gc=False):
     """An event that can be stored, with its metadata as the JSON that is stored."""
 
     amount: float | None
     category: str | None
     metadata_json: str
+
+
+presence_decoder = msgspec.json.Decoder(OptionalFieldsOfEvents)
 
 
 def checked_events(events: Sequence[PostedEvent], *, now: datetime, oldest: datetime) -> list[CheckedEvent]:
@@ -81,6 +105,35 @@ def with_checked_metadata(event: PostedEvent) -> CheckedEvent:
         amount=amount_in(metadata),
         category=category_in(metadata),
     )
+
+
+def refuse_same_keys_in(body: bytes, *, posted: Sequence[PostedEvent], checked: Sequence[CheckedEvent]) -> None:
+    """Raise InvalidError with `attr` where the body, or an object in it, has the same key twice.
+
+    `posted` and `checked` are the events that were decoded from it.
+    """
+    # 1. With what was decoded, where no field is null.
+    in_metadata = sum(
+        fewest_keys("".join([event.metadata_json for event in part]).encode()) for part in batched(checked, 1_000)
+    )
+    with_metadata = len(posted) - [event.metadata for event in posted].count(ABSENT)
+    most = most_keys(body)
+    if most <= 1 + keys_of_fields(posted) + with_metadata + in_metadata:
+        return
+    # 2. With the fields that are there, null or not.
+    if most <= 1 + sum(map(keys_present, presence_decoder.decode(body).events)) + in_metadata:
+        return
+    # 3. With each of them, one event after the other: all at once would take many times the memory of the body.
+    text = msgspec.json.decode(body, type=dict[str, msgspec.Raw])["events"]
+    if most_keys(body.replace(text, b"", 1)) > 1:
+        raise given_twice("events")
+    check_each(msgspec.json.decode(text, type=list[msgspec.Raw]), lambda event: refuse_same_keys(bytes(event)))
+
+
+def keys_present(event: OptionalFields) -> int:
+    """Return the number of keys in an event's object."""
+    optional = (event.event_id, event.session_id, event.metadata)
+    return len(REQUIRED_FIELDS) + len(optional) - optional.count(msgspec.UNSET)
 
 
 def decode_metadata(text: msgspec.Raw) -> dict[str, Any]:

@@ -29,6 +29,7 @@ LARGEST_AMOUNT = sys.float_info.max
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 NUL_IN_JSON = rb"\u0000"
 NO_METADATA = b"{}"
+REQUIRED_FIELDS = ("customer_id", "event_type", "timestamp")
 
 # What JSON Schema can say of a customer_id; that its other characters are printable is checked by `check_customer_id`.
 ID_PATTERN = r"^[^\x00-\x20/\x7f-\xa0]+$"
@@ -84,7 +85,14 @@ class NewEvent(EventFields, kw_only=True, gc=False):
         return encode_metadata(self.metadata).decode()
 
 
-Fields = TypeVar("Fields", bound=EventFields)
+Checked = TypeVar("Checked")
+
+
+def keys_of_fields(events: Sequence[EventFields]) -> int:
+    """Return the number of keys in these events' objects, without `metadata` and those whose value is null."""
+    without_id = [event.event_id for event in events].count(None)
+    without_session = [event.session_id for event in events].count(None)
+    return (len(REQUIRED_FIELDS) + 2) * len(events) - without_id - without_session
 
 
 def check_all(events: Sequence[NewEvent], *, now: datetime, oldest: datetime = EARLIEST) -> None:
@@ -123,7 +131,7 @@ def check_fields_together(
     check_timestamp(max(moments), now=now, oldest=oldest)
 
 
-def check_each(events: Iterable[Fields], check: Callable[[Fields], object]) -> None:
+def check_each(events: Iterable[Checked], check: Callable[[Checked], object]) -> None:
     """Raise InvalidError with `attr` `events.N.…` at the first event for which `check` raises one."""
     for position, event in enumerate(events):
         try:
@@ -227,7 +235,7 @@ def check_metadata(metadata: dict[str, Any]) -> bytes:
     return encoded
 
 
-def encode_metadata(metadata: dict[str, Any]) -> bytes:
+def encode_metadata(metadata: object) -> bytes:
     """Return the metadata as the JSON that is stored.
 
     Raise InvalidError for values without a JSON form that every reader accepts. orjson refuses those: whole numbers

@@ -11,12 +11,12 @@ from drf_spectacular.utils import extend_schema
 from events.api.serializers import EventsRequest, IngestedSerializer
 from events.ingest import ingest
 from events.partitions import oldest_kept
-from events.posted import EventBatch, checked_events
+from events.posted import EventBatch, checked_events, refuse_same_keys_in
 from events.tombstones import ERASED_CODE
 from featurehub.access.models import Scope
 from featurehub.http.openapi import json_request
 from featurehub.http.responses import json_response
-from featurehub.http.view import ApiView, body_as
+from featurehub.http.view import ApiView, body_of, decoded_as
 
 events_decoder = msgspec.json.Decoder(EventBatch)
 EVENTS_EXAMPLE = {
@@ -39,9 +39,12 @@ class EventsView(ApiView):
 
     @extend_schema(request=json_request(EventsRequest, example=EVENTS_EXAMPLE), responses={201: IngestedSerializer})
     def post(self, request: HttpRequest) -> HttpResponse:
-        posted = body_as(events_decoder, request, most=settings.EVENTS_MAX_MEMORY_SIZE).events
+        body = body_of(request, most=settings.EVENTS_MAX_MEMORY_SIZE)
+        posted = decoded_as(events_decoder, body).events
         now = datetime.now(UTC)
-        ingested = ingest(checked_events(posted, now=now, oldest=oldest_kept(now)))
+        checked = checked_events(posted, now=now, oldest=oldest_kept(now))
+        refuse_same_keys_in(body, posted=posted, checked=checked)
+        ingested = ingest(checked)
         answer: dict[str, Any] = {"accepted": ingested.accepted, "duplicates": ingested.duplicates}
         if ingested.refused:
             answer["refused"] = [{"index": place, "reason": ERASED_CODE} for place in ingested.refused]

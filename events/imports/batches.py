@@ -6,11 +6,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
-import msgspec
-
 from events.bulk_load import Bulk
 from events.copy_text import encode_json
 from events.imports.fields import EventColumns
+from events.imports.lines import EventLines
 from events.partitions import oldest_kept
 from events.registered_types import RegisteredTypes
 from events.tombstones import refuse_erased
@@ -29,7 +28,7 @@ EventFile: TypeAlias = RowFile[NewEvent]
 EVENT_RECORDS = RecordKind(
     name="events",
     columns=EventColumns,
-    lines=msgspec.json.Decoder(NewEvent),
+    lines=EventLines(),
     kept="the events before it are stored",
 )
 

@@ -6,15 +6,14 @@ from typing import Any
 
 import msgspec
 
-from events.validation import NewEvent
+from events.validation import REQUIRED_FIELDS, NewEvent
 from featurehub.files.groups import check_column_names
 from featurehub.lib.errors import InvalidError, json_problem
 from featurehub.lib.wrong_shapes import wrong_shape
 
-REQUIRED = ("customer_id", "event_type", "timestamp")
 # Columns that are fields of the event. Values of other columns are added to its metadata, which is where events have
 # their amount and category.
-FIELDS = (*REQUIRED, "event_id", "session_id", "metadata")
+FIELDS = (*REQUIRED_FIELDS, "event_id", "session_id", "metadata")
 AMOUNT = "amount"
 # Types of whole columns, by field.
 KINDS = {field.name: list[field.type] for field in msgspec.structs.fields(NewEvent)}  # type: ignore[name-defined]
@@ -30,7 +29,7 @@ class EventColumns:
 
         Raise InvalidError if a required column is missing, a name is repeated or there are too many.
         """
-        check_column_names(names, path=path, required=REQUIRED)
+        check_column_names(names, path=path, required=REQUIRED_FIELDS)
         self.names = list(names)
         self.absent = absent
         self._fields = [(name, position) for position, name in enumerate(names) if name in FIELDS]
@@ -72,7 +71,7 @@ class EventColumns:
 
         Metadata is returned as an object, {} if it has no value.
         """
-        values = cells.get(name) or [None] * len(cells[REQUIRED[0]])
+        values = cells.get(name) or [None] * len(cells[REQUIRED_FIELDS[0]])
         if self.absent is not None:
             values = [None if cell == self.absent else cell for cell in values]
         return [{} if value is None else as_object(value) for value in values] if name == "metadata" else values

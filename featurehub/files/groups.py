@@ -66,6 +66,9 @@ class LineDecoder(Protocol[Decoded]):
     def decode(self, line: bytes, /) -> Decoded:
         """Return the record. Raise msgspec's ValidationError for a line of another shape, ValueError for no JSON."""
 
+    def fewest_keys(self, records: Sequence[Any], /) -> int:
+        """Return a number that is not more than the keys in the lines of these records."""
+
 
 class ReadColumns(Protocol[Record]):
     """Return the columns with these names; a cell that equals `absent` has no value.

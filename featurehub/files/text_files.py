@@ -14,6 +14,7 @@ import msgspec
 from featurehub.files import groups
 from featurehub.files.groups import GROUP_BYTES, ROW_LIMIT, Group, LineDecoder, ReadColumns, Record, refuse_unreadable
 from featurehub.lib.errors import InvalidError, json_problem
+from featurehub.lib.same_keys import most_keys, refuse_same_keys
 from featurehub.lib.wrong_shapes import wrong_shape
 
 AnyRow = TypeVar("AnyRow")
@@ -82,6 +83,11 @@ class JsonLinesFile(Generic[Record]):
                 yield Group([row.strip() if isinstance(row, bytes) else row for row in rows], size)
 
     def record(self, row: bytes) -> Record:
+        record = self._decoded(row)
+        refuse_same_keys(row)
+        return record
+
+    def _decoded(self, row: bytes) -> Record:
         try:
             return self.lines.decode(row)
         except msgspec.ValidationError as error:
@@ -92,7 +98,11 @@ class JsonLinesFile(Generic[Record]):
     def records(self, rows: list[bytes]) -> list[Record]:
         for row in rows:
             refuse_unreadable(row)
-        return [self.record(row) for row in rows]
+        records = [self._decoded(row) for row in rows]
+        if most_keys(b"\n".join(rows)) > self.lines.fewest_keys(records):
+            for row in rows:
+                refuse_same_keys(row)
+        return records
 
     def described(self, row: bytes) -> Any:
         return row.decode(errors="replace")

@@ -1,6 +1,5 @@
 """The base view of every endpoint under /api/v1/: API keys, scopes, request bodies."""
 
-import json
 import logging
 from collections.abc import Mapping
 from functools import lru_cache
@@ -23,11 +22,12 @@ from rest_framework.views import APIView
 
 from featurehub.access.authentication import ApiKeyAuthentication, Client, client_of
 from featurehub.access.limits import take_back_request
-from featurehub.http.errors import PayloadTooLarge, Unavailable, as_api_exception, invalid, unavailable
+from featurehub.http.errors import PayloadTooLarge, Unavailable, as_api_exception, unavailable
 from featurehub.http.peers import declared_length
 from featurehub.http.responses import JSON, json_response
 from featurehub.lib.errors import DatabaseNeeded, InvalidError, json_problem
 from featurehub.lib.humanize import listed
+from featurehub.lib.same_keys import LONGEST_NAME, refuse_same_keys
 from featurehub.lib.wrong_shapes import ANY_KEY, wrong_shape
 
 logger = logging.getLogger(__name__)
@@ -35,8 +35,6 @@ T = TypeVar("T")
 # Longer query strings, or with more parameters, are parsed each time: the cache has to stay small.
 CACHED_QUERY_CHARACTERS = 8_192
 CACHED_QUERY_PARAMETERS = 8
-# A wrong name is repeated up to this length.
-LONGEST_NAME = 64
 # Content types of bodies that are read as JSON: none, JSON's, and the one that `curl -d` declares by itself.
 TAKEN_AS_JSON = frozenset(("", JSON, "application/x-www-form-urlencoded"))
 
@@ -157,13 +155,18 @@ def body_as(
 
     Raise ParseError if it is not JSON, ValidationError if it is JSON of another shape, UnsupportedMediaType if it is
     declared as something else, and PayloadTooLarge for more than `most` bytes, DATA_UPLOAD_MAX_MEMORY_SIZE if left out.
-    With `refuse_twice`, raise ValidationError for an object with the same key twice, of which decoders take the last.
+    With `refuse_twice`, raise InvalidError for an object with the same key twice.
     """
     body = body_of(request, most=most or settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+    return decoded_as(decoder, body, refuse_twice=refuse_twice)
+
+
+def decoded_as(decoder: "msgspec.json.Decoder[T]", body: bytes, *, refuse_twice: bool = False) -> T:
+    """Return a body as the decoder's type. Raise as `body_as` does where it can't be decoded."""
     try:
         decoded = decoder.decode(body)
         if refuse_twice:
-            json.loads(body, object_pairs_hook=refuse_same_keys, parse_int=str, parse_float=str)
+            refuse_same_keys(body)
         return decoded
     except msgspec.ValidationError as error:
         raise as_api_exception(wrong_shape(error, wanted=decoder.type, found=value_found(body, error))) from None
@@ -171,15 +174,6 @@ def body_as(
         raise ParseError(f"The body is not JSON: {json_problem(error)}") from None
     except RecursionError:
         raise ParseError("The body is nested too deeply.") from None
-
-
-def refuse_same_keys(members: list[tuple[str, Any]]) -> None:
-    """Raise an APIException for an object with the same key twice."""
-    keys: set[str] = set()
-    for key, _ in members:
-        if key in keys:
-            raise invalid("The body has this key twice in one object.", attr=key[:LONGEST_NAME], code="duplicate_key")
-        keys.add(key)
 
 
 def value_found(body: bytes, error: msgspec.ValidationError) -> object:

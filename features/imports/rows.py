@@ -166,6 +166,10 @@ class ValueLines:
         features = {name: value for name, value in zip(self.names, values, strict=True) if value is not None}
         return ValueRow(customer_id, timestamp, features)
 
+    def fewest_keys(self, rows: Sequence[ValueRow], /) -> int:
+        """Return the number of keys in the lines of these values, without those whose value is null."""
+        return sum(1 + (row.timestamp is not None) + len(row.features) for row in rows)
+
 
 def bounds_of(view: FeatureView, *, known: Registry) -> Bounds:
     """Return the bounds of each of the version's features."""

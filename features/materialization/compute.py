@@ -262,6 +262,7 @@ def append_derived(
 
     These are the customers without a row, those with a new row of an input, and those of whom a client wrote an input
     since their last computation. All other derived values changed by decay alone, unless everything is written `anew`.
+    Who had values and has none any more gets an empty row; who never had any gets none.
     """
     inputs = known.inputs(view)
     computed, written = [row for row in inputs if row in appended], [row for row in inputs if row not in appended]
@@ -274,10 +275,12 @@ def append_derived(
     )
     behavioral = (appended[row].values for row in known.behavioral if row in appended)
     customer_ids = {customer_id for values in behavioral for customer_id in values.customer_ids}
-    wanted = customer_ids if anew else customer_ids.difference(row.customer_id for row in held[view])
+    have_row = {row.customer_id for row in held[view]}
+    wanted = customer_ids if anew else customer_ids - have_row
     wanted.update(*(appended[row].rows for row in computed))
     wanted.update(row.customer_id for input in written for row in held[input] if row.is_newer_than_computation)
-    chosen = [row for row in zip(values.customer_ids, values.rows(), strict=True) if row[0] in wanted and row[1]]
+    of_customers = zip(values.customer_ids, values.rows(), strict=True)
+    chosen = [row for row in of_customers if row[0] in wanted and (row[1] or row[0] in have_row)]
     rows = history.append_changed(
         [customer_id for customer_id, _ in chosen],
         feature_type=view.feature_type,

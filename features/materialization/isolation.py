@@ -8,6 +8,9 @@ version after the other, so that an error there names its version.
 A version that fails is marked in PostgreSQL and recorded in its history. It is not computed any more, its readers keep
 the values that it had, and "Compute again" takes it up for everybody, which is how it gets what it has missed. The live
 version is no exception: its readers get old values, which say how old they are, and the other versions go on.
+
+A version with a definition that can't be read, such as an expression that was changed by hand, fails in the same way:
+the registry has it as one that can only be read, and the next computation or renewal of anybody puts it aside.
 """
 
 import logging
@@ -75,6 +78,13 @@ def isolating(
             if own in failing or failing <= aside:
                 raise
             aside |= failing
+
+
+def put_broken_aside() -> None:
+    """Put aside the versions with a definition that can't be read, which the registry leaves out of computations."""
+    known = registry_snapshot.get()
+    for key, why in known.broken.items():
+        put_aside(known.views[key], because=why)
 
 
 def put_aside_because_of(

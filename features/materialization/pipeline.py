@@ -18,7 +18,7 @@ from django.db import transaction
 
 from featurehub.lib.redis_away import REDIS_AWAY
 from features.materialization.compute import Recomputed
-from features.materialization.isolation import isolating
+from features.materialization.isolation import isolating, put_broken_aside
 from features.materialization.locks import lock_customers
 from features.materialization.publish_delta import publish_delta
 from features.online.outbox import announce, hand_over, settle
@@ -72,6 +72,7 @@ def process(
 
     recomputed = isolating(claim_and_compute, customer_ids=lambda: [] if claimed is None else claimed.customer_ids)
     if claimed is not None:
+        put_broken_aside()
         publish_claimed(claimed, entry, recomputed)
     return claimed
 

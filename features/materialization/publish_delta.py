@@ -116,12 +116,8 @@ def derived_delta(view: FeatureView, recomputed: Recomputed) -> VersionDelta:
             before[each.customer_id] = max(each.id, before.get(each.customer_id, 0))
             after[each.customer_id] = max(row_id, after.get(each.customer_id, 0))
     has_value = {name: column == column for name, column in values.by_name.items()}
-    has_any = np.logical_or.reduce(list(has_value.values())).tolist()
     return VersionDelta(
-        expected=[
-            layout.row_text(before[customer_id], view.number) if has else ""
-            for customer_id, has in zip(values.customer_ids, has_any, strict=True)
-        ],
+        expected=[layout.row_text(before[customer_id], view.number) for customer_id in values.customer_ids],
         endings=[layout.row_text(after[customer_id], view.number) for customer_id in values.customer_ids],
         changed={
             name: layout.value_texts(column, wanted=has_value[name], otherwise=REMOVED)

@@ -24,6 +24,7 @@ from featurehub.lib.redis_away import REDIS_AWAY
 from features.formulas.activity import Ints
 from features.materialization import runs
 from features.materialization.compute import compute_from_history
+from features.materialization.isolation import put_broken_aside
 from features.materialization.pipeline import claim_customers, process
 from features.models import Customer, Renewal, Run
 from features.online import decay
@@ -61,6 +62,7 @@ def renew(*, limit: int = BUCKETS_PER_CLAIM) -> int:
     if as_of is None:
         runs.finish_refresh()
         return 0
+    put_broken_aside()
     run = runs.refresh_under_way() or begin_refresh_run(buckets)
     # Buckets that were made due again meanwhile stay due; a version that goes live does that.
     claimed = Renewal.objects.filter(bucket__in=buckets, renewed_at=as_of, due_at=as_of + lease())

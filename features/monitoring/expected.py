@@ -8,7 +8,7 @@
 A hash that is not there is no error: PostgreSQL answers in its place. Neither is a version that is put aside.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -91,7 +91,7 @@ def served_columns(view: FeatureView, material: Material) -> list[ComparedColumn
             comparison=Against.SERVED, view=view, name=name, found=found, expected=expected, is_compared=where
         )
 
-    row_ids = expected_row_ids(view, material, expected=expected)
+    row_ids = expected_row_ids(view, material)
     columns = [compared("(history row)", held.row_ids.astype(np.float64), row_ids, where=is_looked_at)]
     columns += [compared(name, held.values[name], expected[name], where=is_read) for name in view.names]
     if view.feature_type != FeatureType.DERIVED:
@@ -115,16 +115,15 @@ def metadata_of(row: Latest) -> dict[str, Any]:
     return with_weight_set(row) if row.feature_type == FeatureType.BEHAVIORAL else row.metadata
 
 
-def expected_row_ids(view: FeatureView, material: Material, *, expected: Mapping[str, Floats]) -> Floats:
+def expected_row_ids(view: FeatureView, material: Material) -> Floats:
     """Return the rows that stamps are to name; of a derived version the newest of those that it is derived from."""
     if view.feature_type != FeatureType.DERIVED:
         rows = material.rows[view]
         return rows.spread([row.id for row in rows.rows])
     inputs = [material.rows[row] for row in material.known.inputs(view)]
     ids = [np.nan_to_num(rows.spread([row.id for row in rows.rows]), nan=-1.0) for rows in inputs]
-    has_value = ~np.logical_and.reduce([np.isnan(values) for values in expected.values()])
-    newest = np.maximum.reduce([np.full(len(has_value), -1.0), *ids])
-    return np.where(has_value & (newest >= 0), newest, np.nan)
+    newest = np.maximum.reduce(ids)
+    return np.where(newest >= 0, newest, np.nan)
 
 
 # --- Decay snapshots against the history ------------------------------------------------------------------------------
@@ -186,8 +185,6 @@ def history_columns(view: FeatureView, material: Material) -> list[ComparedColum
         found = {name: rows.spread(column([row.features for row in rows.rows], name)) for name in view.names}
         since = np.nan_to_num(rows.spread(rows.since_us())).astype(np.int64)
         expected = derived_at(view, material, until_us=since)
-        # Where no value is left, nothing is appended: the row goes on to say what was.
-        is_compared = is_compared & ~np.logical_and.reduce([np.isnan(values) for values in expected.values()])
     else:
         now_us = np.full(len(material.customer_ids), microseconds(material.as_of))
         found = values_at(view, material, until_us=now_us)

@@ -59,13 +59,12 @@ class HashColumns:
 class DecayedVersion:
     """The time-dependent values of one computed version for n customers, moved to a later moment.
 
-    `can_decay`: time changes any value of the customer at all. `has_values`: the customer has a value of the version.
-    `expected`: the end of the stamp, from the row on, where Redis holds what the values were moved from.
+    `can_decay`: time changes any value of the customer at all. `expected`: the end of the stamp, from the row on, where
+    Redis holds what the values were moved from.
     """
 
     values: Mapping[str, Floats]
     can_decay: Bools
-    has_values: Bools
     expected: Sequence[str]
 
 
@@ -132,7 +131,6 @@ def decayed_behavioral(view: FeatureView, *, snapshot: DecaySnapshot, as_of_us: 
     return DecayedVersion(
         values=decayed_values(snapshot, view=view, until_us=as_of_us, window_days=settings.WINDOW_DAYS),
         can_decay=snapshot.can_decay(),
-        has_values=np.ones(len(snapshot.row_ids), dtype=bool),
         expected=[layout.row_text(row_id, view.number) for row_id in snapshot.row_ids.tolist()],
     )
 
@@ -158,15 +156,10 @@ def decayed_derived(
         columns |= {name: held.values(row, name) for name in view.reads.intersection(row.names)}
         row_ids = np.maximum(row_ids, [layout.row_of(stamp) for stamp in held.stamps(row)])
     values = evaluate_view(view, columns, rows=len(row_ids))
-    has_values = ~np.logical_and.reduce([np.isnan(column) for column in values.values()])
     return DecayedVersion(
         values={name: values[name] for name in held.known.time_dependent_names(view)},
         can_decay=behavioral[source].can_decay,
-        has_values=has_values,
-        expected=[
-            layout.row_text(row_id, view.number) if has else ""
-            for row_id, has in zip(row_ids.tolist(), has_values.tolist(), strict=True)
-        ],
+        expected=[layout.row_text(row_id, view.number) for row_id in row_ids.tolist()],
     )
 
 
@@ -178,10 +171,8 @@ def decayed_hash(
     known: Registry,
     versions: Mapping[FeatureView, DecayedVersion],
 ) -> RestampedHashes:
-    """Return one hash of the customers at these places, without those who have no value in it."""
+    """Return one hash of the customers at these places."""
     inside = {view: version for view, version in versions.items() if layout.suffix_in(known, view) == suffix}
-    if inside:
-        places = places[np.logical_or.reduce([version.has_values[places] for version in inside.values()])]
     return RestampedHashes(
         suffix=suffix,
         customer_ids=at(places, customer_ids),

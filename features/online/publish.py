@@ -75,12 +75,8 @@ def current_values(customer_ids: Sequence[str]) -> dict[Hash, list[Published]]:
         for view in others
         for customer_id in customer_ids
     }
-    left_out = {view: known.left_out(view) if view.feature_type in known.switched else () for view in live}
     for customer_id in customer_ids:
-        held = [(view, values[view].get(customer_id, nothing[view])) for view in live]
-        hashes[Hash(customer_id)] = [
-            part._replace(left_out=left_out[view]) if left_out[view] else part for view, part in held
-        ]
+        hashes[Hash(customer_id)] = [values[view].get(customer_id, nothing[view]) for view in live]
     return hashes
 
 
@@ -101,7 +97,21 @@ def values_of_views(customer_ids: Sequence[str]) -> dict[FeatureView, ByCustomer
         values[view] = as_computed(held, view=view, known=known) if is_computed else as_written(held)
     for view in known.derived:
         values[view] = as_derived(view, inputs={row: values[row] for row in known.inputs(view)})
-    return values
+    return {view: naming_what_is_absent(view, parts, known=known) for view, parts in values.items()}
+
+
+def naming_what_is_absent(view: FeatureView, parts: ByCustomer, *, known: Registry) -> ByCustomer:
+    """Return the entries with the names that Redis may hold of older values and that they do not have.
+
+    For a TTL after a switch, those may be values of another version.
+    """
+    has_switched = known.is_live(view) and view.feature_type in known.switched
+    names = (*view.names, *known.left_out(view)) if has_switched else view.names
+    without = ([name for name in names if name not in part.features] for part in parts.values())
+    return {
+        customer_id: part._replace(without=absent_names) if absent_names else part
+        for (customer_id, part), absent_names in zip(parts.items(), without, strict=True)
+    }
 
 
 def absent(view: FeatureView) -> Published:
@@ -159,7 +169,7 @@ def as_stored(row: Latest, *, as_of_us: int, **changed: Any) -> Published:
 
 
 def as_derived(view: FeatureView, *, inputs: Mapping[FeatureView, ByCustomer]) -> ByCustomer:
-    """Return the entries of a derived version.
+    """Return the entries of a derived version, of everybody who has an input; there may be no value that it gives.
 
     Their as_of is that of the computed values that they come from, or else that of the newest written ones.
     """
@@ -172,15 +182,14 @@ def as_derived(view: FeatureView, *, inputs: Mapping[FeatureView, ByCustomer]) -
     published = {}
     for customer_id, features in zip(values.customer_ids, values.rows(), strict=True):
         parts = [held[customer_id] for held in inputs.values() if customer_id in held]
-        if features:
-            published[customer_id] = Published(
-                feature_type=view.feature_type,
-                version=view.number,
-                as_of_us=as_of_derived(parts),
-                sequence=max(part.sequence for part in parts),
-                features=features,
-                metadata={},
-            )
+        published[customer_id] = Published(
+            feature_type=view.feature_type,
+            version=view.number,
+            as_of_us=as_of_derived(parts),
+            sequence=max(part.sequence for part in parts),
+            features=features,
+            metadata={},
+        )
     return published
 
 

@@ -23,8 +23,8 @@ end
 # Returns the number of parts that were newer than what the hashes held.
 #
 # Of two stamps of one version, the newer has the later history row, and of one row the later moment; of two versions,
-# the newer has the later moment. Where the version changes, the names that only other versions have are deleted.
-# The TTL is renewed either way.
+# the newer has the later moment. Names that the newer values do not have are deleted, and the others written, at once:
+# no value of older ones stays between newer ones. The TTL is renewed either way.
 #
 # In the hash of an erased customer, values of rows that were there at the erasure are not written, and a hash without
 # other values keeps its TTL.
@@ -47,9 +47,7 @@ for i, key in ipairs(KEYS) do
   for n, part in ipairs(parts) do
     local is_erased = erased and part[2] ~= '' and sub(part[2], $row_begins, $row_ends) <= erased
     if not is_erased and (not held[n] or is_newer(held[n], part[2])) then
-      if #part[4] > 0 and held[n] and sub(held[n], $version_begins) ~= sub(part[2], $version_begins) then
-        call('HDEL', key, unpack(part[4]))
-      end
+      if held[n] and #part[4] > 0 then call('HDEL', key, unpack(part[4])) end
       held[n] = part[2]
       published = published + 1
       new[#new + 1] = part[1]

@@ -30,8 +30,8 @@ class Published(NamedTuple):
     """The newest values of one customer and feature type; `sequence` is the id of their history row.
 
     They hold at `as_of_us` (microseconds since 1970 UTC); it and `version` are None where PostgreSQL has no values of
-    the type. `left_out` are names that only other versions have: they are deleted where another version's values are
-    held. `decay_snapshot` is the text of `decay_snapshots`, empty for values that clients wrote or that are derived.
+    the type. `without` are the names that Redis may hold of older values and that these do not have: they are deleted.
+    `decay_snapshot` is the text of `decay_snapshots`, empty for values that clients wrote or that are derived.
     """
 
     feature_type: str
@@ -40,7 +40,7 @@ class Published(NamedTuple):
     sequence: int
     features: Mapping[str, float]
     metadata: Mapping[str, Any]
-    left_out: Sequence[str] = ()
+    without: Sequence[str] = ()
     decay_snapshot: str = ""
 
 
@@ -93,7 +93,7 @@ def encode_part(part: Published) -> tuple[str, str, list[str], Sequence[str]]:
         texts += names_and_values(part.features)
     if part.decay_snapshot:
         texts += layout.decay_snapshot_field(part.feature_type), part.decay_snapshot
-    return layout.stamp_field(part.feature_type), stamp_of(part), texts, part.left_out
+    return layout.stamp_field(part.feature_type), stamp_of(part), texts, part.without
 
 
 def names_and_values(features: Mapping[str, float]) -> list[str]:

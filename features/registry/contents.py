@@ -65,11 +65,12 @@ class Registry:
 
     `definitions`: name → definition. `views`: (type, number) → readable version. `live`: feature type → number of the
     live version. `put_aside`: (type, number) of a readable version whose values may be old, because its computation
-    failed → since when. It is not computed, unless it is in `taken_up`: a run computes it for everybody. `switched`:
-    the types whose live version changed within the last FEATURE_TTL. `started`: (type, number) of every version past
-    its draft state, retired ones included. `spans`: (type, number) of a readable version → the ranges that it has
-    values in; a version without one has no such limit. `sets`: `churn_model:3` → the feature set. `seconds_to_switch`:
-    seconds from the load until a version goes live, which ends the load; None where none is to go live.
+    failed → since when. It is not computed, unless it is in `taken_up`: a run computes it for everybody. `broken`:
+    (type, number) of a version that is put aside because a definition of it can't be read → why. `switched`: the types
+    whose live version changed within the last FEATURE_TTL. `started`: (type, number) of every version past its draft
+    state, retired ones included. `spans`: (type, number) of a readable version → the ranges that it has values in; a
+    version without one has no such limit. `sets`: `churn_model:3` → the feature set. `seconds_to_switch`: seconds from
+    the load until a version goes live, which ends the load; None where none is to go live.
 
     Loads are compared by identity, so that caches of derived results can use a load as their key.
     """
@@ -78,6 +79,7 @@ class Registry:
     views: Mapping[tuple[str, str], FeatureView]
     live: Mapping[str, str]
     put_aside: Mapping[tuple[str, str], datetime]
+    broken: Mapping[tuple[str, str], str]
     taken_up: frozenset[tuple[str, str]]
     switched: frozenset[str]
     started: tuple[tuple[str, str], ...]

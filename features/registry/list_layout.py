@@ -151,7 +151,8 @@ class ListLayout:
             renewed = "select renewed_at from features_renewal renewal where renewal.bucket = customer.bucket"
             confirmed = f"({renewed} and renewed_at <= customer.recompute_at)"
             return f"extract(epoch from greatest(customer.computed_at, {confirmed}))::float8"
-        written = (view,) if view.feature_type != FeatureType.DERIVED else self.known.inputs(view)
+        # Of a version with an expression that can't be read it is not known what it is computed from.
+        written = self.known.inputs(view) or (view,)
         return f"greatest({', '.join(self.stored(Source(*row.key, '')) for row in written)})"
 
 

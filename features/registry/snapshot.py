@@ -3,7 +3,8 @@
 Reads need no query for it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,12 +14,20 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from events.categories import stored_category
+from featurehub.lib.errors import InvalidError
 from featurehub.lib.snapshot import Snapshot
 from features.formulas.behavioral import BEHAVIORAL_FEATURES
-from features.formulas.expressions import computation_order, parse
+from features.formulas.expressions import Expression, computation_order, parse
 from features.formulas.view import FeatureView, undefined_names
 from features.formulas.windowed import WindowedFeature
-from features.models import READABLE_STATES, WRITTEN_BY_CLIENTS, FeatureDefinition, FeatureSet, FeatureVersion
+from features.models import (
+    READABLE_STATES,
+    WRITTEN_BY_CLIENTS,
+    FeatureDefinition,
+    FeatureSet,
+    FeatureType,
+    FeatureVersion,
+)
 from features.registry.contents import Definition, PinnedNames, Registry, Span
 
 # A version goes live this long after the operator's step, at one moment in all processes: by then each has loaded it.
@@ -45,6 +54,7 @@ def load_registry() -> Registry:
     live = {row.feature_type: row for row in sorted(filter(has_gone_live, rows), key=went_live)}
     # Clients may write every registered name, so one that is in no version belongs to the live version.
     unnamed = [row for row in definitions if row.feature_type in WRITTEN_BY_CLIENTS and not row.versions.all()]
+    views, broken = views_of(rows, live=live, unnamed=unnamed)
     return Registry(
         definitions={
             row.name: Definition(
@@ -55,23 +65,19 @@ def load_registry() -> Registry:
             )
             for row in definitions
         },
-        views={
-            (row.feature_type, row.number): as_view(
-                row,
-                definitions=[
-                    *row.definitions.all(),
-                    *(free for free in unnamed if free.feature_type == row.feature_type and row in live.values()),
-                ],
-            )
-            for row in rows
-        },
+        views=views,
         live={feature_type: row.number for feature_type, row in live.items()},
-        put_aside={(row.feature_type, row.number): row.put_aside_at for row in rows if row.put_aside_at is not None},
-        taken_up=frozenset((row.feature_type, row.number) for row in rows if row.is_taken_up),
+        put_aside={
+            key_of_version(row): row.put_aside_at or row.now
+            for row in rows
+            if row.put_aside_at is not None or key_of_version(row) in broken
+        },
+        broken=broken,
+        taken_up=frozenset(key_of_version(row) for row in rows if row.is_taken_up) - broken.keys(),
         switched=frozenset(feature_type for feature_type, row in live.items() if has_just_switched(row)),
-        started=tuple((row.feature_type, row.number) for row in started),
+        started=tuple(map(key_of_version, started)),
         spans={
-            (row.feature_type, row.number): tuple(
+            key_of_version(row): tuple(
                 Span(since=span.since, until=span.until, recorded_at=span.recorded_at)
                 for span in row.computed_ranges.all()
             )
@@ -83,6 +89,32 @@ def load_registry() -> Registry:
             default=None,
         ),
     )
+
+
+def key_of_version(row: FeatureVersion) -> tuple[str, str]:
+    """Return the key of the version's view."""
+    return row.feature_type, row.number
+
+
+def views_of(
+    rows: Iterable[FeatureVersion], *, live: Mapping[str, FeatureVersion], unnamed: Iterable[FeatureDefinition]
+) -> tuple[dict[tuple[str, str], FeatureView], dict[tuple[str, str], str]]:
+    """Return the versions as views, and of those with a definition that can't be read the reason, by key.
+
+    `unnamed` are the definitions that are in no version, and so in the live one of their type.
+    """
+    views: dict[tuple[str, str], FeatureView] = {}
+    broken: dict[tuple[str, str], str] = {}
+    for row in rows:
+        free = [each for each in unnamed if each.feature_type == row.feature_type and row in live.values()]
+        definitions = [*row.definitions.all(), *free]
+        try:
+            views[key_of_version(row)] = as_view(row, definitions=definitions)
+        except InvalidError as error:
+            # One by hand in the database, or by another release. It holds up no other version.
+            views[key_of_version(row)] = view_of_names(row, definitions=definitions)
+            broken[key_of_version(row)] = error.detail
+    return views, broken
 
 
 def has_gone_live(row: Any) -> bool:
@@ -105,22 +137,46 @@ def has_just_switched(row: Any) -> bool:
     return bool(row.now - row.live_from < timedelta(seconds=settings.FEATURE_TTL))
 
 
-def as_view(row: FeatureVersion, *, definitions: Iterable[FeatureDefinition]) -> FeatureView:
-    """Return a version with its definitions as a view."""
-    by_name = {definition.name: definition for definition in sorted(definitions, key=lambda known: known.name)}
-    expressions = {name: parse(known.expression) for name, known in by_name.items() if known.expression}
-    return FeatureView(
-        feature_type=row.feature_type,
-        number=row.number,
-        names=tuple(by_name),
-        time_to_live=row.time_to_live,
-        formulas=tuple(name for name in BEHAVIORAL_FEATURES if name in by_name and not by_name[name].kind),
-        windowed={name: as_windowed(known) for name, known in by_name.items() if known.kind},
+def as_view(row: FeatureVersion, *, definitions: Collection[FeatureDefinition]) -> FeatureView:
+    """Return a version with its definitions as a view.
+
+    Raises InvalidError for an expression that can't be parsed, and for expressions that read each other in a circle.
+    """
+    derived = definitions if row.feature_type == FeatureType.DERIVED else ()
+    expressions = {known.name: expression_of(known) for known in derived}
+    return replace(
+        view_of_names(row, definitions=definitions),
+        windowed={known.name: as_windowed(known) for known in in_order_of_names(definitions) if known.kind},
         expressions={
             name: expressions[name] for name in computation_order(expressions, known=undefined_names(expressions))
         },
+    )
+
+
+def view_of_names(row: FeatureVersion, *, definitions: Collection[FeatureDefinition]) -> FeatureView:
+    """Return a version as a view without what its definitions say of how they are computed: it can only be read."""
+    kinds = {known.name: known.kind for known in in_order_of_names(definitions)}
+    return FeatureView(
+        feature_type=row.feature_type,
+        number=row.number,
+        names=tuple(kinds),
+        time_to_live=row.time_to_live,
+        formulas=tuple(name for name in BEHAVIORAL_FEATURES if kinds.get(name) == ""),
         inputs=row.inputs,
     )
+
+
+def in_order_of_names(definitions: Iterable[FeatureDefinition]) -> list[FeatureDefinition]:
+    """Return the definitions in the order of their names."""
+    return sorted(definitions, key=lambda known: known.name)
+
+
+def expression_of(definition: FeatureDefinition) -> Expression:
+    """Return a definition's expression. Raise InvalidError, which names the definition, where it can't be parsed."""
+    try:
+        return parse(definition.expression)
+    except InvalidError as error:
+        raise InvalidError(f"{definition.name}: {error.detail}", attr=error.attr) from None
 
 
 def as_windowed(definition: FeatureDefinition) -> WindowedFeature:

@@ -320,6 +320,8 @@ def test_a_broken_csv_row_costs_only_itself(tmp_path: Path, line: str, reason: s
             b'{"customer_id": "c1", "event_type": "login", "timestamp": "2026-01-02T03:04:05Z", "metadata": null}',
             "null",
         ),
+        (json.dumps(GOOD)[:-1].encode() + b', "event_type": "logout"}', "This key is given twice in one object."),
+        (json.dumps(GOOD)[:-1].encode() + b', "metadata": {"a": 1, "a": 2}}', "This key is given twice in one object."),
     ],
 )
 def test_a_broken_json_line_costs_only_itself(tmp_path: Path, line: bytes, reason: str) -> None:

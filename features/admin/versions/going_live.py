@@ -7,14 +7,15 @@ from django import forms
 from django.http import QueryDict
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from featurehub.lib.errors import InvalidError
 from features.admin.step_pages import StepForm
 from features.admin.weights.studio import DEFAULT_THRESHOLD
 from features.formulas.behavioral import Weights
 from features.formulas.expressions import parse
 from features.lifecycle.shown import CAN_GO_LIVE, in_use
 from features.lifecycle.weight_set_steps import are_newer
-from features.models import FeatureType, FeatureVersion, WeightSet
-from features.registry.snapshot import registry_snapshot
+from features.models import FeatureDefinition, FeatureType, FeatureVersion, WeightSet
+from features.registry.snapshot import key_of_version, registry_snapshot
 from features.registry.weight_sets import active_set, as_weights, weighed_types
 from features.tuning import sample
 from features.tuning.score_preview import ScoreMover, ScorePreview, crossing, preview_scores
@@ -126,13 +127,16 @@ def derived_versions_of(version: FeatureVersion) -> list[FeatureVersion]:
         row
         for row in rows.order_by("pk").prefetch_related("definitions")
         if row.inputs.get(version.feature_type) == version.number
-        and any(names & parse(definition.expression).names for definition in row.definitions.all())
+        and any(reads_one_of(names, definition=definition) for definition in row.definitions.all())
     ]
 
 
-def key_of_version(version: FeatureVersion) -> tuple[str, str]:
-    """Return the key of the version in the registry."""
-    return version.feature_type, version.number
+def reads_one_of(names: set[str], *, definition: FeatureDefinition) -> bool:
+    """Return whether the expression reads one of the names. One that can't be parsed reads nothing."""
+    try:
+        return not names.isdisjoint(parse(definition.expression).names)
+    except InvalidError:
+        return False
 
 
 def weights_context(sets: TwoSets, *, query: QueryDict) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class FeatureSetsView(ApiView):
         responses={201: FeatureSetSerializer, 200: FeatureSetSerializer},
     )
     def post(self, request: HttpRequest) -> HttpResponse:
-        body = body_as(feature_set_decoder, request)
+        body = body_as(feature_set_decoder, request, refuse_twice=True)
         made = make_feature_set(
             body.name,
             names=body.names,

@@ -133,7 +133,7 @@ def test_a_name_given_twice_in_a_patch_is_refused(api: ApiClient) -> None:
     body = b'{"feature_type": "contextual", "version": "1.0", "features": {"cart_value": 1, "cart_value": 2}}'
     error = refusal(api.patch(FEATURES, body))
     assert (error["code"], error["attr"]) == ("duplicate_key", "cart_value")
-    assert error["detail"] == "The body has this key twice in one object."
+    assert error["detail"] == "This key is given twice in one object."
 
 
 @pytest.mark.parametrize("declared", ["text/plain", "application/xml", "multipart/form-data; boundary=x", "text/json"])

@@ -273,6 +273,7 @@ def test_a_cell_of_csv_that_is_no_number_is_refused(tmp_path: Path, cell: str, r
         ('{"customer_id": 7, "tenure_days": 5}', "customer_id", "It must be a string"),
         ('{"customer_id": "c1", "tenure_days": NaN}', None, "not JSON"),
         ('{"customer_id": "c1", "tenure_days": null}', None, "The row has no value."),
+        ('{"customer_id": "c1", "tenure_days": 5, "tenure_days": 6}', "tenure_days", "given twice in one object"),
         ("[]", None, "It must be an object"),
         ("{", None, "not JSON"),
     ],

@@ -181,14 +181,16 @@ def test_a_derived_value_that_is_missing_after_decay_is_deleted() -> None:
 
 
 @pytest.mark.usefixtures("db")
-def test_a_customer_without_derived_values_needs_no_hash_of_theirs(published: list[str]) -> None:
+def test_that_a_customer_has_no_derived_values_is_renewed_like_values(published: list[str]) -> None:
     version = make_version("derived", warm_cart={"expression": "cart_value * recency_score"})
     version.definitions.remove(FeatureDefinition.objects.get(name="rfm_score"))
     version_steps.put_into_shadow(version.pk, by=None, reason="A test")
     make_customer("c1", page_view=1)
-    get_redis_connection("default").delete(key_of("c1", ":derived:2.0"))
-    renew(after=timedelta(0))
+    before = cached("c1", ":derived:2.0")
+    assert "warm_cart" not in before
+    renew(after=timedelta(hours=1))
     assert published == []
+    assert cached("c1", ":derived:2.0")["_derived"] > before["_derived"]
     write("c1", cart_value=1)
     assert cached("c1", ":derived:2.0")["warm_cart"] == "0.0"
 

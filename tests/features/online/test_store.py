@@ -148,6 +148,22 @@ def test_an_older_computation_never_overwrites_a_newer_one(order: tuple[int, ...
         assert cached("c1")["a"] == repr(float(newest))
 
 
+def test_a_value_that_newer_values_do_not_have_is_deleted() -> None:
+    publish(published(features={"a": 1.0, "b": 2.0}))
+    publish(published(sequence=8, features={"a": 3.0}, without=["b", "never_there"]))
+    held = cached("c1")
+    assert (held["a"], held["_behavioral"][-5:-4], "b" in held) == ("3.0", "8", False)
+
+
+@pytest.mark.parametrize("order", list(permutations(range(4))), ids=str)
+def test_older_values_delete_nothing_of_newer_ones(order: tuple[int, ...]) -> None:
+    names = ["a", "b", "c", "d"]
+    for number in order:  # each has a value for one name, and none for the others
+        part = published(sequence=number, features={names[number]: 1.0}, without=names[:number] + names[number + 1 :])
+        publish(part)
+    assert {name for name in cached("c1") if not name.startswith("_")} == {"d"}
+
+
 def test_each_type_has_a_newest_of_its_own() -> None:
     publish(published(sequence=9), published(feature_type="customer", sequence=1, features={"tenure_days": 1.0}))
     assert publish(published(sequence=8), published(feature_type="customer", sequence=2, features={})) == 1
