@@ -8,30 +8,30 @@ OF_POSTED = {"customer_id": "$request.body#/events/0/customer_id"}
 # erasure: what is linked to a customer stays readable.
 LINKS: dict[tuple[str, str, str], dict[str, tuple[str, dict[str, str]]]] = {
     ("post", "/api/v1/events/", "201"): {
-        "features": ("v1_customers_features_retrieve", OF_POSTED),
-        "vector": ("v1_customers_vector_retrieve", OF_POSTED),
-        "explanation": ("v1_customers_explanation_retrieve", OF_POSTED),
-        "history": ("v1_customers_features_history_retrieve", OF_POSTED),
-        "write": ("v1_customers_features_partial_update", OF_POSTED),
+        "features": ("get_customer_features", OF_POSTED),
+        "vector": ("get_feature_vector", OF_POSTED),
+        "explanation": ("explain_score", OF_POSTED),
+        "history": ("get_feature_history", OF_POSTED),
+        "write": ("set_customer_features", OF_POSTED),
     },
     ("patch", "/api/v1/customers/{customer_id}/features/", "200"): {
-        "features": ("v1_customers_features_retrieve", {"customer_id": "$response.body#/customer_id"}),
-        "vector": ("v1_customers_vector_retrieve", {"customer_id": "$response.body#/customer_id"}),
-        "history": ("v1_customers_features_history_retrieve", {"customer_id": "$response.body#/customer_id"}),
+        "features": ("get_customer_features", {"customer_id": "$response.body#/customer_id"}),
+        "vector": ("get_feature_vector", {"customer_id": "$response.body#/customer_id"}),
+        "history": ("get_feature_history", {"customer_id": "$response.body#/customer_id"}),
     },
     ("get", "/api/v1/customers/{customer_id}/features/", "200"): {
-        "vector": ("v1_customers_vector_retrieve", OF_REQUESTED),
-        "explanation": ("v1_customers_explanation_retrieve", OF_REQUESTED),
+        "vector": ("get_feature_vector", OF_REQUESTED),
+        "explanation": ("explain_score", OF_REQUESTED),
     },
     ("post", "/api/v1/feature-sets/", "201"): {
-        "features": ("v1_customers_features_retrieve", {"set": "$response.body#/set"}),
-        "set": ("v1_feature_sets_retrieve", {"feature_set": "$response.body#/set"}),
+        "features": ("get_customer_features", {"set": "$response.body#/set"}),
+        "set": ("get_feature_set", {"feature_set": "$response.body#/set"}),
     },
     ("get", "/api/v1/definitions/", "200"): {
-        "history": ("v1_customers_features_history_retrieve", {"name": "$response.body#/results/0/name"}),
+        "history": ("get_feature_history", {"name": "$response.body#/results/0/name"}),
     },
     ("get", "/api/v1/weights/", "200"): {
-        "explanation": ("v1_customers_explanation_retrieve", {"weights": "$response.body#/results/0/id"}),
+        "explanation": ("explain_score", {"weights": "$response.body#/results/0/id"}),
     },
 }
 
