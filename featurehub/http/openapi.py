@@ -54,19 +54,29 @@ def json_answer(shape: type[msgspec.Struct], *, example: Any, description: str) 
 def json_schema_of(shape: type[msgspec.Struct], *, example: Any) -> dict[str, Any]:
     """Return a reference to the struct, with what `place_shapes` puts elsewhere: components and the example."""
     (schema,), components = msgspec.json.schema_components([shape], ref_template=REFERENCE)
-    return {**schema, "$defs": {name: with_types(each) for name, each in components.items()}, "examples": [example]}
+    return {
+        **schema,
+        "$defs": as_clients_read(components),
+        "examples": [example],
+    }
 
 
-def with_types(schema: Any) -> Any:
-    """Return a schema with the type of each choice of strings, which msgspec leaves out and generators ask for."""
+def as_clients_read(schema: Any) -> Any:
+    """Return a schema as generators of clients understand it.
+
+    Choices of strings have a type, which msgspec leaves out. What can be left out has no empty default: generators for
+    TypeScript take a field with a default for one that is always there.
+    """
     if isinstance(schema, list):
-        return [with_types(each) for each in schema]
+        return [as_clients_read(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    typed = {name: with_types(each) for name, each in schema.items()}
-    if isinstance(choices := typed.get("enum"), list) and all(isinstance(each, str) for each in choices):
-        typed.setdefault("type", "string")
-    return typed
+    read = {name: as_clients_read(each) for name, each in schema.items()}
+    if isinstance(choices := read.get("enum"), list) and all(isinstance(each, str) for each in choices):
+        read.setdefault("type", "string")
+    if read.get("default", 0) in (None, "", [], {}):
+        del read["default"]
+    return read
 
 
 def place_shapes(result: dict[str, Any], **_: Any) -> dict[str, Any]:
@@ -98,7 +108,7 @@ def add_components(schemas: dict[str, Any], more: dict[str, Any]) -> None:
 def add_refusals(result: dict[str, Any], **_: Any) -> dict[str, Any]:
     """Add every error response to every operation; a postprocessing hook of drf-spectacular."""
     (reference,), components = msgspec.json.schema_components([Error], ref_template=REFERENCE)
-    add_components(result["components"]["schemas"], with_types(components))
+    add_components(result["components"]["schemas"], as_clients_read(components))
     for path in result["paths"].values():
         for operation in path.values():
             refusals = {**REFUSALS, **(REFUSALS_OF_BODIES if "requestBody" in operation else {})}

@@ -31,7 +31,7 @@ WHERE = OpenApiParameter(
     many=True,
     description="Conditions, separated by commas, on any live feature, `days_since_purchase` and `days_since_seen`: "
     "`name>=number` (or `<=`, `>`, `<`, `=`), `name` (has a value), `!name` (has none).",
-    examples=[OpenApiExample("above 0.7, bought within a week", "engagement_score>=0.7,days_since_purchase<=7")],
+    examples=[OpenApiExample("above 0.7, bought within a week", ["engagement_score>=0.7,days_since_purchase<=7"])],
 )
 LIMIT_OF_LIST = OpenApiParameter(
     "limit", {"type": "integer", "minimum": 1, "maximum": MOST_ROWS_PER_PAGE, "default": ROWS_PER_PAGE},

@@ -59,3 +59,11 @@ def test_examples_have_the_shape_of_what_they_are_an_example_of(name: str) -> No
             jsonschema_rs.Draft202012Validator(described, validate_formats=True).validate(
                 part["content"][JSON]["example"]
             )
+
+
+def test_what_can_be_left_out_has_no_default_that_generators_take_for_always_there() -> None:
+    event = schema()["components"]["schemas"]["NewEvent"]
+    assert "event_id" not in event["required"]
+    assert "default" not in event["properties"]["event_id"]
+    assert "default" not in event["properties"]["metadata"]
+    assert schema()["components"]["schemas"]["RegisteredFeature"]["properties"]["default"]["type"] == "number"
