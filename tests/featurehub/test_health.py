@@ -7,6 +7,7 @@ import pytest
 from django.db import connection
 from django.test import Client, override_settings
 
+from featurehub.access.authentication import CHALLENGE
 from tests.at_once import in_a_process
 from tests.away import nobody_at, postgres_away, redis_away
 from tests.factories import make_client, make_customer, url_of

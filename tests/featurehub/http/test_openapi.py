@@ -67,3 +67,11 @@ def test_what_can_be_left_out_has_no_default_that_generators_take_for_always_the
     assert "default" not in event["properties"]["event_id"]
     assert "default" not in event["properties"]["metadata"]
     assert schema()["components"]["schemas"]["RegisteredFeature"]["properties"]["default"]["type"] == "number"
+
+
+def test_links_lead_to_operations_that_there_are() -> None:
+    names = {name for name, _ in operations()}
+    for name, operation in operations():
+        for answer in operation["responses"].values():
+            for link in answer.get("links", {}).values():
+                assert link["operationId"] in names, name
