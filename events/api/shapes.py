@@ -24,7 +24,7 @@ class RefusedEvent(msgspec.Struct, kw_only=True):
 
 
 class StoredEvents(msgspec.Struct, kw_only=True):
-    """How many events were stored."""
+    """The numbers of events that were stored."""
 
     accepted: Annotated[int, Meta(ge=0, description="Events that are stored now.")]
     duplicates: Annotated[int, Meta(ge=0, description="Events that were stored before.")]

@@ -26,7 +26,7 @@ RETRY_AFTER = {
 }
 
 
-class Problem(msgspec.Struct, kw_only=True):
+class ErrorDetail(msgspec.Struct, kw_only=True):
     """One thing that is wrong."""
 
     code: Annotated[str, msgspec.Meta(description="A word for programs, such as `unknown_field`.")]
@@ -35,10 +35,10 @@ class Problem(msgspec.Struct, kw_only=True):
 
 
 class Error(msgspec.Struct, kw_only=True):
-    """Why a request was refused. It changed nothing."""
+    """The refusal of a request, which changed nothing."""
 
     type: Literal["validation_error", "client_error", "server_error"]
-    errors: list[Problem]
+    errors: list[ErrorDetail]
 
 
 def json_request(body: type[msgspec.Struct], *, example: Any) -> dict[str, Any]:

@@ -43,7 +43,7 @@ NextPage = Annotated[Address | None, Meta(description="The address of the next p
 
 
 class MissingReason(StrEnum):
-    """Why a name has its default."""
+    """The reason for a default."""
 
     UNKNOWN = render.UNKNOWN
     NO_VALUE = render.NO_VALUE
@@ -51,7 +51,7 @@ class MissingReason(StrEnum):
 
 
 class MissingThenReason(StrEnum):
-    """Why a name had its default at a moment."""
+    """The reason for a default at a moment."""
 
     UNKNOWN = render.UNKNOWN
     NO_VALUE = render.NO_VALUE
@@ -63,7 +63,7 @@ MISSING = (
     "The names that have their default for lack of a value, with the reason: `unknown` (in none of the versions read), "
     "`no_value` or `expired` (older than the time to live of its version)."
 )
-NOT_COMPUTED = " `not_computed`: nobody's values were computed for the moment; the customer may have had one."
+OF_MOMENTS = " `not_computed`: nobody's values were computed for the moment; the customer may have had one."
 Missing = Annotated[dict[str, MissingReason], Meta(description=MISSING)]
 
 
@@ -135,7 +135,7 @@ class FeatureVector(msgspec.Struct, kw_only=True):
 
 
 class WrittenRows(msgspec.Struct, kw_only=True):
-    """How many rows were taken, and how many of them changed something."""
+    """The numbers of rows that were taken, and of those that changed something."""
 
     accepted: Count
     appended: Count
@@ -145,7 +145,7 @@ class WrittenRows(msgspec.Struct, kw_only=True):
 
 
 class Contribution(msgspec.Struct, kw_only=True):
-    """What the events of a type add to the score: weight × min(count / norm, 1)."""
+    """The part of the events of a type in the score: weight × min(count / norm, 1)."""
 
     event_type: EventTypeName
     count: Annotated[Count, Meta(description="Events of the type in the window.")]
@@ -167,7 +167,7 @@ class Explanation(msgspec.Struct, kw_only=True):
 
 
 class SimulatedMetadata(msgspec.Struct, kw_only=True):
-    """What the computed values are made of."""
+    """The weights and events that the values are computed from."""
 
     weight_set: Annotated[int | None, Meta(description="The active weight set; null where weights were changed.")]
     activity: Annotated[dict[str, Any], Meta(description="What was counted in the window.")]
@@ -222,7 +222,7 @@ class AsOfRow(msgspec.Struct, kw_only=True):
     customer_id: str
     timestamp: Moment
     features: Features
-    missing: Annotated[dict[str, MissingThenReason], Meta(description=MISSING + NOT_COMPUTED)]
+    missing: Annotated[dict[str, MissingThenReason], Meta(description=MISSING + OF_MOMENTS)]
 
 
 class AsOfRows(msgspec.Struct, kw_only=True):
@@ -239,7 +239,7 @@ class AsOfRows(msgspec.Struct, kw_only=True):
 
 
 class Window(msgspec.Struct, kw_only=True):
-    """How a windowed feature is computed; null: all event types, all categories, no key, no half-life."""
+    """The definition of a windowed feature; null: all event types, all categories, no key, no half-life."""
 
     kind: Annotated[str, Meta(extra_json_schema={"enum": FeatureDefinition.Kind.values})]
     event_type: EventTypeName | None
@@ -327,7 +327,7 @@ class WeightSets(msgspec.Struct, kw_only=True):
 
 
 class ErasureReceipt(msgspec.Struct, kw_only=True):
-    """What was deleted."""
+    """The numbers of what was deleted."""
 
     customer_id: str
     erased_at: Moment

@@ -70,7 +70,7 @@ class FeaturesPatch(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
 
 class NamesOrSet(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """What is read: names with or without versions, or a feature set."""
+    """The part of a request that names what is read: names with or without versions, or a feature set."""
 
     names: Annotated[list[str], Meta(min_length=1, max_length=NAMES_PER_BATCH)] | None = None
     version: Pins = []

@@ -46,8 +46,8 @@ class BatchView(ApiView):
         operation_id="get_features_of_customers",
         summary="Read values of many customers",
         tags=["Values"],
-        request=json_request(BatchRequest, example=examples.BATCH),
-        responses={200: json_answer(BatchOfValues, example=examples.BATCH_VALUES, description="The values.")},
+        request=json_request(BatchRequest, example=examples.BATCH_EXAMPLE),
+        responses={200: json_answer(BatchOfValues, example=examples.BATCH_VALUES_EXAMPLE, description="The values.")},
     )
     def post(self, request: HttpRequest) -> HttpResponse:
         """Return the named values, or those of a feature set, of 1 to 1,000 customers, in the order asked."""
@@ -67,8 +67,10 @@ class BatchView(ApiView):
         operation_id="set_features_of_customers",
         summary="Write values of many customers",
         tags=["Values"],
-        request=json_request(BatchPatch, example=examples.BATCH_PATCH),
-        responses={200: json_answer(WrittenRows, example=examples.WRITTEN_ROWS, description="All rows are written.")},
+        request=json_request(BatchPatch, example=examples.BATCH_PATCH_EXAMPLE),
+        responses={
+            200: json_answer(WrittenRows, example=examples.WRITTEN_ROWS_EXAMPLE, description="All rows are written.")
+        },
     )
     def patch(self, request: HttpRequest) -> HttpResponse:
         """Write 1 to 10,000 rows of a type that clients write, all of them or none.
@@ -111,8 +113,8 @@ class ComputeView(ApiView):
         operation_id="compute_features",
         summary="Compute values of events that are not stored",
         tags=["Scores"],
-        request=json_request(ComputeRequest, example=examples.COMPUTE),
-        responses={200: json_answer(SimulatedFeatures, example=examples.SIMULATED, description="The values.")},
+        request=json_request(ComputeRequest, example=examples.COMPUTE_EXAMPLE),
+        responses={200: json_answer(SimulatedFeatures, example=examples.SIMULATED_EXAMPLE, description="The values.")},
     )
     def post(self, request: HttpRequest) -> HttpResponse:
         """Return the behavioral values that the formulas give for the events of one customer; nothing is stored.
@@ -138,7 +140,9 @@ class DefinitionsView(ApiView):
         operation_id="list_definitions",
         summary="List the registered features",
         tags=["Registry"],
-        responses={200: json_answer(RegisteredFeatures, example=examples.DEFINITIONS, description="The features.")},
+        responses={
+            200: json_answer(RegisteredFeatures, example=examples.DEFINITIONS_EXAMPLE, description="The features.")
+        },
     )
     def get(self, request: HttpRequest) -> HttpResponse:
         """Return the registered features, with coverage and age measured on a sample of customers."""
@@ -156,7 +160,7 @@ class WeightsView(ApiView):
         operation_id="list_weight_sets",
         summary="List the weight sets",
         tags=["Scores"],
-        responses={200: json_answer(WeightSets, example=examples.WEIGHT_SETS, description="The weight sets.")},
+        responses={200: json_answer(WeightSets, example=examples.WEIGHT_SETS_EXAMPLE, description="The weight sets.")},
     )
     def get(self, request: HttpRequest) -> HttpResponse:
         """Return the active weight set of the live version, and all sets that are or were active, the newest first."""

@@ -35,7 +35,6 @@ from features.serving.usage import note_read, note_write
 patch_decoder = msgspec.json.Decoder(FeaturesPatch)
 # A number with fewer digits fits PostgreSQL's bigint.
 DIGITS_OF_AN_ID = 19
-VALUES, HISTORY = "Values", "History and training"
 CUSTOMER_ID = OpenApiParameter(
     "customer_id", {"type": "string", "maxLength": LONGEST_ID, "pattern": ID_PATTERN}, OpenApiParameter.PATH,
     description="The id of a customer, percent-encoded.",
@@ -53,8 +52,8 @@ LIMIT = OpenApiParameter(
 CURSOR = OpenApiParameter(
     "cursor", {"type": "string", "pattern": f"^{CURSOR_PATTERN}$"}, description="As `next` and `previous` have it."
 )
-SINCE = OpenApiParameter("since", datetime, description="Only rows that hold from this moment on, or later.")
-UNTIL = OpenApiParameter("until", datetime, description="Only rows that hold from before this moment on.")
+SINCE_MOMENT = OpenApiParameter("since", datetime, description="Only rows that hold from this moment on, or later.")
+UNTIL_MOMENT = OpenApiParameter("until", datetime, description="Only rows that hold from before this moment on.")
 WEIGHT_SET = OpenApiParameter(
     "weights", {"type": "integer", "minimum": 0, "exclusiveMaximum": 10 ** (DIGITS_OF_AN_ID - 1)},
     description="The id of a weight set, such as a draft; the active one if it is left out.",
@@ -117,9 +116,9 @@ class FeaturesView(CustomerView):
     @extend_schema(
         operation_id="get_customer_features",
         summary="Read the values of a customer",
-        tags=[VALUES],
+        tags=["Values"],
         parameters=[CUSTOMER_ID, NAME_LIST, VERSION, FEATURE_SET],
-        responses={200: json_answer(FeatureValues, example=examples.VALUES, description="The values.")},
+        responses={200: json_answer(FeatureValues, example=examples.VALUES_EXAMPLE, description="The values.")},
     )
     def get(self, request: HttpRequest, customer_id: str) -> HttpResponse:
         """Return the named values of a customer: of the live versions, of others, or of a feature set.
@@ -139,10 +138,12 @@ class FeaturesView(CustomerView):
     @extend_schema(
         operation_id="set_customer_features",
         summary="Write values of a customer",
-        tags=[VALUES],
+        tags=["Values"],
         parameters=[CUSTOMER_ID],
-        request=json_request(FeaturesPatch, example=examples.FEATURES_PATCH),
-        responses={200: json_answer(WrittenFeatures, example=examples.WRITTEN, description="The values that hold.")},
+        request=json_request(FeaturesPatch, example=examples.FEATURES_PATCH_EXAMPLE),
+        responses={
+            200: json_answer(WrittenFeatures, example=examples.WRITTEN_EXAMPLE, description="The values that hold.")
+        },
     )
     def patch(self, request: HttpRequest, customer_id: str) -> HttpResponse:
         """Set the named values of a type that clients write, and keep the others.
@@ -175,9 +176,9 @@ class VectorView(CustomerView):
     @extend_schema(
         operation_id="get_feature_vector",
         summary="Read every live value of a customer",
-        tags=[VALUES],
+        tags=["Values"],
         parameters=[CUSTOMER_ID],
-        responses={200: json_answer(FeatureVector, example=examples.VECTOR, description="The vector.")},
+        responses={200: json_answer(FeatureVector, example=examples.VECTOR_EXAMPLE, description="The vector.")},
     )
     def get(self, request: HttpRequest, customer_id: str) -> HttpResponse:
         """Return the values of all live versions as one object."""
@@ -197,7 +198,7 @@ class ExplanationView(CustomerView):
         summary="Explain the score of a customer",
         tags=["Scores"],
         parameters=[CUSTOMER_ID, WEIGHT_SET],
-        responses={200: json_answer(Explanation, example=examples.EXPLANATION, description="The explanation.")},
+        responses={200: json_answer(Explanation, example=examples.EXPLANATION_EXAMPLE, description="The explanation.")},
     )
     def get(self, request: HttpRequest, customer_id: str) -> HttpResponse:
         """Return the contribution of each event type to the engagement score.
@@ -229,9 +230,11 @@ class HistoryView(CustomerView):
     @extend_schema(
         operation_id="get_feature_history",
         summary="Read the history of a feature",
-        tags=[HISTORY],
-        parameters=[CUSTOMER_ID, NAME, LIMIT, CURSOR, SINCE, UNTIL, VERSION_OF_HISTORY],
-        responses={200: json_answer(HistoryPage, example=examples.HISTORY, description="A page of the history.")},
+        tags=["History and training"],
+        parameters=[CUSTOMER_ID, NAME, LIMIT, CURSOR, SINCE_MOMENT, UNTIL_MOMENT, VERSION_OF_HISTORY],
+        responses={
+            200: json_answer(HistoryPage, example=examples.HISTORY_EXAMPLE, description="A page of the history.")
+        },
     )
     def get(self, request: HttpRequest, customer_id: str, name: str) -> HttpResponse:
         """Return the rows of a customer's history that hold the feature, the newest first, page by page."""

@@ -27,10 +27,10 @@ class ErasureView(ApiView):
         tags=["Erasure"],
         parameters=[CUSTOMER_ID],
         responses={
-            200: json_answer(ErasureReceipt, example=examples.RECEIPT, description="The customer is erased."),
+            200: json_answer(ErasureReceipt, example=examples.RECEIPT_EXAMPLE, description="The customer is erased."),
             202: json_answer(
                 ErasureReceipt,
-                example=examples.RECEIPT_OF_LATER,
+                example=examples.RECEIPT_OF_LATER_EXAMPLE,
                 description="Redis is away, and still has values; a worker deletes them when it is back.",
             ),
         },

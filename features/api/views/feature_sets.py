@@ -15,7 +15,6 @@ from features.api.bodies import SET_PATTERN, FeatureSetRequest
 from features.lifecycle.feature_sets import make_feature_set
 from features.registry.feature_sets import SET_EXAMPLE, described_set, described_sets
 
-FEATURE_SETS = "Feature sets"
 NAME_OF_SETS = OpenApiParameter("name", str, description="Only the sets of this name.")
 WRITTEN = OpenApiParameter(
     "feature_set", {"type": "string", "pattern": SET_PATTERN}, OpenApiParameter.PATH,
@@ -34,9 +33,11 @@ class FeatureSetsView(ApiView):
     @extend_schema(
         operation_id="list_feature_sets",
         summary="List the feature sets",
-        tags=[FEATURE_SETS],
+        tags=["Feature sets"],
         parameters=[NAME_OF_SETS],
-        responses={200: json_answer(DescribedSets, example=examples.FEATURE_SETS, description="The feature sets.")},
+        responses={
+            200: json_answer(DescribedSets, example=examples.FEATURE_SETS_EXAMPLE, description="The feature sets.")
+        },
     )
     def get(self, request: HttpRequest) -> HttpResponse:
         """Return all feature sets, or those of a name: by name, the newest number first."""
@@ -45,12 +46,14 @@ class FeatureSetsView(ApiView):
     @extend_schema(
         operation_id="make_feature_set",
         summary="Make the next feature set of a name",
-        tags=[FEATURE_SETS],
-        request=json_request(FeatureSetRequest, example=examples.FEATURE_SET_REQUEST),
+        tags=["Feature sets"],
+        request=json_request(FeatureSetRequest, example=examples.FEATURE_SET_REQUEST_EXAMPLE),
         responses={
-            201: json_answer(DescribedSet, example=examples.FEATURE_SET, description="The new set."),
+            201: json_answer(DescribedSet, example=examples.FEATURE_SET_EXAMPLE, description="The new set."),
             200: json_answer(
-                DescribedSet, example=examples.FEATURE_SET, description="The newest set of the name, which is the same."
+                DescribedSet,
+                example=examples.FEATURE_SET_EXAMPLE,
+                description="The newest set of the name, which is the same.",
             ),
         },
     )
@@ -80,9 +83,11 @@ class FeatureSetView(ApiView):
     @extend_schema(
         operation_id="get_feature_set",
         summary="Read a feature set",
-        tags=[FEATURE_SETS],
+        tags=["Feature sets"],
         parameters=[WRITTEN],
-        responses={200: json_answer(DescribedSet, example=examples.FEATURE_SET, description="The feature set.")},
+        responses={
+            200: json_answer(DescribedSet, example=examples.FEATURE_SET_EXAMPLE, description="The feature set.")
+        },
     )
     def get(self, request: HttpRequest, feature_set: str) -> HttpResponse:
         """Return one feature set, such as churn_model:3."""

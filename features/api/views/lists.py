@@ -54,7 +54,9 @@ class CustomerListView(ApiView):
         summary="List customers by their values",
         tags=["Customer lists"],
         parameters=[ORDER, WHERE, LIMIT_OF_LIST, CURSOR_OF_LIST],
-        responses={200: json_answer(CustomerPage, example=examples.CUSTOMERS, description="A page of customers.")},
+        responses={
+            200: json_answer(CustomerPage, example=examples.CUSTOMERS_EXAMPLE, description="A page of customers.")
+        },
     )
     def get(self, request: HttpRequest) -> HttpResponse:
         """Return the customers that meet every condition, sorted by a listed feature, page by page at one moment."""

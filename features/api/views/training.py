@@ -51,8 +51,10 @@ class AsOfView(ApiView):
         operation_id="get_features_as_of",
         summary="Read values as of moments",
         tags=["History and training"],
-        request=json_request(AsOfRequest, example=examples.AS_OF),
-        responses={200: json_answer(AsOfRows, example=examples.AS_OF_ROWS, description="The values of each moment.")},
+        request=json_request(AsOfRequest, example=examples.AS_OF_EXAMPLE),
+        responses={
+            200: json_answer(AsOfRows, example=examples.AS_OF_ROWS_EXAMPLE, description="The values of each moment.")
+        },
     )
     def post(self, request: HttpRequest) -> HttpResponse:
         """Return the values that 1 to 10,000 customers had at moments, for training.
