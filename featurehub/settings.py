@@ -297,7 +297,8 @@ DRF_STANDARDIZED_ERRORS = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "FeatureHub",
-    "DESCRIPTION": "A feature store for Django teams.",
+    "DESCRIPTION": "A feature store for Django teams. Requests need an API key: `Authorization: Bearer KEY`, or "
+    "`Api-Key KEY`.",
     "VERSION": "1",
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
@@ -308,15 +309,24 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api",
     "OAS_VERSION": "3.1.0",
     "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "featurehub.http.openapi.name_request_bodies",
+        "featurehub.http.openapi.place_shapes",
         "featurehub.http.openapi.add_refusals",
         "features.api.links.add_links",
     ],
-    "ENUM_NAME_OVERRIDES": {
-        "FeatureTypeEnum": "features.models.FeatureType",
-        "WrittenFeatureTypeEnum": [("customer", "customer"), ("contextual", "contextual")],
-    },
+    # In the order of the page.
+    "TAGS": [
+        {"name": "Events", "description": "What customers do: values are computed from it."},
+        {"name": "Values", "description": "The values of customers, as models read them."},
+        {"name": "History and training", "description": "The values that customers had."},
+        {"name": "Customer lists", "description": "Customers, filtered and sorted by their values."},
+        {"name": "Scores", "description": "How scores are computed, and what they would be."},
+        {"name": "Feature sets", "description": "What models read, pinned to versions."},
+        {"name": "Registry", "description": "The registered features."},
+        {"name": "Erasure", "description": "Customers who want to be forgotten."},
+    ],
+    "SERVERS": [{"url": "/", "description": "The server that gave this schema."}],
+    "CONTACT": {"name": "Whoever runs this FeatureHub"},
+    "LICENSE": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
 }
 
 # --- HTTPS ------------------------------------------------------------------------------------------------------------

@@ -8,13 +8,13 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
 
-from events.api.serializers import EventsRequest, IngestedSerializer
+from events.api.shapes import EventsRequest, StoredEvents
 from events.ingest import ingest
 from events.partitions import oldest_kept
 from events.posted import EventBatch, checked_events, refuse_same_keys_in
 from events.tombstones import ERASED_CODE
 from featurehub.access.models import Scope
-from featurehub.http.openapi import json_request
+from featurehub.http.openapi import json_answer, json_request
 from featurehub.http.responses import json_response
 from featurehub.http.view import ApiView, body_of, decoded_as
 
@@ -30,6 +30,7 @@ EVENTS_EXAMPLE = {
         }
     ]
 }
+STORED_EXAMPLE = {"accepted": 1, "duplicates": 0}
 
 
 class EventsView(ApiView):
@@ -37,8 +38,19 @@ class EventsView(ApiView):
 
     scopes = {"POST": Scope.INGEST}
 
-    @extend_schema(request=json_request(EventsRequest, example=EVENTS_EXAMPLE), responses={201: IngestedSerializer})
+    @extend_schema(
+        operation_id="store_events",
+        summary="Store events",
+        tags=["Events"],
+        request=json_request(EventsRequest, example=EVENTS_EXAMPLE),
+        responses={201: json_answer(StoredEvents, example=STORED_EXAMPLE, description="The events are stored.")},
+    )
     def post(self, request: HttpRequest) -> HttpResponse:
+        """Store 1 to 10,000 events, all of them or none.
+
+        The same `event_id` and `timestamp` counts once, however often it is sent: send a request again that was not
+        answered. Events of erased customers are not taken, don't hold up the others, and are listed in `refused`.
+        """
         body = body_of(request, most=settings.EVENTS_MAX_MEMORY_SIZE)
         posted = decoded_as(events_decoder, body).events
         now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Authenticate requests by `Authorization: Api-Key KEY`.
+"""Authenticate requests by `Authorization: Bearer KEY` or `Authorization: Api-Key KEY`.
 
 Keys are checked against an in-memory copy, without a query per request.
 """
@@ -18,7 +18,9 @@ from featurehub.access.models import ApiKey, hash_key
 from featurehub.access.uses import note_key_use
 from featurehub.lib.snapshot import Snapshot
 
-SCHEME = "Api-Key "
+# Schemes of the header, in lower case. Clients that are made from the OpenAPI schema send the first.
+SCHEMES = frozenset(("bearer", "api-key"))
+CHALLENGE = "Bearer, Api-Key"
 # An unknown key may be a new one, so that the copy is reloaded. This limits how often guessed keys cause a query.
 LOOK_AGAIN_SECONDS = 0.1
 
@@ -65,9 +67,10 @@ def client_of(request: HttpRequest) -> Client:
     Throttled for a key over its limit or too many unknown keys from one address.
     """
     header: str = request.META.get("HTTP_AUTHORIZATION", "")
-    if not header.startswith(SCHEME):
+    scheme, separator, key = header.partition(" ")
+    if not separator or scheme.lower() not in SCHEMES:
         raise NotAuthenticated
-    hashed = hash_key(header[len(SCHEME) :].strip())
+    hashed = hash_key(key.strip())
     client = clients.get().get(hashed)
     if client is None or has_ended(client):
         client = clients.get(younger_than=LOOK_AGAIN_SECONDS).get(hashed)
@@ -91,4 +94,4 @@ class ApiKeyAuthentication(BaseAuthentication):
         return client_of(request._request), None
 
     def authenticate_header(self, request: Request) -> str:
-        return "Api-Key"
+        return CHALLENGE

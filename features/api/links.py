@@ -21,16 +21,16 @@ class Link:
 OF_REQUESTED = {"customer_id": "$request.path.customer_id"}
 OF_POSTED = {"customer_id": "$request.body#/events/0/customer_id"}
 OF_ANSWER = {"customer_id": "$response.body#/customer_id"}
-FEATURES, VECTOR = "v1_customers_features_retrieve", "v1_customers_vector_retrieve"
-EXPLANATION, HISTORY = "v1_customers_explanation_retrieve", "v1_customers_features_history_retrieve"
-WRITE = "v1_customers_features_partial_update"
-SET_ITSELF = Link(operation="v1_feature_sets_retrieve", parameters={"feature_set": "$response.body#/set"})
+FEATURES, VECTOR = "get_customer_features", "get_feature_vector"
+EXPLANATION, HISTORY = "explain_score", "get_feature_history"
+WRITE = "set_customer_features"
+SET_ITSELF = Link(operation="get_feature_set", parameters={"feature_set": "$response.body#/set"})
 # (method, path, status) → the links by name. Nothing leads to an erasure: what is linked to a customer stays readable.
 # Nor does a set that was just made lead to its values: for 5 s there are processes that do not know it.
 LINKS: dict[tuple[str, str, str], dict[str, Link]] = {
     ("get", "/api/v1/customers/", "200"): {
         "events": Link(
-            operation="v1_events_create",
+            operation="store_events",
             body={"events": [{"customer_id": "$response.body#/results/0/customer_id"}]},
         ),
         "write": Link(operation=WRITE, parameters={"customer_id": "$response.body#/results/0/customer_id"}),

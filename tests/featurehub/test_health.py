@@ -7,6 +7,7 @@ import pytest
 from django.db import connection
 from django.test import Client, override_settings
 
+from featurehub.access.authentication import CHALLENGE
 from tests.at_once import in_a_process
 from tests.away import nobody_at, postgres_away, redis_away
 from tests.factories import make_client, make_customer, url_of
@@ -93,7 +94,7 @@ def test_a_probe_by_the_address_of_a_pod_learns_that_postgresql_is_away(committe
 def test_metrics_that_are_not_public_need_a_key_with_their_scope(db: None, client: Client) -> None:
     with override_settings(PUBLIC_METRICS=False):
         refused = client.get("/metrics")
-        assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, "Api-Key")
+        assert (refused.status_code, refused.headers["WWW-Authenticate"]) == (401, CHALLENGE)
         assert b"featurehub_" not in refused.content
         assert make_client("read", "write", "ingest").get("/metrics").status_code == 403
         answer = make_client("metrics").get("/metrics")

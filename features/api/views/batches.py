@@ -11,23 +11,15 @@ from drf_spectacular.utils import extend_schema
 
 from events.validation import check_all, check_customer_id, check_customer_ids, check_timestamp
 from featurehub.access.models import Scope
-from featurehub.http.openapi import json_request
+from featurehub.http.openapi import json_answer, json_request
 from featurehub.http.responses import json_body, json_response
 from featurehub.http.view import ApiView, body_as
 from featurehub.lib.clock import in_utc
 from featurehub.lib.errors import InvalidError
-from features.api.serializers import (
-    BatchPatch,
-    BatchRequest,
-    BatchSerializer,
-    ComputedSerializer,
-    ComputeRequest,
-    DefinitionSerializer,
-    DefinitionsSerializer,
-    PatchedRow,
-    WeightSetsSerializer,
-    WrittenSerializer,
-)
+from features.api import examples
+from features.api.answers import BatchOfValues, RegisteredFeatures, SimulatedFeatures, WeightSets, WrittenRows
+from features.api.bodies import BatchPatch, BatchRequest, ComputeRequest, PatchedRow
+from features.api.definitions import described_definition
 from features.materialization.client_values import set_features_of_customers
 from features.monitoring.coverage import coverages
 from features.offline.written import WrittenRow
@@ -37,20 +29,6 @@ from features.serving.feature_store import values_as_json
 from features.serving.simulate import compute_features
 from features.serving.usage import note_write
 
-BATCH_EXAMPLE = {"customer_ids": ["c1", "c2"], "names": ["engagement_score", "cart_value"]}
-BATCH_PATCH_EXAMPLE = {
-    "feature_type": "contextual",
-    "version": "1.0",
-    "rows": [
-        {"customer_id": "c1", "features": {"cart_value": 99.5}},
-        {"customer_id": "c2", "features": {"cart_value": 12.0}, "timestamp": "2026-01-31T12:00:00Z"},
-    ],
-}
-COMPUTE_EXAMPLE = {
-    "events": [{"customer_id": "c1", "event_type": "login", "timestamp": "2026-01-31T12:00:00Z"}],
-    "as_of": "2026-02-01T00:00:00Z",
-    "weights": {"login": {"weight": 0.5}},
-}
 batch_patch_decoder = msgspec.json.Decoder(BatchPatch)
 batch_decoder = msgspec.json.Decoder(BatchRequest)
 compute_decoder = msgspec.json.Decoder(ComputeRequest)
@@ -64,8 +42,15 @@ class BatchView(ApiView):
 
     scopes = {"POST": Scope.READ, "PATCH": Scope.WRITE}
 
-    @extend_schema(request=json_request(BatchRequest, example=BATCH_EXAMPLE), responses=BatchSerializer)
+    @extend_schema(
+        operation_id="get_features_of_customers",
+        summary="Read values of many customers",
+        tags=["Values"],
+        request=json_request(BatchRequest, example=examples.BATCH_EXAMPLE),
+        responses={200: json_answer(BatchOfValues, example=examples.BATCH_VALUES_EXAMPLE, description="The values.")},
+    )
     def post(self, request: HttpRequest) -> HttpResponse:
+        """Return the named values, or those of a feature set, of 1 to 1,000 customers, in the order asked."""
         body = body_as(batch_decoder, request)
         check_customer_ids(body.customer_ids, attr="customer_ids")
         body.check_asks_for_something()
@@ -78,8 +63,21 @@ class BatchView(ApiView):
         )
         return json_body(b'{"results":[%b]}' % b",".join(results))
 
-    @extend_schema(request=json_request(BatchPatch, example=BATCH_PATCH_EXAMPLE), responses=WrittenSerializer)
+    @extend_schema(
+        operation_id="set_features_of_customers",
+        summary="Write values of many customers",
+        tags=["Values"],
+        request=json_request(BatchPatch, example=examples.BATCH_PATCH_EXAMPLE),
+        responses={
+            200: json_answer(WrittenRows, example=examples.WRITTEN_ROWS_EXAMPLE, description="All rows are written.")
+        },
+    )
     def patch(self, request: HttpRequest) -> HttpResponse:
+        """Write 1 to 10,000 rows of a type that clients write, all of them or none.
+
+        A customer may have several rows; of equal timestamps the later row wins. An error names its row:
+        `rows.17.features.churn_score`.
+        """
         body = body_as(batch_patch_decoder, request, most=settings.EVENTS_MAX_MEMORY_SIZE, refuse_twice=True)
         rows = checked_rows(body.rows, now=datetime.now(UTC))
         appended = set_features_of_customers(rows, feature_type=body.feature_type, version=body.version)
@@ -111,8 +109,18 @@ class ComputeView(ApiView):
 
     scopes = {"POST": Scope.READ}
 
-    @extend_schema(request=json_request(ComputeRequest, example=COMPUTE_EXAMPLE), responses=ComputedSerializer)
+    @extend_schema(
+        operation_id="compute_features",
+        summary="Compute values of events that are not stored",
+        tags=["Scores"],
+        request=json_request(ComputeRequest, example=examples.COMPUTE_EXAMPLE),
+        responses={200: json_answer(SimulatedFeatures, example=examples.SIMULATED_EXAMPLE, description="The values.")},
+    )
     def post(self, request: HttpRequest) -> HttpResponse:
+        """Return the behavioral values that the formulas give for the events of one customer; nothing is stored.
+
+        `weights` and `monetary_norm` are tried in place of those of the active weight set.
+        """
         body = body_as(compute_decoder, request, most=settings.EVENTS_MAX_MEMORY_SIZE)
         now = datetime.now(UTC)
         check_all(body.events, now=now)
@@ -128,11 +136,19 @@ class DefinitionsView(ApiView):
 
     scopes = {"GET": Scope.READ}
 
-    @extend_schema(responses=DefinitionsSerializer)
+    @extend_schema(
+        operation_id="list_definitions",
+        summary="List the registered features",
+        tags=["Registry"],
+        responses={
+            200: json_answer(RegisteredFeatures, example=examples.DEFINITIONS_EXAMPLE, description="The features.")
+        },
+    )
     def get(self, request: HttpRequest) -> HttpResponse:
+        """Return the registered features, with coverage and age measured on a sample of customers."""
         measured = coverages.get()
-        results = DefinitionSerializer(definitions(), many=True, context={"coverages": measured}).data
-        return json_response({"sampled_customers": measured.customers, "results": results})
+        results = [described_definition(each, coverages=measured) for each in definitions()]
+        return json_response(RegisteredFeatures(sampled_customers=measured.customers, results=results))
 
 
 class WeightsView(ApiView):
@@ -140,8 +156,14 @@ class WeightsView(ApiView):
 
     scopes = {"GET": Scope.READ}
 
-    @extend_schema(responses=WeightSetsSerializer)
+    @extend_schema(
+        operation_id="list_weight_sets",
+        summary="List the weight sets",
+        tags=["Scores"],
+        responses={200: json_answer(WeightSets, example=examples.WEIGHT_SETS_EXAMPLE, description="The weight sets.")},
+    )
     def get(self, request: HttpRequest) -> HttpResponse:
+        """Return the active weight set of the live version, and all sets that are or were active, the newest first."""
         sets, live = activated_sets(), live_set()
         active = next((row for row in sets if live is not None and row["id"] == live.pk), None)
         return json_response({"active": active, "results": sets})

@@ -10,25 +10,24 @@ from rest_framework.utils.urls import replace_query_param
 
 from events.validation import ID_PATTERN, LONGEST_ID, check_customer_id, check_metadata, check_timestamp
 from featurehub.access.models import Scope
-from featurehub.http.openapi import json_request
+from featurehub.http.openapi import json_answer, json_request
 from featurehub.http.responses import json_body, json_response
 from featurehub.http.view import ApiView, body_as
 from featurehub.lib.clock import in_utc, parse_moment
 from featurehub.lib.errors import InvalidError
-from features.api.serializers import (
+from features.api import examples
+from features.api.answers import Explanation, FeatureValues, FeatureVector, HistoryPage, HistoryRow, WrittenFeatures
+from features.api.bodies import (
+    FEATURE_NAME_PATTERN,
+    LONGEST_FEATURE_NAME,
     NAMES_PER_BATCH,
-    CustomerFeatureSerializer,
-    ExplanationSerializer,
+    NUMBER_PATTERN,
+    SET_PATTERN,
     FeaturesPatch,
-    HistoryRowSerializer,
-    HistorySerializer,
-    ValuesSerializer,
-    VectorSerializer,
 )
 from features.materialization.client_values import set_customer_features
 from features.offline.history import history_of
-from features.offline.pages import CURSOR_PATTERN, MOST_ROWS_PER_PAGE, Cursor, parse_limit, read_page
-from features.registry.feature_sets import WRITTEN_SET
+from features.offline.pages import CURSOR_PATTERN, MOST_ROWS_PER_PAGE, ROWS_PER_PAGE, Cursor, parse_limit, read_page
 from features.serving.explanation import explain
 from features.serving.feature_store import get_feature_vector, values_as_json
 from features.serving.usage import note_read, note_write
@@ -36,33 +35,49 @@ from features.serving.usage import note_read, note_write
 patch_decoder = msgspec.json.Decoder(FeaturesPatch)
 # A number with fewer digits fits PostgreSQL's bigint.
 DIGITS_OF_AN_ID = 19
-PATCH_EXAMPLE = {"feature_type": "contextual", "version": "1.0", "features": {"cart_value": 99.5}}
 CUSTOMER_ID = OpenApiParameter(
     "customer_id", {"type": "string", "maxLength": LONGEST_ID, "pattern": ID_PATTERN}, OpenApiParameter.PATH,
+    description="The id of a customer, percent-encoded.",
     examples=[OpenApiExample("a customer", "c1")],
 )  # fmt: skip
-NAME = OpenApiParameter("name", str, OpenApiParameter.PATH, examples=[OpenApiExample("a feature", "engagement_score")])
-LIMIT = OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": MOST_ROWS_PER_PAGE})
+NAME = OpenApiParameter(
+    "name", {"type": "string", "maxLength": LONGEST_FEATURE_NAME, "pattern": FEATURE_NAME_PATTERN},
+    OpenApiParameter.PATH, description="The name of a feature.",
+    examples=[OpenApiExample("a feature", "engagement_score")],
+)  # fmt: skip
+LIMIT = OpenApiParameter(
+    "limit", {"type": "integer", "minimum": 1, "maximum": MOST_ROWS_PER_PAGE, "default": ROWS_PER_PAGE},
+    description="The most rows of a page.",
+)  # fmt: skip
 CURSOR = OpenApiParameter(
-    "cursor", {"type": "string", "pattern": f"^{CURSOR_PATTERN}$"}, description="as `next` and `previous` have it"
+    "cursor", {"type": "string", "pattern": f"^{CURSOR_PATTERN}$"}, description="As `next` and `previous` have it."
 )
+SINCE_MOMENT = OpenApiParameter("since", datetime, description="Only rows that hold from this moment on, or later.")
+UNTIL_MOMENT = OpenApiParameter("until", datetime, description="Only rows that hold from before this moment on.")
 WEIGHT_SET = OpenApiParameter(
     "weights", {"type": "integer", "minimum": 0, "exclusiveMaximum": 10 ** (DIGITS_OF_AN_ID - 1)},
-    description="the id of a weight set, such as a draft",
+    description="The id of a weight set, such as a draft; the active one if it is left out.",
 )  # fmt: skip
 NAME_LIST = OpenApiParameter(
     "names",
     {"type": "string", "pattern": "[^,]"},
-    description=f"at most {NAMES_PER_BATCH} names, separated by commas; all of them if it is left out",
+    description=f"At most {NAMES_PER_BATCH} names, separated by commas; all of them if it is left out.",
+    examples=[OpenApiExample("two features", "engagement_score,cart_value")],
 )
+PIN = {"type": "string", "pattern": f"^([a-z]+:)?{NUMBER_PATTERN}$"}
 VERSION = OpenApiParameter(
-    "version", str, many=True, description="behavioral:1.0, one per feature type; 1.0 means behavioral:1.0"
+    "version",
+    {"type": "array", "items": PIN},
+    description="A version to read, one per feature type: behavioral:1.0, or 1.0 for the same. The live ones if it is "
+    "left out.",
 )
-
+VERSION_OF_HISTORY = OpenApiParameter(
+    "version", PIN, description="1.0 or behavioral:1.0; the live one if it is left out."
+)
 FEATURE_SET = OpenApiParameter(
     "set",
-    {"type": "string", "pattern": f"^{WRITTEN_SET.pattern}$"},
-    description="a feature set, such as churn_model:3, in place of `names` and `version`",
+    {"type": "string", "pattern": SET_PATTERN},
+    description="A feature set, such as churn_model:3, in place of `names` and `version`.",
 )
 
 
@@ -98,8 +113,19 @@ class FeaturesView(CustomerView):
     parameters = {"GET": ("names", "version", "set")}
     repeated = ("version",)
 
-    @extend_schema(parameters=[CUSTOMER_ID, NAME_LIST, VERSION, FEATURE_SET], responses=ValuesSerializer)
+    @extend_schema(
+        operation_id="get_customer_features",
+        summary="Read the values of a customer",
+        tags=["Values"],
+        parameters=[CUSTOMER_ID, NAME_LIST, VERSION, FEATURE_SET],
+        responses={200: json_answer(FeatureValues, example=examples.VALUES_EXAMPLE, description="The values.")},
+    )
     def get(self, request: HttpRequest, customer_id: str) -> HttpResponse:
+        """Return the named values of a customer: of the live versions, of others, or of a feature set.
+
+        A name without a value has its default and stands in `missing` with the reason. A customer who is not known has
+        defaults, too.
+        """
         values = values_as_json(
             [customer_id],
             names=names_of(request),
@@ -110,11 +136,21 @@ class FeaturesView(CustomerView):
         return json_body(values[0])
 
     @extend_schema(
+        operation_id="set_customer_features",
+        summary="Write values of a customer",
+        tags=["Values"],
         parameters=[CUSTOMER_ID],
-        request=json_request(FeaturesPatch, example=PATCH_EXAMPLE),
-        responses=CustomerFeatureSerializer,
+        request=json_request(FeaturesPatch, example=examples.FEATURES_PATCH_EXAMPLE),
+        responses={
+            200: json_answer(WrittenFeatures, example=examples.WRITTEN_EXAMPLE, description="The values that hold.")
+        },
     )
     def patch(self, request: HttpRequest, customer_id: str) -> HttpResponse:
+        """Set the named values of a type that clients write, and keep the others.
+
+        The values are merged over those that hold at `timestamp`. An earlier one corrects the history, and leaves newer
+        values as they are.
+        """
         body = body_as(patch_decoder, request, refuse_twice=True)
         timestamp = None if body.timestamp is None else in_utc(body.timestamp, attr="timestamp")
         if timestamp is not None:
@@ -137,8 +173,15 @@ class VectorView(CustomerView):
 
     scopes = {"GET": Scope.READ}
 
-    @extend_schema(parameters=[CUSTOMER_ID], responses=VectorSerializer)
+    @extend_schema(
+        operation_id="get_feature_vector",
+        summary="Read every live value of a customer",
+        tags=["Values"],
+        parameters=[CUSTOMER_ID],
+        responses={200: json_answer(FeatureVector, example=examples.VECTOR_EXAMPLE, description="The vector.")},
+    )
     def get(self, request: HttpRequest, customer_id: str) -> HttpResponse:
+        """Return the values of all live versions as one object."""
         vector = get_feature_vector(customer_id)
         note_read(self.client.key_id, vector["versions"])
         return json_response(vector)
@@ -151,10 +194,17 @@ class ExplanationView(CustomerView):
     parameters = {"GET": ("weights",)}
 
     @extend_schema(
+        operation_id="explain_score",
+        summary="Explain the score of a customer",
+        tags=["Scores"],
         parameters=[CUSTOMER_ID, WEIGHT_SET],
-        responses=ExplanationSerializer,
+        responses={200: json_answer(Explanation, example=examples.EXPLANATION_EXAMPLE, description="The explanation.")},
     )
     def get(self, request: HttpRequest, customer_id: str) -> HttpResponse:
+        """Return the contribution of each event type to the engagement score.
+
+        With `weights`, return what the score would be under another weight set.
+        """
         return json_response(explain(customer_id, weight_set_id=weight_set_of(request)))
 
 
@@ -178,13 +228,16 @@ class HistoryView(CustomerView):
     parameters: ClassVar = {"GET": ("limit", "cursor", "since", "until", "version")}
 
     @extend_schema(
-        parameters=[
-            CUSTOMER_ID, NAME, LIMIT, CURSOR, OpenApiParameter("since", datetime), OpenApiParameter("until", datetime),
-            OpenApiParameter("version", str, description="1.0 or behavioral:1.0; the live one if it is left out"),
-        ],
-        responses=HistorySerializer,
-    )  # fmt: skip
+        operation_id="get_feature_history",
+        summary="Read the history of a feature",
+        tags=["History and training"],
+        parameters=[CUSTOMER_ID, NAME, LIMIT, CURSOR, SINCE_MOMENT, UNTIL_MOMENT, VERSION_OF_HISTORY],
+        responses={
+            200: json_answer(HistoryPage, example=examples.HISTORY_EXAMPLE, description="A page of the history.")
+        },
+    )
     def get(self, request: HttpRequest, customer_id: str, name: str) -> HttpResponse:
+        """Return the rows of a customer's history that hold the feature, the newest first, page by page."""
         rows = history_of(
             customer_id,
             name=name,
@@ -199,7 +252,7 @@ class HistoryView(CustomerView):
             cursor=None if cursor is None else Cursor.parse(cursor),
         )
         note_read(self.client.key_id, {row.feature_type: row.version for row in page.rows})
-        results = HistoryRowSerializer(page.rows, many=True).data
+        results = msgspec.convert(page.rows, list[HistoryRow], from_attributes=True)
         return json_response(
             {"next": link(request, page.older), "previous": link(request, page.newer), "results": results}
         )

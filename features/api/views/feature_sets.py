@@ -6,22 +6,19 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework import status
 
 from featurehub.access.models import Scope
-from featurehub.http.openapi import json_request
+from featurehub.http.openapi import json_answer, json_request
 from featurehub.http.responses import json_response
 from featurehub.http.view import ApiView, body_as
-from features.api.serializers import FeatureSetRequest, FeatureSetSerializer, FeatureSetsSerializer
+from features.api import examples
+from features.api.answers import DescribedSet, DescribedSets
+from features.api.bodies import SET_PATTERN, FeatureSetRequest
 from features.lifecycle.feature_sets import make_feature_set
-from features.registry.feature_sets import SET_EXAMPLE, WRITTEN_SET, described_set, described_sets
+from features.registry.feature_sets import SET_EXAMPLE, described_set, described_sets
 
-FEATURE_SET_EXAMPLE = {
-    "name": "churn_model",
-    "names": ["engagement_score", "recency_score", "cart_value"],
-    "version": ["behavioral:1.0"],
-    "reason": "What the churn model of May takes",
-}
-NAME_OF_SETS = OpenApiParameter("name", str, description="only the sets of this name")
+NAME_OF_SETS = OpenApiParameter("name", str, description="Only the sets of this name.")
 WRITTEN = OpenApiParameter(
-    "feature_set", {"type": "string", "pattern": f"^{WRITTEN_SET.pattern}$"}, OpenApiParameter.PATH,
+    "feature_set", {"type": "string", "pattern": SET_PATTERN}, OpenApiParameter.PATH,
+    description="The name and the number of a set.",
     examples=[OpenApiExample("a set", SET_EXAMPLE)],
 )  # fmt: skip
 feature_set_decoder = msgspec.json.Decoder(FeatureSetRequest)
@@ -33,15 +30,38 @@ class FeatureSetsView(ApiView):
     scopes = {"GET": Scope.READ, "POST": Scope.WRITE}
     parameters = {"GET": ("name",)}
 
-    @extend_schema(operation_id="v1_feature_sets_list", parameters=[NAME_OF_SETS], responses=FeatureSetsSerializer)
+    @extend_schema(
+        operation_id="list_feature_sets",
+        summary="List the feature sets",
+        tags=["Feature sets"],
+        parameters=[NAME_OF_SETS],
+        responses={
+            200: json_answer(DescribedSets, example=examples.FEATURE_SETS_EXAMPLE, description="The feature sets.")
+        },
+    )
     def get(self, request: HttpRequest) -> HttpResponse:
+        """Return all feature sets, or those of a name: by name, the newest number first."""
         return json_response({"results": described_sets(request.GET.get("name"))})
 
     @extend_schema(
-        request=json_request(FeatureSetRequest, example=FEATURE_SET_EXAMPLE),
-        responses={201: FeatureSetSerializer, 200: FeatureSetSerializer},
+        operation_id="make_feature_set",
+        summary="Make the next feature set of a name",
+        tags=["Feature sets"],
+        request=json_request(FeatureSetRequest, example=examples.FEATURE_SET_REQUEST_EXAMPLE),
+        responses={
+            201: json_answer(DescribedSet, example=examples.FEATURE_SET_EXAMPLE, description="The new set."),
+            200: json_answer(
+                DescribedSet,
+                example=examples.FEATURE_SET_EXAMPLE,
+                description="The newest set of the name, which is the same.",
+            ),
+        },
     )
     def post(self, request: HttpRequest) -> HttpResponse:
+        """Make a list of features, each type of them pinned to a version: what one model reads.
+
+        The set never changes. Where no version is given, those that are live now are pinned.
+        """
         body = body_as(feature_set_decoder, request, refuse_twice=True)
         made = make_feature_set(
             body.name,
@@ -60,6 +80,15 @@ class FeatureSetView(ApiView):
 
     scopes = {"GET": Scope.READ}
 
-    @extend_schema(parameters=[WRITTEN], responses=FeatureSetSerializer)
+    @extend_schema(
+        operation_id="get_feature_set",
+        summary="Read a feature set",
+        tags=["Feature sets"],
+        parameters=[WRITTEN],
+        responses={
+            200: json_answer(DescribedSet, example=examples.FEATURE_SET_EXAMPLE, description="The feature set.")
+        },
+    )
     def get(self, request: HttpRequest, feature_set: str) -> HttpResponse:
+        """Return one feature set, such as churn_model:3."""
         return json_response(described_set(feature_set))

@@ -7,10 +7,12 @@ from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schem
 from rest_framework.utils.urls import replace_query_param
 
 from featurehub.access.models import Scope
+from featurehub.http.openapi import json_answer
 from featurehub.http.responses import json_response
 from featurehub.http.view import ApiView
-from features.api.serializers import CustomerListSerializer
-from features.offline.pages import MOST_ROWS_PER_PAGE, parse_limit
+from features.api import examples
+from features.api.answers import CustomerPage
+from features.offline.pages import MOST_ROWS_PER_PAGE, ROWS_PER_PAGE, parse_limit
 from features.registry.list_layout import NO_FEATURES
 from features.serving.customer_lists import BY_CUSTOMER_ID, CustomerList, parse_conditions
 from features.serving.list_pages import ListedCustomer, list_at, moment_of_list, read_list, share_filled
@@ -19,20 +21,25 @@ from features.serving.usage import note_read
 ORDER = OpenApiParameter(
     "order",
     {"type": "string", "pattern": "^-?[a-z][a-z0-9_]*$"},
-    description="a listed feature, `days_since_purchase`, `days_since_seen` or `customer_id`; `-` sorts in descending "
-    "order. Customers without a value come last",
+    description="A listed feature, `days_since_purchase`, `days_since_seen` or `customer_id`; `-` sorts in descending "
+    "order. Customers without a value come last.",
     examples=[OpenApiExample("the most engaged first", "-engagement_score")],
 )
 WHERE = OpenApiParameter(
     "where",
     str,
     many=True,
-    description="conditions, separated by commas, on any live feature, `days_since_purchase` and `days_since_seen`: "
-    "`name>=number` (or `<=`, `>`, `<`, `=`), `name` (has a value), `!name` (has none)",
-    examples=[OpenApiExample("above 0.7, bought within a week", "engagement_score>=0.7,days_since_purchase<=7")],
+    description="Conditions, separated by commas, on any live feature, `days_since_purchase` and `days_since_seen`: "
+    "`name>=number` (or `<=`, `>`, `<`, `=`), `name` (has a value), `!name` (has none).",
+    examples=[OpenApiExample("above 0.7, bought within a week", ["engagement_score>=0.7,days_since_purchase<=7"])],
 )
-LIMIT_OF_LIST = OpenApiParameter("limit", {"type": "integer", "minimum": 1, "maximum": MOST_ROWS_PER_PAGE})
-CURSOR_OF_LIST = OpenApiParameter("cursor", {"type": "string"}, description="as `next` has it")
+LIMIT_OF_LIST = OpenApiParameter(
+    "limit", {"type": "integer", "minimum": 1, "maximum": MOST_ROWS_PER_PAGE, "default": ROWS_PER_PAGE},
+    description="The most customers of a page.",
+)  # fmt: skip
+CURSOR_OF_LIST = OpenApiParameter(
+    "cursor", {"type": "string"}, description="As `next` has it, with the same `order` and `where`."
+)
 
 
 class CustomerListView(ApiView):
@@ -42,8 +49,17 @@ class CustomerListView(ApiView):
     parameters = {"GET": ("order", "where", "limit", "cursor")}
     repeated = ("where",)
 
-    @extend_schema(parameters=[ORDER, WHERE, LIMIT_OF_LIST, CURSOR_OF_LIST], responses=CustomerListSerializer)
+    @extend_schema(
+        operation_id="list_customers",
+        summary="List customers by their values",
+        tags=["Customer lists"],
+        parameters=[ORDER, WHERE, LIMIT_OF_LIST, CURSOR_OF_LIST],
+        responses={
+            200: json_answer(CustomerPage, example=examples.CUSTOMERS_EXAMPLE, description="A page of customers.")
+        },
+    )
     def get(self, request: HttpRequest) -> HttpResponse:
+        """Return the customers that meet every condition, sorted by a listed feature, page by page at one moment."""
         order = request.GET.get("order", BY_CUSTOMER_ID)
         conditions = parse_conditions(request.GET.getlist("where"))
         asked, after = list_at(request.GET.get("cursor"), order=order, conditions=conditions)

@@ -1,18 +1,19 @@
 """Point-in-time reads for training: /api/v1/features/as-of/."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
-from rest_framework import serializers
 
 from events.validation import CustomerId, Moment, check_customer_id
 from featurehub.access.models import Scope
-from featurehub.http.openapi import json_request
+from featurehub.http.openapi import json_answer, json_request
 from featurehub.http.responses import json_response
 from featurehub.http.view import ApiView, body_as
-from features.api.serializers import NamesOrSet
+from features.api import examples
+from features.api.answers import AsOfRows
+from features.api.bodies import NamesOrSet
 from features.offline.as_of import Entity
 from features.serving.point_in_time import as_of_join
 from features.serving.read_plan import plan_read
@@ -22,36 +23,22 @@ ENTITIES_PER_REQUEST = 10_000
 
 
 class EntityBody(msgspec.Struct, forbid_unknown_fields=True):
+    """A customer and a moment."""
+
     customer_id: CustomerId
     timestamp: Moment
 
 
 class AsOfRequest(NamesOrSet, kw_only=True, forbid_unknown_fields=True):
-    """The body of `POST features/as-of/`."""
+    """Customers and moments, and what is read of them."""
 
     entities: Annotated[list[EntityBody], msgspec.Meta(min_length=1, max_length=ENTITIES_PER_REQUEST)]
-    known_at: Moment | None = None
+    known_at: (
+        Annotated[Moment, msgspec.Meta(description="Only what was stored by this moment; all if it is left out.")]
+        | None
+    ) = None
 
 
-class TrainingRowSerializer(serializers.Serializer[Any]):
-    customer_id = serializers.CharField()
-    timestamp = serializers.DateTimeField()
-    features = serializers.DictField(child=serializers.FloatField())
-    missing = serializers.DictField(
-        child=serializers.ChoiceField(choices=["unknown", "no_value", "expired", "not_computed"])
-    )
-
-
-class AsOfSerializer(serializers.Serializer[Any]):
-    set = serializers.CharField(required=False)
-    versions = serializers.DictField(child=serializers.CharField(), required=False)
-    results = TrainingRowSerializer(many=True)
-
-
-AS_OF_EXAMPLE = {
-    "entities": [{"customer_id": "c1", "timestamp": "2026-01-31T12:00:00Z"}],
-    "names": ["engagement_score", "cart_value"],
-}
 as_of_decoder = msgspec.json.Decoder(AsOfRequest)
 
 
@@ -60,8 +47,20 @@ class AsOfView(ApiView):
 
     scopes = {"POST": Scope.READ}
 
-    @extend_schema(request=json_request(AsOfRequest, example=AS_OF_EXAMPLE), responses=AsOfSerializer)
+    @extend_schema(
+        operation_id="get_features_as_of",
+        summary="Read values as of moments",
+        tags=["History and training"],
+        request=json_request(AsOfRequest, example=examples.AS_OF_EXAMPLE),
+        responses={
+            200: json_answer(AsOfRows, example=examples.AS_OF_ROWS_EXAMPLE, description="The values of each moment.")
+        },
+    )
     def post(self, request: HttpRequest) -> HttpResponse:
+        """Return the values that 1 to 10,000 customers had at moments, for training.
+
+        No value is later than its moment. With `known_at`, none was stored later than that either.
+        """
         body = body_as(as_of_decoder, request)
         for position, entity in enumerate(body.entities):
             check_customer_id(entity.customer_id, attr=f"entities.{position}.customer_id")

@@ -11,7 +11,7 @@ from django.http import HttpResponse
 from pytest_django import DjangoAssertNumQueries
 
 from featurehub.access import authentication
-from featurehub.access.authentication import LOOK_AGAIN_SECONDS, clients
+from featurehub.access.authentication import CHALLENGE, LOOK_AGAIN_SECONDS, clients
 from featurehub.access.models import ApiKey, create_api_key, revoke_api_keys
 from tests.api_client import ApiClient
 from tests.factories import make_client, make_customer, make_event, post_events, url_of
@@ -53,7 +53,7 @@ def test_without_a_valid_key_the_answer_is_401(header: str) -> None:
     client.defaults["HTTP_AUTHORIZATION"] = header
     response = read(client)
     assert response.status_code == 401
-    assert response.headers["WWW-Authenticate"] == "Api-Key"
+    assert response.headers["WWW-Authenticate"] == CHALLENGE
     assert response.json()["type"] == "client_error"
 
 
@@ -140,3 +140,12 @@ def test_the_command_refuses_a_scope_that_does_not_exist() -> None:
 def test_the_database_refuses_a_key_without_known_scopes(scopes: list[str]) -> None:
     with pytest.raises(IntegrityError, match="api_key_scopes_are_known"), transaction.atomic():
         create_api_key("shop", scopes=scopes)
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "Api-Key", "api-key"])
+def test_a_key_is_sent_as_bearer_or_as_api_key(scheme: str) -> None:
+    _, key = create_api_key("shop", scopes=["read"])
+    clients.forget()
+    client = ApiClient()
+    client.defaults["HTTP_AUTHORIZATION"] = f"{scheme} {key}"
+    assert read(client).status_code == 200

@@ -11,7 +11,7 @@ from django.db import connections
 from django.utils import timezone
 
 from events.models import Event
-from featurehub.access.authentication import clients
+from featurehub.access.authentication import CHALLENGE, clients
 from featurehub.access.models import ApiKey, Scope, create_api_key
 from features.models import CustomerFeature
 from tests.api_client import ApiClient, error_of
@@ -85,11 +85,13 @@ def test_nobody_is_served_without_a_key_of_ours(
 ) -> None:
     response = ask(ApiClient(key=key), method, path, body)
     assert error_of(response) == (401, None)
-    assert response["WWW-Authenticate"] == "Api-Key"
+    assert response["WWW-Authenticate"] == CHALLENGE
     assert stored() == (0, 0)
 
 
-@pytest.mark.parametrize("header", ["Bearer {key}", "Api-Key", "Api-Key: {key}", "{key}", "Basic e30="])
+@pytest.mark.parametrize(
+    "header", ["Token {key}", "Bearer", "Api-Key", "Api-Key: {key}", "Bearer{key}", "{key}", "Basic e30="]
+)
 def test_a_key_in_another_form_is_no_key(db: None, header: str) -> None:
     _, key = create_api_key("test", scopes=["read"])
     client = ApiClient()

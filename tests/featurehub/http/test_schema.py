@@ -35,6 +35,7 @@ def test_the_schema_is_generated_once(client: Client, generator: type[CountedGen
     answers = [client.get(SCHEMA, {"format": wanted}) for wanted in ("json", "yaml", "json", "yaml")]
     assert [answer.status_code for answer in answers] == [200] * 4
     assert answers[0].content == answers[2].content
+    assert json.loads(answers[0].content)["components"]["schemas"]["FeatureValues"]
     assert generator.generated == 1
 
 
