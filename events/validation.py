@@ -85,7 +85,7 @@ class NewEvent(EventFields, kw_only=True, gc=False):
         return encode_metadata(self.metadata).decode()
 
 
-Checked = TypeVar("Checked")
+AnyItem = TypeVar("AnyItem")
 
 
 def keys_of_fields(events: Sequence[EventFields]) -> int:
@@ -131,7 +131,7 @@ def check_fields_together(
     check_timestamp(max(moments), now=now, oldest=oldest)
 
 
-def check_each(events: Iterable[Checked], check: Callable[[Checked], object]) -> None:
+def check_each(events: Iterable[AnyItem], check: Callable[[AnyItem], object]) -> None:
     """Raise InvalidError with `attr` `events.N.…` at the first event for which `check` raises one."""
     for position, event in enumerate(events):
         try:

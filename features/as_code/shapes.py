@@ -22,7 +22,7 @@ def keyed_by(pattern: str, description: str) -> Meta:
     return Meta(extra_json_schema={"propertyNames": {"pattern": pattern}}, description=description)
 
 
-FeatureName: TypeAlias = Annotated[str, Meta(extra_json_schema={"pattern": DEFINITION_NAME})]
+DefinitionName: TypeAlias = Annotated[str, Meta(extra_json_schema={"pattern": DEFINITION_NAME})]
 VersionPin: TypeAlias = Annotated[str, Meta(extra_json_schema={"pattern": VERSION_PIN}, examples=["behavioral:2.0"])]
 
 
@@ -68,7 +68,7 @@ class DefinitionEntry(Entry, kw_only=True, frozen=True):
 class VersionEntry(Entry, kw_only=True, frozen=True):
     """A version of a feature type: one that is not there becomes a draft."""
 
-    features: list[FeatureName] = []
+    features: list[DefinitionName] = []
     inputs: Annotated[list[VersionPin], Meta(description="Of a derived version: what it is computed from.")] = []
     time_to_live: Annotated[int, Meta(ge=1, le=31_622_400, description="In seconds.")] | None = None
 
@@ -76,7 +76,7 @@ class VersionEntry(Entry, kw_only=True, frozen=True):
 class FeatureSetEntry(Entry, kw_only=True, frozen=True):
     """A feature set, which never changes: its features in their order, and the version of each type."""
 
-    features: Annotated[list[FeatureName], Meta(min_length=1, max_length=MOST_NAMES)]
+    features: Annotated[list[DefinitionName], Meta(min_length=1, max_length=MOST_NAMES)]
     versions: Annotated[list[VersionPin], Meta(min_length=1)]
     reason: Annotated[str, Meta(description="Kept with the set as it is made.")] = ""
 

@@ -27,7 +27,7 @@ from features.registry.contents import Registry
 from features.registry.snapshot import registry_snapshot
 
 # Other writers of the same type wait for as long as so many customers take, about a tenth of a second.
-CUSTOMERS_PER_TRANSACTION = 2_000
+CUSTOMERS_PER_TRANSACTION = 4_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
