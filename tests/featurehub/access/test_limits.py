@@ -171,4 +171,4 @@ def test_the_schema_says_of_every_call_how_it_is_refused(client: ApiClient) -> N
     assert len(answers) >= 12
     for answer in answers:
         assert {"400", "401", "403", "404", "429", "503"} < set(answer)
-        assert answer["429"]["headers"]["Retry-After"]["schema"] == {"type": "integer"}
+        assert answer["429"]["headers"]["Retry-After"]["schema"] == {"type": "integer", "minimum": 0}
