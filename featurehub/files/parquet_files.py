@@ -3,7 +3,7 @@
 A row group may be larger than the memory, so that it is read in batches of rows.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, Any, Generic
@@ -29,6 +29,9 @@ DECODED_BYTES = 16 * MEGABYTE
 # Of a row group, in lists and maps: all of them may belong to one row.
 NESTED_VALUES_LIMIT = 20_000_000
 BYTES_OF_A_NUMBER = 16
+# The encoding of a text as its difference to the one before.
+DIFFERENCES = "DELTA_BYTE_ARRAY"
+NEVER_AS_INDICES = frozenset((DIFFERENCES, "DELTA_LENGTH_BYTE_ARRAY"))
 MICROSECOND = timedelta(microseconds=1)
 MICROSECONDS_PER = {"s": 1_000_000, "ms": 1_000, "us": 1}
 # Of values that Python's types can't hold: years beyond 9999, parts of a microsecond, bytes that are no UTF-8.
@@ -47,13 +50,15 @@ class ParquetFile(Generic[Record]):
         self._texts: list[str] = []
         with self._open() as file:
             self.total: int = file.metadata.num_rows
-            self._texts = columns_of_texts(file.schema)
+            self._texts = columns_of_texts(file)
             self.columns = columns(file.schema_arrow.names, path=path, absent=None, types=file.schema_arrow.types)
 
     def groups(self) -> Iterator[Group]:
         with self._open() as file, self.path.open("rb") as pages:
             for number in range(file.num_row_groups):
-                rows = min(rows_at_once(file, number, pages=pages, kept=self.kept), groups.ROWS_AT_ONCE)
+                rows = min(
+                    rows_at_once(file, number, pages=pages, kept=self.kept, indexed=self._texts), groups.ROWS_AT_ONCE
+                )
                 for batch in file.iter_batches(batch_size=rows, row_groups=[number]):
                     yield from map(self._group, bounded_parts(batch))
 
@@ -105,14 +110,21 @@ class ParquetFile(Generic[Record]):
         return pq.ParquetFile(self.path, buffer_size=BUFFER, pre_buffer=False, read_dictionary=self._texts)
 
 
-def columns_of_texts(schema: pq.ParquetSchema) -> list[str]:
-    """Return the paths of the columns of texts, and of other bytes in lists and maps."""
-    columns = [schema.column(place) for place in range(len(schema))]
-    return [
-        column.path
-        for column in columns
+def columns_of_texts(file: pq.ParquetFile) -> list[str]:
+    """Return the paths of the columns of texts, and of other bytes in lists and maps, that Arrow can read as indices.
+
+    It can't where a row group has one of the encodings NEVER_AS_INDICES.
+    """
+    columns = {place: file.schema.column(place) for place in range(len(file.schema))}
+    texts = {
+        place
+        for place, column in columns.items()
         if is_flat_text(column) or (column.max_repetition_level > 0 and column.physical_type.endswith("BYTE_ARRAY"))
-    ]
+    }
+    for number in range(file.num_row_groups):
+        group = file.metadata.row_group(number)
+        texts = {place for place in texts if NEVER_AS_INDICES.isdisjoint(group.column(place).encodings)}
+    return [columns[place].path for place in sorted(texts)]
 
 
 def is_flat_text(column: Any) -> bool:
@@ -120,8 +132,11 @@ def is_flat_text(column: Any) -> bool:
     return bool(column.path == column.name and column.logical_type.type == "STRING")
 
 
-def rows_at_once(file: pq.ParquetFile, number: int, *, pages: IO[bytes], kept: str) -> int:
-    """Return how many rows of a row group can be decoded at once. Raise InvalidError if it takes too much memory."""
+def rows_at_once(file: pq.ParquetFile, number: int, *, pages: IO[bytes], kept: str, indexed: Collection[str]) -> int:
+    """Return how many rows of a row group can be decoded at once. Raise InvalidError if it takes too much memory.
+
+    `indexed` are the paths of the columns that are read as indices.
+    """
     group = file.metadata.row_group(number)
     here = f"Row group {number + 1} can't be read, and {kept}"
     held, nested, per_row = 0, 0, 1.0
@@ -141,7 +156,8 @@ def rows_at_once(file: pq.ParquetFile, number: int, *, pages: IO[bytes], kept: s
                 f"{here}: with the column {chunk.path_in_schema[:100]}, its lists and maps have {nested:,} values; at "
                 f"most {NESTED_VALUES_LIMIT:,} are read. Write smaller row groups."
             )
-        is_indexed = is_flat_text(file.schema.column(place))
+        column = file.schema.column(place)
+        is_indexed = is_flat_text(column) and column.path in indexed
         per_row += bytes_per_value(chunk, sizes, is_indexed=is_indexed) * max(
             chunk.num_values / max(group.num_rows, 1), 1
         )
@@ -156,7 +172,7 @@ def bytes_per_value(chunk: Any, sizes: ChunkPages, *, is_indexed: bool) -> float
     """
     if not chunk.physical_type.endswith("BYTE_ARRAY"):
         return BYTES_OF_A_NUMBER
-    if "DELTA_BYTE_ARRAY" in chunk.encodings:
+    if DIFFERENCES in chunk.encodings:
         return max(sizes.largest, sizes.dictionary)
     return max(BYTES_OF_A_NUMBER if is_indexed else sizes.dictionary, sizes.bytes_per_value)
 

@@ -208,6 +208,8 @@ WRITERS = {
     "pages": {"data_page_size": 100, "write_batch_size": 10, "write_page_index": True},
     "version 2": {"data_page_version": "2.0", "compression": "zstd", "write_page_checksum": True},
     "deltas": {"use_dictionary": False, "column_encoding": {"note": "DELTA_BYTE_ARRAY"}},
+    "deltas in lists": {"use_dictionary": False, "column_encoding": {"words.list.element": "DELTA_BYTE_ARRAY"}},
+    "lengths": {"use_dictionary": False, "column_encoding": {"note": "DELTA_LENGTH_BYTE_ARRAY"}},
 }
 
 
@@ -215,6 +217,7 @@ WRITERS = {
 def test_pages_of_every_kind_are_measured_and_read(tmp_path: Path, writer: str) -> None:
     path = tmp_path / "kinds.parquet"
     rows = [{**GOOD, "note": None if n % 7 == 0 else f"note {n}" * 10, "tags": [1] * (n % 3)} for n in range(5_000)]
+    rows = [row | {"words": ["a", f"b{len(row['tags'])}"]} for row in rows]
     pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=3_000, **WRITERS[writer])
     read = [row for group in open_events(path).groups() for row in group.rows]
     assert [row[3] for row in read] == [row["note"] for row in rows]
