@@ -39,7 +39,7 @@ local function is_newer(held, new)
 end
 local held_until, absent_until, published = end_of(ARGV[1]), end_of(math.min(ARGV[1], ARGV[2])), 0
 for i, key in ipairs(KEYS) do
-  local parts, fields, new, holds_any = cmsgpack.unpack(ARGV[i + 2]), {}, {}, false
+  local parts, fields, new, gone, holds_any = cmsgpack.unpack(ARGV[i + 2]), {}, {}, {}, false
   for n, part in ipairs(parts) do fields[n] = part[1] end
   fields[#fields + 1] = '$erased_field'
   local held = call('HMGET', key, unpack(fields))
@@ -47,7 +47,7 @@ for i, key in ipairs(KEYS) do
   for n, part in ipairs(parts) do
     local is_erased = erased and part[2] ~= '' and sub(part[2], $row_begins, $row_ends) <= erased
     if not is_erased and (not held[n] or is_newer(held[n], part[2])) then
-      if held[n] and #part[4] > 0 then call('HDEL', key, unpack(part[4])) end
+      for _, name in ipairs(held[n] and part[4] or {}) do gone[#gone + 1] = name end
       held[n] = part[2]
       published = published + 1
       new[#new + 1] = part[1]
@@ -56,7 +56,9 @@ for i, key in ipairs(KEYS) do
     end
     if held[n] and held[n] ~= '' then holds_any = true end
   end
+  -- Written first: a full Redis refuses HSET only where its script has written nothing yet.
   for first = 1, #new, 4000 do call('HSET', key, unpack(new, first, math.min(first + 3999, #new))) end
+  for first = 1, #gone, 4000 do call('HDEL', key, unpack(gone, first, math.min(first + 3999, #gone))) end
   if holds_any or not erased then call('PEXPIREAT', key, holds_any and held_until or absent_until) end
 end
 return published

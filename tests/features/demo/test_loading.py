@@ -53,7 +53,7 @@ def test_what_is_generated_is_the_same_every_time(events: list[NewEvent]) -> Non
     assert [replace(event, timestamp=event.timestamp - timedelta(days=3)) for event in later] == events
 
 
-def test_every_event_could_have_been_sent_by_a_client(events: list[NewEvent]) -> None:
+def test_every_event_could_have_been_sent_by_a_client(db: None, events: list[NewEvent]) -> None:
     check_all(events, now=NOW)
     assert all(event.timestamp <= NOW for event in events)
     assert len({event.event_id for event in events}) == len(events)

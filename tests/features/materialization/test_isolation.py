@@ -1,6 +1,7 @@
 """A version whose features can't be aggregated is put aside; the others go on."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.core.management import call_command
@@ -9,7 +10,7 @@ from django.db.models.functions import Now
 from django_redis import get_redis_connection
 
 from featurehub.lib.errors import ConflictError, InvalidError
-from features.formulas import expressions
+from features.formulas import behavioral, expressions
 from features.lifecycle import version_steps
 from features.materialization import isolation, recompute, refresh, renewal, runs
 from features.models import FeatureVersion, Renewal, Run, Weight
@@ -158,16 +159,24 @@ def test_of_two_versions_that_fail_only_together_one_is_put_aside() -> None:
 # --- Errors in Python -------------------------------------------------------------------------------------------------
 
 
-def test_a_behavioral_version_whose_formulas_fail_is_put_aside() -> None:
+def test_a_behavioral_version_whose_formulas_fail_is_put_aside(monkeypatch: pytest.MonkeyPatch) -> None:
     version = make_version(one={"event_type": "login"}, state="shadow")
-    with connection.cursor() as cursor:  # past the triggers: its weights lack an event type
+    with connection.cursor() as cursor:  # past the triggers: a norm that only its weights have
         cursor.execute("set session_replication_role = replica")
-        Weight.objects.filter(weight_set__version=version, event_type="login").delete()
+        Weight.objects.filter(weight_set__version=version, event_type="login").update(norm=7.0)
         cursor.execute("reset session_replication_role")
+    capped_share = behavioral.capped_share
+
+    def fail_at_that_norm(value: Any, *, norm: float) -> Any:
+        if norm == 7.0:
+            raise TypeError("no such norm")
+        return capped_share(value, norm=norm)
+
+    monkeypatch.setattr(behavioral, "capped_share", fail_at_that_norm)
     store_events(make_purchase(amount=50.0))
     assert refresh.refresh_dirty() == 1
     version.refresh_from_db()
-    assert (put_aside_versions(), version.put_aside_because) == ({("behavioral", "2.0")}, "KeyError: 'login'")
+    assert (put_aside_versions(), version.put_aside_because) == ({("behavioral", "2.0")}, "TypeError: no such norm")
     assert cached("c1")["purchase_amount_30d"] == "50.0"
 
 
