@@ -39,7 +39,7 @@ def test_questions_about_customers_are_answered_by_clicking(
         rows = list(csv.DictReader(file))
     assert rows
     assert all(float(row["engagement_score"]) >= 0.7 and float(row["days_since_purchase"]) <= 7 for row in rows)
-    expect(page.locator("#fh-figures")).to_have_text(f"{len(rows)} customer{'' if len(rows) == 1 else 's'}")
+    expect(page.locator("#fh-figures")).to_have_text(f"{len(rows):,} customer{'' if len(rows) == 1 else 's'}")
     page.screenshot(path=artefacts / f"lists-bought-{size}.png")
 
     # 3. The average customer by category.

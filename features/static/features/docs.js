@@ -4,6 +4,7 @@
     const PARTS = {
         ".information-container": { role: "banner" },
         ".scheme-container": { role: "region", "aria-label": "Authorization" },
+        "#servers": { "aria-label": "Server" },
         ".models": { role: "region", "aria-label": "Schemas" },
         "h3.opblock-tag, .models > h4": { "aria-level": "2" },
     };
