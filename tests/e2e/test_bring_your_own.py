@@ -20,7 +20,7 @@ TYPE, COUNT, SET = "trial_started", "trials_6h", "trial_model:1"
 SECONDS_AT_MOST = 60.0
 MILLISECONDS_TO_COMPUTE = 240_000
 WEIGHT, NORM = 0.5, 8
-# Other tests make behavioral versions on the same instance.
+# Greater than those that other tests of the same instance make by themselves; theirs follow it if they come later.
 NUMBER = "900.0"
 FILE = f"""\
 event_types:

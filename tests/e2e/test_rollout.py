@@ -22,8 +22,10 @@ QUIET = [f"rollout-{number}" for number in range(20)]
 NEW = "shoes_bought_7d"
 EVENTS_PER_POST = 50
 SECONDS_AT_MOST = 300.0
-# Other tests on this stack make versions with other numbers.
-NUMBER = "5.0"
+NEXT_NUMBER = """
+from features.lifecycle import drafts
+print(drafts.next_number("behavioral"))
+"""
 # Time-dependent features: their values change during the roll-out, whichever version is live.
 MOVING = ("recency_score", "rfm_score")
 DRAFT = f"""
@@ -33,7 +35,7 @@ shoes = FeatureDefinition.objects.create(
     name={NEW!r}, feature_type="behavioral", kind="sum", metadata_key="pairs", event_type="purchase",
     category="shoes", window_hours=7 * 24,
 )
-version = drafts.draft_version("behavioral", {NUMBER!r}, by=None, reason="Shoes sell again")
+version = drafts.draft_version("behavioral", {{number!r}}, by=None, reason="Shoes sell again")
 drafts.add_definitions(version.pk, [shoes], by=None)
 version_steps.put_into_shadow(version.pk, by=None, reason="To compare")
 """
@@ -43,9 +45,9 @@ from features.lifecycle import version_steps
 version = FeatureVersion.objects.get(feature_type="behavioral", number={number!r})
 version_steps.{step}(version.pk, by=None, reason="The roll-out", **{options!r})
 """
-BACKFILL = f"""
+BACKFILL = """
 from features.models import FeatureVersion
-print(FeatureVersion.objects.get(feature_type="behavioral", number={NUMBER!r}).runs.first().state)
+print(FeatureVersion.objects.get(feature_type="behavioral", number={number!r}).runs.first().state)
 """
 
 
@@ -107,7 +109,9 @@ class Pinned:
 class Unpinned:
     """A consumer of the live version: each answer is wholly of one version, in the order of the switches."""
 
-    def __init__(self) -> None:
+    def __init__(self, number: str) -> None:
+        """Take the number of the version that goes live meanwhile."""
+        self.number = number
         self.versions_read: list[str] = []
 
     def check(self, answer: dict[str, Any]) -> str | None:
@@ -115,7 +119,7 @@ class Unpinned:
         if not self.versions_read or self.versions_read[-1] != number:
             self.versions_read.append(number)
         is_there = answer["features"].get(NEW) == 3.0 and NEW not in answer["missing"]
-        return f"{answer}" if is_there != (number == NUMBER) else None
+        return f"{answer}" if is_there != (number == self.number) else None
 
 
 def event(customer_id: str, event_type: str, **fields: Any) -> dict[str, Any]:
@@ -191,27 +195,28 @@ def take_step(stack: Stack, step: str, number: str, **options: bool) -> None:
 
 @pytest.mark.timeout(900)
 def test_a_consumer_pinned_to_a_version_notices_nothing_of_the_next_one(stack: Stack, quiet: None) -> None:
+    number = run(stack, NEXT_NUMBER)  # other tests on this stack make versions, too
     with stack.api() as http:
-        pinned, unpinned = Pinned(http), Unpinned()
+        pinned, unpinned = Pinned(http), Unpinned(number)
         names = list(pinned.first[QUIET[0]])
     by_get = Consumer(lambda http: get_each(http, version="behavioral:1.0"), pinned.check)
     by_batch = Consumer(lambda http: get_batch(http, names, version="1.0"), pinned.check)
     follower = Consumer(get_each, unpinned.check)
     consumers = [by_get, by_batch, follower]
     with running(make_noise, *(consumer.consume for consumer in consumers), stack=stack):
-        run(stack, DRAFT)
-        wait_until(lambda: run(stack, BACKFILL).endswith("done"))
+        run(stack, DRAFT.format(number=number))
+        wait_until(lambda: run(stack, BACKFILL.format(number=number)).endswith("done"))
         with stack.api() as http:
-            wait_until(lambda: is_known(http, f"behavioral:{NUMBER}"))
-            shadow = get_batch(http, [NEW], version=f"behavioral:{NUMBER}")
+            wait_until(lambda: is_known(http, f"behavioral:{number}"))
+            shadow = get_batch(http, [NEW], version=f"behavioral:{number}")
             assert [answer["features"] for answer in shadow] == [{NEW: 3.0}] * len(QUIET)
-        take_step(stack, "go_live", NUMBER)
-        wait_until(lambda: unpinned.versions_read[-1] == NUMBER)
+        take_step(stack, "go_live", number)
+        wait_until(lambda: unpinned.versions_read[-1] == number)
         time.sleep(5)  # the customers are published again meanwhile
         take_step(stack, "go_live", "1.0")
         wait_until(lambda: unpinned.versions_read[-1] == "1.0")
-        take_step(stack, "retire", NUMBER, confirmed=True)
+        take_step(stack, "retire", number, confirmed=True)
         time.sleep(2)
     assert [consumer.complaints[:3] for consumer in consumers] == [[], [], []]
     assert min(consumer.answers for consumer in consumers) > 1_000
-    assert unpinned.versions_read == ["1.0", NUMBER, "1.0"]
+    assert unpinned.versions_read == ["1.0", number, "1.0"]
