@@ -15,17 +15,17 @@ ALSO = ("/admin/access/apikey/add/", "/admin/features/featuredefinition/add/", "
 DRAFT = """
 from features.models import FeatureVersion, WeightSet
 from features.lifecycle import drafts
-drafts.draft_version("behavioral", "9.0", by=None, reason="A test")
-version = WeightSet.objects.get(state="active").version
-draft = WeightSet.objects.create(version=version, name="Policy", reason="A test", monetary_norm=1000.0)
-for row in WeightSet.objects.get(state="active").weights.all():
+drafts.draft_version("behavioral", drafts.next_number("behavioral"), by=None, reason="A test")
+active = WeightSet.objects.get(state="active", version__state="live")
+draft = WeightSet.objects.create(version=active.version, name="Policy", reason="A test", monetary_norm=1000.0)
+for row in active.weights.all():
     draft.weights.create(event_type=row.event_type, weight=row.weight, norm=row.norm)
 print(draft.pk)
 """
 DISCARD = """
 from features.models import FeatureVersion
 from features.lifecycle import drafts
-drafts.discard(FeatureVersion.objects.get(number="9.0").pk, by=None, reason="A test")
+drafts.discard(FeatureVersion.objects.filter(state="draft").latest("pk").pk, by=None, reason="A test")
 """
 
 
