@@ -5,23 +5,29 @@ A part that is registered just so is not checked: it is right.
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
-from difflib import get_close_matches
 from typing import TypeVar
 
 from featurehub.files.yaml_files import YamlPlace
 from featurehub.lib.errors import InvalidError
 from featurehub.lib.humanize import listed
+from featurehub.lib.suggestions import did_you_mean
 from features.as_code.contents import definition_of
 from features.as_code.parsing import FileProblem, ParsedFile
-from features.as_code.shapes import DefinitionEntry, DefinitionsFile, Entry, FeatureSetEntry, VersionEntry, WeightsEntry
+from features.as_code.shapes import (
+    KEY_OF_FIELD,
+    DefinitionEntry,
+    DefinitionsFile,
+    Entry,
+    FeatureSetEntry,
+    VersionEntry,
+    WeightsEntry,
+)
 from features.formulas.expressions import computation_order, parse
 from features.lifecycle.definitions import problems_of_definition
 from features.models import WRITTEN_BY_CLIENTS, FeatureType
 from features.registry.contents import parse_pin
 
 Checked = TypeVar("Checked", bound=Entry)
-# Fields of a definition that have another name in the file.
-KEY_OF_FIELD = {"window_hours": "window", "feature_type": "type"}
 
 
 class FileChecker:
@@ -139,6 +145,5 @@ class FileChecker:
 
 def no_such(kind: str, name: str, there_are: Collection[str]) -> str:
     """Return that something is neither in the file nor registered, with the nearest name or what to do."""
-    close = get_close_matches(name, there_are, n=1)
-    what = f"Did you mean {close[0]}?" if close else "Add it to the file, or correct the name."
-    return f"There is no {kind} {name}, here or in the file. {what}"
+    what = did_you_mean(name, there_are) or " Add it to the file, or correct the name."
+    return f"There is no {kind} {name}, here or in the file.{what}"

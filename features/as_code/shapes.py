@@ -9,6 +9,8 @@ from events.event_types import EVENT_TYPE_PATTERN
 from features.models.definitions import LIST_PLACES
 from features.models.feature_sets import MOST_NAMES, SET_NAME
 
+# Fields of a definition that have another name in the file.
+KEY_OF_FIELD = {"window_hours": "window", "feature_type": "type"}
 DEFINITION_NAME = r"^[a-z][a-z0-9_]{0,63}$"
 VERSION_PIN = r"^(behavioral|customer|contextual|derived):[0-9]+(\.[0-9]+)*$"
 SET_PIN = rf"{SET_NAME[:-1]}:[1-9][0-9]{{0,8}}$"

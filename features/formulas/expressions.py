@@ -10,7 +10,6 @@ import math
 import threading
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from functools import lru_cache, reduce
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
@@ -19,6 +18,7 @@ import numpy as np
 from simpleeval import SimpleEval
 
 from featurehub.lib.errors import InvalidError
+from featurehub.lib.suggestions import did_you_mean
 from features.formulas.activity import Floats
 
 MAX_CHARACTERS = 1_000
@@ -227,7 +227,7 @@ def check_call(node: ast.Call, *, source: str) -> None:
         raise not_allowed(node, source=source)
     name = node.func.id
     if name not in FUNCTIONS:
-        raise invalid_expression(f"There is no function {name}.{nearest(name, FUNCTIONS)}")
+        raise invalid_expression(f"There is no function {name}.{did_you_mean(name, FUNCTIONS)}")
     if node.keywords:
         raise invalid_expression(f"{quoted(node, source=source)}: a function takes no named values.")
     takes, given = ARITY[name], len(node.args)
@@ -275,7 +275,9 @@ def computation_order(expressions: Mapping[str, Expression], *, known: Collectio
     everything = {*known, *expressions}
     for name, expression in expressions.items():
         for unknown in sorted(expression.names - everything):
-            raise invalid_expression(f"{name} uses {unknown}, which is not a feature.{nearest(unknown, everything)}")
+            raise invalid_expression(
+                f"{name} uses {unknown}, which is not a feature.{did_you_mean(unknown, everything)}"
+            )
     return tuple(name for name in sorted_by_use(expressions) if name in expressions)
 
 
@@ -302,9 +304,3 @@ def sorted_by_use(expressions: Mapping[str, Expression]) -> tuple[str, ...]:
     except CycleError as error:
         cycle = " → ".join(reversed(error.args[1]))
         raise invalid_expression(f"A feature can't use itself: {cycle}.") from None
-
-
-def nearest(name: str, names: Collection[str]) -> str:
-    """Return a suggestion of the closest name, or an empty text."""
-    close = get_close_matches(name, sorted(names), n=1)
-    return f" Did you mean {close[0]}?" if close else ""

@@ -4,12 +4,12 @@ import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from django.db import transaction
 
 from featurehub.lib.errors import InvalidError
 from featurehub.lib.humanize import listed
+from featurehub.lib.suggestions import did_you_mean
 from features.lifecycle.steps import Actor, VersionState, lock_versions
 from features.models import READABLE_STATES, FeatureDefinition, FeatureSet, FeatureVersion
 from features.models.feature_sets import MOST_NAMES, SET_NAME, SET_NAME_RULE
@@ -159,9 +159,8 @@ def check_features_exist(names: Iterable[str], *, registered: Collection[str]) -
     """Raise InvalidError for a name that is no feature; it says the nearest one."""
     unknown = next((name for name in names if name not in registered), None)
     if unknown is not None:
-        close = get_close_matches(unknown[:LONGEST_WRONG_NAME], registered, n=1)
-        suggestion = f" Did you mean {close[0]}?" if close else ""
-        raise InvalidError(f"There is no feature {unknown[:LONGEST_WRONG_NAME]}.{suggestion}", attr="names")
+        wrong = unknown[:LONGEST_WRONG_NAME]
+        raise InvalidError(f"There is no feature {wrong}.{did_you_mean(wrong, registered)}", attr="names")
 
 
 def check_is_in(number: str, *, definition: FeatureDefinition) -> None:

@@ -7,7 +7,6 @@ The rows are staged in the temporary table `staged_label`, with the columns cust
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from difflib import get_close_matches
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,6 +17,7 @@ from featurehub.lib.clock import nearest_in_utc
 from featurehub.lib.copying import copy_stream
 from featurehub.lib.errors import UnknownError
 from featurehub.lib.parquet import read_csv
+from featurehub.lib.suggestions import did_you_mean
 from features.formulas.view import FeatureView
 from features.offline.as_of import ROW_HOLDING, written_lifetime
 from features.registry.contents import Span, resolve_pins
@@ -79,9 +79,8 @@ def views_by_name(
     wanted = sorted(known) if chosen.names is None else chosen.names
     for name in wanted:
         if name not in known:
-            close = get_close_matches(name, sorted(known), n=1)
-            suggestion = f" Did you mean {close[0]}?" if close else ""
-            raise UnknownError(f"There is no feature {name} in the versions that are read.{suggestion}", attr="names")
+            detail = f"There is no feature {name} in the versions that are read.{did_you_mean(name, known)}"
+            raise UnknownError(detail, attr="names")
     return {name: known[name] for name in wanted}
 
 

@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from featurehub.lib.errors import InvalidError
-from features.formulas.expressions import nearest
+from featurehub.lib.suggestions import did_you_mean
 from features.registry.list_layout import ListLayout, list_layout
 from features.registry.snapshot import registry_snapshot
 
@@ -177,7 +177,7 @@ def check_order(name: str, *, layout: ListLayout) -> None:
     if name in layout.known.live_names:
         detail = f"{name} is not listed: lists are sorted by {', '.join(sortable)}. Its definition can give it a place."
     else:
-        detail = f"There is no {name[:64]}.{nearest(name, sortable)} Lists are sorted by {', '.join(sortable)}."
+        detail = f"There is no {name[:64]}.{did_you_mean(name, sortable)} Lists are sorted by {', '.join(sortable)}."
     raise InvalidError(detail, attr="order")
 
 
@@ -185,7 +185,7 @@ def check_name(name: str, *, layout: ListLayout) -> None:
     """Raise InvalidError for a name that no live version has."""
     names = filterable(layout)
     if name not in names:
-        raise InvalidError(f"There is no live feature {name[:64]}.{nearest(name, names)}", attr="where")
+        raise InvalidError(f"There is no live feature {name[:64]}.{did_you_mean(name, names)}", attr="where")
 
 
 def filterable(layout: ListLayout) -> tuple[str, ...]:
