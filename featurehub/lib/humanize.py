@@ -45,10 +45,10 @@ def brief(number: float) -> str:
     return f"{number:,.4g}" if abs(number) < 1_000 else f"{number:,.2f}"
 
 
-def listed(words: Collection[str], *, last: str = "and") -> str:
-    """Return "a, b and c"; of more than MOST_LISTED words the first ones and how many more there are."""
-    if len(words) > MOST_LISTED:
-        return get_text_list([*list(words)[:MOST_LISTED], f"{len(words) - MOST_LISTED} more"], "and")
+def listed(words: Collection[str], *, last: str = "and", most: int = MOST_LISTED) -> str:
+    """Return "a, b and c"; of more than `most` words the first ones and how many more there are."""
+    if len(words) > most:
+        return get_text_list([*list(words)[:most], f"{len(words) - most} more"], "and")
     return get_text_list(list(words), last)
 
 

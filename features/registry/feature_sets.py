@@ -87,10 +87,8 @@ def no_such_set(written: str, *, there_are: Iterable[str]) -> InvalidError | Unk
 
 def numbers_in_words(numbers: Sequence[int]) -> str:
     """Return the numbers of a name as text, the newest first: "the numbers 3, 2 and 1"."""
-    newest = sorted(numbers, reverse=True)
-    texts = [str(number) for number in newest[:NUMBERS_NAMED]]
-    more = [f"{len(newest) - NUMBERS_NAMED} more"] if len(newest) > NUMBERS_NAMED else []
-    return f"the number{'s' if len(newest) > 1 else ''} {listed([*texts, *more])}"
+    newest = [str(number) for number in sorted(numbers, reverse=True)]
+    return f"the number{'s' if len(newest) > 1 else ''} {listed(newest, most=NUMBERS_NAMED)}"
 
 
 # --- Lists, from PostgreSQL -----------------------------------------------------------------------------------------
