@@ -18,6 +18,15 @@ ACTIVITY_COLUMNS = (*EVENT_TYPES, "purchase_amount", *Activity.COMPUTED)
 FIRST_TYPES = ", ".join(f"'{name}'" for name in EVENT_TYPES)
 COUNTS_OF_FIRST_TYPES = ", ".join(f"count(*) filter (where event_type = '{name}') as {name}" for name in EVENT_TYPES)
 COUNTS_OR_ZERO = ", ".join(f"coalesce({name}, 0) as {name}" for name in EVENT_TYPES)
+# Of `recent`: one row and type, so that any number of types is counted in one pass; none while no such type has events.
+COUNTS_OF_OTHER_TYPES = f"""select customer_id, {{counts_as_json}} as other_types
+    from (
+        select customer_id, event_type, count(*) as events
+        from recent
+        where {{has_other_types}} and event_type not in ({FIRST_TYPES}) and {{in_window}}
+        group by customer_id, event_type
+    ) other
+    group by customer_id"""  # noqa: S608 - constants
 
 # Every placeholder stands for SQL: `{wanted}` for a query for the customers, `{events}` for a table.
 ACTIVITY_SQL = """
@@ -60,15 +69,7 @@ categories as (
     group by customer_id
 ),
 others as (
-    -- One row and type, so that any number of types is counted in one pass; none while no such type has an event.
-    select customer_id, {counts_as_json} as other_types
-    from (
-        select customer_id, event_type, count(*) as events
-        from recent
-        where {has_other_types} and event_type not in ({first_types}) and {in_window}
-        group by customer_id, event_type
-    ) other
-    group by customer_id
+    {counts_of_other_types}
 ){windowed}
 select wanted.customer_id,
     {counts_or_zero},
@@ -137,8 +138,8 @@ def activity_sql(
         }
     # NEVER, the smallest bigint, can't be a literal: SQL reads the digits before the sign, and they overflow.
     types = {
-        "first_types": FIRST_TYPES,
         "counts_of_first_types": COUNTS_OF_FIRST_TYPES,
+        "counts_of_other_types": COUNTS_OF_OTHER_TYPES.format(in_window=parts["in_window"], **dialect),
         "counts_or_zero": COUNTS_OR_ZERO,
     }
     never = f"({NEVER + 1} - 1)"

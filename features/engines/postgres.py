@@ -1,6 +1,6 @@
 """The PostgreSQL engine: the activity of many customers in one statement."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -121,8 +121,13 @@ def columns(rows: Sequence[tuple[Any, ...]]) -> Activity:
         zip(*rows, strict=True) if rows else [() for _ in range(len(ACTIVITY_COLUMNS) + 3)]
     )
     activity = dict(zip(ACTIVITY_COLUMNS, values, strict=True))
-    others = [None if text is None else orjson.loads(text) for text in other_types]
-    return Activity.from_columns(list(customer_ids), activity, others=others, windowed=windowed_columns(windowed))
+    others, of_features = parsed_counts(other_types), windowed_columns(windowed)
+    return Activity.from_columns(list(customer_ids), activity, others=others, windowed=of_features)
+
+
+def parsed_counts(texts: Iterable[str | None]) -> list[dict[str, int] | None]:
+    """Return the column `other_types`: of each customer event type → count, None where there is none."""
+    return [None if text is None else orjson.loads(text) for text in texts]
 
 
 def windowed_columns(texts: Sequence[str | None]) -> dict[str, Windowed]:

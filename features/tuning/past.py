@@ -7,13 +7,12 @@ from io import BytesIO
 from typing import Any, Self
 
 import numpy as np
-import orjson
 from django.conf import settings
 from django.db import connection
 
 from events.event_types import EVENT_TYPES
-from features.engines.activity_sql import COUNTS_OF_FIRST_TYPES, FIRST_TYPES
-from features.engines.postgres import POSTGRES_DIALECT
+from features.engines.activity_sql import COUNTS_OF_FIRST_TYPES, COUNTS_OF_OTHER_TYPES
+from features.engines.postgres import POSTGRES_DIALECT, parsed_counts
 from features.formulas.activity import Bools, Ints, columns_of_others
 
 # The counts of the engines, without their other columns; a test compares them with an engine's.
@@ -22,14 +21,7 @@ with recent as not materialized (
     select customer_id, event_type from events_event where "timestamp" between %(oldest)s and %(as_of)s
 ),
 others as (
-    select customer_id, {POSTGRES_DIALECT["counts_as_json"]} as other_types
-    from (
-        select customer_id, event_type, count(*) as events
-        from recent
-        where {POSTGRES_DIALECT["has_other_types"]} and event_type not in ({FIRST_TYPES})
-        group by customer_id, event_type
-    ) other
-    group by customer_id
+    {COUNTS_OF_OTHER_TYPES.format(in_window="true", **POSTGRES_DIALECT)}
 )
 select totals.*, other_types
 from (select customer_id, {COUNTS_OF_FIRST_TYPES} from recent group by customer_id) totals
@@ -102,7 +94,7 @@ def past_day(as_of: datetime, *, horizon: timedelta) -> PastDay:
         cursor.execute(BUYERS, {"as_of": as_of, "until": as_of + horizon})
         buyers = {customer_id for (customer_id,) in cursor.fetchall()}
     first = np.array([row[1:-1] for row in rows], dtype=np.int64).reshape(len(rows), len(EVENT_TYPES))
-    others = columns_of_others([None if row[-1] is None else orjson.loads(row[-1]) for row in rows])
+    others = columns_of_others(parsed_counts(row[-1] for row in rows))
     return PastDay(
         customers=np.array([number_of(row[0]) for row in rows], dtype=np.int64),
         counts={name: first[:, place] for place, name in enumerate(EVENT_TYPES)} | others,
