@@ -31,13 +31,13 @@ WIDTH = 120
 
 
 class WrongYamlError(InvalidError):
-    """A text that is not YAML as it is taken here; `line` is the number of the wrong line."""
+    """A text that is not YAML as it is taken here: a `sentence` about the `line` that is wrong."""
 
     code = "wrong_yaml"
 
-    def __init__(self, detail: str, *, line: int) -> None:
-        super().__init__(f"line {line}: {detail}")
-        self.line = line
+    def __init__(self, sentence: str, *, line: int) -> None:
+        super().__init__(f"line {line}: {sentence}")
+        self.sentence, self.line = sentence, line
 
 
 @dataclass(frozen=True, slots=True)

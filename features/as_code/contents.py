@@ -25,6 +25,10 @@ from features.registry.weight_sets import active_sets, as_weights
 from features.registry.window_text import parse_window, window_text
 
 RETIRED = FeatureVersion.State.RETIRED
+# Fields of a definition that the file has just so; the others have another name or form there.
+AS_STORED = tuple(
+    field for field in DefinitionEntry.__struct_fields__ if field not in ("type", "tags", "kind", "window")
+)
 HEADER = """\
 # FeatureHub's definitions, made by: manage.py export_definitions
 # To have them in another FeatureHub: manage.py plan_definitions FILE, then manage.py apply_definitions FILE.
@@ -86,21 +90,10 @@ def event_type_entry(row: EventType) -> EventTypeEntry:
 def definition_entry(row: FeatureDefinition) -> DefinitionEntry:
     return DefinitionEntry(
         type=row.feature_type,  # type: ignore[arg-type]
-        description=row.description,
-        owner=row.owner,
-        unit=row.unit,
         tags=[str(tag) for tag in row.tags],
         kind=row.kind or None,  # type: ignore[arg-type]
-        event_type=row.event_type,
-        category=row.category,
-        metadata_key=row.metadata_key,
         window=None if row.window_hours is None else window_text(row.window_hours),
-        half_life_days=row.half_life_days,
-        expression=row.expression,
-        default=row.default,
-        minimum=row.minimum,
-        maximum=row.maximum,
-        list_place=row.list_place,
+        **{field: getattr(row, field) for field in AS_STORED},
     )
 
 
@@ -109,21 +102,10 @@ def definition_of(name: str, entry: DefinitionEntry) -> FeatureDefinition:
     return FeatureDefinition(
         name=name,
         feature_type=entry.type,
-        description=entry.description,
-        owner=entry.owner,
-        unit=entry.unit,
         tags=entry.tags,
         kind=entry.kind or "",
-        event_type=entry.event_type,
-        category=entry.category,
-        metadata_key=entry.metadata_key,
         window_hours=None if entry.window is None else parse_window(entry.window),
-        half_life_days=entry.half_life_days,
-        expression=entry.expression,
-        default=entry.default,
-        minimum=entry.minimum,
-        maximum=entry.maximum,
-        list_place=entry.list_place,
+        **{field: getattr(entry, field) for field in AS_STORED},
     )
 
 

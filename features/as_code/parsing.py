@@ -71,7 +71,7 @@ def parse_definitions(text: str) -> ParsedFile:
     try:
         document = read_yaml(text)
     except WrongYamlError as error:
-        raise WrongFileError([FileProblem(error.line, error.detail.partition(": ")[2])]) from None
+        raise WrongFileError([FileProblem(error.line, error.sentence)]) from None
     problems: list[FileProblem] = []
     members = mapping_at((), document, problems=problems)
     for name in members.keys() - set(TOP_KEYS):

@@ -11,8 +11,9 @@ from features.as_code import steps
 from features.as_code.changes import MakingStep, Outcome, PlannedChange
 from features.as_code.contents import definition_entry, definition_of, weights_of_entry
 from features.as_code.parsing import ParsedFile
-from features.as_code.shapes import DefinitionEntry, DefinitionsFile, Entry, VersionEntry, as_plain
+from features.as_code.shapes import KEY_OF_FIELD, DefinitionEntry, DefinitionsFile, Entry, VersionEntry, as_plain
 from features.formulas.behavioral import Weights
+from features.lifecycle.definitions import MEANING
 from features.lifecycle.drafts import version_key
 from features.lifecycle.steps import VersionState
 from features.models import READABLE_STATES, WRITTEN_BY_CLIENTS, FeatureType, FeatureVersion, WeightSet
@@ -21,7 +22,7 @@ from features.registry.weight_sets import as_weights
 
 # Fields of a definition that readers and writers feel at once where a version that can be read has it.
 FELT_AT_ONCE = ("default", "minimum", "maximum", "list_place")
-MEANING_IN_FILE = ("kind", "event_type", "category", "metadata_key", "window", "half_life_days", "expression")
+MEANING_IN_FILE = tuple(KEY_OF_FIELD.get(field, field) for fields in MEANING.values() for field in fields)
 
 
 class Planner:
