@@ -38,6 +38,7 @@ ComputedMetadata = Annotated[
 ReadFrom = Annotated[
     Literal["cache", "database"], Meta(description="Where the values were read: from Redis or from PostgreSQL.")
 ]
+AskedSet = Annotated[WrittenSet, Meta(description="The feature set that was asked for.")]
 Address = Annotated[str, Meta(extra_json_schema={"format": "uri"})]
 NextPage = Annotated[Address | None, Meta(description="The address of the next page; null on the last one.")]
 
@@ -74,9 +75,7 @@ class FeatureValues(msgspec.Struct, kw_only=True):
     """The values of a customer that were asked for."""
 
     customer_id: str
-    feature_set: Annotated[WrittenSet, Meta(description="The feature set that was asked for.")] | UnsetType = (
-        msgspec.field(default=UNSET, name="set")
-    )
+    feature_set: AskedSet | UnsetType = msgspec.field(default=UNSET, name="set")
     versions: Versions
     features: Features
     missing: Missing
@@ -228,9 +227,7 @@ class AsOfRow(msgspec.Struct, kw_only=True):
 class AsOfRows(msgspec.Struct, kw_only=True):
     """The values of each customer and moment, in the order asked."""
 
-    feature_set: Annotated[WrittenSet, Meta(description="The feature set that was asked for.")] | UnsetType = (
-        msgspec.field(default=UNSET, name="set")
-    )
+    feature_set: AskedSet | UnsetType = msgspec.field(default=UNSET, name="set")
     versions: Versions | UnsetType = UNSET
     results: list[AsOfRow]
 

@@ -13,23 +13,21 @@ from events.validation import EVENTS_PER_REQUEST, CustomerId, Metadata, Moment, 
 from featurehub.lib.errors import InvalidError
 from features.lifecycle.feature_sets import LONGEST_REASON
 from features.models import WRITTEN_BY_CLIENTS
+from features.models.definitions import FEATURE_NAME, LONGEST_FEATURE_NAME
 from features.models.feature_sets import MOST_NAMES, SET_NAME
 from features.registry.feature_sets import WRITTEN_SET
 
 CUSTOMERS_PER_BATCH = 1_000
 NAMES_PER_BATCH = 500
 ROWS_PER_PATCH = 10_000
-FEATURE_NAME_PATTERN = r"^[a-z][a-z0-9_]*$"
-LONGEST_FEATURE_NAME = 64
+FEATURE_NAME_SCHEMA = {"pattern": FEATURE_NAME, "maxLength": LONGEST_FEATURE_NAME}
 NUMBER_PATTERN = r"[0-9]+(\.[0-9]+)*"
 SET_PATTERN = f"^{WRITTEN_SET.pattern}$"
 
 Count = Annotated[int, Meta(ge=0)]
 NonNegative = Annotated[float, Meta(ge=0)]
 Positive = Annotated[float, Meta(gt=0)]
-FeatureName = Annotated[
-    str, Meta(extra_json_schema={"pattern": FEATURE_NAME_PATTERN, "maxLength": LONGEST_FEATURE_NAME})
-]
+FeatureName = Annotated[str, Meta(extra_json_schema=FEATURE_NAME_SCHEMA)]
 FeatureSetName = Annotated[str, Meta(extra_json_schema={"pattern": SET_NAME})]
 WrittenSet = Annotated[str, Meta(extra_json_schema={"pattern": SET_PATTERN})]
 VersionNumber = Annotated[str, Meta(extra_json_schema={"pattern": f"^{NUMBER_PATTERN}$", "maxLength": 16})]
@@ -53,7 +51,7 @@ WrittenValues = Annotated[
         min_length=1,
         max_length=NAMES_PER_BATCH,
         description="The values to set; other names keep theirs.",
-        extra_json_schema={"propertyNames": {"pattern": FEATURE_NAME_PATTERN, "maxLength": LONGEST_FEATURE_NAME}},
+        extra_json_schema={"propertyNames": FEATURE_NAME_SCHEMA},
     ),
 ]
 From = Annotated[Moment, Meta(description="From when the values hold; now if it is left out.")]

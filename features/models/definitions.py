@@ -16,6 +16,8 @@ class FeatureType(models.TextChoices):
 
 # The types whose values clients write; the others are computed.
 WRITTEN_BY_CLIENTS = (FeatureType.CUSTOMER, FeatureType.CONTEXTUAL)
+FEATURE_NAME = r"^[a-z][a-z0-9_]*$"
+LONGEST_FEATURE_NAME = 64
 # How many features customer lists show and are sorted by; each of them costs every computation a little.
 LIST_PLACES = 8
 # 90 days of 24 hours; the narrowest window is an hour.
@@ -39,9 +41,9 @@ class FeatureDefinition(models.Model):
         DISTINCT = "distinct", "Number of different values of a metadata key"
 
     name = models.CharField(
-        max_length=64,
+        max_length=LONGEST_FEATURE_NAME,
         unique=True,
-        validators=[RegexValidator(r"^[a-z][a-z0-9_]*$", "Use lower-case letters, digits and underscores.")],
+        validators=[RegexValidator(FEATURE_NAME, "Use lower-case letters, digits and underscores.")],
     )
     feature_type = models.CharField(max_length=16, choices=FeatureType.choices)
     description = models.TextField(blank=True)

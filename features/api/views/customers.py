@@ -17,14 +17,7 @@ from featurehub.lib.clock import in_utc, parse_moment
 from featurehub.lib.errors import InvalidError
 from features.api import examples
 from features.api.answers import Explanation, FeatureValues, FeatureVector, HistoryPage, HistoryRow, WrittenFeatures
-from features.api.bodies import (
-    FEATURE_NAME_PATTERN,
-    LONGEST_FEATURE_NAME,
-    NAMES_PER_BATCH,
-    NUMBER_PATTERN,
-    SET_PATTERN,
-    FeaturesPatch,
-)
+from features.api.bodies import FEATURE_NAME_SCHEMA, NAMES_PER_BATCH, NUMBER_PATTERN, SET_PATTERN, FeaturesPatch
 from features.materialization.client_values import set_customer_features
 from features.offline.history import history_of
 from features.offline.pages import CURSOR_PATTERN, MOST_ROWS_PER_PAGE, ROWS_PER_PAGE, Cursor, parse_limit, read_page
@@ -41,7 +34,7 @@ CUSTOMER_ID = OpenApiParameter(
     examples=[OpenApiExample("a customer", "c1")],
 )  # fmt: skip
 NAME = OpenApiParameter(
-    "name", {"type": "string", "maxLength": LONGEST_FEATURE_NAME, "pattern": FEATURE_NAME_PATTERN},
+    "name", {"type": "string", **FEATURE_NAME_SCHEMA},
     OpenApiParameter.PATH, description="The name of a feature.",
     examples=[OpenApiExample("a feature", "engagement_score")],
 )  # fmt: skip
