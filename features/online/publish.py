@@ -106,8 +106,8 @@ def naming_what_is_absent(view: FeatureView, parts: ByCustomer, *, known: Regist
     For a TTL after a switch, those may be values of another version.
     """
     has_switched = known.is_live(view) and view.feature_type in known.switched
-    names = (*view.names, *known.left_out(view)) if has_switched else view.names
-    without = ([name for name in names if name not in part.features] for part in parts.values())
+    names = frozenset((*view.names, *known.left_out(view)) if has_switched else view.names)
+    without = (sorted(names.difference(part.features)) for part in parts.values())
     return {
         customer_id: part._replace(without=absent_names) if absent_names else part
         for (customer_id, part), absent_names in zip(parts.items(), without, strict=True)
