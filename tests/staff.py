@@ -27,6 +27,12 @@ def seen_by(user: User, row: FeatureVersion | WeightSet) -> dict[str, Any]:
     return {"by": user, "shown": shown_of(type(row)._default_manager.get(pk=row.pk))}
 
 
+def text_of(answer: Any) -> str:
+    """Return the text of a page, with each run of white space as one blank."""
+    assert answer.status_code == 200
+    return " ".join(answer.content.decode().split())
+
+
 def shown_on(client: Client, address: str) -> str:
     """Return what the form of a step's page says that the page showed; empty where there is no form."""
     found = re.search(r'name="shown" value="([^"]+)"', client.get(address).content.decode())

@@ -27,6 +27,7 @@ from featurehub.lib.errors import ConflictError, InvalidError, UnknownError
 from tests.api_client import ApiClient
 from tests.at_once import environment_of_tests
 from tests.factories import ago, make_event, make_event_type, new_event, post_events, store_events, stored_events
+from tests.import_files import rejected
 
 COMPUTE = "/api/v1/features/compute/"
 
@@ -94,9 +95,9 @@ def test_an_import_takes_registered_types_and_lists_the_rows_of_others(tmp_path:
     with pytest.raises(CommandError):
         call_command("import_events", path)
     assert Event.objects.get().event_type == "trial_started"
-    (rejected,) = [json.loads(line) for line in path.with_name("events.jsonl.rejected.jsonl").read_text().splitlines()]
-    assert (rejected["row"], rejected["attr"]) == (2, "event_type")
-    assert "trial_started" in rejected["reason"]
+    (line,) = rejected(path)
+    assert (line["row"], line["attr"]) == (2, "event_type")
+    assert "trial_started" in line["reason"]
 
 
 @pytest.mark.django_db

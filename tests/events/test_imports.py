@@ -27,6 +27,7 @@ from featurehub.files import groups
 from featurehub.files.row_files import prefetched
 from featurehub.lib.errors import InvalidError
 from tests.factories import ago
+from tests.import_files import damage, rejected
 
 pytestmark = pytest.mark.django_db
 CDNOW = Path(__file__).parents[3] / "shared/data/cdnow_master.txt"
@@ -81,11 +82,6 @@ def failure_of(path: Path) -> CommandError:
     with pytest.raises(CommandError) as caught:
         run_import(path)
     return caught.value
-
-
-def rejected(path: Path) -> list[dict[str, Any]]:
-    file = path.with_name(f"{path.name}.rejected.jsonl")
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 @pytest.fixture(params=FORMATS)
@@ -461,10 +457,7 @@ def test_a_parquet_file_that_breaks_off_keeps_what_came_before(tmp_path: Path) -
     ids = [f"e{number}" for number in range(rows)]
     table = pa.table({"event_id": ids, **{name: [value] * rows for name, value in GOOD.items()}})
     pq.write_table(table, path, row_group_size=ROWS_PER_BATCH, compression="zstd", use_dictionary=False)
-    content = bytearray(path.read_bytes())
-    middle = pq.ParquetFile(path).metadata.row_group(2).column(0).data_page_offset
-    content[middle : middle + 2_000] = bytes(2_000)
-    path.write_bytes(content)
+    damage(path, row_group=2, bytes_lost=2_000)
     error = failure_of(path)
     assert error.returncode == 2
     assert "the events before it are stored" in str(error)

@@ -28,6 +28,7 @@ from features.models import Customer, CustomerFeature, FeatureDefinition
 from features.online.outbox import unpublished
 from features.registry.snapshot import registry_snapshot
 from tests.factories import ago, cached
+from tests.import_files import damage, rejected
 
 pytestmark = pytest.mark.django_db
 MOMENT = ago(days=1).replace(microsecond=123456)
@@ -68,11 +69,6 @@ def failure_of(path: Path, **options: str) -> CommandError:
     with pytest.raises(CommandError) as caught:
         run_import(path, **options)
     return caught.value
-
-
-def rejected(path: Path) -> list[dict[str, Any]]:
-    file = path.with_name(f"{path.name}.rejected.jsonl")
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
 def values(customer_id: str, feature_type: str = "customer") -> list[dict[str, float]]:
@@ -361,10 +357,7 @@ def test_a_parquet_file_that_breaks_off_stores_nothing(tmp_path: Path) -> None:
     path = tmp_path / "values.parquet"
     table = pa.table({"customer_id": [f"c{number}" for number in range(3_000)], "tenure_days": [1.0] * 3_000})
     pq.write_table(table, path, row_group_size=1_000, compression="zstd", use_dictionary=False)
-    content = bytearray(path.read_bytes())
-    middle = pq.ParquetFile(path).metadata.row_group(2).column(0).data_page_offset
-    content[middle : middle + 500] = bytes(500)
-    path.write_bytes(content)
+    damage(path, row_group=2, bytes_lost=500)
     error = failure_of(path)
     assert error.returncode == 2
     assert "nothing of the file is stored" in str(error)

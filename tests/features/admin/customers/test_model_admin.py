@@ -27,7 +27,7 @@ from tests.factories import (
     make_weight_set,
     url_of,
 )
-from tests.staff import log_in, seen_by
+from tests.staff import log_in, seen_by, text_of
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/features/customer/"
@@ -45,9 +45,7 @@ def url(customer_id: str) -> str:
 
 def page_of(client: Client, customer_id: str) -> str:
     """Return the text of the page, with each run of white space as one blank."""
-    response = client.get(url(customer_id))
-    assert response.status_code == 200
-    return " ".join(response.content.decode().split())
+    return text_of(client.get(url(customer_id)))
 
 
 def write(customer_id: str, feature_type: str, **features: float) -> None:

@@ -18,7 +18,7 @@ from tests.factories import (
     make_version,
     url_of,
 )
-from tests.staff import log_in
+from tests.staff import log_in, text_of
 
 pytestmark = pytest.mark.django_db
 DEFINITIONS = "/admin/features/featuredefinition/"
@@ -52,9 +52,7 @@ def add(client: Client, data: dict[str, Any]) -> str:
 
 
 def preview(client: Client, data: dict[str, Any], *, pk: int | None = None) -> str:
-    answer = client.post(f"{DEFINITIONS}{'' if pk is None else f'{pk}/'}preview/", data)
-    assert answer.status_code == 200
-    return " ".join(answer.content.decode().split())
+    return text_of(client.post(f"{DEFINITIONS}{'' if pk is None else f'{pk}/'}preview/", data))
 
 
 def versions_of(name: str) -> list[str]:

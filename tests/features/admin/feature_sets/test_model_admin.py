@@ -9,7 +9,7 @@ from featurehub.access.models import create_api_key
 from features.lifecycle.feature_sets import make_feature_set, make_numbered_set
 from features.models import ActivityLogEntry, FeatureSet, FeatureSetUse
 from tests.factories import ago, make_version
-from tests.staff import log_in, take_step
+from tests.staff import log_in, take_step, text_of
 
 pytestmark = pytest.mark.django_db
 SETS = "/admin/features/featureset/"
@@ -19,11 +19,6 @@ LIVE = dict.fromkeys(("customer", "behavioral", "contextual", "derived"), "1.0")
 @pytest.fixture
 def operator() -> Client:
     return log_in("operator")
-
-
-def text_of(answer: Any) -> str:
-    assert answer.status_code == 200
-    return " ".join(answer.content.decode().split())
 
 
 def make(name: str = "churn_model", *, names: list[str], **fields: Any) -> FeatureSet:

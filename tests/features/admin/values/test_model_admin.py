@@ -11,7 +11,7 @@ from features.lifecycle import weight_set_steps
 from features.models import BaselineWeek, FeatureProfile, FeatureThresholds
 from tests.factories import count_hours, make_profile, make_weight_set
 from tests.features.monitoring.test_metrics import scrape
-from tests.staff import log_in
+from tests.staff import log_in, text_of
 
 pytestmark = pytest.mark.django_db
 LIST = "/admin/features/featureprofile/"
@@ -31,9 +31,7 @@ def hour() -> datetime:
 
 
 def page_of(client: Client, address: str) -> str:
-    answer = client.get(address)
-    assert answer.status_code == 200
-    return " ".join(answer.content.decode().split())
+    return text_of(client.get(address))
 
 
 def make_days(*, shift: float = 0.0, days: int = 8, last: date = YESTERDAY) -> FeatureProfile:

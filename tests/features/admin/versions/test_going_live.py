@@ -14,7 +14,7 @@ from features.registry.weight_sets import active_set, as_weights
 from features.serving.explanation import under_drafts
 from features.serving.feature_store import get_feature_values
 from tests.factories import ago, make_customer, make_version, make_weight_set
-from tests.staff import log_in, take_step
+from tests.staff import log_in, take_step, text_of
 
 pytestmark = pytest.mark.django_db
 VERSIONS = "/admin/features/featureversion/"
@@ -24,12 +24,6 @@ SETS = "/admin/features/weightset/"
 @pytest.fixture
 def operator() -> Client:
     return log_in("operator", "marketer")
-
-
-def text_of(answer: Any) -> str:
-    """Return the text of a page, with each run of white space as one blank."""
-    assert answer.status_code == 200
-    return " ".join(answer.content.decode().split())
 
 
 def score(customer_id: str = "c1") -> float:

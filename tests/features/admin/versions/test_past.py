@@ -1,7 +1,6 @@
 """The past of a version in the admin: offered with its cost, and followed on the version's page."""
 
 from datetime import UTC, date, datetime, timedelta
-from typing import Any
 
 import pytest
 from django.test import Client
@@ -9,7 +8,7 @@ from django.test import Client
 from features.materialization import backfill, recompute
 from features.models import ComputedRange, FeatureVersion, Run
 from tests.factories import ago, forget_registry, make_customer, make_event, make_version
-from tests.staff import log_in, take_step
+from tests.staff import log_in, take_step, text_of
 
 pytestmark = pytest.mark.django_db
 VERSIONS = "/admin/features/featureversion/"
@@ -18,12 +17,6 @@ VERSIONS = "/admin/features/featureversion/"
 @pytest.fixture
 def operator() -> Client:
     return log_in("operator")
-
-
-def text_of(answer: Any) -> str:
-    """Return the text of a page, with each run of white space as one blank."""
-    assert answer.status_code == 200
-    return " ".join(answer.content.decode().split())
 
 
 def page_of(client: Client, version: FeatureVersion) -> str:
