@@ -443,11 +443,16 @@ def moment_of(shown: dict[str, Any]) -> datetime | None:
     return None if text is None else datetime.fromisoformat(text)
 
 
-@pytest.mark.timeout(1_200)
-def test_the_product_shows_what_the_model_shows(api: ApiClient, clock: Clock, own_redis: "redis.Redis[bytes]") -> None:
+@pytest.fixture
+def machine(api: ApiClient, clock: Clock, own_redis: "redis.Redis[bytes]") -> type[FeatureHub]:
     FeatureHub.api, FeatureHub.clock, FeatureHub.own_redis = api, clock, own_redis
+    return FeatureHub
+
+
+@pytest.mark.timeout(1_200)
+def test_the_product_shows_what_the_model_shows(machine: type[FeatureHub]) -> None:
     run_state_machine_as_test(
-        FeatureHub,
+        machine,
         settings=settings(
             max_examples=max(STEPS // STEPS_PER_EXAMPLE, 1),
             stateful_step_count=STEPS_PER_EXAMPLE,
@@ -457,3 +462,19 @@ def test_the_product_shows_what_the_model_shows(api: ApiClient, clock: Clock, ow
             print_blob=False,
         ),
     )
+
+
+def test_weights_of_a_version_retired_since_are_no_reason_to_score_again(machine: type[FeatureHub]) -> None:
+    state = machine()
+    try:
+        state.put_into_shadow(hours=24, half_life=None)
+        state.activate(pick=1, changes={"login": (2.0, 3.0)})
+        state.retire(pick=0)
+        state.rescore()
+        state.ingest(new=[("c1", "login", timedelta(hours=1), None, 0.0, None)], again=[])
+        state.settle_marks()
+        state.rescore()
+        assert state.world.customers["c1"].computed is not None
+        state.what_is_shown_is_what_the_model_expects()
+    finally:
+        state.teardown()

@@ -217,7 +217,7 @@ class World:
 
     def compute(self, customer: Customer, *, counted: list[Happened], read_at: datetime | None = None) -> None:
         numbers = {version.number: version.numbers for version in self.readable()}
-        newest = max(version.activated_at for version in self.readable())
+        newest = max(version.activated_at for version in self.versions.values())
         customer.computed = Computed(counted, read_at or self.now, self.now, numbers, newest)
         customer.is_registered = True
         self.publish(customer)
