@@ -164,9 +164,8 @@ def make_definition(name: str = "pets", feature_type: str = "customer", **fields
     """
     if feature_type == "behavioral" and fields.get("kind", "count"):
         fields = {"kind": "count", "window": "30d", **fields}
-    if "window" in fields:
-        fields["window_hours"] = parse_window(fields.pop("window"))
-    return FeatureDefinition.objects.create(name=name, feature_type=feature_type, **fields)
+    window = {"window_hours": parse_window(fields.pop("window"))} if "window" in fields else {}
+    return FeatureDefinition.objects.create(name=name, feature_type=feature_type, **window, **fields)
 
 
 def make_version(

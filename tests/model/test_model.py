@@ -229,7 +229,7 @@ class FeatureHub(RuleBasedStateMachine):
         draft = drafts.draft_version("behavioral", number, by=None, reason="A test")
         draft.definitions.remove(*draft.definitions.filter(name__startswith="trend_"))
         feature = make_definition(
-            trend.name, "behavioral", kind="count", event_type="page_view", window_hours=hours, half_life_days=half_life
+            trend.name, "behavioral", event_type="page_view", window=f"{hours}h", half_life_days=half_life
         )
         drafts.add_definitions(draft.pk, [feature], by=None)
         version_steps.put_into_shadow(draft.pk, by=None, reason="A test")

@@ -97,7 +97,7 @@ def test_a_type_with_events_and_one_of_the_first_are_not_deleted(operator: Clien
 
 def test_a_type_that_a_feature_or_a_weight_counts_is_not_deleted(operator: Client) -> None:
     counted, weighed = make_event_type("trial_started"), make_event_type("trial_ended")
-    make_definition("trials_7d", "behavioral", event_type="trial_started", window_hours=7 * 24)
+    make_definition("trials_7d", "behavioral", event_type="trial_started", window="7d")
     make_weight_set(name="Trials").weights.create(event_type="trial_ended", weight=0.5, norm=1)
     for row, used_by in ((counted, "trials_7d"), (weighed, "Trials")):
         answer = operator.post(page(row, "delete"), {"post": "yes"}, follow=True)
