@@ -1,7 +1,7 @@
-"""Count what a process answers, in memory: requests with their times, reads with their sources and ages.
+"""Count what a process does, in memory: requests and tasks with their times, reads with their sources and ages.
 
-`features.monitoring.flush` writes the counts of the web processes to PostgreSQL, beside the requests. Nothing here
-waits for anything but a lock that is held for less than a microsecond.
+`features.monitoring.flush` writes the counts of web processes, workers and beat to PostgreSQL, beside their work.
+Nothing here waits for anything but a lock that is held for less than a microsecond.
 """
 
 from bisect import bisect_left
@@ -16,6 +16,15 @@ AGE_BOUNDS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 21_
 # The age of one in so many reads is looked at: for each it would cost as much as all other counting.
 READS_PER_AGE = 16
 REQUESTS, READS, AGE_AT_READ = "requests", "reads", "age_at_read"
+# The Overview has charts of them: their minutes and hours are kept, too.
+CHARTED = frozenset((REQUESTS, READS, AGE_AT_READ))
+TASK_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+DELAY_BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0)
+# Tasks by name and outcome; those that beat has sent; the time from a mark's moment to its publication.
+TASKS, SENT_BY_BEAT, PUBLICATION_DELAY = "tasks", "sent_by_beat", "publication_delay"
+# Posted events by what became of them; customers that Redis could not answer for, by reason; requests of the pool
+# `reads` that were left to the pool `api`.
+POSTED, FALLBACKS, HANDOVERS = "posted", "fallbacks", "handovers"
 
 # The name of what is counted, and its labels.
 Counted: TypeAlias = tuple[str, tuple[str, ...]]
