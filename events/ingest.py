@@ -51,8 +51,8 @@ missing as materialized (
 select events_make_partition(month) from missing
 """  # noqa: S608 - a constant
 # The rows are ordered, so that two transactions with the same events wait for each other and never deadlock.
-# A mark is due when its event begins to count: an event with a future timestamp counts from its timestamp on. It carries
-# the trace of its request, if that is traced.
+# A mark is due when its event begins to count: an event with a future timestamp counts from its timestamp on.
+# It carries the trace of its request, if that is traced.
 INSERT_EVENTS_AND_MARKS = """
 with inserted as (
     insert into events_event (event_id, customer_id, event_type, "timestamp", session_id, amount, category, metadata)

@@ -29,7 +29,7 @@ def send_ids(*, headers: dict[str, Any], **_: object) -> None:
 
 
 @task_prerun.connect
-def begin_task(*, task_id: str, task: Task[Any, Any], **_: object) -> None:
+def begin_task(*, task_id: str, task: "Task[Any, Any]", **_: object) -> None:
     """Let the log carry the task, and begin its time and its trace."""
     _began.set(perf_counter())
     begin_task_ids(task_id, task.name, caused_by=task.request.get(REQUEST_ID) or "")
@@ -37,8 +37,8 @@ def begin_task(*, task_id: str, task: Task[Any, Any], **_: object) -> None:
 
 
 @task_postrun.connect
-def end_task(*, task: Task[Any, Any], state: str | None, **_: object) -> None:
-    """Count the task under its outcome: success, failure, retry, …"""
+def end_task(*, task: "Task[Any, Any]", state: str | None, **_: object) -> None:
+    """Count the task under its outcome, such as success, failure or retry."""
     outcome = (state or "unknown").lower()
     traffic.observe((TASKS, (task.name, outcome)), perf_counter() - _began.get(), bounds=TASK_BOUNDS)
     tracing.end_task(outcome)

@@ -10,8 +10,8 @@ A task computes the marks of many requests, and beat's sweep may find them befor
 span links to every request whose marks it has claimed, and where no request woke it, it is a trace of its own. The span
 "published" shows the end in the request's own trace.
 
-Off unless OTEL_EXPORTER_OTLP_ENDPOINT is set, and then nothing here is called but `wants` and `is_under_way`. `otlp` has
-what needs OpenTelemetry's packages. Spans name endpoints, tasks and numbers, never a customer.
+Off unless OTEL_EXPORTER_OTLP_ENDPOINT is set. `otlp` has what needs OpenTelemetry's packages. Spans name endpoints,
+tasks and numbers, never a customer.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

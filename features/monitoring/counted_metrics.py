@@ -37,7 +37,7 @@ ByLabels: TypeAlias = Mapping[tuple[str, ...], SeriesPoint]
 class CountedMetric:
     """A metric that is made of a series: a histogram where it has bounds, else a counter.
 
-    `known` are the values of its one label that are shown as 0 before the first is counted, so that the first increase
+    `known` are the values of its last label that are shown as 0 before the first is counted, so that the first increase
     is seen as one.
     """
 
@@ -55,7 +55,8 @@ COUNTED_METRICS = (
         labels=("method", "endpoint", "status"), bounds=REQUEST_BOUNDS,
     ),
     CountedMetric(
-        series=HANDOVERS, name="handovers", text="Requests that the pool reads left to the pool api", labels=("endpoint",)
+        series=HANDOVERS, name="handovers", text="Requests that the pool reads left to the pool api",
+        labels=("endpoint",),
     ),
     CountedMetric(
         series=READS, name="reads", text="Customers read by the API, by where the values came from",
@@ -80,7 +81,7 @@ COUNTED_METRICS = (
     ),
     CountedMetric(
         series=TASKS, name="task_seconds", text="Time of tasks in workers", labels=("task", "outcome"),
-        bounds=TASK_BOUNDS,
+        bounds=TASK_BOUNDS, known=("success", "failure"),
     ),
     CountedMetric(series=SENT_BY_BEAT, name="tasks_sent_by_beat", text="Tasks that beat has sent", labels=("task",)),
 )  # fmt: skip
@@ -91,14 +92,19 @@ def counted_families() -> Iterator[Metric]:
     counted = all_counted_ever(*(metric.series for metric in COUNTED_METRICS))
     for metric in COUNTED_METRICS:
         make: Callable[[CountedMetric, ByLabels], Metric] = histogram_family if metric.bounds else counter_family
-        yield make(metric, counted[metric.series])
+        yield make(metric, with_known(metric, counted[metric.series]))
+
+
+def with_known(metric: CountedMetric, points: ByLabels) -> ByLabels:
+    """Return the points, and one of nothing for each known label that has none."""
+    others = {values[:-1] for values in points} if len(metric.labels) > 1 else {()}
+    wanted = [(*labels, known) for labels in others for known in metric.known]
+    nothing = [0] * (len(metric.bounds) + 1) if metric.bounds else []
+    return {values: SeriesPoint(buckets=nothing) for values in wanted} | {**points}
 
 
 def counter_family(metric: CountedMetric, points: ByLabels) -> CounterMetricFamily:
     family = CounterMetricFamily(f"featurehub_{metric.name}", metric.text, labels=metric.labels)
-    for label in metric.known:
-        if (label,) not in points:
-            family.add_metric([label], 0.0)
     for values, point in points.items():
         family.add_metric(values, float(point.count))
     return family

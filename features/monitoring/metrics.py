@@ -92,7 +92,7 @@ def customer_gauges(now: datetime) -> list[GaugeMetricFamily]:
         ),
         gauge(
             "oldest_renewal_age_seconds",
-            "Age in seconds of the oldest renewal that an active customer depends on; above the TTL Redis has dropped it",
+            "Age in seconds of the oldest renewal that an active customer depends on; beyond the TTL Redis drops it",
             0.0 if fresh.oldest is None else (now - fresh.oldest).total_seconds(),
         ),
         gauge("feature_ttl_seconds", "FEATUREHUB_FEATURE_TTL in seconds", float(settings.FEATURE_TTL)),

@@ -16,7 +16,9 @@ def answer_of(path: str, **environ: str) -> tuple[str, list[str]]:
     """Return the status and the ids that an answer of the handler has."""
     started: list[Any] = []
     asked = {**RequestFactory()._base_environ(), **make_client().defaults, "wsgi.input": io.BytesIO()}
-    for _ in Handler()(asked | {"REQUEST_METHOD": "GET", "PATH_INFO": path} | environ, lambda *head: started.extend(head)):
+    for _ in Handler()(
+        asked | {"REQUEST_METHOD": "GET", "PATH_INFO": path} | environ, lambda *head: started.extend(head)
+    ):
         pass
     return started[0], [value for name, value in started[1] if name == "X-Request-ID"]
 
