@@ -21,11 +21,13 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from featurehub.observability.tracing import CUSTOMERS, PublishedMarks
+from featurehub.observability.tracing import PublishedMarks
 
 # More requests than that are not linked to one task, nor told of their publication.
 MOST_LINKS = 64
-FAILED = "failure"
+FAILED_TASK = "failure"
+# An attribute: how many customers a span is about.
+ABOUT = "featurehub.customers"
 propagator = TraceContextTextMapPropagator()
 
 
@@ -84,9 +86,9 @@ class OtlpTracer:
             span.set_status(Status(StatusCode.ERROR))
 
     @contextmanager
-    def span(self, name: str, attributes: Mapping[str, int | str]) -> Iterator[Span]:
+    def span(self, name: str, *, customers: int) -> Iterator[Span]:
         """Record the block as a span below the current one."""
-        with self._recorded(name, attributes) as span:
+        with self._recorded(name, {ABOUT: customers}) as span:
             yield span
 
     @contextmanager
@@ -147,7 +149,7 @@ class OtlpTracer:
         if task is None or task.span is None or task.token is None:
             return
         task.span.set_attribute("featurehub.outcome", outcome)
-        if outcome == FAILED:
+        if outcome == FAILED_TASK:
             task.span.set_status(Status(StatusCode.ERROR))
         task.span.end()
         context.detach(task.token)
@@ -161,7 +163,7 @@ class OtlpTracer:
             began_ns = min(int(each.since.timestamp() * 1e9), now_ns)
             span = self._tracer.start_span(
                 "published", context=context_of(each.traceparent), links=links, start_time=began_ns,
-                attributes={CUSTOMERS: each.customers},
+                attributes={ABOUT: each.customers},
             )  # fmt: skip
             span.end(now_ns)
 

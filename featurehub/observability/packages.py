@@ -6,7 +6,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from featurehub.lib.environment import url
 
-MISSING = (
+NOT_INSTALLED = (
     "OTEL_EXPORTER_OTLP_ENDPOINT is set, and OpenTelemetry is not installed: "
     "pip install -r requirements-tracing.txt -c constraints.txt, or unset it."
 )
@@ -25,5 +25,5 @@ def otlp_endpoint(text: str) -> str:
     except ModuleNotFoundError:  # of a package above it
         is_installed = False
     if not is_installed:
-        raise ImproperlyConfigured(MISSING)
+        raise ImproperlyConfigured(NOT_INSTALLED)
     return endpoint

@@ -7,7 +7,7 @@ from typing import Any
 from celery import Task
 from celery.signals import after_task_publish, before_task_publish, task_postrun, task_prerun
 
-from featurehub.lib.traffic import SENT_BY_BEAT, TASK_BOUNDS, TASKS, traffic
+from featurehub.lib.traffic import SENT_BY_BEAT, TASK_BOUNDS, TASK_TIMES, traffic
 from featurehub.observability.ids import begin_task_ids, end_task_ids, request_id, task_ids
 from featurehub.observability.tracing import tracing
 
@@ -40,7 +40,7 @@ def begin_task(*, task_id: str, task: "Task[Any, Any]", **_: object) -> None:
 def end_task(*, task: "Task[Any, Any]", state: str | None, **_: object) -> None:
     """Count the task under its outcome, such as success, failure or retry."""
     outcome = (state or "unknown").lower()
-    traffic.observe((TASKS, (task.name, outcome)), perf_counter() - _began.get(), bounds=TASK_BOUNDS)
+    traffic.observe((TASK_TIMES, (task.name, outcome)), perf_counter() - _began.get(), bounds=TASK_BOUNDS)
     tracing.end_task(outcome)
     end_task_ids()
 

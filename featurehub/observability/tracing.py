@@ -28,10 +28,8 @@ if TYPE_CHECKING:
     from featurehub.observability.otlp import OtlpTracer
 
 OTLP_TRACER = "featurehub.observability.otlp.OtlpTracer"
-# An attribute of spans: how many customers they are about.
-CUSTOMERS = "featurehub.customers"
 # The last digits of a W3C traceparent whose trace is sampled: the lowest bit of its flags is set.
-SAMPLED = frozenset("13579bdf")
+SAMPLED_FLAGS = frozenset("13579bdf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +43,7 @@ class PublishedMarks:
 
 @dataclass(slots=True)
 class RequestSpan:
-    """What is known of a traced request at its end."""
+    """The status of a traced request, which is known at its end."""
 
     status_code: int = 0
 
@@ -77,7 +75,7 @@ class Tracing:
         if self._tracer is None:
             return False
         parent: str | None = environ.get("HTTP_TRACEPARENT")
-        return random() < settings.TRACE_SHARE if parent is None else parent[-1:] in SAMPLED  # noqa: S311
+        return random() < settings.TRACE_SHARE if parent is None else parent[-1:] in SAMPLED_FLAGS  # noqa: S311
 
     def is_under_way(self) -> bool:
         """Return whether this thread is in a request or task that is traced."""
@@ -103,18 +101,21 @@ class Tracing:
             self._tracer.set_status(span, answered.status_code)
 
     @contextmanager
-    def span(self, name: str, **attributes: int | str) -> Iterator[None]:
-        """Trace the block as a part of what is under way; nothing where that is not traced."""
-        if self._tracer is None or not self._tracer.is_under_way():
+    def span(self, name: str, *, customers: int) -> Iterator[None]:
+        """Trace the block, work on so many customers, as a part of what is under way.
+
+        Nothing where that is not traced, or there are no customers.
+        """
+        if self._tracer is None or not customers or not self._tracer.is_under_way():
             yield
             return
-        with self._tracer.span(name, attributes):
+        with self._tracer.span(name, customers=customers):
             yield
 
     def begin_task(self, name: str, task_id: str, *, parent: str) -> None:
         """Note that a task begins, and trace it if the request that sent it is traced."""
         if self._tracer is not None:
-            self._tracer.begin_task(name, task_id, parent=parent if parent[-1:] in SAMPLED else "")
+            self._tracer.begin_task(name, task_id, parent=parent if parent[-1:] in SAMPLED_FLAGS else "")
 
     def end_task(self, outcome: str) -> None:
         """Note that the task of this thread has ended."""

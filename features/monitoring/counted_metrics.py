@@ -23,7 +23,7 @@ from featurehub.lib.traffic import (
     REQUESTS,
     SENT_BY_BEAT,
     TASK_BOUNDS,
-    TASKS,
+    TASK_TIMES,
 )
 from features.models import SeriesPoint
 from features.monitoring.event_counts import EVENTS
@@ -80,7 +80,7 @@ COUNTED_METRICS = (
         text="Time from the moment at which an event counts until its customer is published",
     ),
     CountedMetric(
-        series=TASKS, name="task_seconds", text="Time of tasks in workers", labels=("task", "outcome"),
+        series=TASK_TIMES, name="task_seconds", text="Time of tasks in workers", labels=("task", "outcome"),
         bounds=TASK_BOUNDS, known=("success", "failure"),
     ),
     CountedMetric(series=SENT_BY_BEAT, name="tasks_sent_by_beat", text="Tasks that beat has sent", labels=("task",)),

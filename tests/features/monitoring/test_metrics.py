@@ -10,7 +10,7 @@ from django.utils import timezone
 from events.models import DirtyCustomer
 from featurehub.access.models import Scope
 from featurehub.http.endpoints import count_answer
-from featurehub.lib.traffic import TASK_BOUNDS, TASKS, Counts, traffic
+from featurehub.lib.traffic import TASK_BOUNDS, TASK_TIMES, Counts, traffic
 from features.materialization.refresh import refresh_dirty
 from features.models import ConsistencyCheck, Publication, Renewal, Run, SeriesPoint
 from features.monitoring.flush import flush_traffic
@@ -110,7 +110,7 @@ def test_what_is_counted_by_a_known_label_begins_at_zero(client: Client) -> None
     for reason in ("away", "incomplete"):
         assert metrics[f'featurehub_fallbacks_total{{reason="{reason}"}}'] == 0
     traffic.take()
-    traffic.observe((TASKS, ("features.measure", "success")), 0.02, bounds=TASK_BOUNDS)
+    traffic.observe((TASK_TIMES, ("features.measure", "success")), 0.02, bounds=TASK_BOUNDS)
     flush_traffic()
     metrics = scrape(client)
     labels = 'task="features.measure"'
