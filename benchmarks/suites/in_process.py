@@ -17,7 +17,7 @@ from benchmarks.turns import cpu_us
 from featurehub.access.models import Scope, create_api_key
 from featurehub.http.handler import Handler
 from featurehub.lib.gc_tuning import freeze_loaded_objects
-from featurehub.lib.traffic import Counted, Traffic
+from featurehub.lib.traffic import Traffic
 from features.serving.feature_store import FeatureStore
 
 CALLS = 10_000
@@ -110,9 +110,7 @@ def wsgi_read() -> Callable[[], object]:
 class NoTraffic(Traffic):
     """Counts nothing."""
 
-    def count(self, counted: Counted, *, number: int) -> None: ...
-
-    def wants_age(self) -> bool:
+    def note_hits(self, number: int) -> bool:
         return False
 
 

@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework import status
 
-from featurehub.lib.traffic import HANDOVERS, REQUEST_BOUNDS, REQUESTS, traffic
+from featurehub.lib.traffic import HANDOVERS, traffic
 from featurehub.observability.tracing import tracing
 
 API = "/api/v1/"
@@ -64,8 +64,7 @@ def count_answer(request: HttpRequest, endpoint: str, *, status_code: int, secon
     if status_code == status.HTTP_503_SERVICE_UNAVAILABLE and settings.POOL == "reads":
         traffic.count((HANDOVERS, (endpoint,)), number=1)
         return
-    labels = (method_of(request), endpoint, str(status_code))
-    traffic.observe((REQUESTS, labels), seconds, bounds=REQUEST_BOUNDS)
+    traffic.note_answer(method_of(request), endpoint, status_code, seconds)
 
 
 def method_of(request: HttpRequest) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 
 from featurehub.lib.redis_away import REDIS_AWAY
-from featurehub.lib.traffic import AGE_AT_READ, AGE_BOUNDS, FALLBACKS, READS, traffic
+from featurehub.lib.traffic import AGE_AT_READ, AGE_BOUNDS, COUNTED_HITS, FALLBACKS, READS, traffic
 from features.online import layout, store
 from features.online.hmget import Row
 from features.online.publish import current_values
@@ -23,7 +23,7 @@ from features.serving.read_plan import ReadPlan
 logger = logging.getLogger(__name__)
 
 CACHE, DATABASE = "cache", "database"
-COUNTED_CACHE, COUNTED_DATABASE, COUNTED_AGE = (READS, (CACHE,)), (READS, (DATABASE,)), (AGE_AT_READ, ())
+COUNTED_DATABASE, COUNTED_AGE = (READS, (DATABASE,)), (AGE_AT_READ, ())
 # Why Redis is not asked: it is away, or may hold older values than were shown.
 REDIS_IS_AWAY, REDIS_IS_INCOMPLETE = "away", "incomplete"
 
@@ -32,8 +32,7 @@ def read_rows(customer_ids: Sequence[str], plan: ReadPlan) -> Iterable[tuple[str
     """Return (customer_id, row, source) of each customer, in the order asked."""
     rows, failure = read_cached(customer_ids, plan, suffixes=plan.suffixes)
     if are_hits(rows, version_texts=plan.version_texts):
-        traffic.count(COUNTED_CACHE, number=len(rows))
-        if traffic.wants_age():
+        if traffic.note_hits(len(rows)):
             observe_age(rows, types=len(plan.version_texts))
         return zip(customer_ids, rows, repeat(CACHE))
     misses = {
@@ -44,7 +43,7 @@ def read_rows(customer_ids: Sequence[str], plan: ReadPlan) -> Iterable[tuple[str
     if misses and plan.is_switching:
         misses = fill_from_before_the_switch(misses, plan)
     stored = read_through(list(misses), plan) if misses else {}
-    traffic.count(COUNTED_CACHE, number=len(customer_ids) - len(stored))
+    traffic.count(COUNTED_HITS, number=len(customer_ids) - len(stored))
     traffic.count(COUNTED_DATABASE, number=len(stored))
     if failure is not None and stored:
         traffic.count((FALLBACKS, (failure,)), number=len(stored))
