@@ -86,7 +86,7 @@ bench-batch: $(SPARK) ## Run the benchmarks of the batch engines, Spark among th
 	@$(RUN) $(BIN)/python -m benchmarks batch engines $(ARGS)
 
 $(SPARK): $(READY) requirements-spark.txt
-	@echo "Installing Spark into $(VENV) (once, about a minute)"
+	@echo "Installing Spark into $(VENV) (once, a minute or two)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-spark.txt -c constraints.txt
 	@touch $@
 
@@ -100,7 +100,7 @@ $(FEAST): benchmarks/requirements.txt benchmarks/constraints.txt
 $(READY): $(REQUIREMENTS)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null || \
 		{ echo "FeatureHub needs Python 3.11 to 3.14 as $(PYTHON): install one, or name it with make PYTHON=/path/to/python3." >&2; exit 1; }
-	@echo "Making $(VENV) and installing the requirements (once, about a minute)"
+	@echo "Making $(VENV) and installing the requirements (once, a minute or two)"
 	@$(PYTHON) -m venv $(VENV) || \
 		{ echo "$(PYTHON) cannot make a virtual environment: on Debian, install python3-venv." >&2; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt
