@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/requirements.installed
 SPARK := $(VENV)/spark.installed
 FEAST := benchmarks/.venv-feast/requirements.installed
-REQUIREMENTS := requirements.txt requirements-dev.txt constraints.txt
+REQUIREMENTS := requirements.txt requirements-dev.txt requirements-tracing.txt constraints.txt
 # PATH: what is started by name (granian, celery) is the .venv's.
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 # The type checker reads the settings module and connects to nothing.
