@@ -26,8 +26,8 @@ class AsyncFeatureHub:
     """A FeatureHub server, for the tasks of one event loop; it holds a pool of connections until `aclose`.
 
     It has the methods of FeatureHub, to be awaited, takes the same arguments and raises the same errors. Single reads
-    that are awaited in the same turn of the loop are sent as one batch, unless `coalesce` is False. Events are sent by a
-    thread, which goes on where the loop is busy, and at the exit of the interpreter.
+    that are awaited in the same turn of the loop are sent as one batch, unless `coalesce` is False. A thread sends the
+    events: it goes on where the loop is busy, and at the exit of the interpreter.
     """
 
     def __init__(
@@ -298,7 +298,7 @@ class AsyncFeatureHub:
         return await self._sender.send(operations.get_customer_features(customer_id, selection))
 
     async def _read_many(self, customer_ids: Iterable[str], selection: Selection) -> list[models.FeatureValues]:
-        return operations.joined_values(self._send_each(operations.get_features_of_customers(customer_ids, selection)))
+        return operations.joined_values(await self._send_each(operations.get_features_of_customers(customer_ids, selection)))
 
     def _store(self, events: list[msgspec.Raw]) -> models.StoredEvents:
         answers = [self._event_sender.send(request) for request in operations.store_events(events)]
