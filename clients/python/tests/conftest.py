@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 import pytest
-
 from featurehub_client import AsyncFeatureHub, FeatureHub
 from featurehub_client.testing import FakeServer
 from featurehub_client.testing.server import API_KEY, URL
@@ -74,9 +73,7 @@ def target(request: pytest.FixtureRequest) -> Target:
         return Target(URL, API_KEY, fake.make_key("reader", scopes=["read"]), fake)
     if "FEATUREHUB_URL" not in os.environ:
         pytest.skip("FEATUREHUB_URL is not set: `make test-clients` starts a server and sets it.")
-    return Target(
-        os.environ["FEATUREHUB_URL"], os.environ["FEATUREHUB_API_KEY"], os.environ["FEATUREHUB_READ_API_KEY"]
-    )
+    return Target(os.environ["FEATUREHUB_URL"], os.environ["FEATUREHUB_API_KEY"], os.environ["FEATUREHUB_READ_API_KEY"])
 
 
 @pytest.fixture(params=["sync", "async"])

@@ -298,7 +298,9 @@ class AsyncFeatureHub:
         return await self._sender.send(operations.get_customer_features(customer_id, selection))
 
     async def _read_many(self, customer_ids: Iterable[str], selection: Selection) -> list[models.FeatureValues]:
-        return operations.joined_values(await self._send_each(operations.get_features_of_customers(customer_ids, selection)))
+        return operations.joined_values(
+            await self._send_each(operations.get_features_of_customers(customer_ids, selection))
+        )
 
     def _store(self, events: list[msgspec.Raw]) -> models.StoredEvents:
         answers = [self._event_sender.send(request) for request in operations.store_events(events)]

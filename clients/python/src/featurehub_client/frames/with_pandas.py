@@ -15,9 +15,12 @@ def names_in(frame: Any) -> list[str]:
 def values_in(frame: Any, name: str) -> list[Any]:
     """Return a column as Python's values; moments to the microsecond, the finest that FeatureHub stores."""
     column = frame[name]
-    if pd.api.types.is_datetime64_any_dtype(column):
-        column = column.dt.floor("us").astype(object).map(lambda moment: moment.to_pydatetime(), na_action="ignore")
-    return [None if is_null else value for value, is_null in zip(column.tolist(), column.isna(), strict=True)]
+    return [None if is_null else plain(value) for value, is_null in zip(column.tolist(), column.isna(), strict=True)]
+
+
+def plain(value: Any) -> Any:
+    """Return a Timestamp as a datetime, and anything else as it is."""
+    return value.to_pydatetime(warn=False) if isinstance(value, pd.Timestamp) else value
 
 
 def frame_of(columns: Columns) -> Any:
