@@ -6,7 +6,7 @@ from threading import Barrier
 
 import pytest
 from conftest import Target
-from featurehub_client import FeatureValues, InvalidRequestError, PatchedRow, UnavailableError
+from featurehub_client import FeatureValues, InvalidRequestError, NotFoundError, PatchedRow, UnavailableError
 from featurehub_client.testing import FakeServer
 
 CUSTOMERS = [f"c{number}" for number in range(20)]
@@ -70,14 +70,26 @@ def test_more_than_a_thousand_reads_are_several_batches(featurehub_server: FakeS
 def test_a_wrong_id_fails_its_own_reader_only(featurehub_server: FakeServer) -> None:
     async def read() -> list[FeatureValues | BaseException]:
         async with featurehub_server.async_client() as hub:
-            asked = (hub.get_customer_features(each, NAMES) for each in ["c1", "a b", "c2"])
+            asked = (hub.get_customer_features(each, NAMES) for each in ["c1", "a b", "c2", "c/3"])
             return await asyncio.gather(*asked, return_exceptions=True)
 
-    first, wrong, last = asyncio.run(read())
+    first, wrong, other, last = asyncio.run(read())
     assert isinstance(first, FeatureValues)
-    assert isinstance(last, FeatureValues)
-    assert isinstance(wrong, InvalidRequestError)
-    assert wrong.attr == "customer_id"
+    assert isinstance(other, FeatureValues)
+    assert [(type(each), getattr(each, "attr", None)) for each in (wrong, last)] == [
+        (InvalidRequestError, "customer_id")
+    ] * 2
+    assert paths(featurehub_server).count("features/batch/") == 3
+
+
+def test_a_set_that_is_wrong_for_all_is_asked_for_once(featurehub_server: FakeServer) -> None:
+    async def read() -> list[FeatureValues | BaseException]:
+        async with featurehub_server.async_client() as hub:
+            asked = (hub.get_customer_features(each, feature_set="churn:1") for each in CUSTOMERS)
+            return await asyncio.gather(*asked, return_exceptions=True)
+
+    assert {type(each) for each in asyncio.run(read())} == {NotFoundError}
+    assert len(featurehub_server.requests) == 1
 
 
 def test_a_reader_that_is_cancelled_leaves_the_others(featurehub_server: FakeServer) -> None:

@@ -82,6 +82,21 @@ def test_a_refused_event_is_given_up_and_the_others_are_stored(featurehub_server
     assert loss.error.code == "unregistered_event_type"
 
 
+def test_a_callback_that_fails_does_not_keep_the_next_events(
+    featurehub_server: FakeServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(loss: Loss) -> None:
+        raise OSError("The disk is full")
+
+    buffering = Buffering(interval=0.01, on_loss=fail)
+    with featurehub_server.client(retries=AT_ONCE, buffering=buffering) as hub:
+        hub.send_event(NewEvent(customer_id="c1", event_type="reading"))
+        assert hub.events.flush(timeout=10)
+        hub.send_event(login())
+    assert len(featurehub_server.events_of("c1")) == 1
+    assert "The disk is full" in caplog.text
+
+
 def test_events_of_erased_customers_are_given_up(featurehub_server: FakeServer) -> None:
     losses: list[Loss] = []
     with buffered(featurehub_server, losses) as hub:

@@ -1,24 +1,37 @@
 """Single reads that are asked at once are sent as one batch.
 
 Reads go together if they ask for the same names and versions, or for the same feature set; a customer that is asked for
-twice is read once. A batch that is refused, for one wrong customer_id, is asked again one by one, so that each reader
-gets the answer to its own read.
+twice is read once. Where a batch is refused for a wrong customer_id, that one is read by itself and the others are sent
+again, so that each reader gets the answer to its own read.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import Future
 from threading import Event, Lock
+from typing import TypeVar
 
 from featurehub_client.errors import InvalidRequestError
 from featurehub_client.models import FeatureValues
 from featurehub_client.operations import CUSTOMERS_PER_REQUEST
 from featurehub_client.sent import Selection
 
+T = TypeVar("T")
+
 
 def can_be_batched(selection: Selection) -> bool:
     """Return whether the selection can be read of many customers: the batch endpoint wants names or a set."""
     return selection.names is not None or selection.feature_set is not None
+
+
+def parts_at_wrong(group: dict[str, T], error: InvalidRequestError) -> list[dict[str, T]]:
+    """Return the others of a group and the one whose id is wrong; nothing where the error is of what all ask for."""
+    match = re.fullmatch(r"customer_ids\.(\d+)", error.attr or "")
+    if match is None or len(group) == 1:
+        return []
+    wrong = list(group)[int(match[1])]
+    return [{name: group[name] for name in group if name != wrong}, {wrong: group[wrong]}]
 
 
 class AsyncCoalescer:
@@ -60,10 +73,11 @@ class AsyncCoalescer:
         try:
             values = await self._values_of(list(group), selection)
         except InvalidRequestError as error:
-            if len(group) > 1:
-                await asyncio.gather(*(self._answer({name: group[name]}, selection) for name in group))
-            else:
+            parts = parts_at_wrong(group, error)
+            if not parts:
                 fail(futures, error)
+            for part in parts:
+                await self._answer(part, selection)
         except asyncio.CancelledError:
             for future in futures:
                 future.cancel()
@@ -71,15 +85,20 @@ class AsyncCoalescer:
         except Exception as error:  # the readers' to handle, whatever it is
             fail(futures, error)
         else:
-            for waiting, answer in zip(group.values(), values, strict=True):
-                for future in waiting:
-                    if not future.done():  # its reader may have been cancelled
-                        future.set_result(answer)
+            give(group.values(), values)
 
     async def _values_of(self, customer_ids: list[str], selection: Selection) -> list[FeatureValues]:
         if len(customer_ids) == 1:
             return [await self._read_one(customer_ids[0], selection)]
         return await self._read_many(customer_ids, selection)
+
+
+def give(readers: Iterable[list["asyncio.Future[FeatureValues]"]], values: list[FeatureValues]) -> None:
+    """Give each customer's values to its readers, but for those that were cancelled."""
+    for waiting, answer in zip(readers, values, strict=True):
+        for future in waiting:
+            if not future.done():
+                future.set_result(answer)
 
 
 def fail(futures: list["asyncio.Future[FeatureValues]"], error: Exception) -> None:
@@ -139,11 +158,11 @@ class Coalescer:
         try:
             values = self._values_of(list(answers), selection)
         except InvalidRequestError as error:
-            if len(answers) > 1:
-                for customer_id, answer in answers.items():
-                    self._answer({customer_id: answer}, selection)
-                return
-            self._fail(answers, error)
+            parts = parts_at_wrong(answers, error)
+            if not parts:
+                self._fail(answers, error)
+            for part in parts:
+                self._answer(part, selection)
         except BaseException as error:  # the other threads must not wait for ever
             self._fail(answers, error)
         else:

@@ -30,7 +30,6 @@ import msgspec
 from featurehub_client.errors import (
     ApiError,
     BufferFullError,
-    FeatureHubError,
     RateLimitedError,
     UnavailableError,
 )
@@ -75,7 +74,7 @@ class Buffering:
 
     Events are sent when `batch` of them wait, or `interval` seconds after the first of them was put. `capacity` is the
     most that are held, those that are being sent among them. `close_timeout` is in seconds. `on_loss` is called by the
-    thread that finds the loss, and must not raise.
+    thread that finds the loss, and is to be quick: the buffer waits for it.
     """
 
     capacity: int = 10_000
@@ -196,7 +195,7 @@ class EventBuffer:
             self._due_at = time.monotonic() + self._settings.interval
         self._waiting.append(encoded)
         self._counts.put += 1
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():
             self._thread = Thread(target=self._run, name="featurehub-events", daemon=True)
             self._thread.start()
             atexit.register(self.close)
@@ -211,8 +210,11 @@ class EventBuffer:
         self._changed.notify_all()
         if self._settings.on_loss is None:
             logger.warning("%d events are lost: %s. %s", len(events), reason, error or "")
-        else:
+            return
+        try:
             self._settings.on_loss(Loss(reason=reason, events=[bytes(event) for event in events], error=error))
+        except Exception:  # the events after these are to be sent all the same
+            logger.exception("`on_loss` failed, of %d events that are lost: %s", len(events), reason)
 
     def _is_due(self) -> bool:
         return (
@@ -251,14 +253,14 @@ class EventBuffer:
                 return self._put_back(batch, error)
             wrong, rest = split_at_wrong(batch, error)
             self._settle(back=rest, refused=wrong, error=error)
-        except FeatureHubError as error:  # no answer, or that of a proxy
+        except Exception as error:  # no answer, or that of a proxy; whatever it is, the thread goes on
             return self._put_back(batch, error)
         else:
             self._settle(stored=stored, refused=[batch[each.index] for each in stored.refused])
         return True
 
-    def _put_back(self, batch: list[msgspec.Raw], error: FeatureHubError) -> bool:
-        logger.info("%d events are not sent yet: %s", len(batch), error)
+    def _put_back(self, batch: list[msgspec.Raw], error: Exception) -> bool:
+        logger.info("%d events are not sent yet: %r", len(batch), error)
         self._settle(back=batch)
         return False
 
