@@ -14,7 +14,8 @@ import msgspec
 from featurehub_client.async_client import AsyncFeatureHub
 from featurehub_client.client import FeatureHub
 from featurehub_client.sent import NewEvent
-from featurehub_client.testing.endpoints import ENDPOINTS, Asked
+from featurehub_client.testing.asked import Asked
+from featurehub_client.testing.endpoints import ENDPOINTS
 from featurehub_client.testing.refusals import Refused, not_found
 from featurehub_client.testing.registry import CONTEXTUAL, Feature, Registry
 from featurehub_client.testing.store import Store
