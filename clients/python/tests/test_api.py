@@ -99,7 +99,7 @@ def test_a_set_is_made_and_read_by(hub: Any, customer_id: str) -> None:
 
     with pytest.raises(NotFoundError, match=f"There is no feature set {name}:2. {name} has the number 1.") as error:
         hub.get_customer_features(customer_id, feature_set=f"{name}:2")
-    assert refusal_of(error) == (404, "not_found", "set")
+    assert refusal_of(error) == (404, "not_found", None)
 
 
 def eventually_found(read: Any) -> Any:
@@ -151,7 +151,7 @@ def test_a_wrong_row_is_named_and_nothing_is_written(hub: Any, customer_id: str)
         ({"cart": 1.0}, "contextual", "1.0", (400, "invalid", "features.cart"), "cart is not registered in contextual"),
         ({"rfm_score": 1.0}, "derived", "1.0", (400, "invalid", "feature_type"), "derived values are computed"),
         ({"cart_value": 1.0}, "seasonal", "1.0", (400, "invalid", "feature_type"), "There is no feature type 'seas"),
-        ({"cart_value": 1.0}, "contextual", "9.9", (404, "not_found", "version"), "There is no readable version conte"),
+        ({"cart_value": 1.0}, "contextual", "9.9", (404, "not_found", None), "There is no readable version conte"),
     ],
 )
 def test_what_cannot_be_written_is_refused_with_a_sentence(
@@ -179,7 +179,7 @@ def test_an_unknown_version_is_not_found(
 ) -> None:
     with pytest.raises(error_type, match=sentence) as error:
         hub.get_customer_features(customer_id, ["cart_value"], versions=versions)
-    assert refusal_of(error) == (404, "not_found", "version")
+    assert refusal_of(error) == (404, "not_found", None)
 
 
 def test_a_wrong_id_is_named(hub: Any) -> None:

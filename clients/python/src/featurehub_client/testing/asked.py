@@ -25,7 +25,8 @@ class Asked:
 
     def parameter(self, name: str) -> str | None:
         """Return a query parameter, None where it is absent."""
-        return self.request.url.params.get(name)
+        text: str | None = self.request.url.params.get(name)
+        return text
 
     def moment(self, name: str) -> datetime | None:
         """Return a query parameter as a moment. Raise Refused where it is none."""

@@ -37,7 +37,7 @@ def read_explanation(store: Store, asked: Asked) -> dict[str, Any]:
     """Answer `GET customers/{customer_id}/explanation/`."""
     number = asked.parameter("weights")
     if number not in (None, "1"):
-        raise not_found(f"There is no weight set {number}.", attr="weights")
+        raise not_found(f"There is no weight set {number}.")
     row = store.held(asked.customer_id, BEHAVIORAL)
     if row is None or "activity" not in row.metadata:
         return {

@@ -91,7 +91,7 @@ def derived_features(behavioral: Mapping[str, float]) -> dict[str, float]:
 
 def contributions(counts: Mapping[str, int], *, weights: Weights, names: Sequence[str]) -> dict[str, Any]:
     """Return each type's part in the score, of `names` and the types that count; they add up to `unclamped_score`."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name in dict.fromkeys([*names, *FIRST_WEIGHTS, *sorted(counts)]):
         normalised = capped_share(counts.get(name, 0), norm=weights.norm_of(name))
         rows.append(

@@ -36,9 +36,9 @@ class Refused(Exception):
         return {"type": kind, "errors": [{"code": self.code, "detail": self.detail, "attr": self.attr}]}
 
 
-def not_found(detail: str, *, attr: str | None = None) -> Refused:
-    """Return the error for an object that does not exist."""
-    return Refused(detail, status=404, code="not_found", attr=attr)
+def not_found(detail: str) -> Refused:
+    """Return the error for an object that does not exist; it names no part of the request."""
+    return Refused(detail, status=404, code="not_found")
 
 
 def wrong_shape(error: msgspec.ValidationError) -> Refused:

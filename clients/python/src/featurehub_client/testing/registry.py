@@ -124,7 +124,7 @@ class Registry:
         there_are = [f"{feature_type}:{VERSION}"] if is_type else self.types()
         what = "the readable ones are" if is_type else "the feature types are"
         named = named or f"{feature_type}:{number}"
-        raise not_found(f"There is no readable version {named}; {what} {listed(there_are)}.", attr="version")
+        raise not_found(f"There is no readable version {named}; {what} {listed(there_are)}.")
 
     def check_event_type(self, name: str) -> None:
         """Raise Refused for an event type that is not registered."""
@@ -137,7 +137,7 @@ class Registry:
 
     # --- Feature sets -------------------------------------------------------------------------------------------------
 
-    def find_set(self, written: str, *, attr: str = "set") -> dict[str, Any]:
+    def find_set(self, written: str) -> dict[str, Any]:
         """Return a set. Raise Refused where there is none."""
         if written in self.sets:
             return self.sets[written]
@@ -147,7 +147,7 @@ class Registry:
             hint = f"{written.partition(':')[0]} has the {word} {listed(numbers)}."
         else:
             hint = "" if self.sets else "None is made yet."
-        raise not_found(f"There is no feature set {written}. {hint}".rstrip(), attr=attr)
+        raise not_found(f"There is no feature set {written}. {hint}".rstrip())
 
     def sets_of(self, name: str | None) -> list[dict[str, Any]]:
         """Return all sets, or those of a name: by name, the newest number first."""
@@ -165,7 +165,7 @@ class Registry:
         if before and before[0]["names"] == list(names):
             return before[0], False
         number = 1 + (before[0]["number"] if before else 0)
-        made = {
+        made: dict[str, Any] = {
             "set": f"{name}:{number}", "name": name, "number": number, "names": list(names),
             "versions": dict.fromkeys(sorted(types), VERSION), "readable": True, "reason": reason,
             "made_at": datetime.now(UTC),
