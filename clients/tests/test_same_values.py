@@ -78,7 +78,9 @@ def read_by_generated(customers: list[str], folder: Path) -> Any:
     return read_by(program, customers, PYTHONPATH=str(folder))
 
 
-def test_every_reader_reads_the_same_values(customers: list[str], tmp_path: Path) -> None:
+def test_every_reader_reads_the_same_values(
+    customers: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     read = {"Python": read_by([sys.executable, str(CLIENTS / "python/examples/read.py")], customers)}
     left_out = []
     if "FEATUREHUB_TOOLS" in os.environ:
@@ -93,7 +95,8 @@ def test_every_reader_reads_the_same_values(customers: list[str], tmp_path: Path
         read["TypeScript"] = read_by(["node", str(TYPESCRIPT)], customers)
     else:
         left_out.append("the TypeScript client (no node, or it is not built)")
-    print(f"\nRead by {', '.join(read)}." + "".join(f" Left out: {reader}." for reader in left_out))
+    with capsys.disabled():
+        print(f"\nRead by {', '.join(read)}." + "".join(f" Left out: {reader}." for reader in left_out))
 
     values = read["Python"]
     assert [values[each]["cart_value"] for each in customers] == [*HARD, 0.0]

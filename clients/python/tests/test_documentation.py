@@ -17,10 +17,10 @@ def blocks_of(page: Path) -> list[str]:
     return BLOCK.findall(page.read_text(encoding="utf-8"))
 
 
+# The pages take the server from the environment.
+@pytest.mark.parametrize("target", ["real"], indirect=True)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_code_of_the_page_runs(page: Path, target: Target) -> None:
-    if target.fake is not None:
-        pytest.skip("The pages take the server from the environment.")
     blocks = blocks_of(page)
     assert blocks
     known: dict[str, Any] = {}

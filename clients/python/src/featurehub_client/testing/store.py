@@ -89,8 +89,7 @@ class Store:
 
         Raise Refused for a customer who was erased.
         """
-        if customer_id in self.erased:
-            raise Refused(ERASED, code="erased", attr="customer_id")
+        self.refuse_erased(customer_id)
         now = datetime.now(UTC)
         moment = min(timestamp or now, now)
         before = self.held(customer_id, feature_type, at=moment)
@@ -105,6 +104,11 @@ class Store:
         )  # fmt: skip
         self.rows.append(row)
         return row, True
+
+    def refuse_erased(self, customer_id: str) -> None:
+        """Raise Refused for a customer who was erased."""
+        if customer_id in self.erased:
+            raise Refused(ERASED, code="erased", attr="customer_id")
 
     def store(self, events: Sequence[NewEvent]) -> dict[str, Any]:
         """Store checked events, and compute the values of their customers. Return the answer."""

@@ -9,7 +9,7 @@ from featurehub_client.testing import bodies
 from featurehub_client.testing.asked import Asked
 from featurehub_client.testing.bodies import check_customer_id, check_timestamp, decoded
 from featurehub_client.testing.refusals import Refused, listed
-from featurehub_client.testing.registry import WRITTEN_BY_CLIENTS
+from featurehub_client.testing.registry import VERSION, WRITTEN_BY_CLIENTS
 from featurehub_client.testing.store import Store
 
 
@@ -18,7 +18,8 @@ def write_features(store: Store, asked: Asked) -> dict[str, Any]:
     body = decoded(asked.request.content, bodies.PatchBody)
     check_timestamp(body.timestamp)
     bodies.check_metadata(body.metadata or {})
-    check_written(store, body.features, feature_type=body.feature_type, version=body.version)
+    check_writable(store, body.feature_type, body.version)
+    check_values(store, body.features, feature_type=body.feature_type)
     row, is_new = store.write(
         asked.customer_id,
         body.features,
@@ -33,15 +34,15 @@ def write_features(store: Store, asked: Asked) -> dict[str, Any]:
 def write_batch(store: Store, asked: Asked) -> dict[str, Any]:
     """Answer `PATCH features/batch/`: all rows are checked before one is written."""
     body = decoded(asked.request.content, bodies.BatchPatchBody)
+    check_writable(store, body.feature_type, body.version)
     for place, row in enumerate(body.rows):
         try:
             check_customer_id(row.customer_id)
             check_timestamp(row.timestamp)
-            check_written(store, row.features, feature_type=body.feature_type, version=body.version)
-            if row.customer_id in store.erased:
-                store.write(row.customer_id, row.features, feature_type=body.feature_type)
+            check_values(store, row.features, feature_type=body.feature_type)
+            store.refuse_erased(row.customer_id)
         except Refused as error:
-            raise error.below(f"rows.{place}") if error.attr not in ("feature_type", "version") else error from None
+            raise error.below(f"rows.{place}") from None
     appended = 0
     for row in body.rows:
         _, is_new = store.write(row.customer_id, row.features, feature_type=body.feature_type, timestamp=row.timestamp)
@@ -72,16 +73,20 @@ def checked_events(store: Store, events: Sequence[bodies.EventBody]) -> list[New
     return checked
 
 
-def check_written(store: Store, features: Mapping[str, float], *, feature_type: str, version: str) -> None:
-    """Raise Refused for a type, a version, a name or a value that clients can't write."""
+def check_writable(store: Store, feature_type: str, version: str) -> None:
+    """Raise Refused for a type or a version that clients can't write."""
     if feature_type not in WRITTEN_BY_CLIENTS:
         is_known = feature_type in store.registry.types()
         why = f"{feature_type} values are computed" if is_known else f"There is no feature type {feature_type!r}"
         raise Refused(f"{why}; clients write {' and '.join(WRITTEN_BY_CLIENTS)}.", attr="feature_type")
     store.registry.check_version(feature_type, version)
+
+
+def check_values(store: Store, features: Mapping[str, float], *, feature_type: str) -> None:
+    """Raise Refused for a name that the type does not have, and for a value out of range."""
     names = store.registry.names_of(feature_type)
     for name, value in features.items():
         if name not in names:
-            detail = f"{name} is not registered in {feature_type}:{version}, which has {listed(names)}."
+            detail = f"{name} is not registered in {feature_type}:{VERSION}, which has {listed(names)}."
             raise Refused(detail, attr=f"features.{name}")
         store.registry.features[name].check(value)
