@@ -1,7 +1,7 @@
 # Every target makes what it needs, from an empty environment on. Settings come from the environment: see README.md.
 # The sentence behind ## is what `make help` prints.
 .DEFAULT_GOAL := run
-.PHONY: help run test test-quick test-weather test-faults test-spark drill check fix lock bench bench-serving bench-batch
+.PHONY: help run test test-quick test-weather test-faults test-spark test-clients drill check fix lock bench bench-serving bench-batch
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
@@ -55,6 +55,9 @@ test-quick: ## Run the tests that can differ from one Python to another; PYTHON=
 test-spark: $(SPARK) ## Run the tests of the Spark engine; the first time it installs Spark.
 	@$(RUN) $(BIN)/python -m pytest tests/spark $(ARGS)
 
+test-clients: $(READY) ## Build the clients, and run their tests, installed from the packages, on a server of their own.
+	@$(RUN) $(BIN)/python -m tests.clients.run $(ARGS)
+
 drill: ## Restore a backup into an empty database, and compare the reads with those before: deploy/backup-drill.sh.
 	@$(MAKE) test ARGS="-q tests/test_backup_drill.py"
 
@@ -62,6 +65,7 @@ check: $(READY) ## Check format, lint, types, import contracts, migrations and t
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(UNUSED) $(BIN)/mypy
+	cd clients/python && $(CURDIR)/$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	@$(RUN) $(BIN)/python -m pytest -q tests/features/serving/test_budgets.py
