@@ -19,7 +19,8 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends nginx-light \
     && rm -rf /var/lib/apt/lists/* \
     && python -m pip uninstall --yes --root-user-action=ignore pip \
-    && useradd --uid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin featurehub \
+    && groupadd --gid 10001 featurehub \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin featurehub \
     && install --directory --owner=10001 --group=10001 --mode=0700 /run/featurehub \
     && install --directory --owner=10001 --group=10001 --mode=0755 /run/metrics-key
 COPY --from=build /opt/featurehub /opt/featurehub

@@ -102,11 +102,13 @@ def wrong_in_chart() -> Iterator[str]:
 
 
 def rendered(values: Manifest) -> list[Manifest]:
-    """Return the manifests of the chart, as Helm makes them. Raise HelmError for values that values.schema.json refuses."""
+    """Return the manifests of the chart, as Helm makes them. Raise HelmError for values that its schema refuses."""
     with helm_python.Chart.load(CHART) as chart:
         chart.validate_schema(chart.merge_values(values))
         texts = chart.render(values, name="shop", namespace="features")
-    manifests = [part for name, text in sorted(texts.items()) if name.endswith(".yaml") for part in yaml.safe_load_all(text)]
+    manifests = [
+        part for name, text in sorted(texts.items()) if name.endswith(".yaml") for part in yaml.safe_load_all(text)
+    ]
     return [manifest for manifest in manifests if manifest]
 
 

@@ -7,7 +7,6 @@ copy. Everything is made from what is committed, and the same commit gives the s
 import argparse
 import gzip
 import hashlib
-import io
 import re
 import shutil
 import subprocess
@@ -62,8 +61,9 @@ def version_of_tag() -> str:
 def export_commit(folder: Path) -> None:
     """Write the files of HEAD into the folder, with the time of the commit."""
     folder.mkdir()
-    archive = subprocess.run(["git", "archive", "HEAD"], cwd=PROJECT, check=True, stdout=subprocess.PIPE).stdout
-    with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+    archive = folder.parent / "commit.tar"
+    git("archive", "--output", str(archive), "HEAD")
+    with tarfile.open(archive) as files:
         files.extractall(folder, filter="data")
 
 
@@ -90,10 +90,13 @@ def pack(folder: Path, archive: Path, *, root: str) -> None:
         member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
         return member
 
-    with archive.open("wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=moment) as packed:
-        with tarfile.open(fileobj=packed, mode="w") as files:
-            for path in sorted(folder.rglob("*")):
-                files.add(path, arcname=f"{root}/{path.relative_to(folder)}", recursive=False, filter=plain)
+    with (
+        archive.open("wb") as raw,
+        gzip.GzipFile("", "wb", fileobj=raw, mtime=moment) as packed,
+        tarfile.open(fileobj=packed, mode="w") as files,
+    ):
+        for path in sorted(folder.rglob("*")):
+            files.add(path, arcname=f"{root}/{path.relative_to(folder)}", recursive=False, filter=plain)
 
 
 def write_sbom(source: Path, file: Path, *, tools: Path) -> None:
@@ -112,7 +115,10 @@ def pack_clients(source: Path, folder: Path) -> None:
         run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder=typescript)
         run(["npm", "pack", "--pack-destination", str(folder)], folder=typescript)
     if python.exists():
-        run([sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), "."], folder=python)
+        run(
+            [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), "."],
+            folder=python,
+        )
 
 
 def write_hashes(folder: Path) -> list[Path]:

@@ -58,6 +58,9 @@ inside() {
         mount --rbind "/$folder" "$root/$folder"
         mount -o remount,bind,ro "$root/$folder"
     done
+    for folder in passwd group; do
+        mount --bind "$FOLDER/$folder" "$root/etc/$folder"
+    done
     # Where pip of this machine looks for packages.
     for folder in /opt/*/; do
         folder=${folder%/}
@@ -70,6 +73,7 @@ inside() {
         touch "$root/dev/$device"
         mount --bind "/dev/$device" "$root/dev/$device"
     done
+    ln -s /proc/self/fd "$root/dev/fd"
     mkdir "$root/dev/shm"
     mount -t tmpfs -o mode=1777 shm "$root/dev/shm"
     mount -t proc proc "$root/proc"
@@ -174,6 +178,9 @@ outside() {
     # An allow list: `*`, then !paths, then what is left out of these.
     sed -n 's/^!//p' .dockerignore | tar --create --exclude=__pycache__ --exclude='*.pyc' --files-from=- |
         tar --extract --directory="$FOLDER/image/app" --no-same-owner
+    # As groupadd and useradd of the Dockerfile do it.
+    { cat /etc/passwd; echo "featurehub:x:$USER_ID:$USER_ID::/nonexistent:/usr/sbin/nologin"; } >"$FOLDER/passwd"
+    { cat /etc/group; echo "featurehub:x:$USER_ID:"; } >"$FOLDER/group"
     cp Dockerfile "$FOLDER/image/app/.Dockerfile"
     cp "$SELF" "$FOLDER/image/app/.try-image.sh"
     chmod 0755 "$FOLDER" "$FOLDER/image"
