@@ -1,7 +1,8 @@
 # Every target makes what it needs, from an empty environment on. Settings come from the environment: see README.md.
 # The sentence behind ## is what `make help` prints.
 .DEFAULT_GOAL := run
-.PHONY: help run test test-quick test-weather test-faults test-spark test-clients drill check fix lock bench bench-serving bench-batch
+.PHONY: help run test test-quick test-weather test-faults test-spark test-clients drill check check-deploy try-image \
+	release fix lock bench bench-serving bench-batch
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
@@ -9,6 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/requirements.installed
 SPARK := $(VENV)/spark.installed
+DEPLOY := .venv-deploy/requirements.installed
 FEAST := benchmarks/.venv-feast/requirements.installed
 REQUIREMENTS := requirements.txt requirements-dev.txt requirements-tracing.txt constraints.txt
 # PATH: what is started by name (granian, celery) is the .venv's.
@@ -70,6 +72,17 @@ check: $(READY) ## Check format, lint, types, import contracts, migrations and t
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	@$(RUN) $(BIN)/python -m pytest -q tests/features/serving/test_budgets.py
 
+check-deploy: $(DEPLOY) ## Check the Dockerfile, compose.yaml and the chart, without a container engine.
+	.venv-deploy/bin/hadolint Dockerfile
+	.venv-deploy/bin/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
+	.venv-deploy/bin/python deploy/check_deploy.py
+
+try-image: $(READY) ## Run the steps of the image and all of its programs, read-only, in a clean folder; as root on Linux.
+	@IMAGE=1 $(MAKE) test ARGS="-q -s tests/test_image.py"
+
+release: $(DEPLOY) ## Fill dist/ with what is published of the version that the tag of HEAD names, its SBOM and hashes.
+	@.venv-deploy/bin/python deploy/release.py $(ARGS)
+
 fix: $(READY) ## Format the code and apply the safe fixes of the linter.
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
@@ -92,6 +105,12 @@ bench-batch: $(SPARK) ## Run the benchmarks of the batch engines, Spark among th
 $(SPARK): $(READY) requirements-spark.txt
 	@echo "Installing Spark into $(VENV) (once, a minute or two)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-spark.txt -c constraints.txt
+	@touch $@
+
+$(DEPLOY): deploy/requirements.txt deploy/constraints.txt
+	@echo "Making .venv-deploy and installing what checks deployments (once, about a minute)"
+	@$(PYTHON) -m venv .venv-deploy
+	@.venv-deploy/bin/python -m pip install --quiet --disable-pip-version-check -r deploy/requirements.txt -c deploy/constraints.txt
 	@touch $@
 
 $(FEAST): benchmarks/requirements.txt benchmarks/constraints.txt
