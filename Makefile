@@ -1,7 +1,8 @@
-# Every target makes what it needs, from an empty environment on. Settings come from the environment: see README.md.
+# Every target makes what it needs, from an empty environment on. Settings come from the environment: see
+# docs/contract.md.
 # The sentence behind ## is what `make help` prints.
 .DEFAULT_GOAL := run
-.PHONY: help run test test-quick test-weather test-faults test-spark drill check fix lock bench bench-serving bench-batch
+.PHONY: help run test test-quick test-weather test-faults test-spark drill check fix lock docs bench bench-serving bench-batch
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
@@ -9,6 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/requirements.installed
 SPARK := $(VENV)/spark.installed
+DOCS := .venv-docs/requirements.installed
 FEAST := benchmarks/.venv-feast/requirements.installed
 REQUIREMENTS := requirements.txt requirements-dev.txt constraints.txt
 # PATH: what is started by name (granian, celery) is the .venv's.
@@ -76,6 +78,11 @@ lock: $(READY) ## Write requirements.lock: what production installs, by hash; af
 		--generate-hashes --universal --python-version 3.11 --no-annotate --no-emit-package colorama \
 		--custom-compile-command "make lock"
 
+# The site needs the code's commands and settings, which $(BIN)/python knows, and MkDocs, which has a place of its own.
+docs: $(READY) $(DOCS) ## Build the docs site into .local/site; every warning is an error.
+	@FEATUREHUB_PYTHON="$(CURDIR)/$(BIN)/python" .venv-docs/bin/mkdocs build --strict --quiet $(ARGS)
+	@echo "The site is in .local/site"
+
 bench: $(READY) $(FEAST) ## Run all benchmarks beside their floors and peers; BENCH_SCALE=10 makes them short.
 	@$(RUN) $(BIN)/python -m benchmarks $(ARGS)
 
@@ -88,6 +95,13 @@ bench-batch: $(SPARK) ## Run the benchmarks of the batch engines, Spark among th
 $(SPARK): $(READY) requirements-spark.txt
 	@echo "Installing Spark into $(VENV) (once, about a minute)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-spark.txt -c constraints.txt
+	@touch $@
+
+$(DOCS): docs/requirements.txt docs/constraints.txt
+	@echo "Making .venv-docs and installing MkDocs (once, about half a minute)"
+	@$(PYTHON) -m venv .venv-docs
+	@.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check \
+		-r docs/requirements.txt -c docs/constraints.txt
 	@touch $@
 
 $(FEAST): benchmarks/requirements.txt benchmarks/constraints.txt

@@ -1,0 +1,73 @@
+"""Every block of code of README.md and docs/ is run, on a running FeatureHub, or says that it is not and why."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.docs.blocks import NOT_RUN, PAGES, PROJECT, RUN, SHOWN, Block, blocks_of, is_as_shown, tokens_of, typed_in
+from tests.docs.runner import PageRun
+from tests.e2e.conftest import Stack, running_stack
+
+# Pages that a test of their own runs, with what it takes to look at the results.
+RUN_ELSEWHERE = {"docs/notebook.md": "tests/docs/test_notebook.py"}
+# The blocks that are not run. A new one needs a reason in its title, and a change here.
+MARKED = 9
+BLOCKS = [block for page in PAGES for block in blocks_of(page)]
+PAGES_TO_RUN = [
+    page
+    for page in PAGES
+    if str(page.relative_to(PROJECT)) not in RUN_ELSEWHERE
+    and any(block.page == page and block.language in RUN for block in BLOCKS)
+]
+
+
+@pytest.fixture(scope="module")
+def docs_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Run an instance for this module: pages define features and take versions live."""
+    with running_stack(tmp_path_factory.mktemp("docs"), log_name="docs.log") as stack:
+        yield stack
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("page", PAGES_TO_RUN, ids=[str(page.relative_to(PROJECT)) for page in PAGES_TO_RUN])
+def test_the_blocks_of_the_page_do_what_it_says(docs_stack: Stack, page: Path, tmp_path: Path) -> None:
+    run = PageRun(docs_stack, tmp_path)
+    try:
+        for block in blocks_of(page):
+            if block.language in RUN and not block.reason or block.file:
+                run.run(block)
+    finally:
+        run.close()
+
+
+def test_every_block_is_run_or_says_why_not() -> None:
+    assert {block.language for block in BLOCKS} <= {*RUN, *SHOWN}
+    marked = [block for block in BLOCKS if block.reason]
+    assert [block.place for block in marked if len(block.reason.split()) < 3] == []
+    assert len(marked) == MARKED, "\n".join(f"{block.place}: {NOT_RUN}{block.reason}" for block in marked)
+
+
+def test_no_block_escapes_by_being_indented_only() -> None:
+    assert [
+        f"{page.name}:{line}" for page in PAGES for kind, _, _, line in tokens_of(page) if kind == "code_block"
+    ] == []
+
+
+def test_most_blocks_are_run() -> None:
+    runnable = [block for block in BLOCKS if block.language in RUN]
+    assert len(runnable) > 60
+    assert len([block for block in runnable if block.reason]) < len(runnable) / 5
+
+
+def test_the_runner_knows_commands_their_output_and_what_differs() -> None:
+    first, second = typed_in('$ curl -d \'{"a":\n  1}\' x\n{"accepted":1}\n$ ls \\\n  -a\n.\n')
+    assert (first.command, first.expected) == ("curl -d '{\"a\":\n  1}' x", '{"accepted":1}')
+    assert (second.command, second.expected) == ("ls \\\n  -a", ".")
+    assert is_as_shown('{"a": 1,\n "b": 2.5}', expected='{"a":1, "b":…}')
+    assert not is_as_shown('{"a": 1}', expected='{"a":2}')
+
+
+def test_a_block_is_marked_by_its_title() -> None:
+    block = Block(page=PROJECT / "README.md", line=1, language="sh", title="not run: it needs Docker here", code="")
+    assert (block.reason, block.file) == ("it needs Docker here", "")
