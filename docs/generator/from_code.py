@@ -8,7 +8,26 @@ from typing import Any, NamedTuple
 
 PACKAGES = ("featurehub", "events", "features")
 KINDS = {"gauge": "gauge", "counter": "counter", "histogram": "histogram", "summary": "summary"}
-MADE = "<!-- Made by docs/generator. -->\n"
+SETTINGS = """# Settings
+
+Environment variables, as the code reads them. An unset and an empty one mean the same; a wrong value stops the start
+with one sentence that names the variable and what it must be. `make run` sets those that are required. The
+[contract](../contract.md#2-settings) has them by subject.
+
+| variable | default | must be | is |
+|---|---|---|---|"""
+METRICS = """# Metrics
+
+What `/metrics` has for Prometheus, as the code makes it. When to be alarmed, and what to do then:
+[monitoring](../operations.md#monitoring).
+
+| metric | kind | labels | is |
+|---|---|---|---|"""
+COMMANDS = """# Commands
+
+The commands of `.venv/bin/python manage.py`, with the options that they have beside Django's usual ones. Exit statuses,
+and the targets of `make`: [contract](../contract.md#1-commands).
+"""
 
 
 class Setting(NamedTuple):
@@ -45,37 +64,48 @@ def settings_of(project: Path) -> list[Setting]:
     """Return every environment variable that is read by `read_setting`, by name."""
     found = {}
     for tree in modules(project):
-        texts = {
-            target.id: node.value.value
-            for node in ast.walk(tree)
-            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
-            for target in node.targets
-            if isinstance(target, ast.Name)
-        }
-        # Within a function `expected` is a name: take the assignment next to the call.
-        for scope in [tree, *(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))]:
-            near = texts | {
-                node.targets[0].id: node.value.value
-                for node in ast.walk(scope)
-                if isinstance(node, ast.Assign)
-                and isinstance(node.targets[0], ast.Name)
-                and isinstance(node.value, ast.Constant)
-            }
+        for scope in scopes(tree):
+            names = constants_of(tree) | constants_of(scope)
             for name, call in calls(scope):
                 if name == "read_setting" and call.args and isinstance(call.args[0], ast.Constant):
-                    parts = {part.arg: text_of(part.value, near) for part in call.keywords}
-                    default = parts.get("default")
-                    variable = call.args[0].value
-                    found[variable] = Setting(variable, parts.get("expected") or "", shown_default(default))
+                    parts = {part.arg: text_of(part.value, names) for part in call.keywords}
+                    variable = str(call.args[0].value)
+                    found[variable] = Setting(
+                        name=variable, must_be=parts["expected"], default=shown_default(parts.get("default"))
+                    )
     return [found[name] for name in sorted(found)]
 
 
+def scopes(tree: ast.Module) -> Iterator[ast.AST]:
+    """Yield a module and its functions: a text that a call takes may stand in a variable next to it."""
+    yield tree
+    yield from (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
+
+
+def constants_of(scope: ast.AST) -> dict[str, Any]:
+    """Return the constants that are given to names in a module or function."""
+    return {
+        target.id: node.value.value
+        for node in ast.walk(scope)
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+
 def text_of(node: ast.expr, names: dict[str, Any]) -> str:
-    if isinstance(node, ast.Constant):
-        return str(node.value)
-    if isinstance(node, ast.Name) and isinstance(names.get(node.id), str):
-        return str(names[node.id])
-    return f"`{ast.unparse(node)}`"
+    """Return a text of the code, with the constants that it is made of; other expressions as they are written."""
+    match node:
+        case ast.Constant(value=value):
+            return str(value)
+        case ast.Name(id=name) if name in names:
+            return str(names[name])
+        case ast.JoinedStr(values=parts):
+            return "".join(text_of(part, names) for part in parts)
+        case ast.FormattedValue(value=ast.Name(id=name)):
+            return str(names.get(name, name))
+        case _:
+            return f"`{ast.unparse(node)}`"
 
 
 def shown_default(default: str | None) -> str:
@@ -91,20 +121,7 @@ def settings_page(project: Path, *, contract: str) -> str:
         f"| `{name}` | {default} | {must_be} | {in_reference(meanings.get(name, ''))} |"
         for name, must_be, default in settings_of(project)
     ]
-    return "\n".join(
-        [
-            "# Settings",
-            MADE,
-            "Environment variables, as the code reads them. An unset and an empty one mean the same; a wrong value stops the",
-            "start with one sentence that names the variable and what it must be. How they belong together stands in the",
-            "[contract](../contract.md#2-settings).",
-            "",
-            "| variable | default | must be | is |",
-            "|---|---|---|---|",
-            *rows,
-            "",
-        ]
-    )
+    return "\n".join([SETTINGS, *rows, ""])
 
 
 def in_reference(text: str) -> str:
@@ -119,12 +136,14 @@ def metrics_of(project: Path) -> list[MetricLine]:
     """Return each metric that the code makes with a name and a text, by name."""
     found = {}
     for tree in modules(project):
-        for name, call in calls(tree):
-            kind = KINDS.get(name.removesuffix("MetricFamily").lower())
-            texts = [arg.value for arg in call.args[:2] if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
-            if kind and len(texts) == 2:
-                line = MetricLine(full_name(texts[0], kind=kind), kind, ", ".join(labels_of(call)), texts[1])
-                found[line.name] = line
+        for scope in scopes(tree):
+            names = constants_of(scope)
+            for name, call in calls(scope):
+                kind = KINDS.get(name.removesuffix("MetricFamily").lower())
+                if kind and len(call.args) > 1 and isinstance(call.args[0], ast.Constant):
+                    metric, text = (text_of(arg, names) for arg in call.args[:2])
+                    line = MetricLine(full_name(metric, kind=kind), kind, ", ".join(labels_of(call)), text)
+                    found[line.name] = line
     return [found[name] for name in sorted(found)]
 
 
@@ -141,19 +160,7 @@ def labels_of(call: ast.Call) -> list[str]:
 
 def metrics_page(project: Path) -> str:
     rows = [f"| `{name}` | {kind} | {labels} | {text} |" for name, kind, labels, text in metrics_of(project)]
-    return "\n".join(
-        [
-            "# Metrics",
-            MADE,
-            "What `/metrics` has for Prometheus, as the code makes it. When to be alarmed by which, and what to do then:",
-            "[monitoring](../operations.md#monitoring).",
-            "",
-            "| metric | kind | labels | is |",
-            "|---|---|---|---|",
-            *rows,
-            "",
-        ]
-    )
+    return "\n".join([METRICS, *rows, ""])
 
 
 # --- Commands -----------------------------------------------------------------------------------------------------
@@ -161,13 +168,7 @@ def metrics_page(project: Path) -> str:
 
 def commands_page(described: list[dict[str, Any]]) -> str:
     """Return the page of the commands that `docs.generator.commands` describes."""
-    parts = [
-        "# Commands",
-        MADE,
-        "The commands of `.venv/bin/python manage.py`, with the options that they have beside Django's usual ones, as",
-        "`--help` prints them. Exit statuses, and the targets of `make`: [contract](../contract.md#1-commands).",
-        "",
-    ]
+    parts = [COMMANDS]
     for command in described:
         parts += [f"## {command['name']}", "", one_line(command["help"]), "", "```text", command["usage"], "```", ""]
         if command["arguments"]:

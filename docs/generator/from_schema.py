@@ -124,7 +124,7 @@ def link_to(name: str) -> str:
 
 
 def anchor(name: str) -> str:
-    return f"shape-{name.lower()}"
+    return f"shape-{name.lower().replace(' ', '-')}"
 
 
 def in_cell(text: str) -> str:
@@ -136,7 +136,7 @@ def definitions_page(schema: dict[str, Any]) -> str:
     parts = [
         "# The file of definitions",
         MADE,
-        "Made of [definitions.schema.json](../definitions.schema.json). What the file is for, and an example of each part:",
+        "Made of [definitions.schema.json](../definitions.schema.json). What the file is for, and an example:",
         "[definitions as code](../definitions-as-code.md).",
         "",
     ]

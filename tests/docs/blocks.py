@@ -1,7 +1,7 @@
 """The fenced blocks of the documentation, and what becomes of each in the tests.
 
-A block is run unless its title says that it is not, and why: ```` ```sh title="not run: it needs a cluster" ````. A title
-that is the name of a file means that the reader saves the block under it, and so do the tests.
+A block is run unless its title says that it is not, and why: ```` ```sh title="not run: it needs a cluster" ````. A
+title that is the name of a file means that the reader saves the block under it, and so do the tests.
 """
 
 import re

@@ -6,25 +6,28 @@ from pathlib import Path
 import pytest
 
 from tests.docs.blocks import NOT_RUN, PAGES, PROJECT, RUN, SHOWN, Block, blocks_of, is_as_shown, tokens_of, typed_in
+from tests.docs.prepared_pages import prepared
 from tests.docs.runner import PageRun
 from tests.e2e.conftest import Stack, running_stack
 
-# Pages that a test of their own runs, with what it takes to look at the results.
-RUN_ELSEWHERE = {"docs/notebook.md": "tests/docs/test_notebook.py"}
 # The blocks that are not run. A new one needs a reason in its title, and a change here.
 MARKED = 9
+
+
+def is_run(block: Block) -> bool:
+    """Return whether this module runs or saves the block; the Python of the notebook has a test of its own."""
+    if block.language == "python" and block.page.name == "notebook.md":
+        return False
+    return not block.reason and (block.language in RUN or bool(block.file))
+
+
 BLOCKS = [block for page in PAGES for block in blocks_of(page)]
-PAGES_TO_RUN = [
-    page
-    for page in PAGES
-    if str(page.relative_to(PROJECT)) not in RUN_ELSEWHERE
-    and any(block.page == page and block.language in RUN for block in BLOCKS)
-]
+PAGES_TO_RUN = [page for page in PAGES if any(is_run(block) for block in BLOCKS if block.page == page)]
 
 
 @pytest.fixture(scope="module")
 def docs_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Run an instance for this module: pages define features and take versions live."""
+    """Run an instance for this module: pages register features and write values."""
     with running_stack(tmp_path_factory.mktemp("docs"), log_name="docs.log") as stack:
         yield stack
 
@@ -32,13 +35,10 @@ def docs_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("page", PAGES_TO_RUN, ids=[str(page.relative_to(PROJECT)) for page in PAGES_TO_RUN])
 def test_the_blocks_of_the_page_do_what_it_says(docs_stack: Stack, page: Path, tmp_path: Path) -> None:
-    run = PageRun(docs_stack, tmp_path)
-    try:
+    with prepared(page.name, PageRun(docs_stack, tmp_path)) as run:
         for block in blocks_of(page):
-            if block.language in RUN and not block.reason or block.file:
+            if is_run(block):
                 run.run(block)
-    finally:
-        run.close()
 
 
 def test_every_block_is_run_or_says_why_not() -> None:
