@@ -24,29 +24,31 @@ def main() -> None:
 
 def described_commands() -> list[dict[str, Any]]:
     """Return name, usage, help and arguments of each command, by name; without the options of every command."""
-    usual = set(BaseCommand().create_parser("manage.py", "any")._option_string_actions)
     described = []
     for name, app in sorted(get_commands().items()):
-        if app not in APPS:
-            continue
-        command = load_command_class(app, name)
-        parser = command.create_parser("manage.py", name)
-        own = [action for action in parser._actions if not usual.intersection(action.option_strings)]
-        described.append(
-            {"name": name, "help": str(command.help), "usage": usage_of(name, own), "arguments": rows_of(own)}
-        )
+        if app in APPS:
+            command = load_command_class(app, name)
+            own = own_actions(command)
+            usage = " ".join(["manage.py", name, *map(in_usage, own)])
+            arguments = [(written(action), str(action.help or "")) for action in own]
+            described.append({"name": name, "help": str(command.help), "usage": usage, "arguments": arguments})
     return described
 
 
-def usage_of(name: str, actions: list[argparse.Action]) -> str:
-    formatter = argparse.HelpFormatter("manage.py", width=100)
-    formatter.add_usage(f"manage.py {name} %s" % formatter._format_actions_usage(actions, []), [], [], "")
-    return formatter.format_help().strip()
+def own_actions(command: BaseCommand) -> list[argparse.Action]:
+    """Return the arguments that the command adds to those of every command, or has in place of them."""
+    every = BaseCommand().create_parser("manage.py", "any")._option_string_actions
+    actions = command.create_parser("manage.py", "any")._actions
+    return [action for action in actions if not is_usual(action, every=every)]
 
 
-def rows_of(actions: list[argparse.Action]) -> list[tuple[str, str]]:
-    """Return how each argument is written, and what it is."""
-    return [(written(action), str(action.help or "")) for action in actions]
+def is_usual(action: argparse.Action, *, every: dict[str, argparse.Action]) -> bool:
+    return any(type(every.get(name)) is type(action) for name in action.option_strings)
+
+
+def in_usage(action: argparse.Action) -> str:
+    is_needed = action.required if action.option_strings else action.nargs != "?"
+    return written(action) if is_needed else f"[{written(action)}]"
 
 
 def written(action: argparse.Action) -> str:

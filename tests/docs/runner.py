@@ -75,8 +75,8 @@ class PageRun:
             for typed in typed_in(code):
                 self.run_typed(typed, place=block.place)
         elif block.language in ("sh", "bash"):
-            status, output = self.shell(code)
-            assert status == 0, f"{block.place}: status {status}\n{output}"
+            status, output, errors = self.shell(code)
+            assert status == 0, f"{block.place}: status {status}\n{output}{errors}"
         elif block.language == "json":
             check_json(block)
         elif block.language == "yaml":
@@ -109,30 +109,31 @@ class PageRun:
         if typed.command == "make run":
             check_start(self.stack.log.read_text(), shown=typed.expected, place=place)
             return
-        status, output = self.shell(typed.command)
         end = time.monotonic() + SECONDS_TO_SHOW
-        while typed.expected and not is_as_shown(output, expected=typed.expected):
-            shown = f"{place}: {typed.command}\nprints (status {status})\n{output}\nnot\n{typed.expected}"
-            assert is_read(typed.command), shown
-            assert time.monotonic() < end, shown
+        while True:
+            status, output, errors = self.shell(typed.command)
+            printed = f"{place}: {typed.command}\nstatus {status}\n{output}{errors}\n"
+            if not typed.expected:
+                assert status == 0, printed
+                return
+            if is_as_shown(output, expected=typed.expected):
+                return
+            assert is_read(typed.command) and time.monotonic() < end, f"{printed}and not\n{typed.expected}"
             time.sleep(0.2)
-            status, output = self.shell(typed.command)
-        assert status == 0 or typed.expected, f"{place}: {typed.command}\nstatus {status}\n{output}"
 
-    def shell(self, code: str) -> tuple[int, str]:
-        """Return status and output of a command; a variable that it sets is there for the next ones."""
+    def shell(self, code: str) -> tuple[int, str, str]:
+        """Return status, output and errors of a command; a variable that it sets is there for the next ones."""
         variable = SETS_VARIABLE.match(code)
         if variable and "…" in code:
-            return 0, ""  # stands for the reader's own; the tests have theirs
+            return 0, "", ""  # stands for the reader's own; the tests have theirs
         variables = self.folder / ".variables"
         keep = f'declare -p {variable[1]} >> "{variables}"' if variable else ""
         before = variables.read_text() if variables.exists() else ""
         done = subprocess.run(
             ["bash", "-c", f"set -e\n{before}\n{code}\n{keep}"], cwd=self.folder, env=self.environment, text=True,
-            timeout=120, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+            timeout=120, capture_output=True, stdin=subprocess.DEVNULL,
         )  # fmt: skip
-        # Pages show no bars.
-        return done.returncode, "\n".join(line for line in done.stdout.split("\n") if "\r" not in line)
+        return done.returncode, done.stdout, done.stderr
 
 
 def is_read(command: str) -> bool:

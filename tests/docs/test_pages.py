@@ -1,5 +1,6 @@
 """Every block of code of README.md and docs/ is run, on a running FeatureHub, or says that it is not and why."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +11,15 @@ from tests.docs.prepared_pages import prepared
 from tests.docs.runner import PageRun
 from tests.e2e.conftest import Stack, running_stack
 
-# The blocks that are not run. A new one needs a reason in its title, and a change here.
-MARKED = 9
+# How many blocks are not run, by page. A new one needs a reason in its title, and a change here.
+MARKED = {
+    "README.md": 1,
+    "docs/bulk-values.md": 2,
+    "docs/contract.md": 1,
+    "docs/definitions-as-code.md": 1,
+    "docs/production.md": 1,
+    "docs/tutorial.md": 1,
+}
 
 
 def is_run(block: Block) -> bool:
@@ -45,7 +53,8 @@ def test_every_block_is_run_or_says_why_not() -> None:
     assert {block.language for block in BLOCKS} <= {*RUN, *SHOWN}
     marked = [block for block in BLOCKS if block.reason]
     assert [block.place for block in marked if len(block.reason.split()) < 3] == []
-    assert len(marked) == MARKED, "\n".join(f"{block.place}: {NOT_RUN}{block.reason}" for block in marked)
+    counted = Counter(str(block.page.relative_to(PROJECT)) for block in marked)
+    assert counted == MARKED, "\n".join(f"{block.place}: {NOT_RUN}{block.reason}" for block in marked)
 
 
 def test_no_block_escapes_by_being_indented_only() -> None:
