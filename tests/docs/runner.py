@@ -118,7 +118,9 @@ class PageRun:
                 return
             if is_as_shown(output, expected=typed.expected):
                 return
-            assert is_read(typed.command) and time.monotonic() < end, f"{printed}and not\n{typed.expected}"
+            is_too_late = time.monotonic() > end
+            assert not is_too_late, f"{printed}and not\n{typed.expected}"
+            assert is_read(typed.command), f"{printed}and not\n{typed.expected}"
             time.sleep(0.2)
 
     def shell(self, code: str) -> tuple[int, str, str]:
