@@ -27,8 +27,7 @@ customers, key = ["p1", "p2", "p3"], os.environ["KEY"]
 X = np.array([[0.0], [1.0], [2.0]])
 model = DummyClassifier(strategy="prior").fit(X, [0, 1, 1])
 """
-ANN = "from django.contrib.auth.models import User; User.objects.create_user('ann')"
-# Pages add features to the version that is there, each to the first ones only.
+# Two pages add features to the version that is there, each to the first ones only.
 FIRST_FEATURES = """
 from django.db import connection
 with connection.cursor() as cursor:
@@ -51,7 +50,7 @@ def prepared(page: str, run: PageRun) -> Iterator[PageRun]:
         yield run
     finally:
         run.close()
-        if page in ("leaving-lead-scoring.md", "tutorial.md"):
+        if page == "leaving-lead-scoring.md":
             in_shell(run, FIRST_FEATURES)
 
 
@@ -72,10 +71,6 @@ def importing(run: PageRun) -> None:
     (run.folder / "events.csv").write_text(rows)
 
 
-def definitions_as_code(run: PageRun) -> None:
-    in_shell(run, ANN)
-
-
 def notebook(run: PageRun) -> None:
     """Make the set that the Python of the page makes."""
     run.environment["ID"] = "p1"
@@ -87,6 +82,5 @@ def notebook(run: PageRun) -> None:
 PREPARATIONS = {
     "bulk-values.md": bulk_values,
     "importing.md": importing,
-    "definitions-as-code.md": definitions_as_code,
     "notebook.md": notebook,
 }

@@ -61,7 +61,7 @@ class PageRun:
     def close(self) -> None:
         if self.python is not None:
             self.python.kill()
-            self.python.wait()
+            self.python.communicate()
 
     def run(self, block: Block) -> None:
         """Save a block, or run it as its language asks. Raises AssertionError where it does not do what it says."""
