@@ -183,4 +183,4 @@ def one_line(text: str) -> str:
 
 
 def in_cell(text: str) -> str:
-    return text.replace("|", "&#124;") if "`" in text else text.replace("|", " or ")
+    return text.replace("|", "\\|")

@@ -28,8 +28,8 @@ def on_page_markdown(markdown: str, *, page: Any, config: Any, files: Files) -> 
     """Make the links of pages that stand in the repository lead to pages of the site."""
     in_repository = sources.repository_path(page.file.src_uri)
     if not in_repository.endswith(".md") or not (PROJECT / in_repository).is_file():
-        return markdown
-    return sources.with_site_links(markdown, in_repository=in_repository, project=PROJECT)
+        return sources.with_pipes(markdown)
+    return sources.with_pipes(sources.with_site_links(markdown, in_repository=in_repository, project=PROJECT))
 
 
 def reference_pages() -> dict[str, str]:

@@ -4,6 +4,7 @@
 source/events/models.py.md, which shows the file.
 """
 
+import html
 import os
 import posixpath
 import re
@@ -11,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 LINK = re.compile(r"(\]\()([^)#\s]+)((?:#[^)\s]*)?\))")
+BAR = "\\|"
+PIPES = re.compile(r"`([^`]*\\\|[^`]*)`")
 FENCE = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 LANGUAGES = {".py": "python", ".sh": "bash", ".js": "javascript", ".ts": "typescript", ".json": "json"}
 PICTURES = (".svg",)
@@ -74,6 +77,17 @@ def content_of(path: str, *, src_uri: str, project: Path) -> str:
         return f"{NOT_SEARCHED}# {path}\n\n" + "\n".join(f"- `{name}`" for name in names) + "\n"
     language = LANGUAGES.get(posixpath.splitext(path)[1], "text")
     return f"{NOT_SEARCHED}# {path}\n\n`````{language}\n{(project / path).read_text()}\n`````\n"
+
+
+def with_pipes(markdown: str) -> str:
+    """Return the page with \\| in the code of its tables as GitHub shows it; Python-Markdown shows the backslash."""
+    rows = (
+        PIPES.sub(lambda code: f"<code>{html.escape(code[1]).replace(BAR, '&#124;')}</code>", line)
+        if line.startswith("| ")
+        else line
+        for line in markdown.split("\n")
+    )
+    return "\n".join(rows)
 
 
 def with_site_links(markdown: str, *, in_repository: str, project: Path) -> str:

@@ -72,6 +72,12 @@ def test_links_to_files_outside_of_the_docs_lead_to_pages_of_the_site() -> None:
     )
 
 
+def test_a_bar_in_the_code_of_a_table_is_shown_without_its_backslash() -> None:
+    assert sources.with_pipes("| `--type a\\|b` | x\\|y |\n`c\\|d`") == (
+        "| <code>--type a&#124;b</code> | x\\|y |\n`c\\|d`"
+    )
+
+
 def test_the_site_takes_nothing_from_elsewhere() -> None:
     configuration = (PROJECT / "mkdocs.yml").read_text()
     assert "://" not in configuration.replace("prefers-color-scheme:", "")
