@@ -1,8 +1,9 @@
-# Every target makes what it needs, from an empty environment on. Settings come from the environment: see README.md.
+# Every target makes what it needs, from an empty environment on. Settings come from the environment: see
+# docs/contract.md.
 # The sentence behind ## is what `make help` prints.
 .DEFAULT_GOAL := run
 .PHONY: help run test test-quick test-weather test-faults test-spark test-clients drill check check-deploy try-image \
-	release fix lock bench bench-serving bench-batch
+	release fix lock docs bench bench-serving bench-batch
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
@@ -11,6 +12,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/requirements.installed
 SPARK := $(VENV)/spark.installed
 DEPLOY := .venv-deploy/requirements.installed
+DOCS := .venv-docs/requirements.installed
 FEAST := benchmarks/.venv-feast/requirements.installed
 REQUIREMENTS := requirements.txt requirements-dev.txt requirements-tracing.txt constraints.txt
 # PATH: what is started by name (granian, celery) is the .venv's.
@@ -93,6 +95,11 @@ lock: $(READY) ## Write requirements.lock: what production installs, by hash; af
 		--generate-hashes --universal --python-version 3.11 --no-annotate --no-emit-package colorama \
 		--custom-compile-command "make lock"
 
+# The site needs the code's commands and settings, which $(BIN)/python knows, and MkDocs, which has a place of its own.
+docs: $(READY) $(DOCS) ## Build the docs site into .local/site; every warning is an error.
+	@FEATUREHUB_PYTHON="$(CURDIR)/$(BIN)/python" .venv-docs/bin/mkdocs build --strict --quiet $(ARGS)
+	@echo "The site is in .local/site"
+
 bench: $(READY) $(FEAST) ## Run all benchmarks beside their floors and peers; BENCH_SCALE=10 makes them short.
 	@$(RUN) $(BIN)/python -m benchmarks $(ARGS)
 
@@ -111,6 +118,13 @@ $(DEPLOY): deploy/requirements.txt deploy/constraints.txt
 	@echo "Making .venv-deploy and installing what checks deployments (once, about a minute)"
 	@$(PYTHON) -m venv .venv-deploy
 	@.venv-deploy/bin/python -m pip install --quiet --disable-pip-version-check -r deploy/requirements.txt -c deploy/constraints.txt
+	@touch $@
+
+$(DOCS): docs/requirements.txt docs/constraints.txt
+	@echo "Making .venv-docs and installing MkDocs (once, about half a minute)"
+	@$(PYTHON) -m venv .venv-docs
+	@.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check \
+		-r docs/requirements.txt -c docs/constraints.txt
 	@touch $@
 
 $(FEAST): benchmarks/requirements.txt benchmarks/constraints.txt
