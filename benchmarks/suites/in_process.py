@@ -120,7 +120,6 @@ def without_observation() -> ExitStack:
     for place, substitute in {
         "featurehub.http.endpoints.count_answer": lambda *_, **__: None,
         "featurehub.http.endpoints.perf_counter": lambda: 0.0,
-        "featurehub.http.endpoints.tracing.wants": lambda environ: False,
         "featurehub.http.handler.begin_request": lambda environ: "",
         "features.serving.read_path.traffic": NoTraffic(),
     }.items():

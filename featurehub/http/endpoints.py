@@ -42,7 +42,7 @@ class Endpoints:
         for match, view, endpoint in self.routes:
             if found := match(path):
                 begun = perf_counter()
-                if tracing.wants(request.META):
+                if tracing.is_on and tracing.wants(request.META):
                     response = answer_traced(request, endpoint, partial(view, request, **found[2]))
                 else:
                     response = view(request, **found[2])

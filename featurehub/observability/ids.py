@@ -28,8 +28,7 @@ class MadeIds:
 
     def renew(self) -> None:
         """Begin anew with another beginning: a forked process has that of its parent."""
-        self.prefix = token_hex(6) + "-"
-        self.numbers = count(1)
+        self.ids = map(f"{token_hex(6)}-{{:x}}".format, count(1))
 
 
 _made = MadeIds()
@@ -40,7 +39,7 @@ def begin_request(environ: Mapping[str, Any]) -> str:
     """Return the id of a request, the client's own where it gives one, and let this thread's lines carry it."""
     given = environ.get("HTTP_X_REQUEST_ID")
     if given is None or not GIVEN_REQUEST_ID.fullmatch(given):
-        given = f"{_made.prefix}{next(_made.numbers):x}"
+        given = next(_made.ids)
     request_id.set(given)
     return given
 

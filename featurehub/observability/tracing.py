@@ -53,6 +53,7 @@ class Tracing:
 
     def __init__(self) -> None:
         self._tracer: OtlpTracer | None = None
+        self.is_on = False  # an attribute, since every read looks at it
 
     def load(self) -> None:
         """Import OpenTelemetry where traces are on: in a parent, so that its children need not."""
@@ -63,17 +64,17 @@ class Tracing:
         """Trace what this process does from now on, if an endpoint is set: in the process itself, not in its parent."""
         if settings.OTLP_ENDPOINT:
             self._tracer = import_string(OTLP_TRACER)(process=process)
+            self.is_on = True
 
     def stop(self) -> None:
         """Send what is left, and trace nothing any more."""
+        self.is_on = False
         if self._tracer is not None:
             self._tracer.shut_down()
             self._tracer = None
 
     def wants(self, environ: Mapping[str, Any]) -> bool:
-        """Return whether to trace a request: as its traceparent says, without one a share of them."""
-        if self._tracer is None:
-            return False
+        """Return whether to trace a request where traces are on: as its traceparent says, else a share of them."""
         parent: str | None = environ.get("HTTP_TRACEPARENT")
         return random() < settings.TRACE_SHARE if parent is None else parent[-1:] in SAMPLED_FLAGS  # noqa: S311
 

@@ -49,41 +49,46 @@ class CountedMetric:
     known: Sequence[str] = ()
 
 
+def counter(name: str, text: str, series: str, *, labels: Sequence[str], known: Sequence[str] = ()) -> CountedMetric:
+    return CountedMetric(name=name, text=text, series=series, labels=labels, known=known)
+
+
+def histogram(
+    name: str, text: str, series: str, *, bounds: Sequence[float], labels: Sequence[str] = (), known: Sequence[str] = ()
+) -> CountedMetric:
+    return CountedMetric(name=name, text=text, series=series, bounds=bounds, labels=labels, known=known)
+
+
 COUNTED_METRICS = (
-    CountedMetric(
-        series=REQUESTS, name="request_seconds", text="Time of requests to the API",
-        labels=("method", "endpoint", "status"), bounds=REQUEST_BOUNDS,
+    histogram(
+        "request_seconds", "Time of requests to the API", REQUESTS,
+        bounds=REQUEST_BOUNDS, labels=("method", "endpoint", "status"),
     ),
-    CountedMetric(
-        series=HANDOVERS, name="handovers", text="Requests that the pool reads left to the pool api",
-        labels=("endpoint",),
-    ),
-    CountedMetric(
-        series=READS, name="reads", text="Customers read by the API, by where the values came from",
+    counter("handovers", "Requests that the pool reads left to the pool api", HANDOVERS, labels=("endpoint",)),
+    counter(
+        "reads", "Customers read by the API, by where the values came from", READS,
         labels=("source",), known=("cache", "database"),
     ),
-    CountedMetric(
-        series=FALLBACKS, name="fallbacks", labels=("reason",), known=("away", "incomplete"),
-        text="Customers read from PostgreSQL because Redis was away, or might have held older values than were shown",
+    counter(
+        "fallbacks",
+        "Customers read from PostgreSQL because Redis was away, or might have held older values than were shown",
+        FALLBACKS, labels=("reason",), known=("away", "incomplete"),
     ),
-    CountedMetric(
-        series=AGE_AT_READ, name="age_at_read_seconds", text="Age of the values of a sample of the reads",
-        bounds=AGE_BOUNDS,
-    ),
-    CountedMetric(
-        series=POSTED, name="posted_events", text="Events of requests to the API that were answered",
+    histogram("age_at_read_seconds", "Age of the values of a sample of the reads", AGE_AT_READ, bounds=AGE_BOUNDS),
+    counter(
+        "posted_events", "Events of requests to the API that were answered", POSTED,
         labels=("outcome",), known=("accepted", "duplicate", "refused"),
     ),
-    CountedMetric(series=EVENTS, name="events", text="Accepted events", labels=("type",)),
-    CountedMetric(
-        series=PUBLICATION_DELAY, name="publication_delay_seconds", bounds=DELAY_BOUNDS,
-        text="Time from the moment at which an event counts until its customer is published",
+    counter("events", "Accepted events", EVENTS, labels=("type",)),
+    histogram(
+        "publication_delay_seconds", "Time from the moment at which an event counts until its customer is published",
+        PUBLICATION_DELAY, bounds=DELAY_BOUNDS,
     ),
-    CountedMetric(
-        series=TASK_TIMES, name="task_seconds", text="Time of tasks in workers", labels=("task", "outcome"),
-        bounds=TASK_BOUNDS, known=("success", "failure"),
+    histogram(
+        "task_seconds", "Time of tasks in workers", TASK_TIMES,
+        bounds=TASK_BOUNDS, labels=("task", "outcome"), known=("success", "failure"),
     ),
-    CountedMetric(series=SENT_BY_BEAT, name="tasks_sent_by_beat", text="Tasks that beat has sent", labels=("task",)),
+    counter("tasks_sent_by_beat", "Tasks that beat has sent", SENT_BY_BEAT, labels=("task",)),
 )  # fmt: skip
 
 
