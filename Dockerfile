@@ -16,7 +16,7 @@ FROM ${PYTHON_IMAGE}
 # nginx is Debian's, of whichever security update is current. pip is of no use here.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends nginx-light \
+    && apt-get install --yes --no-install-recommends nginx \
     && rm -rf /var/lib/apt/lists/* \
     && python -m pip uninstall --yes --root-user-action=ignore pip \
     && groupadd --gid 10001 featurehub \

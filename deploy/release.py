@@ -112,6 +112,7 @@ def pack_clients(source: Path, folder: Path) -> None:
     """Pack the clients: for npm where there is Node.js, for PyPI where the client is there."""
     typescript, python = source / "clients/typescript", source / "clients/python"
     if typescript.exists() and shutil.which("npm"):
+        shutil.copy(source / "LICENSE", typescript)
         run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], folder=typescript)
         run(["npm", "pack", "--pack-destination", str(folder)], folder=typescript)
     if python.exists():

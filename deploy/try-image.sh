@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Try the image without a container engine: run the steps of the Dockerfile in a clean folder as another user, then every
-# program of the Procfile with a read-only root file system.
+# Try the image without a container engine: run the steps of the Dockerfile in a clean folder as another user, then
+# every program of the Procfile with a read-only root file system.
 #
 #   DATABASE_URL   an empty PostgreSQL database
 #   REDIS_URL      an empty Redis
@@ -15,7 +15,7 @@ cd "$(dirname "$0")/.."
 readonly SELF=deploy/try-image.sh USER_ID=10001 APP=/opt/featurehub/app VENV=/opt/featurehub/venv
 step() { echo "--- $*"; }
 
-# --- Inside: a root file system of its own, and processes of its own, which all end with this one ----------------------
+# --- Inside: a root file system of its own, and processes of its own, which all end with this one ---------------------
 # Commands as the user of the image, with its ENV; for its RUN steps; and with what `docker run` would be given.
 AS_USER=(
     setpriv "--reuid=$USER_ID" "--regid=$USER_ID" --clear-groups --no-new-privs --bounding-set=-all
@@ -187,7 +187,7 @@ outside() {
     chown -R $USER_ID:$USER_ID "$FOLDER/image"
     du -sh "$FOLDER/image/app" | cut -f1
     unshare --mount --pid --fork --kill-child=KILL "$SELF" inside "$FOLDER/root"
-    step "The image: $(du -sh "$FOLDER/image/venv" | cut -f1) of packages, $(du -sh "$FOLDER/image/static" | cut -f1) of static files"
+    step "The image has, in MB: $(du -sm "$FOLDER"/image/{venv,static,app} | sed "s|$FOLDER/image/||" | xargs)"
     step "Every step of the image passes."
 }
 

@@ -1,6 +1,6 @@
 #!/bin/sh
-# The second step of the image: the static files at STATIC/static, and the code compiled, since nothing can be written at
-# run time. It connects to nothing: the settings are there to be read, and stand in no file.
+# The second step of the image: the static files at STATIC/static, and the code compiled, since nothing can be written
+# at run time. It connects to nothing: the settings are there to be read, and stand in no file.
 set -eu
 cd "$(dirname "$0")/../.."
 : "${VENV:?is the folder of the virtual environment}" "${STATIC:?is the folder that gets the folder static}"

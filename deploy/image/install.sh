@@ -1,6 +1,6 @@
 #!/bin/sh
-# The first step of the image: a virtual environment at VENV with what production needs, by hash, from requirements.lock.
-# Nothing is compiled, so that no build tool is needed; nothing that installs stays in it.
+# The first step of the image: a virtual environment at VENV with what production needs, by hash, from
+# requirements.lock. Nothing is compiled, so that no build tool is needed; nothing that installs stays in it.
 set -eu
 cd "$(dirname "$0")/../.."
 : "${VENV:?is the folder of the virtual environment}"

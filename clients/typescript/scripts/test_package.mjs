@@ -12,7 +12,7 @@ const run = (program, options, cwd) =>
 
 for (const name of ["FEATUREHUB_URL", "FEATUREHUB_API_KEY"]) {
   if (!process.env[name]) {
-    console.error(`${name} is not set: the tests need a running FeatureHub and a key with the scopes read, write, ingest.`);
+    console.error(`${name} is not set: the tests need a running FeatureHub, and a key for read, write and ingest.`);
     process.exit(2);
   }
 }
@@ -32,7 +32,8 @@ try {
   // A program that uses the package compiles against the types in the pack.
   run(join(PACKAGE, "node_modules/.bin/tsc"), ["--project", join(folder, "test/tsconfig.json")], folder);
   const tests = readdirSync(join(folder, "test")).filter((name) => name.endsWith(".test.mjs"));
-  execFileSync(process.execPath, ["--test", ...tests.map((name) => join("test", name))], { cwd: folder, stdio: "inherit" });
+  const files = tests.map((name) => join("test", name));
+  execFileSync(process.execPath, ["--test", ...files], { cwd: folder, stdio: "inherit" });
   status = 0;
 } catch (error) {
   // What failed has said why, on its standard error or in the lines that follow.

@@ -60,7 +60,7 @@ export interface FeatureStore {
   getFeatureVector(customerId: string, options?: CallOptions): Promise<FeatureVector>;
 }
 
-/** A feature store on a FeatureHub server. Between calls it keeps the feature types of names only, which never change. */
+/** A feature store on a FeatureHub server. Between calls it keeps the feature types of names, which never change. */
 export class FeatureHubClient implements FeatureStore {
   private readonly transport: Transport;
   private types = new Map<string, Schemas["RegisteredFeature"]["feature_type"]>();

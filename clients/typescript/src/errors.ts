@@ -1,4 +1,4 @@
-/** What can go wrong. Every error that the client throws is a FeatureHubError, but the reason of a caller's own abort. */
+/** The errors that the client throws: FeatureHubErrors, and the reason of a caller's own abort. */
 
 import type { components } from "./schema.js";
 

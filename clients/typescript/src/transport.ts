@@ -98,7 +98,7 @@ export class Transport {
   }
 }
 
-/** Return the milliseconds to wait before the next try, or undefined if the request is not to be sent again.
+/** Return the milliseconds to wait before the next try, or undefined if the request is not sent again.
  *
  * Waits are drawn from [0, 100 · 2^tries] ms ("full jitter"), on top of what Retry-After asks for, so that clients that
  * failed together do not come back together.

@@ -12,8 +12,9 @@ import {
 } from "featurehub-client";
 
 const VALUES = {
-  customer_id: "c1", versions: {}, features: { a: 1 }, missing: {}, computed_at: null, age_seconds: null, source: "cache",
-}; // prettier-ignore
+  ...{ customer_id: "c1", versions: {}, features: { a: 1 }, missing: {} },
+  ...{ computed_at: null, age_seconds: null, source: "cache" },
+};
 /** What the next requests get, one after the other; then VALUES. */
 let answers = [];
 let requests = [];

@@ -4,12 +4,14 @@ import { FeatureHubClient, NotFoundError, type CustomerFeature, type FeatureStor
 /** A store of one's own, as in the tests of an application. */
 export class StoreInMemory implements Pick<FeatureStore, "getFeatureVector"> {
   async getFeatureVector(customerId: string) {
-    const [featureType, source] = ["vector", "cache"] as const;
-    return { customerId, features: {}, timestamp: null, featureType, version: "1.0", versions: {}, missing: {}, source };
+    const constant = { featureType: "vector", version: "1.0", source: "cache" } as const;
+    return { ...constant, customerId, features: {}, timestamp: null, versions: {}, missing: {} };
   }
 }
 
-export async function program(store: FeatureStore = new FeatureHubClient({ url: "http://127.0.0.1:8000", apiKey: "" })) {
+const client = new FeatureHubClient({ url: "http://127.0.0.1:8000", apiKey: "fh_key" });
+
+export async function program(store: FeatureStore = client) {
   const values = await store.getCustomerFeatures("c1", ["cart_value"], { versions: ["contextual:1.0"] });
   const reason: "unknown" | "no_value" | "expired" | undefined = values.missing["cart_value"];
   const written: CustomerFeature = await store.setCustomerFeatures("c1", { cart_value: 1 });

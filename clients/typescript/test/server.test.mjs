@@ -100,8 +100,12 @@ test("many customers are read in the order asked, and a version that is named", 
   const customers = [someone(), "..", someone()];
   await store.setCustomerFeatures(customers[2], { cart_value: 7 });
   const found = await store.getFeaturesOfCustomers(customers, ["cart_value"], { versions: ["contextual:1.0"] });
-  assert.deepEqual(found.map((row) => [row.customerId, row.features.cart_value]), customers.map((id, i) => [id, i === 2 ? 7 : 0]));
-  await assert.rejects(store.getCustomerFeatures(customers[0], ["cart_value"], { versions: ["contextual:9.9"] }), NotFoundError);
+  assert.deepEqual(
+    found.map((row) => [row.customerId, row.features.cart_value]),
+    customers.map((id, place) => [id, place === 2 ? 7 : 0]),
+  );
+  const unknown = store.getCustomerFeatures(customers[0], ["cart_value"], { versions: ["contextual:9.9"] });
+  await assert.rejects(unknown, NotFoundError);
 });
 
 test("an id is percent-encoded, and one that can't stand in an address is refused", async () => {
