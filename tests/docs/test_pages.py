@@ -17,14 +17,20 @@ MARKED = {
     "docs/bulk-values.md": 2,
     "docs/contract.md": 1,
     "docs/definitions-as-code.md": 1,
+    "docs/deployment.md": 6,
+    "docs/operations.md": 1,
     "docs/production.md": 1,
     "docs/tutorial.md": 1,
 }
 
 
+# Pages whose Python is run by tests of their own: tests/docs/test_notebook.py, and `make test-clients`.
+PYTHON_HAS_OWN_TESTS = ("notebook.md", "python-client.md")
+
+
 def is_run(block: Block) -> bool:
-    """Return whether this module runs or saves the block; the Python of the notebook has a test of its own."""
-    if block.language == "python" and block.page.name == "notebook.md":
+    """Return whether this module runs or saves the block."""
+    if block.language == "python" and block.page.name in PYTHON_HAS_OWN_TESTS:
         return False
     return not block.reason and (block.language in RUN or bool(block.file))
 
