@@ -22,7 +22,7 @@ TAG = re.compile(r"v(\d+\.\d+\.\d+)")
 VERSIONED = {
     "pyproject.toml": r'^(version = ")[^"]+(")$',
     "deploy/chart/Chart.yaml": r'^((?:version: |appVersion: "))[^"\n]+("?)$',
-    "clients/python/pyproject.toml": r'^(version = ")[^"]+(")$',
+    "clients/python/src/featurehub_client/version.py": r'^(__version__ = ")[^"]+(")$',
     "clients/typescript/package.json": r'^(  "version": ")[^"]+(",)$',
 }
 
