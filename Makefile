@@ -2,7 +2,8 @@
 # docs/contract.md.
 # The sentence behind ## is what `make help` prints.
 .DEFAULT_GOAL := run
-.PHONY: help run test test-quick test-weather test-faults test-spark drill check fix lock docs bench bench-serving bench-batch
+.PHONY: help run test test-quick test-weather test-faults test-spark test-clients drill check check-deploy try-image \
+	release fix lock docs bench bench-serving bench-batch
 MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
@@ -10,9 +11,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/requirements.installed
 SPARK := $(VENV)/spark.installed
+DEPLOY := .venv-deploy/requirements.installed
 DOCS := .venv-docs/requirements.installed
 FEAST := benchmarks/.venv-feast/requirements.installed
-REQUIREMENTS := requirements.txt requirements-dev.txt constraints.txt
+REQUIREMENTS := requirements.txt requirements-dev.txt requirements-tracing.txt constraints.txt
 # PATH: what is started by name (granian, celery) is the .venv's.
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 # The type checker reads the settings module and connects to nothing.
@@ -57,6 +59,9 @@ test-quick: ## Run the tests that can differ from one Python to another; PYTHON=
 test-spark: $(SPARK) ## Run the tests of the Spark engine; the first time it installs Spark.
 	@$(RUN) $(BIN)/python -m pytest tests/spark $(ARGS)
 
+test-clients: $(READY) ## Build the clients, and run their tests, installed from the packages, on a server of their own.
+	@$(RUN) $(BIN)/python -m tests.clients.run $(ARGS)
+
 drill: ## Restore a backup into an empty database, and compare the reads with those before: deploy/backup-drill.sh.
 	@$(MAKE) test ARGS="-q tests/test_backup_drill.py"
 
@@ -64,9 +69,21 @@ check: $(READY) ## Check format, lint, types, import contracts, migrations and t
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(UNUSED) $(BIN)/mypy
+	cd clients/python && $(CURDIR)/$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	@$(RUN) $(BIN)/python -m pytest -q tests/features/serving/test_budgets.py
+
+check-deploy: $(DEPLOY) ## Check the Dockerfile, compose.yaml and the chart, without a container engine.
+	.venv-deploy/bin/hadolint Dockerfile
+	.venv-deploy/bin/check-jsonschema --builtin-schema vendor.compose-spec compose.yaml
+	.venv-deploy/bin/python deploy/check_deploy.py
+
+try-image: $(READY) ## Run the steps of the image and all of its programs, read-only, in a clean folder; as root on Linux.
+	@IMAGE=1 $(MAKE) test ARGS="-q -s tests/test_image.py"
+
+release: $(DEPLOY) ## Fill dist/ with what is published of the version that the tag of HEAD names, its SBOM and hashes.
+	@.venv-deploy/bin/python deploy/release.py $(ARGS)
 
 fix: $(READY) ## Format the code and apply the safe fixes of the linter.
 	$(BIN)/ruff check --fix-only .
@@ -93,8 +110,14 @@ bench-batch: $(SPARK) ## Run the benchmarks of the batch engines, Spark among th
 	@$(RUN) $(BIN)/python -m benchmarks batch engines $(ARGS)
 
 $(SPARK): $(READY) requirements-spark.txt
-	@echo "Installing Spark into $(VENV) (once, about a minute)"
+	@echo "Installing Spark into $(VENV) (once, a minute or two)"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-spark.txt -c constraints.txt
+	@touch $@
+
+$(DEPLOY): deploy/requirements.txt deploy/constraints.txt
+	@echo "Making .venv-deploy and installing what checks deployments (once, about a minute)"
+	@$(PYTHON) -m venv .venv-deploy
+	@.venv-deploy/bin/python -m pip install --quiet --disable-pip-version-check -r deploy/requirements.txt -c deploy/constraints.txt
 	@touch $@
 
 $(DOCS): docs/requirements.txt docs/constraints.txt
@@ -114,7 +137,7 @@ $(FEAST): benchmarks/requirements.txt benchmarks/constraints.txt
 $(READY): $(REQUIREMENTS)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' 2>/dev/null || \
 		{ echo "FeatureHub needs Python 3.11 to 3.14 as $(PYTHON): install one, or name it with make PYTHON=/path/to/python3." >&2; exit 1; }
-	@echo "Making $(VENV) and installing the requirements (once, about a minute)"
+	@echo "Making $(VENV) and installing the requirements (once, a minute or two)"
 	@$(PYTHON) -m venv $(VENV) || \
 		{ echo "$(PYTHON) cannot make a virtual environment: on Debian, install python3-venv." >&2; exit 1; }
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt -c constraints.txt

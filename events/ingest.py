@@ -20,6 +20,7 @@ from featurehub.lib.batched import batched
 from featurehub.lib.copying import copying
 from featurehub.lib.enqueue import enqueue
 from featurehub.lib.redis_away import ANY_REDIS_ERROR
+from featurehub.observability.tracing import tracing
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ select events_make_partition(month) from missing
 """  # noqa: S608 - a constant
 # The rows are ordered, so that two transactions with the same events wait for each other and never deadlock.
 # A mark is due when its event begins to count: an event with a future timestamp counts from its timestamp on.
+# It carries the trace of its request, if that is traced.
 INSERT_EVENTS_AND_MARKS = """
 with inserted as (
     insert into events_event (event_id, customer_id, event_type, "timestamp", session_id, amount, category, metadata)
@@ -60,8 +62,8 @@ with inserted as (
     {on_conflict}
     returning customer_id, "timestamp"
 ), marked as (
-    insert into events_dirtycustomer (customer_id, due_at)
-    select distinct customer_id, greatest("timestamp", now()) from inserted
+    insert into events_dirtycustomer (customer_id, due_at, traceparent)
+    select distinct customer_id, greatest("timestamp", now()), %s::text from inserted
 )
 select count(*) from inserted
 """
@@ -158,11 +160,11 @@ def insert(cursor: CursorWrapper, *, expected: int) -> int:
     if expected >= MANY_EVENTS:
         try:
             with transaction.atomic():
-                cursor.execute(INSERT_ALL)
+                cursor.execute(INSERT_ALL, [tracing.traceparent()])
                 return expected
         except IntegrityError:
             logger.debug("Some events are duplicates: inserting the others")
-    cursor.execute(INSERT_NEW)
+    cursor.execute(INSERT_NEW, [tracing.traceparent()])
     new: int = cursor.fetchone()[0]
     return new
 

@@ -111,6 +111,8 @@ class DirtyCustomer(models.Model):
 
     customer_id = models.CharField(max_length=128)
     due_at = models.DateTimeField()
+    # Of the request that has caused it, if that is traced: W3C's, as its client would send it.
+    traceparent = models.CharField(max_length=55, blank=True, default="", db_default="")
 
     class Meta:
         verbose_name = "waiting customer"

@@ -7,12 +7,23 @@ import logging
 import os
 
 from celery import Celery
-from celery.signals import after_setup_logger, after_setup_task_logger, task_postrun, worker_process_init
+from celery.signals import (
+    after_setup_logger,
+    after_setup_task_logger,
+    beat_init,
+    task_postrun,
+    worker_init,
+    worker_process_init,
+    worker_process_shutdown,
+)
+from django.conf import settings
 from django.db import close_old_connections
+from django.utils.module_loading import import_string
 from kombu.transport.redis import Transport
 
 from featurehub.lib.gc_tuning import freeze_loaded_objects
-from featurehub.lib.private_lines import PrivateLines
+from featurehub.observability.task_signals import count_sent_tasks
+from featurehub.observability.tracing import tracing
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "featurehub.settings")
 
@@ -35,10 +46,37 @@ task_postrun.connect(close_old_connections)
 def use_private_lines(*, logger: logging.Logger, **_: object) -> None:
     """Let workers and beat log as the web processes do: Celery replaces the handlers of Django's settings."""
     for handler in logger.handlers:
-        handler.setFormatter(PrivateLines())
+        handler.setFormatter(settings.LOG_LINES())
+
+
+@worker_init.connect
+def prepare_worker(**_: object) -> None:
+    """Import once, in the parent, what its processes need for traces."""
+    tracing.load()
 
 
 @worker_process_init.connect
 def prepare_worker_process(**_: object) -> None:
-    """Exclude the loaded objects from garbage collection before the first task."""
+    """Begin to trace and count, and exclude the loaded objects from garbage collection before the first task."""
+    tracing.start("worker")
+    start_counting()
     freeze_loaded_objects()
+
+
+@worker_process_shutdown.connect
+def end_worker_process(**_: object) -> None:
+    """Write what was counted since the last flush, and send the last spans."""
+    import_string("features.monitoring.flush.flush_traffic")()
+    tracing.stop()
+
+
+@beat_init.connect
+def prepare_beat(**_: object) -> None:
+    """Begin to count the tasks that beat sends."""
+    count_sent_tasks()
+    start_counting()
+
+
+def start_counting() -> None:
+    """Write what this process counts from now on. Models can't be imported before Django is set up."""
+    import_string("features.monitoring.flush.start_flushing")()

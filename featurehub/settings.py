@@ -28,6 +28,8 @@ from featurehub.lib.environment import (
 )
 from featurehub.lib.private_lines import PrivateLines
 from featurehub.lib.repeated_lines import RepeatedLines
+from featurehub.observability.json_lines import JsonLines
+from featurehub.observability.packages import otlp_endpoint
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 LOCAL_DIR = Path(read_setting("FEATUREHUB_LOCAL_DIR", parse=str, expected="a folder", default=".local"))
@@ -126,6 +128,23 @@ SILENCE_HOURS = read_setting(
 )
 # Whether /metrics answers everybody; else only API keys with the scope `metrics`.
 PUBLIC_METRICS = read_setting("FEATUREHUB_PUBLIC_METRICS", parse=switch, expected="1 or 0", default="0")
+# The log: an object a line, or plain text.
+LOG_FORMAT = read_setting(
+    "FEATUREHUB_LOG_FORMAT", parse=one_of("json", "text"), expected="json or text", default="json"
+)
+# Where traces are sent to (OTLP over HTTP), and the share of the requests that are traced; empty: nothing is.
+OTLP_ENDPOINT = read_setting(
+    "OTEL_EXPORTER_OTLP_ENDPOINT",
+    parse=otlp_endpoint,
+    expected="a URL such as http://localhost:4318",
+    default="",
+)
+TRACE_SHARE = read_setting(
+    "FEATUREHUB_TRACE_SHARE",
+    parse=number(least=0.0, most=1.0),
+    expected="a share of the requests from 0 to 1",
+    default="0.01",
+)
 # The keys of the hashes that tombstones are: the first makes new ones, the others find those that they have made.
 TOMBSTONE_KEYS = read_setting(
     "FEATUREHUB_TOMBSTONE_KEY",
@@ -368,10 +387,11 @@ LOGIN_REDIRECT_URL = "admin:index"
 CSRF_FAILURE_VIEW = "featurehub.http.server_errors.csrf_failed"
 UNFOLD = navigation.UNFOLD_SETTINGS
 
+LOG_LINES = JsonLines if LOG_FORMAT == "json" else PrivateLines
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"()": PrivateLines}},
+    "formatters": {"line": {"()": LOG_LINES}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "INFO"},
     # 503 is not logged for each request: the part that is away is reported once.

@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
 
 from events.api.shapes import EventsRequest, StoredEvents
-from events.ingest import ingest
+from events.ingest import Ingested, ingest
 from events.partitions import oldest_kept
 from events.posted import EventBatch, checked_events, refuse_same_keys_in
 from events.tombstones import ERASED_CODE
@@ -17,6 +17,7 @@ from featurehub.access.models import Scope
 from featurehub.http.openapi import json_answer, json_request
 from featurehub.http.responses import json_response
 from featurehub.http.view import ApiView, body_of, decoded_as
+from featurehub.lib.traffic import POSTED, traffic
 
 events_decoder = msgspec.json.Decoder(EventBatch)
 EVENTS_EXAMPLE = {
@@ -57,7 +58,16 @@ class EventsView(ApiView):
         checked = checked_events(posted, now=now, oldest=oldest_kept(now))
         refuse_same_keys_in(body, posted=posted, checked=checked)
         ingested = ingest(checked)
+        count_posted(ingested)
         answer: dict[str, Any] = {"accepted": ingested.accepted, "duplicates": ingested.duplicates}
         if ingested.refused:
             answer["refused"] = [{"index": place, "reason": ERASED_CODE} for place in ingested.refused]
         return json_response(answer, status=201)
+
+
+def count_posted(ingested: Ingested) -> None:
+    """Count the events of a request by what became of them."""
+    outcomes = {"accepted": ingested.accepted, "duplicate": ingested.duplicates, "refused": len(ingested.refused)}
+    for outcome, number in outcomes.items():
+        if number:
+            traffic.count((POSTED, (outcome,)), number=number)

@@ -27,6 +27,7 @@ def local_environment() -> Iterator[Sequence[Server]]:
             _fill(stack, SECRET_KEY=read_or_make(folder / "secret_key"))
             _fill(stack, FEATUREHUB_TOMBSTONE_KEY=read_or_make(folder / "tombstone_key"))
             _fill(stack, ALLOWED_HOSTS="127.0.0.1,localhost,[::1]", FEATUREHUB_HTTPS="0", FEATUREHUB_PUBLIC_METRICS="1")
+            _fill(stack, FEATUREHUB_LOG_FORMAT="text")
             unset = [name for name in servers.SERVERS if not os.environ.get(name)]
             _fill(stack, **stack.enter_context(servers.running_servers(folder, names=unset)))
         except PermissionError as error:

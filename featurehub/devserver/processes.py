@@ -8,8 +8,10 @@ from typing import TypedDict
 
 # The child writes its own pid before it becomes the program, so that the pid is known even if we are killed.
 _LAUNCH = 'echo $$ >"$0"; exec "$@"'
-# A process has no arguments while the kernel replaces its program, for some microseconds.
-_LOOKS_AT_ARGUMENTS = 50
+# A process has no arguments while the kernel replaces its program: for some microseconds, or for as long as it takes to
+# read the program from a busy disk. One that ends has none either, nor has a thread of the kernel (PF_KTHREAD).
+_SECONDS_OF_EXEC = 10.0
+_KERNEL_THREAD = 0x00200000
 
 # Processes started by this one: they must be waited for, so that no zombies stay in the process table.
 _children: list[subprocess.Popen[bytes]] = []
@@ -70,18 +72,19 @@ def command_line(pid: int) -> str:
     """
     if Path("/proc/self").exists():
         try:
-            return _arguments_in_proc(Path("/proc", str(pid)))
+            return arguments_in_proc(Path("/proc", str(pid)))
         except (FileNotFoundError, ProcessLookupError):
             return ""
     return subprocess.run(["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True).stdout
 
 
-def _arguments_in_proc(process: Path) -> str:
+def arguments_in_proc(process: Path) -> str:
     """Return the arguments of a process of Linux, empty for a zombie; wait for those of one in the middle of exec."""
-    for _ in range(_LOOKS_AT_ARGUMENTS):
+    deadline = time.monotonic() + _SECONDS_OF_EXEC
+    while True:
         arguments = (process / "cmdline").read_bytes()
-        state = (process / "stat").read_text().rpartition(") ")[2][:1]
-        if arguments or state == "Z":
-            break
+        state, _, _, _, _, _, flags, *_ = (process / "stat").read_text().rpartition(") ")[2].split()
+        has_none = state == "Z" or int(flags) & _KERNEL_THREAD
+        if arguments or has_none or time.monotonic() > deadline:
+            return arguments.replace(b"\0", b" ").decode(errors="replace")
         time.sleep(0.001)
-    return arguments.replace(b"\0", b" ").decode(errors="replace")

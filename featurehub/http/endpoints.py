@@ -5,6 +5,8 @@ figures, and docs/operations.md says how to add a middleware that sees the API's
 """
 
 import re
+from collections.abc import Callable
+from functools import partial
 from time import perf_counter
 
 from django.conf import settings
@@ -12,7 +14,8 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework import status
 
-from featurehub.lib.traffic import REQUEST_BOUNDS, REQUESTS, traffic
+from featurehub.lib.traffic import HANDOVERS, traffic
+from featurehub.observability.tracing import tracing
 
 API = "/api/v1/"
 # Any other method is counted as one: a client chooses its name.
@@ -35,21 +38,37 @@ class Endpoints:
         if settings.SECURE_SSL_REDIRECT and not request.is_secure():
             return None
         path = request.path_info.removeprefix(API)
+        response: HttpResponse
         for match, view, endpoint in self.routes:
             if found := match(path):
                 begun = perf_counter()
-                response: HttpResponse = view(request, **found[2])
+                if tracing.is_on and tracing.wants(request.META):
+                    response = answer_traced(request, endpoint, partial(view, request, **found[2]))
+                else:
+                    response = view(request, **found[2])
                 count_answer(request, endpoint, status_code=response.status_code, seconds=perf_counter() - begun)
                 return response
         return None
 
 
+def answer_traced(request: HttpRequest, endpoint: str, answer: Callable[[], HttpResponse]) -> HttpResponse:
+    """Return the answer, and trace what is done for it."""
+    with tracing.request(request.META, method=method_of(request), endpoint=endpoint) as span:
+        response = answer()
+        span.status_code = response.status_code
+    return response
+
+
 def count_answer(request: HttpRequest, endpoint: str, *, status_code: int, seconds: float) -> None:
-    """Count an answer, except one of the pool `reads` on which the front asks the next pool."""
+    """Count an answer. One of the pool `reads` on which the front asks the next pool counts as a handover instead."""
     if status_code == status.HTTP_503_SERVICE_UNAVAILABLE and settings.POOL == "reads":
+        traffic.count((HANDOVERS, (endpoint,)), number=1)
         return
-    method = request.method if request.method in METHODS else "other"
-    traffic.observe((REQUESTS, (method or "", endpoint, str(status_code))), seconds, bounds=REQUEST_BOUNDS)
+    traffic.note_answer(method_of(request), endpoint, status_code, seconds)
+
+
+def method_of(request: HttpRequest) -> str:
+    return request.method if request.method in METHODS else "other"
 
 
 def name_of_endpoint(pattern: URLPattern) -> str:

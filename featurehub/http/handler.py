@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -13,6 +14,7 @@ from django.middleware.security import SecurityMiddleware
 from featurehub.http.endpoints import API, Endpoints
 from featurehub.http.errors import error_response
 from featurehub.http.peers import declared_length, tell_client
+from featurehub.observability.ids import REQUEST_ID_HEADER, begin_request
 
 
 class ThreadDatabase(threading.local):
@@ -54,11 +56,13 @@ class Handler(WSGIHandler):
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:  # type: ignore[override]
         tell_client(environ)
+        request_id = (REQUEST_ID_HEADER, begin_request(environ))
         path = environ["PATH_INFO"]
         response = self.respond(environ) if path.startswith(API) else self.refuse_large_page(environ)
         if response is None:
-            return super().__call__({**environ, "PATH_INFO": path}, start_response)
-        headers = [*response.items(), *self.security_headers]
+            start = partial(start_with, start_response, request_id)
+            return super().__call__({**environ, "PATH_INFO": path}, start)
+        headers = [*response.items(), *self.security_headers, request_id]
         start_response(f"{response.status_code} {response.reason_phrase}", headers)
         if self.database.connection.connection is not None:
             response.close()
@@ -75,6 +79,14 @@ class Handler(WSGIHandler):
         if declared_length(environ) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
             return None
         return HttpResponse("The body is too large.", status=413, content_type="text/plain")
+
+
+def start_with(
+    start_response: Callable[..., Any], header: tuple[str, str], status: str, headers: list[tuple[str, str]],
+    *error: object,
+) -> Any:  # fmt: skip
+    """Start a response of Django's with one more header."""
+    return start_response(status, [*headers, header], *error)
 
 
 def security_headers() -> list[tuple[str, str]]:

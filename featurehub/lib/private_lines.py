@@ -18,4 +18,9 @@ class PrivateLines(logging.Formatter):
         super().__init__(LINE)
 
     def format(self, record: logging.LogRecord) -> str:
-        return CUSTOMER.sub(r"\1…", super().format(record))
+        return without_customers(super().format(record))
+
+
+def without_customers(text: str) -> str:
+    """Return the text with … in place of the ids of customers in addresses and in keys of Redis."""
+    return CUSTOMER.sub(r"\1…", text)

@@ -1,14 +1,17 @@
-"""Count what a process answers, in memory: requests with their times, reads with their sources and ages.
+"""Count what a process does, in memory: requests and tasks with their times, reads with their sources and ages.
 
-`features.monitoring.flush` writes the counts of the web processes to PostgreSQL, beside the requests. Nothing here
-waits for anything but a lock that is held for less than a microsecond.
+`features.monitoring.flush` writes the counts of web processes, workers and beat to PostgreSQL, beside their work.
+Nothing here waits for anything but a lock that is held for a moment. What each cached read does, it only notes, without
+a lock, and the notes of a thousand of them are counted at once.
 """
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
+
+import numpy as np
 
 # Upper bounds in seconds; one more bucket holds what is above the last.
 REQUEST_BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -16,9 +19,23 @@ AGE_BOUNDS = (1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 1_800.0, 3_600.0, 7_200.0, 21_
 # The age of one in so many reads is looked at: for each it would cost as much as all other counting.
 READS_PER_AGE = 16
 REQUESTS, READS, AGE_AT_READ = "requests", "reads", "age_at_read"
+# The Overview has charts of them: their minutes and hours are kept, too.
+CHARTED = frozenset((REQUESTS, READS, AGE_AT_READ))
+TASK_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+DELAY_BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0)
+# Tasks by name and outcome; those that beat has sent; the time from a mark's moment to its publication.
+TASK_TIMES, SENT_BY_BEAT, PUBLICATION_DELAY = "tasks", "sent_by_beat", "publication_delay"
+# Posted events by what became of them; customers that Redis could not answer for, by reason; requests of the pool
+# `reads` that were left to the pool `api`.
+POSTED, FALLBACKS, HANDOVERS = "posted", "fallbacks", "handovers"
 
+Note = TypeVar("Note", int, float)
 # The name of what is counted, and its labels.
 Counted: TypeAlias = tuple[str, tuple[str, ...]]
+# Customers whose values came from Redis.
+COUNTED_HITS: Counted = (READS, ("cache",))
+# So many notes are counted by whoever makes the last of them, where no flush did so before.
+NOTES_AT_ONCE = 1_024
 
 
 @dataclass(slots=True)
@@ -39,30 +56,45 @@ class Counts:
 
 
 class Traffic:
-    """The tallies of this process since they were last taken."""
+    """The tallies of this process since they were last taken, and notes of what is not counted yet."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._tallies: dict[Counted, Counts] = {}
         self._reads = 0
+        # (method, endpoint, status) → the seconds of each answer; and the number of customers of each cached read. To
+        # append to a list is atomic, and so is to take its beginning away.
+        self._seconds: dict[tuple[str, str, int], list[float]] = {}
+        self._hits: list[int] = []
+
+    def note_answer(self, method: str, endpoint: str, status_code: int, seconds: float) -> None:
+        """Note an answer to a request, for REQUESTS."""
+        noted = self._seconds.get((method, endpoint, status_code))
+        if noted is None:
+            noted = self._seconds.setdefault((method, endpoint, status_code), [])
+        noted.append(seconds)
+        if len(noted) >= NOTES_AT_ONCE:
+            with self._lock:
+                self._count_notes()
+
+    def note_hits(self, number: int) -> bool:
+        """Note a read of so many customers, all from Redis. Return what `wants_age` does."""
+        self._hits.append(number)
+        noted = len(self._hits)
+        if noted >= NOTES_AT_ONCE:
+            with self._lock:
+                self._count_notes()
+        return noted % READS_PER_AGE == 0
 
     def count(self, counted: Counted, *, number: int) -> None:
         """Count `number` of something without a value."""
         with self._lock:
-            tally = self._tallies.get(counted)
-            if tally is None:
-                tally = self._tallies[counted] = Counts()
-            tally.count += number
+            self._tally(counted).count += number
 
     def observe(self, counted: Counted, value: float, *, bounds: Sequence[float]) -> None:
-        """Count one value, such as the time of a request, in its bucket."""
+        """Count one value, such as the time of a task, in its bucket."""
         with self._lock:
-            tally = self._tallies.get(counted)
-            if tally is None:
-                tally = self._tallies[counted] = Counts(buckets=[0] * (len(bounds) + 1))
-            tally.count += 1
-            tally.total += value
-            tally.buckets[bisect_left(bounds, value)] += 1
+            self._observe(counted, value, bounds)
 
     def wants_age(self) -> bool:
         """Return True for one in READS_PER_AGE reads: the reader then observes the age of its values."""
@@ -72,6 +104,7 @@ class Traffic:
     def take(self) -> dict[Counted, Counts]:
         """Return the tallies, and begin anew."""
         with self._lock:
+            self._count_notes()
             taken, self._tallies = self._tallies, {}
         return taken
 
@@ -80,6 +113,36 @@ class Traffic:
         with self._lock:
             for counted, tally in taken.items():
                 self._tallies.setdefault(counted, Counts()).add(tally)
+
+    def _count_notes(self) -> None:
+        """Count what was noted so far. The caller has the lock; others go on noting meanwhile."""
+        for (method, endpoint, status_code), noted in list(self._seconds.items()):
+            if seconds := taken_from(noted):
+                tally = self._tally((REQUESTS, (method, endpoint, str(status_code))), buckets=len(REQUEST_BOUNDS) + 1)
+                places = np.searchsorted(REQUEST_BOUNDS, seconds)
+                added = np.bincount(places, minlength=len(REQUEST_BOUNDS) + 1).tolist()
+                tally.add(Counts(len(seconds), sum(seconds), added))
+        if number := sum(taken_from(self._hits)):
+            self._tally(COUNTED_HITS).count += number
+
+    def _observe(self, counted: Counted, value: float, bounds: Sequence[float]) -> None:
+        tally = self._tally(counted, buckets=len(bounds) + 1)
+        tally.count += 1
+        tally.total += value
+        tally.buckets[bisect_left(bounds, value)] += 1
+
+    def _tally(self, counted: Counted, *, buckets: int = 0) -> Counts:
+        tally = self._tallies.get(counted)
+        if tally is None:
+            tally = self._tallies[counted] = Counts(buckets=[0] * buckets)
+        return tally
+
+
+def taken_from(notes: list[Note]) -> list[Note]:
+    """Return the notes so far, and take them away from those that others append meanwhile."""
+    taken = notes[:]
+    del notes[: len(taken)]
+    return taken
 
 
 traffic = Traffic()

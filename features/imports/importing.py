@@ -1,6 +1,6 @@
 """Import a file of values that clients own: `stage_rows`, then some thousand customers at a time."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -75,13 +75,12 @@ def write_staged(file: ValueFile, *, rejected: RejectedFile, progress: Progress 
     written, after = Written(), ""
     with flushed_at_the_end():
         while numbers := next_customers(after):
-            customer_ids = list(numbers)
-            appended, erased = write_customers(customer_ids, file=file)
+            appended, erased = write_customers(numbers, file=file)
             for line in lines_of_erased(erased):
                 rejected.add(line)
                 written.erased += 1
             written.appended += appended
-            after = customer_ids[-1]
+            *_, after = numbers
             progress(sum(numbers.values()))
     return written
 
@@ -93,13 +92,13 @@ def next_customers(after: str) -> dict[str, int]:
         return dict(cursor.fetchall())
 
 
-def write_customers(customer_ids: Sequence[str], *, file: ValueFile) -> tuple[int, set[str]]:
-    """Append the staged rows of the customers, in one transaction. Return their number, and who was erased.
+def write_customers(numbers: Mapping[str, int], *, file: ValueFile) -> tuple[int, set[str]]:
+    """Append the staged rows of customers, in one transaction. Return their number, and who was erased.
 
-    The values of those who changed are published by the workers: with the computation that they are marked for, or
-    from the outbox.
+    `numbers`: customer → number of staged rows, in the order of `next_customers`. The values of those who changed are
+    published by the workers: with the computation that they are marked for, or from the outbox.
     """
-    view = file.view
+    view, customer_ids = file.view, list(numbers)
     with transaction.atomic():
         lock_writers(customer_ids, feature_type=view.feature_type)
         erased = erased_among(customer_ids)
@@ -108,6 +107,7 @@ def write_customers(customer_ids: Sequence[str], *, file: ValueFile) -> tuple[in
         appended = append_written(
             STAGED_ROWS,
             {"first": customer_ids[0], "last": customer_ids[-1], "erased": list(erased)},
+            is_one_each=sum(numbers.values()) == len(numbers),
             feature_type=view.feature_type,
             version=view.number,
             now=now,

@@ -26,6 +26,8 @@ DROP = "drop table if exists features_staged, features_sorted"
 CREATE = 'create temp table features_staged (customer_id text, place bigint, "timestamp" timestamptz, features jsonb)'
 COPY_STAGED = 'copy features_staged (customer_id, place, "timestamp", features) from stdin'
 SORT = (
+    # The usual limit would sort all but small files on disk.
+    "set local work_mem = '256MB'",
     "create temp table features_sorted as select * from features_staged order by customer_id",
     "drop table features_staged",
     "create index on features_sorted (customer_id)",

@@ -110,11 +110,19 @@ def append_and_announce(
 
     Return the number of history rows that were appended.
     """
-    appended = append_written(SENT_ROWS, sent_rows(rows), feature_type=feature_type, version=version, now=now)
+    customer_ids = sorted({row.customer_id for row in rows})
+    appended = append_written(
+        SENT_ROWS,
+        sent_rows(rows),
+        is_one_each=len(customer_ids) == len(rows),
+        feature_type=feature_type,
+        version=version,
+        now=now,
+    )
     names = {name for row in rows for name in row.features}
     if is_computed_from(names, feature_type=feature_type, version=version, known=known):
         mark_customers([*appended], due_at=now)
-    for chunk in batched(sorted({row.customer_id for row in rows}), PUBLISHED_PER_CHUNK):
+    for chunk in batched(customer_ids, PUBLISHED_PER_CHUNK):
         transaction.on_commit(partial(publish_after_commit, chunk, announce(chunk)))
     return sum(appended.values())
 

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from django.db import transaction
 
 from featurehub.lib.redis_away import REDIS_AWAY
+from featurehub.observability.tracing import tracing
 from features.materialization.compute import Recomputed
 from features.materialization.isolation import isolating, put_broken_aside
 from features.materialization.locks import lock_customers
@@ -66,7 +67,8 @@ def process(
             claimed = claim()
             if claimed is None:
                 return None
-            recomputed = compute(claimed.customer_ids)
+            with tracing.span("compute", customers=len(claimed.customer_ids)):
+                recomputed = compute(claimed.customer_ids)
             entry = announce([*claimed.customer_ids, *claimed.erased])
             return recomputed
 
@@ -80,12 +82,13 @@ def process(
 def publish_claimed(claimed: Claim, entry: int | None, recomputed: Recomputed | None = None) -> None:
     """Publish and settle, after the commit. Where Redis is away, the entry is the sweep's from now on."""
     try:
-        unpublish(claimed.erased)
-        delete_hashes(claimed.wrong)
-        if recomputed is None:
-            publish(claimed.customer_ids)
-        else:
-            publish_delta(claimed.customer_ids, recomputed)
+        with tracing.span("publish", customers=len(claimed.customer_ids)):
+            unpublish(claimed.erased)
+            delete_hashes(claimed.wrong)
+            if recomputed is None:
+                publish(claimed.customer_ids)
+            else:
+                publish_delta(claimed.customer_ids, recomputed)
     except REDIS_AWAY:
         hand_over(entry)
         raise

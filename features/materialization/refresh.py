@@ -1,6 +1,8 @@
 """Refresh: compute customers with dirty marks or departed events, and renew the other active ones."""
 
+from collections import defaultdict
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import partial
 
 from django.db import connection
@@ -8,6 +10,8 @@ from django.db.models.functions import Now
 
 from events.models import DirtyCustomer
 from events.tombstones import erased_among
+from featurehub.lib.traffic import DELAY_BOUNDS, PUBLICATION_DELAY, traffic
+from featurehub.observability.tracing import PublishedMarks, tracing
 from features.materialization.compute import compute_from_events
 from features.materialization.pipeline import Claim, process
 from features.materialization.renewal import renew
@@ -28,13 +32,34 @@ def refresh_dirty(*, limit: int = CUSTOMERS_PER_CHUNK) -> int:
     def claim() -> Claim:
         due = DirtyCustomer.objects.filter(due_at__lte=Now()).order_by("due_at")
         marks[:] = due.select_for_update(skip_locked=True)[:limit]
+        tracing.link(sorted({mark.traceparent for mark in marks} - {""}))
         marked = {mark.customer_id for mark in marks}
         erased = erased_among(marked)
         settle = partial(delete_marks, [mark.pk for mark in marks])
         return Claim(customer_ids=sorted(marked - erased), erased=erased, settle=settle)
 
     process(claim, compute=compute_from_events)
+    note_published(marks)
     return len(marks)
+
+
+def note_published(marks: Sequence[DirtyCustomer]) -> None:
+    """Count the time from each mark's moment until now, and show the publication in the traces of their requests."""
+    now = datetime.now(UTC)
+    traced: dict[str, list[DirtyCustomer]] = defaultdict(list)
+    for mark in marks:
+        delay = max((now - mark.due_at).total_seconds(), 0.0)
+        traffic.observe((PUBLICATION_DELAY, ()), delay, bounds=DELAY_BOUNDS)
+        if mark.traceparent:
+            traced[mark.traceparent].append(mark)
+    tracing.note_published(
+        [
+            PublishedMarks(
+                traceparent=traceparent, customers=len(its_marks), since=min(mark.due_at for mark in its_marks)
+            )
+            for traceparent, its_marks in traced.items()
+        ]
+    )
 
 
 def delete_marks(marks: Sequence[int]) -> None:

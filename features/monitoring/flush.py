@@ -1,4 +1,4 @@
-"""Write the counts of a web process to PostgreSQL, in a thread beside its requests."""
+"""Write the counts of a process to PostgreSQL, in a thread beside its requests or tasks."""
 
 import logging
 
@@ -6,7 +6,7 @@ from django.db import Error
 from django.utils import timezone
 
 from featurehub.lib.background import background_jobs
-from featurehub.lib.traffic import traffic
+from featurehub.lib.traffic import CHARTED, traffic
 from features.monitoring.series import Points
 
 logger = logging.getLogger(__name__)
@@ -14,7 +14,7 @@ SECONDS_BETWEEN_FLUSHES = 5.0
 
 
 def start_flushing() -> None:
-    """Flush every SECONDS_BETWEEN_FLUSHES from now on, in this process: for a process of a pool."""
+    """Flush every SECONDS_BETWEEN_FLUSHES from now on, in this process: for a pool, a worker and beat."""
     background_jobs.run(flush_and_go_on, in_seconds=SECONDS_BETWEEN_FLUSHES)
 
 
@@ -34,7 +34,7 @@ def flush_traffic() -> None:
     now = timezone.now()
     points = Points(now=now)
     for counted, tally in taken.items():
-        points.add(counted, tally, at=now)
+        points.add(counted, tally, at=now, is_charted=counted[0] in CHARTED)
     try:
         points.write()
     except Error as error:

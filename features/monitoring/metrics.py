@@ -4,22 +4,20 @@
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import datetime
-from itertools import accumulate
 
+from django.conf import settings
 from django.db import Error
 from django.utils import timezone
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from events.registered_types import event_types
-from featurehub.lib.traffic import AGE_AT_READ, AGE_BOUNDS, READS, REQUEST_BOUNDS, REQUESTS
 from features.models import Run
 from features.monitoring import consistency, overview
+from features.monitoring.counted_metrics import counted_families
 from features.monitoring.drift import BASELINE, LAST_WEEK, FeatureDrift
-from features.monitoring.event_counts import EVENTS
-from features.monitoring.series import counted_ever
 from features.monitoring.value_alerts import value_watch
 from features.online import outbox
 
@@ -50,7 +48,7 @@ def read_families() -> list[Metric]:
             *consistency_gauges(now),
             *value_gauges(now),
             last_run_gauge(),
-            *traffic_families(),
+            *counted_families(),
         ]
     except Error as error:
         logger.warning("PostgreSQL does not answer, its metrics are left out: %s", error)
@@ -92,6 +90,12 @@ def customer_gauges(now: datetime) -> list[GaugeMetricFamily]:
             "Active customers that were not refreshed within a TTL, so that Redis has dropped them",
             fresh.behind.number,
         ),
+        gauge(
+            "oldest_renewal_age_seconds",
+            "Age in seconds of the oldest renewal that an active customer depends on; beyond the TTL Redis drops it",
+            0.0 if fresh.oldest is None else (now - fresh.oldest).total_seconds(),
+        ),
+        gauge("feature_ttl_seconds", "FEATUREHUB_FEATURE_TTL in seconds", float(settings.FEATURE_TTL)),
         gauge(
             "versions_put_aside",
             "Versions that are put aside because their computation failed",
@@ -186,32 +190,3 @@ def last_run_gauge() -> GaugeMetricFamily:
         for state in Run.State.values:
             states.add_metric([run.kind, state], float(run.state == state))
     return states
-
-
-def traffic_families() -> list[Metric]:
-    """Return what the web processes and the count of events have counted ever: the sources of the Overview's charts."""
-    return [
-        histogram("request_seconds", "Time of requests to the API", REQUESTS, bounds=REQUEST_BOUNDS,
-                  labels=("method", "endpoint", "status")),
-        histogram("age_at_read_seconds", "Age of the values of a sample of the reads", AGE_AT_READ, bounds=AGE_BOUNDS),
-        counter("reads", "Customers read by the API, by where the values came from", READS, labels=("source",)),
-        counter("events", "Accepted events", EVENTS, labels=("type",)),
-    ]  # fmt: skip
-
-
-def counter(name: str, text: str, series: str, *, labels: Sequence[str]) -> CounterMetricFamily:
-    family = CounterMetricFamily(f"featurehub_{name}", text, labels=labels)
-    for values, point in counted_ever(series).items():
-        family.add_metric(values, float(point.count))
-    return family
-
-
-def histogram(
-    name: str, text: str, series: str, *, bounds: Sequence[float], labels: Sequence[str] = ()
-) -> HistogramMetricFamily:
-    """Return a histogram in Prometheus' form: each bucket also holds those below it."""
-    family = HistogramMetricFamily(f"featurehub_{name}", text, labels=labels)
-    for values, point in counted_ever(series).items():
-        upto = zip([*map(str, bounds), "+Inf"], accumulate(point.buckets), strict=True)
-        family.add_metric(values, buckets=[(bound, float(number)) for bound, number in upto], sum_value=point.total)
-    return family

@@ -48,14 +48,16 @@ class Points:
     now: datetime
     held: dict[PointKey, Counts] = field(default_factory=lambda: defaultdict(Counts))
 
-    def add(self, counted: Counted, tally: Counts, *, at: datetime, is_ever: bool = True) -> None:
+    def add(
+        self, counted: Counted, tally: Counts, *, at: datetime, is_ever: bool = True, is_charted: bool = True
+    ) -> None:
         """Add a tally of one moment to its minute, its hour and, unless it is a measurement, to what was counted ever.
 
-        Points that are past their retention are left out.
+        Points that are past their retention are left out, and those of minutes and hours where it is not charted.
         """
         name, labels = counted
         for resolution, lifetime in KEPT_FOR.items():
-            if at > self.now - lifetime:
+            if is_charted and at > self.now - lifetime:
                 self.held[resolution, beginning(at, resolution), name, labels].add(tally)
         if is_ever:
             self.held[Resolution.EVER, EPOCH, name, labels].add(tally)
@@ -101,8 +103,15 @@ def last_point(name: str) -> datetime | None:
 
 def counted_ever(name: str) -> dict[tuple[str, ...], SeriesPoint]:
     """Return labels → what was counted since the first start."""
-    rows = SeriesPoint.objects.filter(resolution=Resolution.EVER, name=name, start=EPOCH)
-    return {tuple(row.labels): row for row in rows}
+    return all_counted_ever(name)[name]
+
+
+def all_counted_ever(*names: str) -> dict[str, dict[tuple[str, ...], SeriesPoint]]:
+    """Return name → labels → what was counted since the first start. One query."""
+    found: dict[str, dict[tuple[str, ...], SeriesPoint]] = {name: {} for name in names}
+    for row in SeriesPoint.objects.filter(resolution=Resolution.EVER, name__in=names, start=EPOCH):
+        found[row.name][tuple(row.labels)] = row
+    return found
 
 
 def steps_until(now: datetime, *, number: int, resolution: str) -> list[datetime]:

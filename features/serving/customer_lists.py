@@ -21,7 +21,10 @@ from features.registry.snapshot import registry_snapshot
 
 BY_CUSTOMER_ID = "customer_id"
 HAS, HAS_NOT = "has", "has not"
-CONDITION = re.compile(r"\s*(?:(!?)([a-z][a-z0-9_]*)|([a-z][a-z0-9_]*)\s*(>=|<=|>|<|=)\s*([^\s,]+))\s*")
+CONDITION_PATTERN = r"\s*(?:(!?)([a-z][a-z0-9_]*)|([a-z][a-z0-9_]*)\s*(>=|<=|>|<|=)\s*([^\s,]+))\s*"
+CONDITION = re.compile(CONDITION_PATTERN)
+# Any number of them, separated by commas; nothing between two commas is no condition.
+CONDITIONS_PATTERN = rf"(?:{CONDITION_PATTERN}|\s*)(?:,(?:{CONDITION_PATTERN}|\s*))*"
 MOST_CONDITIONS = 20
 
 # Names that rows hold are filtered and sorted first, and limited where that is all. What has to be read from the

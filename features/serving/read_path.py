@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 
 from featurehub.lib.redis_away import REDIS_AWAY
-from featurehub.lib.traffic import AGE_AT_READ, AGE_BOUNDS, READS, traffic
+from featurehub.lib.traffic import AGE_AT_READ, AGE_BOUNDS, COUNTED_HITS, FALLBACKS, READS, traffic
 from features.online import layout, store
 from features.online.hmget import Row
 from features.online.publish import current_values
@@ -23,15 +23,16 @@ from features.serving.read_plan import ReadPlan
 logger = logging.getLogger(__name__)
 
 CACHE, DATABASE = "cache", "database"
-COUNTED_CACHE, COUNTED_DATABASE, COUNTED_AGE = (READS, (CACHE,)), (READS, (DATABASE,)), (AGE_AT_READ, ())
+COUNTED_DATABASE, COUNTED_AGE = (READS, (DATABASE,)), (AGE_AT_READ, ())
+# Why Redis is not asked: it is away, or may hold older values than were shown.
+REDIS_IS_AWAY, REDIS_IS_INCOMPLETE = "away", "incomplete"
 
 
 def read_rows(customer_ids: Sequence[str], plan: ReadPlan) -> Iterable[tuple[str, Row, str]]:
     """Return (customer_id, row, source) of each customer, in the order asked."""
-    rows = read_cached(customer_ids, plan, suffixes=plan.suffixes)
+    rows, failure = read_cached(customer_ids, plan, suffixes=plan.suffixes)
     if are_hits(rows, version_texts=plan.version_texts):
-        traffic.count(COUNTED_CACHE, number=len(rows))
-        if traffic.wants_age():
+        if traffic.note_hits(len(rows)):
             observe_age(rows, types=len(plan.version_texts))
         return zip(customer_ids, rows, repeat(CACHE))
     misses = {
@@ -42,8 +43,10 @@ def read_rows(customer_ids: Sequence[str], plan: ReadPlan) -> Iterable[tuple[str
     if misses and plan.is_switching:
         misses = fill_from_before_the_switch(misses, plan)
     stored = read_through(list(misses), plan) if misses else {}
-    traffic.count(COUNTED_CACHE, number=len(customer_ids) - len(stored))
+    traffic.count(COUNTED_HITS, number=len(customer_ids) - len(stored))
     traffic.count(COUNTED_DATABASE, number=len(stored))
+    if failure is not None and stored:
+        traffic.count((FALLBACKS, (failure,)), number=len(stored))
     if traffic.wants_age():
         observe_age([stored.get(customer_ids[0], rows[0])], types=len(plan.version_texts))
     return [
@@ -59,20 +62,25 @@ def observe_age(rows: Sequence[Row], *, types: int) -> None:
         traffic.observe(COUNTED_AGE, max(time.time() - oldest.timestamp(), 0.0), bounds=AGE_BOUNDS)
 
 
-def read_cached(customer_ids: Sequence[str], plan: ReadPlan, *, suffixes: Mapping[str, str]) -> Sequence[Row]:
-    """Return Redis' rows, of each type from the hash with its suffix, in one round trip a hash.
+def read_cached(
+    customer_ids: Sequence[str], plan: ReadPlan, *, suffixes: Mapping[str, str]
+) -> tuple[Sequence[Row], str | None]:
+    """Return Redis' rows, of each type from the hash with its suffix, in one round trip a hash, and None.
 
-    Rows of None where Redis is away or may hold older values than were shown, or no registered name is asked for.
+    Rows of None and the reason, where Redis is away or may hold older values than were shown. Rows of None as well,
+    where no registered name is asked for.
     """
+    failure = REDIS_IS_INCOMPLETE
     try:
         # Before, to save the round trip; after it, since that may have been with another Redis than before.
         if completeness.holds():
             rows = read_hashes_of(customer_ids, plan, suffixes=suffixes)
             if completeness.holds():
-                return rows
+                return rows, None
     except REDIS_AWAY as error:
+        failure = REDIS_IS_AWAY
         logger.warning("Redis is away, PostgreSQL answers: %s", error)
-    return [[None] * len(plan.fields)] * len(customer_ids)
+    return [[None] * len(plan.fields)] * len(customer_ids), failure
 
 
 def read_hashes_of(customer_ids: Sequence[str], plan: ReadPlan, *, suffixes: Mapping[str, str]) -> Sequence[Row]:
@@ -119,7 +127,7 @@ def fill_from_before_the_switch(misses: dict[str, Row], plan: ReadPlan) -> dict[
     """
     views = zip(plan.versions.items(), plan.suffixes.values(), strict=True)
     elsewhere = {name: layout.suffix_of(name, number) if suffix == "" else "" for (name, number), suffix in views}
-    others = read_cached(list(misses), plan, suffixes=elsewhere)
+    others, _ = read_cached(list(misses), plan, suffixes=elsewhere)
     for row, other in zip(misses.values(), others, strict=True):
         for n, (feature_type, version_text) in enumerate(zip(plan.versions, plan.version_texts, strict=True)):
             texts = [version_text]

@@ -1,11 +1,13 @@
 """No customer's id is in the logs of the processes, whatever fails: real errors, real programs, their real output."""
 
+import json
 import logging
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
@@ -76,7 +78,7 @@ def test_addresses_and_keys_are_logged_without_the_id(text: str, line: str) -> N
 def test_the_web_programs_log_errors_without_the_id(refusing: None, tmp_path: Path) -> None:
     clients.forget()
     _, key = create_api_key("test", scopes=list(Scope.values))
-    with web_programs(tmp_path) as programs:
+    with web_programs(tmp_path, FEATUREHUB_LOG_FORMAT="json") as programs:
         path = f"/api/v1/customers/{SECRET}/"
         assert programs.status_of("POST", "/api/v1/events/", key=key, body=EVENTS) == 500
         assert programs.status_of("PATCH", f"{path}features/", key=key, body=VALUES) == 500
@@ -87,6 +89,8 @@ def test_the_web_programs_log_errors_without_the_id(refusing: None, tmp_path: Pa
     assert "Server Error (500): /api/v1/customers/…/features/" in log
     assert log.count("violates check constraint") >= 2
     assert SECRET not in log
+    failed = [line for line in lines_of(log) if "Server Error" in line["message"]]
+    assert len({line["request_id"] for line in failed}) == len(failed) >= 2
 
 
 def test_a_worker_logs_errors_without_the_id(refusing: None, tmp_path: Path) -> None:
@@ -97,7 +101,7 @@ def test_a_worker_logs_errors_without_the_id(refusing: None, tmp_path: Path) -> 
     with log.open("wb") as output:
         worker = subprocess.Popen(
             [*command, "--concurrency", "1", "--loglevel", "WARNING"],
-            cwd=PROJECT, env=environment_of_tests(), stdout=output, stderr=output,
+            cwd=PROJECT, env=environment_of_tests() | {"FEATUREHUB_LOG_FORMAT": "json"}, stdout=output, stderr=output,
         )  # fmt: skip
         try:
             store_events(make_event(customer_id=SECRET))
@@ -111,3 +115,11 @@ def test_a_worker_logs_errors_without_the_id(refusing: None, tmp_path: Path) -> 
     assert "features.refresh_dirty" in text
     assert "refuses_features_customer" in text
     assert SECRET not in text
+    failed = [line for line in lines_of(text) if "refuses_features_customer" in line.get("exception", "")]
+    assert {line["task"] for line in failed} == {"features.refresh_dirty"}
+    assert all(line["task_id"] for line in failed)
+
+
+def lines_of(log: str) -> list[dict[str, Any]]:
+    """Return the lines of the log that are JSON: granian and nginx write their own."""
+    return [json.loads(line) for line in log.splitlines() if line.startswith("{")]

@@ -53,7 +53,7 @@ WEIGHT_SET = OpenApiParameter(
 )  # fmt: skip
 NAME_LIST = OpenApiParameter(
     "names",
-    {"type": "string", "pattern": "[^,]"},
+    {"type": "string", "pattern": rf"^,*[^,]+(,+[^,]+){{0,{NAMES_PER_BATCH - 1}}},*$"},
     description=f"At most {NAMES_PER_BATCH} names, separated by commas; all of them if it is left out.",
     examples=[OpenApiExample("two features", "engagement_score,cart_value")],
 )

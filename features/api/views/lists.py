@@ -14,7 +14,7 @@ from features.api import examples
 from features.api.answers import CustomerPage
 from features.offline.pages import MOST_ROWS_PER_PAGE, ROWS_PER_PAGE, parse_limit
 from features.registry.list_layout import NO_FEATURES
-from features.serving.customer_lists import BY_CUSTOMER_ID, CustomerList, parse_conditions
+from features.serving.customer_lists import BY_CUSTOMER_ID, CONDITIONS_PATTERN, CustomerList, parse_conditions
 from features.serving.list_pages import ListedCustomer, list_at, moment_of_list, read_list, share_filled
 from features.serving.usage import note_read
 
@@ -27,8 +27,7 @@ ORDER = OpenApiParameter(
 )
 WHERE = OpenApiParameter(
     "where",
-    str,
-    many=True,
+    {"type": "array", "items": {"type": "string", "pattern": f"^{CONDITIONS_PATTERN}$"}},
     description="Conditions, separated by commas, on any live feature, `days_since_purchase` and `days_since_seen`: "
     "`name>=number` (or `<=`, `>`, `<`, `=`), `name` (has a value), `!name` (has none).",
     examples=[OpenApiExample("above 0.7, bought within a week", ["engagement_score>=0.7,days_since_purchase<=7"])],

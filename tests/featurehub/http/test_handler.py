@@ -11,12 +11,13 @@ from django.test import RequestFactory, override_settings
 
 from featurehub.access.models import Scope
 from featurehub.http.handler import Handler
+from featurehub.observability.ids import REQUEST_ID_HEADER
 from tests.api_client import ApiClient
 from tests.factories import make_client, make_customer, url_of
 
 
 def ask(handler: WSGIHandler, method: str, url: str, *, client: ApiClient, body: bytes = b"") -> tuple[Any, ...]:
-    """Return status, headers and body as a WSGI server gets them."""
+    """Return status, headers without the id of the request, and body, as a WSGI server gets them."""
     path, _, query = url.partition("?")
     started: list[Any] = []
     environ = {
@@ -28,8 +29,12 @@ def ask(handler: WSGIHandler, method: str, url: str, *, client: ApiClient, body:
         "CONTENT_LENGTH": str(len(body)),
         "wsgi.input": io.BytesIO(body),
     }
-    answer = handler(environ, lambda status, headers: started.extend((status, sorted(headers))))
+    answer = handler(environ, lambda status, headers: started.extend((status, without_id(headers))))
     return (*started, b"".join(answer))
+
+
+def without_id(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    return sorted(header for header in headers if header[0] != REQUEST_ID_HEADER)
 
 
 @pytest.mark.parametrize(

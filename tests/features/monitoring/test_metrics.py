@@ -4,15 +4,18 @@ import re
 from datetime import timedelta
 
 import pytest
-from django.test import Client
+from django.test import Client, RequestFactory, override_settings
 from django.utils import timezone
 
 from events.models import DirtyCustomer
-from featurehub.lib.traffic import Counts, traffic
-from features.models import ConsistencyCheck, Publication, Run
+from featurehub.access.models import Scope
+from featurehub.http.endpoints import count_answer
+from featurehub.lib.traffic import TASK_BOUNDS, TASK_TIMES, Counts, traffic
+from features.materialization.refresh import refresh_dirty
+from features.models import ConsistencyCheck, Publication, Renewal, Run, SeriesPoint
 from features.monitoring.flush import flush_traffic
 from features.monitoring.series import Points
-from tests.away import postgres_away
+from tests.away import postgres_away, redis_away
 from tests.factories import ago, make_client, make_customer, make_event, store_events, url_of
 
 
@@ -98,6 +101,78 @@ def test_requests_reads_and_events_are_counted_for_all_processes(client: Client)
     assert by_kind["featurehub_request_seconds_sum"] > 0
     assert metrics['featurehub_reads_total{source="cache"}'] == 1
     assert metrics['featurehub_events_total{type="login"}'] == 2
+
+
+@pytest.mark.django_db
+def test_what_is_counted_by_a_known_label_begins_at_zero(client: Client) -> None:
+    metrics = scrape(client)
+    assert metrics['featurehub_reads_total{source="database"}'] == 0
+    for reason in ("away", "incomplete"):
+        assert metrics[f'featurehub_fallbacks_total{{reason="{reason}"}}'] == 0
+    traffic.take()
+    traffic.observe((TASK_TIMES, ("features.measure", "success")), 0.02, bounds=TASK_BOUNDS)
+    flush_traffic()
+    metrics = scrape(client)
+    labels = 'task="features.measure"'
+    assert metrics[f'featurehub_task_seconds_count{{outcome="success",{labels}}}'] == 1
+    assert metrics[f'featurehub_task_seconds_bucket{{le="0.025",outcome="success",{labels}}}'] == 1
+    assert metrics[f'featurehub_task_seconds_bucket{{le="0.01",outcome="success",{labels}}}'] == 0
+    assert metrics[f'featurehub_task_seconds_count{{outcome="failure",{labels}}}'] == 0
+    # It has no chart on the Overview, so that no point is kept for its minutes and hours.
+    assert set(SeriesPoint.objects.values_list("name", "resolution")) == {("tasks", "ever")}
+
+
+@pytest.mark.django_db
+def test_customers_that_redis_can_not_answer_for_are_counted_with_the_reason(client: Client) -> None:
+    reader = make_client()
+    make_customer("c1", login=2)
+    traffic.take()
+    reader.get(url_of("nobody"))  # a miss, and no fallback
+    with redis_away():
+        assert reader.get(url_of("c1")).json()["source"] == "database"
+    flush_traffic()
+    metrics = scrape(client)
+    assert metrics['featurehub_fallbacks_total{reason="away"}'] == 1
+    assert metrics['featurehub_reads_total{source="database"}'] == 2
+
+
+@pytest.mark.django_db
+def test_requests_that_the_pool_reads_leaves_to_the_next_are_handovers_and_no_answers(client: Client) -> None:
+    traffic.take()
+    request = RequestFactory().get("/")
+    for pool in ("reads", "api"):
+        with override_settings(POOL=pool):
+            count_answer(request, "definitions/", status_code=503, seconds=0.1)
+    flush_traffic()
+    metrics = scrape(client)
+    assert metrics['featurehub_handovers_total{endpoint="definitions/"}'] == 1
+    assert metrics['featurehub_request_seconds_count{endpoint="definitions/",method="GET",status="503"}'] == 1
+
+
+@pytest.mark.django_db
+def test_posted_events_are_counted_by_outcome_and_the_time_until_their_customers_are_published(client: Client) -> None:
+    sender = make_client(Scope.INGEST)
+    traffic.take()
+    event = make_event(timestamp=ago(minutes=1).isoformat())
+    for _ in range(3):
+        assert sender.post("/api/v1/events/", {"events": [event]}).status_code == 201
+    DirtyCustomer.objects.update(due_at=ago(seconds=20))
+    refresh_dirty()
+    flush_traffic()
+    metrics = scrape(client)
+    assert metrics['featurehub_posted_events_total{outcome="accepted"}'] == 1
+    assert metrics['featurehub_posted_events_total{outcome="duplicate"}'] == 2
+    assert metrics["featurehub_publication_delay_seconds_count"] == 1
+    assert 20 <= metrics["featurehub_publication_delay_seconds_sum"] < 30
+
+
+@pytest.mark.django_db
+def test_the_refresh_has_its_age_beside_the_ttl(client: Client) -> None:
+    make_customer("c1", login=1)
+    Renewal.objects.update(renewed_at=ago(minutes=50))
+    metrics = scrape(client)
+    assert 3_000 <= metrics["featurehub_oldest_renewal_age_seconds"] < 3_060
+    assert metrics["featurehub_feature_ttl_seconds"] == 3_600
 
 
 @pytest.mark.usefixtures("committed")

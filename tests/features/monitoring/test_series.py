@@ -56,6 +56,8 @@ def test_threads_lose_no_count() -> None:
         for _ in range(20_000):
             counter.observe((REQUESTS, ("GET", "x", "200")), 0.0003, bounds=REQUEST_BOUNDS)
             counter.count((READS, ("cache",)), number=2)
+            counter.note_answer("GET", "y", 200, 0.0003)
+            counter.note_hits(3)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
@@ -63,9 +65,10 @@ def test_threads_lose_no_count() -> None:
     for thread in threads:
         thread.join()
     taken = counter.take()
-    assert taken[READS, ("cache",)].count == 160_000
+    assert taken[READS, ("cache",)].count == 80_000 * (2 + 3)
     requests = taken[REQUESTS, ("GET", "x", "200")]
     assert (requests.count, sum(requests.buckets), requests.buckets[2]) == (80_000, 80_000, 80_000)
+    assert taken[REQUESTS, ("GET", "y", "200")].buckets == requests.buckets
     assert counter.take() == {}
 
 
