@@ -97,7 +97,7 @@ lock: $(READY) ## Write requirements.lock: what production installs, by hash; af
 
 # The site needs the code's commands and settings, which $(BIN)/python knows, and MkDocs, which has a place of its own.
 docs: $(READY) $(DOCS) ## Build the docs site into .local/site; every warning is an error.
-	@FEATUREHUB_PYTHON="$(CURDIR)/$(BIN)/python" .venv-docs/bin/mkdocs build --strict --quiet $(ARGS)
+	@NO_MKDOCS_2_WARNING=1 FEATUREHUB_PYTHON="$(CURDIR)/$(BIN)/python" .venv-docs/bin/mkdocs build --strict --quiet $(ARGS)
 	@echo "The site is in .local/site"
 
 bench: $(READY) $(FEAST) ## Run all benchmarks beside their floors and peers; BENCH_SCALE=10 makes them short.
