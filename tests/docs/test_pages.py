@@ -18,7 +18,6 @@ MARKED = {
     "docs/contract.md": 1,
     "docs/definitions-as-code.md": 1,
     "docs/deployment.md": 6,
-    "docs/operations.md": 1,
     "docs/production.md": 1,
     "docs/tutorial.md": 1,
 }
