@@ -19,7 +19,7 @@ import pytest
 from featurehub_client import FeatureHub, NewEvent, PatchedRow
 
 CLIENTS = Path(__file__).resolve().parents[1]
-TYPESCRIPT = CLIENTS / "typescript/examples/read.mjs"
+TYPESCRIPT = CLIENTS / "typescript"
 NAMES = ["cart_value", "engagement_score", "items_in_cart", "nothing"]
 # Doubles that a reader loses if it takes a detour by a shorter text or by whole numbers.
 HARD = [0.1 + 0.2, 1 / 3, 5e-324, 1e-7, 1e21, 1.7976931348623157e308, 2.0**53, math.pi]
@@ -91,8 +91,8 @@ def test_every_reader_reads_the_same_values(
         read["curl"] = read_by_curl(customers)
     else:
         left_out.append("curl (not installed)")
-    if shutil.which("node") and TYPESCRIPT.exists():
-        read["TypeScript"] = read_by(["node", str(TYPESCRIPT)], customers)
+    if shutil.which("node") and (TYPESCRIPT / "dist/index.js").exists():
+        read["TypeScript"] = read_by(["node", str(TYPESCRIPT / "examples/read.mjs")], customers)
     else:
         left_out.append("the TypeScript client (no node, or it is not built)")
     with capsys.disabled():
