@@ -11,11 +11,14 @@ from tests.docs.prepared_pages import prepared
 from tests.docs.runner import PageRun
 from tests.e2e.conftest import Stack, running_stack
 
+# Pages whose Python has a test of its own: tests/docs/test_notebook.py, clients/python/tests/test_documentation.py.
+PYTHON_ELSEWHERE = ("notebook.md", "python-client.md")
 # How many blocks are not run, by page. A new one needs a reason in its title, and a change here.
 MARKED = {
     "README.md": 1,
     "docs/bulk-values.md": 2,
     "docs/contract.md": 1,
+    "docs/deployment.md": 6,
     "docs/definitions-as-code.md": 1,
     "docs/production.md": 1,
     "docs/tutorial.md": 1,
@@ -23,8 +26,8 @@ MARKED = {
 
 
 def is_run(block: Block) -> bool:
-    """Return whether this module runs or saves the block; the Python of the notebook has a test of its own."""
-    if block.language == "python" and block.page.name == "notebook.md":
+    """Return whether this module runs or saves the block."""
+    if block.language == "python" and block.page.name in PYTHON_ELSEWHERE:
         return False
     return not block.reason and (block.language in RUN or bool(block.file))
 
