@@ -19,6 +19,7 @@ MARKED = {
     "docs/bulk-values.md": 2,
     "docs/contract.md": 1,
     "docs/deployment.md": 6,
+    "docs/operations.md": 1,
     "docs/definitions-as-code.md": 1,
     "docs/production.md": 1,
     "docs/tutorial.md": 1,
