@@ -92,7 +92,7 @@ def test_another_live_version_makes_another_set(db: None) -> None:
     ],
 )  # fmt: skip
 def test_what_can_not_be_read_together_is_refused(db: None, fields: dict[str, Any], attr: str, sentence: str) -> None:
-    make_version("behavioral", logins_7d={"event_type": "login", "window_hours": 7 * 24}, state="shadow")
+    make_version("behavioral", logins_7d={"event_type": "login", "window": "7d"}, state="shadow")
     make_version("contextual", "7.0", in_draft={})
     make_version("customer", was_there={}, state="retired")
     make_definition("nowhere")
