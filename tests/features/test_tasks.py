@@ -11,6 +11,7 @@ from celery import current_app
 from django_celery_beat.models import PeriodicTask
 from django_redis import get_redis_connection
 
+from events import ingest
 from events.ingest import NUDGE, REFRESH_TASK
 from events.models import DirtyCustomer
 from featurehub.lib.redis_away import REDIS_AWAY
@@ -71,7 +72,8 @@ def test_the_task_settles_every_due_mark_and_can_run_twice(db: None) -> None:
     assert (DirtyCustomer.objects.count(), queued()) == (0, 0)
 
 
-def test_a_worker_that_has_begun_can_be_nudged_again(committed: None) -> None:
+def test_a_worker_that_has_begun_can_be_nudged_again(committed: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ingest, "NUDGE_SECONDS", 60)  # longer than this test takes on a slow machine
     store_events(make_event())
     assert get_redis_connection("default").exists(NUDGE_KEY)
     tasks.refresh_dirty_task()

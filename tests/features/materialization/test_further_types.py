@@ -122,9 +122,7 @@ def test_new_sets_have_a_row_for_every_type() -> None:
 
 
 def test_windows_over_them_are_computed() -> None:
-    make_version(
-        "behavioral", trials_7d={"kind": "count", "event_type": "trial_started", "window": "7d"}, state="live"
-    )
+    make_version("behavioral", trials_7d={"kind": "count", "event_type": "trial_started", "window": "7d"}, state="live")
     make_customer("c1", page_view=1, trial_started=2)
     assert cached("c1")["trials_7d"] == "2.0"
 
