@@ -12,6 +12,7 @@ import pytest
 
 from featurehub.access.models import Scope, create_api_key
 from featurehub.http.schema import schema_as
+from tests.clients.run import NPM_INSTALL, WITHOUT_REGISTRY
 from tests.factories import make_customer
 from tests.web_programs import path_of_programs, web_programs
 
@@ -19,9 +20,6 @@ PROJECT = Path(__file__).resolve().parents[2]
 NODE = Path(__file__).with_name("node")
 PROGRAMS = "node_modules/.bin"
 PACKAGE = "generated_featurehub_client"
-INSTALL = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-# The codes of npm where it reaches no registry.
-WITHOUT_REGISTRY = ("ENOTFOUND", "EAI_AGAIN", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT")
 
 
 @pytest.fixture
@@ -42,7 +40,7 @@ def node_folder() -> Path:
     shutil.copytree(NODE, folder, dirs_exist_ok=True)
     if not (folder / "installed").exists():
         try:
-            run(INSTALL, folder=folder)
+            run(NPM_INSTALL, folder=folder)
         except AssertionError as failed:
             if any(code in str(failed) for code in WITHOUT_REGISTRY):
                 pytest.skip(
