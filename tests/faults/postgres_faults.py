@@ -31,7 +31,8 @@ END_OTHER_SESSIONS = """
 select pg_terminate_backend(pid) from pg_stat_activity
 where datname = current_database() and backend_type = 'client backend' and not pid = any(%s)
 """
-SMALL_DISK = "64m"
+# Beside the tables, which earlier faults have filled.
+FREE_BYTES = 64 * 1024 * 1024
 
 
 @contextmanager
@@ -98,8 +99,9 @@ def take_connections(site: Site, *, stack: ExitStack, own: list[int]) -> None:
 def fill_disk(site: Site) -> None:
     """Move the tables to a small disk in memory, and fill it for a time."""
     disk = site.folder / "small disk"
-    mount_small_disk(site, disk=disk)
     with session_of(site) as session:
+        [(of_tables,)] = session.execute("select pg_database_size(current_database())").fetchall()
+        mount_small_disk(site, disk=disk, size=of_tables + FREE_BYTES)
         session.execute(f"create tablespace small location '{disk / 'tables'}'")
         session.execute("alter table all in tablespace pg_default set tablespace small")
     with (disk / "filling").open("wb") as filling, suppress(OSError):
@@ -109,12 +111,12 @@ def fill_disk(site: Site) -> None:
     (disk / "filling").unlink()
 
 
-def mount_small_disk(site: Site, *, disk: Path) -> None:
-    """Mount a disk in memory that PostgreSQL's user can write, until the site ends."""
+def mount_small_disk(site: Site, *, disk: Path, size: int) -> None:
+    """Mount a disk of `size` bytes in memory that PostgreSQL's user can write, until the site ends."""
     if os.geteuid() != 0 or shutil.which("mount") is None:
         raise FaultUnavailable("Only root can mount a small disk.")
     disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK}", "none", str(disk)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(disk)]
     done = subprocess.run(mount, capture_output=True, text=True, check=False)
     if done.returncode:
         raise FaultUnavailable(f"No small disk can be mounted: {done.stderr.strip()}")
