@@ -33,6 +33,7 @@ where datname = current_database() and backend_type = 'client backend' and not p
 """
 # Beside the tables, which earlier faults have filled.
 FREE_BYTES = 64 * 1024 * 1024
+ATTEMPTS_TO_MOVE = 10
 
 
 @contextmanager
@@ -103,12 +104,21 @@ def fill_disk(site: Site) -> None:
         [(of_tables,)] = session.execute("select pg_database_size(current_database())").fetchall()
         mount_small_disk(site, disk=disk, size=of_tables + FREE_BYTES)
         session.execute(f"create tablespace small location '{disk / 'tables'}'")
-        session.execute("alter table all in tablespace pg_default set tablespace small")
+        move_tables(session)
     with (disk / "filling").open("wb") as filling, suppress(OSError):
         while True:
             os.write(filling.fileno(), bytes(65_536))
     time.sleep(SECONDS_OF_A_FAULT)
     (disk / "filling").unlink()
+
+
+def move_tables(session: psycopg.Connection) -> None:
+    """Move all tables to the small disk. Whoever else locks some of them in another order may win; then try again."""
+    for _ in range(ATTEMPTS_TO_MOVE):
+        with suppress(psycopg.errors.DeadlockDetected):
+            session.execute("alter table all in tablespace pg_default set tablespace small")
+            return
+    raise AssertionError("The tables were not moved to the small disk.")
 
 
 def mount_small_disk(site: Site, *, disk: Path, size: int) -> None:
