@@ -89,12 +89,20 @@ class Traffic:
     def count(self, counted: Counted, *, number: int) -> None:
         """Count `number` of something without a value."""
         with self._lock:
-            self._tally(counted).count += number
+            self._add(counted, Counts(number))
 
     def observe(self, counted: Counted, value: float, *, bounds: Sequence[float]) -> None:
         """Count one value, such as the time of a task, in its bucket."""
+        tally = Counts(1, value, [0] * (len(bounds) + 1))
+        tally.buckets[bisect_left(bounds, value)] = 1
         with self._lock:
-            self._observe(counted, value, bounds)
+            self._add(counted, tally)
+
+    def observe_all(self, counted: Counted, values: Sequence[float], *, bounds: Sequence[float]) -> None:
+        """Count many values in their buckets."""
+        tally = tally_of(values, bounds=bounds)
+        with self._lock:
+            self._add(counted, tally)
 
     def wants_age(self) -> bool:
         """Return True for one in READS_PER_AGE reads: the reader then observes the age of its values."""
@@ -112,30 +120,24 @@ class Traffic:
         """Add tallies that could not be written, so that they are taken again."""
         with self._lock:
             for counted, tally in taken.items():
-                self._tallies.setdefault(counted, Counts()).add(tally)
+                self._add(counted, tally)
 
     def _count_notes(self) -> None:
         """Count what was noted so far. The caller has the lock; others go on noting meanwhile."""
         for (method, endpoint, status_code), noted in list(self._seconds.items()):
             if seconds := taken_from(noted):
-                tally = self._tally((REQUESTS, (method, endpoint, str(status_code))), buckets=len(REQUEST_BOUNDS) + 1)
-                places = np.searchsorted(REQUEST_BOUNDS, seconds)
-                added = np.bincount(places, minlength=len(REQUEST_BOUNDS) + 1).tolist()
-                tally.add(Counts(len(seconds), sum(seconds), added))
+                self._add((REQUESTS, (method, endpoint, str(status_code))), tally_of(seconds, bounds=REQUEST_BOUNDS))
         if number := sum(taken_from(self._hits)):
-            self._tally(COUNTED_HITS).count += number
+            self._add(COUNTED_HITS, Counts(number))
 
-    def _observe(self, counted: Counted, value: float, bounds: Sequence[float]) -> None:
-        tally = self._tally(counted, buckets=len(bounds) + 1)
-        tally.count += 1
-        tally.total += value
-        tally.buckets[bisect_left(bounds, value)] += 1
+    def _add(self, counted: Counted, tally: Counts) -> None:
+        self._tallies.setdefault(counted, Counts()).add(tally)
 
-    def _tally(self, counted: Counted, *, buckets: int = 0) -> Counts:
-        tally = self._tallies.get(counted)
-        if tally is None:
-            tally = self._tallies[counted] = Counts(buckets=[0] * buckets)
-        return tally
+
+def tally_of(values: Sequence[float], *, bounds: Sequence[float]) -> Counts:
+    """Return the tally of these values."""
+    buckets = np.bincount(np.searchsorted(bounds, values), minlength=len(bounds) + 1)
+    return Counts(len(values), sum(values), buckets.tolist())
 
 
 def taken_from(notes: list[Note]) -> list[Note]:

@@ -47,9 +47,10 @@ def note_published(marks: Sequence[DirtyCustomer]) -> None:
     """Count the time from each mark's moment until now, and show the publication in the traces of their requests."""
     now = datetime.now(UTC)
     traced: dict[str, list[DirtyCustomer]] = defaultdict(list)
+    delays = [max((now - mark.due_at).total_seconds(), 0.0) for mark in marks]
+    if delays:
+        traffic.observe_all((PUBLICATION_DELAY, ()), delays, bounds=DELAY_BOUNDS)
     for mark in marks:
-        delay = max((now - mark.due_at).total_seconds(), 0.0)
-        traffic.observe((PUBLICATION_DELAY, ()), delay, bounds=DELAY_BOUNDS)
         if mark.traceparent:
             traced[mark.traceparent].append(mark)
     tracing.note_published(
