@@ -27,7 +27,7 @@ from featurehub.lib.traffic import (
 )
 from features.models import SeriesPoint
 from features.monitoring.event_counts import EVENTS
-from features.monitoring.series import all_counted_ever
+from features.monitoring.series import counted_ever
 
 # Labels → what was counted under them.
 ByLabels: TypeAlias = Mapping[tuple[str, ...], SeriesPoint]
@@ -94,7 +94,7 @@ COUNTED_METRICS = (
 
 def counted_families() -> Iterator[Metric]:
     """Yield the metrics. One query."""
-    counted = all_counted_ever(*(metric.series for metric in COUNTED_METRICS))
+    counted = counted_ever(*(metric.series for metric in COUNTED_METRICS))
     for metric in COUNTED_METRICS:
         make: Callable[[CountedMetric, ByLabels], Metric] = histogram_family if metric.bounds else counter_family
         yield make(metric, with_known(metric, counted[metric.series]))

@@ -101,12 +101,7 @@ def last_point(name: str) -> datetime | None:
     return points.order_by("-start").values_list("start", flat=True).first()
 
 
-def counted_ever(name: str) -> dict[tuple[str, ...], SeriesPoint]:
-    """Return labels → what was counted since the first start."""
-    return all_counted_ever(name)[name]
-
-
-def all_counted_ever(*names: str) -> dict[str, dict[tuple[str, ...], SeriesPoint]]:
+def counted_ever(*names: str) -> dict[str, dict[tuple[str, ...], SeriesPoint]]:
     """Return name → labels → what was counted since the first start. One query."""
     found: dict[str, dict[tuple[str, ...], SeriesPoint]] = {name: {} for name in names}
     for row in SeriesPoint.objects.filter(resolution=Resolution.EVER, name__in=names, start=EPOCH):

@@ -106,7 +106,7 @@ def test_two_processes_add_to_one_point() -> None:
         [over_time] = points_of(REQUESTS, resolution=resolution, since=now - HOUR, until=now).values()
         whole = sum_of(over_time.values())
         assert (whole.count, whole.total, whole.buckets) == (4, 1.0, [2, 2])
-    assert counted_ever(REQUESTS)["GET", "x", "200"].count == 4
+    assert counted_ever(REQUESTS)[REQUESTS]["GET", "x", "200"].count == 4
 
 
 @pytest.mark.django_db
@@ -119,7 +119,7 @@ def test_points_past_their_retention_go_and_counters_stay() -> None:
     forget_old_points(now=now)
     kept = SeriesPoint.objects.order_by("resolution", "start").values_list("resolution", flat=True)
     assert list(kept) == ["ever", "hour", "hour", "minute"]
-    assert counted_ever(READS)["cache",].count == 3
+    assert counted_ever(READS)[READS]["cache",].count == 3
 
 
 @pytest.mark.django_db
@@ -132,13 +132,13 @@ def test_requests_and_reads_of_the_api_are_counted_with_their_source_and_age() -
     client.get("/api/v1/definitions/")
     client.generic("BREW", url_of("c1"))
     flush_traffic()
-    requests = {labels: point.count for labels, point in counted_ever(REQUESTS).items()}
+    requests = {labels: point.count for labels, point in counted_ever(REQUESTS)[REQUESTS].items()}
     assert requests["GET", "customers/{customer_id}/features/", "200"] == 33
     assert requests["other", "customers/{customer_id}/features/", "405"] == 1
     assert requests["GET", "definitions/", "200"] == 1
-    reads = {labels: point.count for labels, point in counted_ever(READS).items()}
+    reads = {labels: point.count for labels, point in counted_ever(READS)[READS].items()}
     assert reads == {("cache",): 32, ("database",): 1}
-    age = counted_ever(AGE_AT_READ)[()]
+    age = counted_ever(AGE_AT_READ)[AGE_AT_READ][()]
     assert age.count >= 1
     assert sum(age.buckets) == age.count
 
@@ -149,7 +149,7 @@ def test_while_postgresql_is_away_counts_wait() -> None:
     with postgres_away():
         flush_traffic()
     flush_traffic()
-    assert counted_ever(READS)["cache",].count == 5
+    assert counted_ever(READS)[READS]["cache",].count == 5
 
 
 @pytest.mark.django_db
@@ -162,7 +162,7 @@ def test_a_measurement_is_the_mean_of_its_minute() -> None:
     [over_time] = points_of("active_customers", resolution=Resolution.HOUR, since=now - HOUR, until=now).values()
     [point] = over_time.values()
     assert (point.count, point.total / point.count) == (2, 1.0)
-    assert not counted_ever("active_customers")
+    assert not counted_ever("active_customers")["active_customers"]
 
 
 # --- Events --------------------------------------------------------------------------------------------------------
@@ -183,7 +183,7 @@ def test_committed_events_are_counted_once() -> None:
     for _ in range(3):
         assert counts(Resolution.HOUR) == {"page_view": 30, "login": 1, "purchase": 1}
         count_all()
-    ever = {labels[0]: point.count for labels, point in counted_ever("events").items()}
+    ever = {labels[0]: point.count for labels, point in counted_ever("events")["events"].items()}
     assert ever == {"page_view": 30, "login": 1, "purchase": 1}
     assert Event.objects.count() == 32
 
@@ -209,7 +209,7 @@ def test_events_of_a_transaction_that_commits_late_are_counted() -> None:
     thread.join()
     count_all()
     assert counts() == {"page_view": 1, "login": 1}
-    ever = {labels[0]: point.count for labels, point in counted_ever("events").items()}
+    ever = {labels[0]: point.count for labels, point in counted_ever("events")["events"].items()}
     assert ever == {"page_view": 1, "login": 1}
 
 
