@@ -2,12 +2,15 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from docs.generator.tables import in_cell
+
 PACKAGES = ("featurehub", "events", "features")
-KINDS = {"gauge": "gauge", "counter": "counter", "histogram": "histogram", "summary": "summary"}
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+KINDS = {"gauge", "counter", "histogram", "summary"}
 SETTINGS = """# Settings
 
 Environment variables, as the code reads them. An unset and an empty one mean the same; a wrong value stops the start
@@ -43,18 +46,37 @@ class MetricLine(NamedTuple):
     text: str
 
 
-def modules(project: Path) -> Iterator[ast.Module]:
+Constants = Mapping[str, Any]
+
+
+def calls(project: Path) -> Iterator[tuple[str, ast.Call, Constants]]:
+    """Yield each call of a function or class with its name, and with the constants of its module and function.
+
+    A text that the call takes may stand in one of them.
+    """
     for package in PACKAGES:
         for path in sorted((project / package).rglob("*.py")):
-            yield ast.parse(path.read_text(encoding="utf-8"))
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+            yield from calls_in(tree, constants_of(tree))
 
 
-def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
-    """Yield each call of a function or class with its name."""
-    for node in ast.walk(tree):
+def calls_in(scope: ast.AST, constants: Constants) -> Iterator[tuple[str, ast.Call, Constants]]:
+    for node in ast.iter_child_nodes(scope):
         if isinstance(node, ast.Call):
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-            yield name, node
+            yield name, node, constants
+        yield from calls_in(node, {**constants, **constants_of(node)} if isinstance(node, FUNCTIONS) else constants)
+
+
+def constants_of(scope: ast.Module | ast.FunctionDef | ast.AsyncFunctionDef) -> Constants:
+    """Return the constants that the statements of a module or function give to names."""
+    return {
+        target.id: node.value.value
+        for node in scope.body
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
 
 
 # --- Settings -----------------------------------------------------------------------------------------------------
@@ -63,37 +85,17 @@ def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
 def settings_of(project: Path) -> list[Setting]:
     """Return every environment variable that is read by `read_setting`, by name."""
     found = {}
-    for tree in modules(project):
-        for scope in scopes(tree):
-            names = constants_of(tree) | constants_of(scope)
-            for name, call in calls(scope):
-                if name == "read_setting" and call.args and isinstance(call.args[0], ast.Constant):
-                    parts = {part.arg: text_of(part.value, names) for part in call.keywords}
-                    variable = str(call.args[0].value)
-                    found[variable] = Setting(
-                        name=variable, must_be=parts["expected"], default=shown_default(parts.get("default"))
-                    )
+    for name, call, constants in calls(project):
+        if name == "read_setting" and call.args and isinstance(call.args[0], ast.Constant):
+            parts = {part.arg: text_of(part.value, constants) for part in call.keywords}
+            variable = str(call.args[0].value)
+            found[variable] = Setting(
+                name=variable, must_be=parts["expected"], default=shown_default(parts.get("default"))
+            )
     return [found[name] for name in sorted(found)]
 
 
-def scopes(tree: ast.Module) -> Iterator[ast.AST]:
-    """Yield a module and its functions: a text that a call takes may stand in a variable next to it."""
-    yield tree
-    yield from (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))
-
-
-def constants_of(scope: ast.AST) -> dict[str, Any]:
-    """Return the constants that are given to names in a module or function."""
-    return {
-        target.id: node.value.value
-        for node in ast.walk(scope)
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
-
-
-def text_of(node: ast.expr, names: dict[str, Any]) -> str:
+def text_of(node: ast.expr, names: Constants) -> str:
     """Return a text of the code, with the constants that it is made of; other expressions as they are written."""
     match node:
         case ast.Constant(value=value):
@@ -135,15 +137,12 @@ def in_reference(text: str) -> str:
 def metrics_of(project: Path) -> list[MetricLine]:
     """Return each metric that the code makes with a name and a text, by name."""
     found = {}
-    for tree in modules(project):
-        for scope in scopes(tree):
-            names = constants_of(scope)
-            for name, call in calls(scope):
-                kind = KINDS.get(name.removesuffix("MetricFamily").lower())
-                if kind and len(call.args) > 1 and isinstance(call.args[0], ast.Constant):
-                    metric, text = (text_of(arg, names) for arg in call.args[:2])
-                    line = MetricLine(full_name(metric, kind=kind), kind, ", ".join(labels_of(call)), text)
-                    found[line.name] = line
+    for name, call, constants in calls(project):
+        kind = name.removesuffix("MetricFamily").lower()
+        if kind in KINDS and len(call.args) > 1 and isinstance(call.args[0], ast.Constant):
+            metric, text = (text_of(arg, constants) for arg in call.args[:2])
+            line = MetricLine(full_name(metric, kind=kind), kind, ", ".join(labels_of(call)), text)
+            found[line.name] = line
     return [found[name] for name in sorted(found)]
 
 
@@ -170,17 +169,10 @@ def commands_page(described: list[dict[str, Any]]) -> str:
     """Return the page of the commands that `docs.generator.commands` describes."""
     parts = [COMMANDS]
     for command in described:
-        parts += [f"## {command['name']}", "", one_line(command["help"]), "", "```text", command["usage"], "```", ""]
+        text = " ".join(command["help"].split())
+        parts += [f"## {command['name']}", "", text, "", "```text", command["usage"], "```", ""]
         if command["arguments"]:
             parts += ["| argument | is |", "|---|---|"]
-            parts += [f"| `{in_cell(form)}` | {in_cell(one_line(text))} |" for form, text in command["arguments"]]
+            parts += [f"| `{in_cell(form)}` | {in_cell(text)} |" for form, text in command["arguments"]]
             parts.append("")
     return "\n".join(parts)
-
-
-def one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
-def in_cell(text: str) -> str:
-    return text.replace("|", "\\|")

@@ -4,6 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from docs.generator.tables import in_cell
+
 MADE = "<!-- Made by docs/generator. -->\n"
 METHODS = ("get", "post", "patch", "delete")
 LIMITS = {
@@ -125,10 +127,6 @@ def link_to(name: str) -> str:
 
 def anchor(name: str) -> str:
     return f"shape-{name.lower().replace(' ', '-')}"
-
-
-def in_cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|")
 
 
 def definitions_page(schema: dict[str, Any]) -> str:

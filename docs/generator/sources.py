@@ -36,24 +36,30 @@ def site_path(path: str, *, project: Path) -> str:
     return f"source/{path}" if path.endswith((".md", *PICTURES)) else f"source/{path}.md"
 
 
-def links_of(markdown: str, *, in_repository: str) -> Iterator[str]:
-    """Yield the paths in the repository that the relative links of a page lead to."""
-    for _, target, _ in LINK.findall(FENCE.sub("", markdown)):
-        if "://" not in target and not target.startswith(("mailto:", "/")):
-            yield posixpath.normpath(posixpath.join(posixpath.dirname(in_repository), target))
+def linked_file(target: str, *, in_repository: str, project: Path) -> str | None:
+    """Return the path in the repository that a link of a page leads to; None where it leads to no file of it."""
+    if "://" in target or target.startswith(("mailto:", "/")):
+        return None
+    path = posixpath.normpath(posixpath.join(posixpath.dirname(in_repository), target))
+    return path if (project / path).exists() else None
+
+
+def files_linked_from(page: str, *, project: Path) -> Iterator[str]:
+    """Yield the paths in the repository that the relative links of one of its pages lead to."""
+    for _, target, _ in LINK.findall(FENCE.sub("", (project / page).read_text())):
+        if path := linked_file(target, in_repository=page, project=project):
+            yield path
 
 
 def pages(project: Path) -> dict[str, str]:
     """Return src_uri → Markdown for all that pages link to outside of docs/, and what those pages link to."""
-    made: dict[str, str] = {}
-    to_read = [path.relative_to(project).as_posix() for path in sorted((project / "docs").rglob("*.md"))]
-    to_read += in_navigation(project)
-    made.update({f"source/{path}": (project / path).read_text() for path in in_navigation(project)})
+    navigated = in_navigation(project)
+    made = {f"source/{path}": (project / path).read_text() for path in navigated}
+    to_read = [path.relative_to(project).as_posix() for path in sorted((project / "docs").rglob("*.md"))] + navigated
     while to_read:
-        page = to_read.pop()
-        for path in links_of((project / page).read_text(), in_repository=page):
+        for path in files_linked_from(to_read.pop(), project=project):
             src_uri = site_path(path, project=project)
-            if path.startswith("docs/") or path == "docs" or src_uri in made or not (project / path).exists():
+            if path.startswith("docs/") or path == "docs" or src_uri in made:
                 continue
             made[src_uri] = content_of(path, src_uri=src_uri, project=project)
             if src_uri in (f"source/{path}", f"source/{path}/README.md") and src_uri.endswith(".md"):
@@ -70,7 +76,7 @@ def content_of(path: str, *, src_uri: str, project: Path) -> str:
     """Return the page of a file or folder: Markdown as it is, code in a block, a folder as a list."""
     if src_uri.endswith("/README.md") and (project / path).is_dir():
         return (project / path / "README.md").read_text()
-    if path.endswith((".md", ".svg")):
+    if path.endswith((".md", *PICTURES)):
         return (project / path).read_text()
     if (project / path).is_dir():
         names = sorted(each.name for each in (project / path).iterdir() if not each.name.startswith(("__", ".")))
@@ -96,11 +102,9 @@ def with_site_links(markdown: str, *, in_repository: str, project: Path) -> str:
 
     def replaced(found: re.Match[str]) -> str:
         before, target, after = found.groups()
-        if "://" in target or target.startswith(("mailto:", "/")):
-            return found[0]
-        path = posixpath.normpath(posixpath.join(posixpath.dirname(in_repository), target))
-        if not (project / path).exists():
-            return found[0]  # a page that is made, or a broken link that MkDocs reports
+        path = linked_file(target, in_repository=in_repository, project=project)
+        if path is None:
+            return found[0]  # of another host, to a page that is made, or broken, which MkDocs reports
         return f"{before}{os.path.relpath(site_path(path, project=project), here or '.')}{after}"
 
     return LINK.sub(replaced, markdown)

@@ -37,7 +37,7 @@ def test_the_page_of_commands_has_each_one_with_its_options() -> None:
         name for name, app in get_commands().items() if app in commands.APPS
     )
     by_name = {each["name"]: each for each in described}
-    assert ("--label LABEL" in dict(by_name["build_training_set"]["arguments"])) is True
+    assert "--label LABEL" in dict(by_name["build_training_set"]["arguments"])
     assert "--as-of" in by_name["recompute"]["usage"]
     assert from_code.commands_page(described).count("\n## ") == len(described)
 
