@@ -101,7 +101,7 @@ def give(readers: Iterable[list["asyncio.Future[FeatureValues]"]], values: list[
                 future.set_result(answer)
 
 
-def fail(futures: list["asyncio.Future[FeatureValues]"], error: Exception) -> None:
+def fail(futures: Iterable["asyncio.Future[FeatureValues] | Future[FeatureValues]"], error: BaseException) -> None:
     """Raise the error in each reader that still waits."""
     for future in futures:
         if not future.done():
@@ -160,11 +160,11 @@ class Coalescer:
         except InvalidRequestError as error:
             parts = parts_at_wrong(answers, error)
             if not parts:
-                self._fail(answers, error)
+                fail(answers.values(), error)
             for part in parts:
                 self._answer(part, selection)
         except BaseException as error:  # the other threads must not wait for ever
-            self._fail(answers, error)
+            fail(answers.values(), error)
         else:
             for answer, each in zip(answers.values(), values, strict=True):
                 answer.set_result(each)
@@ -173,8 +173,3 @@ class Coalescer:
         if len(customer_ids) == 1:
             return [self._read_one(customer_ids[0], selection)]
         return self._read_many(customer_ids, selection)
-
-    @staticmethod
-    def _fail(answers: dict[str, "Future[FeatureValues]"], error: BaseException) -> None:
-        for answer in answers.values():
-            answer.set_exception(error)
