@@ -43,7 +43,7 @@ task_postrun.connect(close_old_connections)
 
 @after_setup_logger.connect
 @after_setup_task_logger.connect
-def use_private_lines(*, logger: logging.Logger, **_: object) -> None:
+def use_log_lines(*, logger: logging.Logger, **_: object) -> None:
     """Let workers and beat log as the web processes do: Celery replaces the handlers of Django's settings."""
     for handler in logger.handlers:
         handler.setFormatter(settings.LOG_LINES())

@@ -80,7 +80,7 @@ def write_staged(file: ValueFile, *, rejected: RejectedFile, progress: Progress 
                 rejected.add(line)
                 written.erased += 1
             written.appended += appended
-            *_, after = numbers
+            after = next(reversed(numbers))
             progress(sum(numbers.values()))
     return written
 
