@@ -19,8 +19,10 @@ from benchmarks.scale import scaled
 from benchmarks.spent import spent
 from featurehub.files.rejections import RejectedFile
 from featurehub.lib.gc_tuning import gc_disabled, short_switch_interval
-from features.imports.importing import open_values, write_staged
-from features.imports.staging import drop_staged, stage_rows
+from features.imports.sessions import some_sessions
+from features.imports.staging import stage_rows
+from features.imports.value_files import open_values
+from features.imports.writing import write_staged
 
 CUSTOMERS = 300_000
 COLUMNS = ("customer_id", "timestamp", "tenure_days", "loyalty_tier")
@@ -119,9 +121,9 @@ def imported(path: Path) -> Callable[[], object]:
     def work() -> None:
         with gc_disabled(), short_switch_interval(), RejectedFile(path) as rejected:  # as the command does
             file = open_values(path, feature_type="customer", version="1.0")
-            staged = stage_rows(file.rows, bounds=file.bounds, rejected=rejected)
-            write_staged(file, rejected=rejected)
-            drop_staged()
+            with some_sessions(file.sessions) as sessions:
+                staged = stage_rows(file.rows, sessions=sessions, bounds=file.bounds, rejected=rejected)
+                write_staged(file, sessions=sessions, rejected=rejected)
         assert not staged.rejected
 
     return work

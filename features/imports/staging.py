@@ -1,16 +1,19 @@
-"""Copy the checked rows of a file into a temporary table, in the order of the customers.
+"""Copy the checked rows of a file into a temporary table, and sort them by customer.
 
 So the rows of one customer stand together, wherever they are in the file, and customers are written in the order in
-which the index of the history has them.
+which the index of the history has them. Where several sessions write, each has all rows of its customers.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import NamedTuple
 
 import msgspec
 import orjson
+import psycopg
 from django.db import connection, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from events.copy_text import NULL, encode_json, escaped
 from featurehub.files.groups import NumberedGroup, refuse_unreadable
@@ -35,10 +38,12 @@ SORT = (
     "set local default_statistics_target = 10",
     "analyze features_sorted (customer_id)",
 )
-# The rows that they have, by customer.
+# As one row with an array, since so many rows take longer to be read.
 NEXT_CUSTOMERS = """
-select customer_id, count(*) from features_sorted where customer_id > %s
-group by customer_id order by customer_id limit %s
+select array_agg(customer_id), sum(rows)::bigint from (
+    select customer_id, count(*) as rows from features_sorted where customer_id > %s
+    group by customer_id order by customer_id limit %s
+) following
 """
 STAGED_ROWS = """
 (
@@ -52,9 +57,12 @@ select place, customer_id, "timestamp", features from features_sorted where cust
 
 
 class StagedLines(NamedTuple):
-    """The rows of a group as lines for COPY, the lines that list the rejected ones, and the number of all of them."""
+    """The rows of a group as lines for COPY, the lines that list the rejected ones, and the number of all of them.
 
-    copied: bytes
+    `copied` has one item a session: each has customers of its own.
+    """
+
+    copied: list[bytes]
     accepted: int
     rejected: list[bytes]
     size: int
@@ -68,43 +76,64 @@ class Staged(NamedTuple):
 
 
 def stage_rows(
-    file: RowFile[ValueRow], *, bounds: Bounds, rejected: RejectedFile, progress: Progress = lambda rows: None
+    file: RowFile[ValueRow],
+    *,
+    sessions: Sequence[BaseDatabaseWrapper],
+    bounds: Bounds,
+    rejected: RejectedFile,
+    progress: Progress = lambda rows: None,
 ) -> Staged:
-    """Copy the acceptable rows into the table `features_sorted` of this session, and list the others in `rejected`.
+    """Copy the acceptable rows into the tables `features_staged` of the sessions, and list the others in `rejected`.
 
     Raise InvalidError if the file can't be read to its end.
     """
     accepted = refused = 0
-    now = datetime.now(UTC)
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(DROP)
-        cursor.execute(CREATE)
-        with copying(cursor, COPY_STAGED) as copy:
-            for lines in prefetched(read_lines(file, bounds=bounds, now=now)):
-                copy.write(lines.copied)
-                for line in lines.rejected:
-                    rejected.add(line)
-                accepted += lines.accepted
-                refused += len(lines.rejected)
-                progress(lines.size)
-        for statement in SORT:
-            cursor.execute(statement)
+    groups = read_lines(file, sessions=len(sessions), bounds=bounds, now=datetime.now(UTC))
+    with transaction.atomic(), ExitStack() as stack:
+        copies = [stack.enter_context(staging_copy(session)) for session in sessions]
+        for lines in prefetched(groups):
+            for copy, copied in zip(copies, lines.copied, strict=True):
+                copy.write(copied)
+            for line in lines.rejected:
+                rejected.add(line)
+            accepted += lines.accepted
+            refused += len(lines.rejected)
+            progress(lines.size)
     return Staged(accepted, refused)
 
 
+@contextmanager
+def staging_copy(session: BaseDatabaseWrapper) -> Iterator[psycopg.Copy]:
+    """Copy rows into the table `features_staged` of the session for the block."""
+    with session.cursor() as cursor:
+        cursor.execute(DROP)
+        cursor.execute(CREATE)
+        with copying(cursor, COPY_STAGED) as copy:
+            yield copy
+
+
+def sort_staged() -> None:
+    """Make the table `features_sorted` of this session from its staged rows."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        for statement in SORT:
+            cursor.execute(statement)
+
+
 def drop_staged() -> None:
-    """Drop the table."""
+    """Drop the tables of this session."""
     with connection.cursor() as cursor:
         cursor.execute(DROP)
 
 
-def read_lines(file: RowFile[ValueRow], *, bounds: Bounds, now: datetime) -> Iterator[StagedLines]:
+def read_lines(file: RowFile[ValueRow], *, sessions: int, bounds: Bounds, now: datetime) -> Iterator[StagedLines]:
     """Yield the rows of the file, group by group."""
     for group in numbered_groups(file, kept=NOTHING_KEPT):
-        yield lines_of_group(group, file=file, bounds=bounds, now=now)
+        yield lines_of_group(group, file=file, sessions=sessions, bounds=bounds, now=now)
 
 
-def lines_of_group(group: NumberedGroup, *, file: RowFile[ValueRow], bounds: Bounds, now: datetime) -> StagedLines:
+def lines_of_group(
+    group: NumberedGroup, *, file: RowFile[ValueRow], sessions: int, bounds: Bounds, now: datetime
+) -> StagedLines:
     """Check the rows of a group and encode them: together first, and singly only if one of them is not acceptable."""
     first, (some, _) = group
     rows = [(number, row) for number, row in enumerate(some, start=first) if row]
@@ -121,7 +150,7 @@ def lines_of_group(group: NumberedGroup, *, file: RowFile[ValueRow], bounds: Bou
                 numbers.append(number)
             except InvalidError as error:
                 rejected.append(rejection_line(number, error=error, data=described(row, file=file)))
-    return StagedLines(encode_rows(values, numbers=numbers), len(values), rejected, len(some))
+    return StagedLines(encode_rows(values, numbers=numbers, sessions=sessions), len(values), rejected, len(some))
 
 
 def checked_values(row: object, *, file: RowFile[ValueRow], bounds: Bounds, now: datetime) -> ValueRow:
@@ -132,8 +161,8 @@ def checked_values(row: object, *, file: RowFile[ValueRow], bounds: Bounds, now:
     return values
 
 
-def encode_rows(rows: Sequence[ValueRow], *, numbers: Sequence[int]) -> bytes:
-    """Return a line of COPY_STAGED for each row."""
+def encode_rows(rows: Sequence[ValueRow], *, numbers: Sequence[int], sessions: int) -> list[bytes]:
+    """Return a line of COPY_STAGED for each row, by the session that has its customer."""
     columns = (
         escaped([row.customer_id for row in rows]),
         map(str, numbers),
@@ -141,7 +170,10 @@ def encode_rows(rows: Sequence[ValueRow], *, numbers: Sequence[int]) -> bytes:
         # Names of features and numbers have nothing that COPY would escape.
         [orjson.dumps(row.features).decode() for row in rows],
     )
-    return "".join(f"{line}\n" for line in map("\t".join, zip(*columns, strict=True))).encode()
+    lines: list[list[str]] = [[] for _ in range(sessions)]
+    for row, line in zip(rows, zip(*columns, strict=True), strict=True):
+        lines[hash(row.customer_id) % sessions].append("\t".join(line))
+    return ["".join(f"{line}\n" for line in of_session).encode() for of_session in lines]
 
 
 def encode_moments(moments: Sequence[datetime | None]) -> list[str]:

@@ -121,10 +121,10 @@ def append_and_announce(
     )
     names = {name for row in rows for name in row.features}
     if is_computed_from(names, feature_type=feature_type, version=version, known=known):
-        mark_customers([*appended], due_at=now)
+        mark_customers(appended.customer_ids, due_at=now)
     for chunk in batched(customer_ids, PUBLISHED_PER_CHUNK):
         transaction.on_commit(partial(publish_after_commit, chunk, announce(chunk)))
-    return sum(appended.values())
+    return appended.number
 
 
 def mark_customers(customer_ids: Sequence[str], *, due_at: datetime) -> None:

@@ -1,6 +1,7 @@
 """Locks of customers, and the clock that all workers share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
 from django.db import connection, transaction
@@ -42,12 +43,15 @@ where (
 """
 # In the order of their parts, so that no two writers wait for each other.
 LOCK_WRITERS = """
-select pg_advisory_xact_lock(hashtextextended(%(feature_type)s || ':' || part, 0)) from (
+select {lock}(hashtextextended(%(feature_type)s || ':' || part, 0)) from (
     select distinct hashtextextended(customer_id, 0) & 1023 as part
     from unnest(%(customer_ids)s::text[]) customer_id
     order by 1
 ) parts
 """
+# Two imports would share the locks of a customer whom both of them write.
+LOCK_IMPORTS = "select pg_advisory_lock(hashtextextended('features.import:' || %(feature_type)s, 0))"
+UNLOCK_IMPORTS = "select pg_advisory_unlock(hashtextextended('features.import:' || %(feature_type)s, 0))"
 
 
 def register_customers(customer_ids: Sequence[str]) -> None:
@@ -102,10 +106,28 @@ def database_now() -> datetime:
         return now
 
 
-def lock_writers(customer_ids: Sequence[str], *, feature_type: str) -> None:
+def lock_writers(customer_ids: Sequence[str], *, feature_type: str, is_import: bool = False) -> None:
     """Wait for other writers of these customers and type, and keep new ones waiting until the transaction ends.
 
-    Writers of a few other customers wait, too: those that share a lock with one of these.
+    Writers of a few other customers wait, too: those that share a lock with one of these. The sessions of an import
+    don't wait for each other, since each has customers of its own.
+    """
+    lock = "pg_advisory_xact_lock_shared" if is_import else "pg_advisory_xact_lock"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            LOCK_WRITERS.format(lock=lock), {"customer_ids": list(customer_ids), "feature_type": feature_type}
+        )
+
+
+@contextmanager
+def only_import(*, feature_type: str) -> Iterator[None]:
+    """Wait for other imports of the type, and keep new ones waiting until the end of the block.
+
+    The lock belongs to the session, and ends with it.
     """
     with connection.cursor() as cursor:
-        cursor.execute(LOCK_WRITERS, {"customer_ids": list(customer_ids), "feature_type": feature_type})
+        cursor.execute(LOCK_IMPORTS, {"feature_type": feature_type})
+        try:
+            yield
+        finally:
+            cursor.execute(UNLOCK_IMPORTS, {"feature_type": feature_type})

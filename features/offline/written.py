@@ -65,7 +65,7 @@ appended as (
     order by customer_id, moment
     returning customer_id
 )
-select customer_id, count(*) from appended group by customer_id
+select count(*), coalesce(array_agg(distinct customer_id), '{{}}') from appended
 """
 SENT_ROWS = """
 jsonb_to_recordset(%(rows)s::jsonb) as sent
@@ -82,10 +82,17 @@ class WrittenRow(NamedTuple):
     metadata: Mapping[str, Any] | None = None
 
 
+class AppendedRows(NamedTuple):
+    """Number of rows that history grew by, and their customers in the order of the ids."""
+
+    number: int
+    customer_ids: list[str]
+
+
 def append_written(
     source: str, parameters: Mapping[str, Any], *, is_one_each: bool, feature_type: str, version: str, now: datetime
-) -> dict[str, int]:
-    """Append the rows of `source` that change what holds at their moments. Return customer → number of rows.
+) -> AppendedRows:
+    """Append the rows of `source` that change what holds at their moments. Return their number and customers.
 
     `source` is a relation with the columns of SENT_ROWS, `parameters` what it takes, and `is_one_each` whether it has
     one row a customer. Moments after `now` are taken as `now`. One statement; the caller holds the locks of all writers
@@ -97,7 +104,7 @@ def append_written(
             APPEND_WRITTEN.format(source=source, compared=compared),
             {**parameters, "feature_type": feature_type, "version": version, "now": now},
         )
-        return dict(cursor.fetchall())
+        return AppendedRows(*cursor.fetchone())
 
 
 def sent_rows(rows: Sequence[WrittenRow]) -> dict[str, str]:

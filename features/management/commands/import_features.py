@@ -10,8 +10,10 @@ from django.core.management.base import CommandParser
 from featurehub.files.import_command import ImportCommand, ImportReport
 from featurehub.files.rejections import RejectedFile
 from featurehub.lib.progress import progress_bar
-from features.imports.importing import open_values, write_staged
-from features.imports.staging import drop_staged, stage_rows
+from features.imports.sessions import some_sessions
+from features.imports.staging import stage_rows
+from features.imports.value_files import open_values
+from features.imports.writing import write_staged
 from features.models import WRITTEN_BY_CLIENTS
 
 
@@ -35,12 +37,13 @@ class Command(ImportCommand):
 
     def import_file(self, path: Path, options: Mapping[str, Any]) -> ImportReport:
         file = open_values(path, feature_type=options["type"], version=options["version"])
-        with RejectedFile(path) as rejected:
+        with RejectedFile(path) as rejected, some_sessions(file.sessions) as sessions:
             with progress_bar(total=file.rows.total, unit="rows", description=f"{path.name}: read") as bar:
-                staged = stage_rows(file.rows, bounds=file.bounds, rejected=rejected, progress=bar.update)
+                staged = stage_rows(
+                    file.rows, sessions=sessions, bounds=file.bounds, rejected=rejected, progress=bar.update
+                )
             with progress_bar(total=staged.accepted, unit="rows", description=f"{path.name}: written") as bar:
-                written = write_staged(file, rejected=rejected, progress=bar.update)
-        drop_staged()
+                written = write_staged(file, sessions=sessions, rejected=rejected, progress=bar.update)
         refused = staged.rejected + written.erased
         summary = (
             f"{path}: {staged.accepted - written.erased:,} accepted, {written.appended:,} appended, "

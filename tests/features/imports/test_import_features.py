@@ -20,9 +20,9 @@ from events.tombstones import add_tombstone
 from featurehub.files import groups
 from featurehub.lib.errors import InvalidError
 from features import tasks
-from features.imports import importing
-from features.imports.importing import open_values
+from features.imports import writing
 from features.imports.rows import ValueRow, bounds_of, check_values, check_values_together
+from features.imports.value_files import open_values
 from features.materialization.client_values import set_customer_features
 from features.models import Customer, CustomerFeature, FeatureDefinition
 from features.online.outbox import unpublished
@@ -93,7 +93,7 @@ def write(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Rows], Pa
 def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read and write few rows at once."""
     monkeypatch.setattr(groups, "ROWS_AT_ONCE", 2)
-    monkeypatch.setattr(importing, "CUSTOMERS_PER_TRANSACTION", 2)
+    monkeypatch.setattr(writing, "CUSTOMERS_PER_TRANSACTION", 2)
 
 
 @pytest.fixture
