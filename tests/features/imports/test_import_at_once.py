@@ -10,6 +10,7 @@ from django.db import connection
 from features.imports import value_files, writing
 from features.materialization.client_values import set_customer_features
 from features.materialization.erasure import erase_customer
+from features.materialization.locks import register_customers
 from features.models import CustomerFeature
 from tests.at_once import at_once
 from tests.factories import rows_of
@@ -61,6 +62,8 @@ def test_two_imports_at_once_lose_no_value(tmp_path: Path, two_sessions: None, c
         file_of(tmp_path, name="days.csv", feature="tenure_days"),
         file_of(tmp_path, name="tiers.csv", feature="loyalty_tier"),
     ]
+    # To insert the same customers, the second import would wait for the first one anyway.
+    register_customers([f"c{number}" for number in range(CUSTOMERS)])
     at_once(*(lambda path=path: run_import(path) for path in paths))
     newest = dict(CustomerFeature.objects.order_by("timestamp", "id").values_list("customer_id", "features"))
     assert newest == {
