@@ -69,7 +69,7 @@ def behavioral_delta(view: FeatureView, recomputed: Recomputed) -> VersionDelta:
     """
     held, appended = recomputed.held[view], recomputed.appended[view]
     changed = {
-        name: layout.value_texts(
+        name: layout.chosen_texts(
             values, wanted=values != column([row.features for row in held], name), otherwise=UNCHANGED
         )
         for name, values in appended.values.by_name.items()
@@ -82,8 +82,8 @@ def behavioral_delta(view: FeatureView, recomputed: Recomputed) -> VersionDelta:
     computations = repeat(microseconds(recomputed.as_of), len(held))
     changed[snapshot_field] = [*decay_snapshot_texts(new_decay_snapshot(view, recomputed), computations)]
     return VersionDelta(
-        expected=[layout.row_text(row.id, view.number) for row in held],
-        endings=[layout.row_text(row_id, view.number) for row_id in row_ids(held, appended)],
+        expected=layout.row_texts([row.id for row in held], view.number),
+        endings=layout.row_texts(row_ids(held, appended), view.number),
         changed=changed,
     )
 
@@ -117,10 +117,10 @@ def derived_delta(view: FeatureView, recomputed: Recomputed) -> VersionDelta:
             after[each.customer_id] = max(row_id, after.get(each.customer_id, 0))
     has_value = {name: column == column for name, column in values.by_name.items()}
     return VersionDelta(
-        expected=[layout.row_text(before[customer_id], view.number) for customer_id in values.customer_ids],
-        endings=[layout.row_text(after[customer_id], view.number) for customer_id in values.customer_ids],
+        expected=layout.row_texts([before[customer_id] for customer_id in values.customer_ids], view.number),
+        endings=layout.row_texts([after[customer_id] for customer_id in values.customer_ids], view.number),
         changed={
-            name: layout.value_texts(column, wanted=has_value[name], otherwise=REMOVED)
+            name: layout.chosen_texts(column, wanted=has_value[name], otherwise=REMOVED)
             for name, column in values.by_name.items()
         },
     )

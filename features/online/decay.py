@@ -131,7 +131,7 @@ def decayed_behavioral(view: FeatureView, *, snapshot: DecaySnapshot, as_of_us: 
     return DecayedVersion(
         values=decayed_values(snapshot, view=view, until_us=as_of_us, window_days=settings.WINDOW_DAYS),
         can_decay=snapshot.can_decay(),
-        expected=[layout.row_text(row_id, view.number) for row_id in snapshot.row_ids.tolist()],
+        expected=layout.row_texts(snapshot.row_ids.tolist(), view.number),
     )
 
 
@@ -159,7 +159,7 @@ def decayed_derived(
     return DecayedVersion(
         values={name: values[name] for name in held.known.time_dependent_names(view)},
         can_decay=behavioral[source].can_decay,
-        expected=[layout.row_text(row_id, view.number) for row_id in row_ids.tolist()],
+        expected=layout.row_texts(row_ids.tolist(), view.number),
     )
 
 
@@ -194,7 +194,5 @@ def at(places: Ints, column: Sequence[T]) -> Sequence[T]:
 
 def decayed_texts(values: Floats, *, can_decay: Bools) -> list[str | bool]:
     """Return what `restamp` takes: a decimal string, UNCHANGED where time changes nothing, REMOVED for no value."""
-    pairs = zip(values.tolist(), can_decay.tolist(), strict=True)
-    return [
-        (layout.value_text(value) if value == value else REMOVED) if decays else UNCHANGED for value, decays in pairs
-    ]
+    texts = layout.chosen_texts(values, wanted=can_decay & (values == values), otherwise=REMOVED)
+    return [text if decays else UNCHANGED for text, decays in zip(texts, can_decay.tolist(), strict=True)]
