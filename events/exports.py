@@ -9,8 +9,9 @@ import pyarrow as pa
 from django.db import connection
 
 from events.models import Event
+from featurehub.lib.arrow_csv import MOMENT_TYPE, TEXT_TYPE
 from featurehub.lib.errors import InvalidError
-from featurehub.lib.parquet import MOMENT_TYPE, TEXT_TYPE, export
+from featurehub.lib.parquet import export
 
 MANIFEST = "_exported.json"
 EVENT_COLUMNS = {

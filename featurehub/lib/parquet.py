@@ -10,14 +10,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.dataset as ds
 from django.db import connection, transaction
-from pyarrow import csv
 
-from featurehub.lib.copying import BLOCK_BYTES, copy_stream
+from featurehub.lib.arrow_csv import TEXT_TYPE, read_csv
+from featurehub.lib.copying import copy_stream
 
 COPY_OUT = "copy ({query}) to stdout (format csv)"
 ROWS_PER_GROUP = 250_000
-MOMENT_TYPE = pa.timestamp("us", tz="UTC")
-TEXT_TYPE = pa.string()
 
 
 def export(
@@ -51,20 +49,3 @@ def export(
                 use_threads=False,
             )
     return rows
-
-
-def read_csv(stream: io.BufferedReader, *, schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    """Yield batches of the rows in PostgreSQL's CSV, or no batch if there are no rows.
-
-    An empty text is quoted, a null is not.
-    """
-    if not stream.peek(1):
-        return
-    yield from csv.open_csv(
-        stream,
-        read_options=csv.ReadOptions(column_names=schema.names, block_size=BLOCK_BYTES, use_threads=False),
-        parse_options=csv.ParseOptions(newlines_in_values=True),
-        convert_options=csv.ConvertOptions(
-            column_types=schema, strings_can_be_null=True, quoted_strings_can_be_null=False, null_values=[""]
-        ),
-    )

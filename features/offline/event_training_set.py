@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from django.db import transaction
 from tqdm import tqdm
 
-from featurehub.lib.parquet import MOMENT_TYPE, TEXT_TYPE
+from featurehub.lib.arrow_csv import MOMENT_TYPE, TEXT_TYPE
 from features.formulas.view import FeatureView
 from features.offline.entity_rows import EntityRows, count_entity_rows, stage_entity_rows
 from features.offline.held_join import (

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from featurehub.lib.parquet import MOMENT_TYPE, TEXT_TYPE, export
+from featurehub.lib.arrow_csv import MOMENT_TYPE, TEXT_TYPE
+from featurehub.lib.parquet import export
 from features.models import CustomerFeature
 
 HISTORY_COLUMNS = {

@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 from django.db import connection
 from psycopg import sql
 
+from featurehub.lib.arrow_csv import read_csv
 from featurehub.lib.clock import nearest_in_utc
 from featurehub.lib.copying import copy_stream
 from featurehub.lib.errors import UnknownError
-from featurehub.lib.parquet import read_csv
 from featurehub.lib.suggestions import did_you_mean
 from features.formulas.view import FeatureView
 from features.offline.as_of import ROW_HOLDING, written_lifetime

@@ -9,9 +9,9 @@ import pyarrow as pa
 
 from events.validation import check_customer_id
 from featurehub.files.text_files import NOT_CSV
+from featurehub.lib.arrow_csv import MOMENT_TYPE, TEXT_TYPE
 from featurehub.lib.clock import in_utc, parse_moment
 from featurehub.lib.errors import InvalidError
-from featurehub.lib.parquet import MOMENT_TYPE, TEXT_TYPE
 
 ENCODING = "utf-8-sig"  # with or without a byte order mark
 KEYS = {"customer_id": TEXT_TYPE, "timestamp": MOMENT_TYPE}

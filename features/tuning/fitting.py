@@ -11,9 +11,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 import numpy as np
+import scipy
 from django.conf import settings
 from django.db import transaction
-from scipy.optimize import minimize
 
 from features.formulas.activity import Floats
 from features.formulas.behavioral import Weights, normalised
@@ -169,7 +169,7 @@ def fitted_weights(columns: PastDay, *, active: Weights) -> Weights:
     parts = normalised(columns.counts, weights=active)
     matrix = np.column_stack([*parts.values(), np.ones(len(columns))])
     bounds = [*[(0.0, None)] * len(parts), (None, None)]
-    answer = minimize(
+    answer = scipy.optimize.minimize(
         loss, np.zeros(matrix.shape[1]), args=(matrix, columns.bought.astype(np.float64)), jac=True,
         method="L-BFGS-B", bounds=bounds,
     )  # fmt: skip

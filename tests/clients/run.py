@@ -70,7 +70,7 @@ def python_with_requirements() -> Path:
     python = ENVIRONMENT / "bin/python"
     if not stamp.exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(ENVIRONMENT)], check=True)
-        subprocess.run([*pip(python), "install", "--quiet", "-r", str(requirements)], check=True)
+        install_for(python, "-r", str(requirements))
         stamp.touch()
     return python
 
@@ -93,6 +93,13 @@ def install_wheel(wheel: Path) -> None:
     pins = str(PYTHON / "requirements-test.txt")
     wanted = f"featurehub-client[{EXTRAS}] @ {wheel.as_uri()}"
     subprocess.run([*command, "install", "--quiet", "--constraint", pins, wanted], **quiet)
+
+
+def install_for(python: Path, *arguments: str) -> None:
+    """Install by uv, which takes a fraction of pip's time, and by pip where uv, which has not its settings, can't."""
+    uv = [str(Path(sys.executable).with_name("uv")), "pip", "install", "--quiet", "--python", str(python)]
+    if subprocess.run([*uv, *arguments], check=False, stderr=subprocess.DEVNULL).returncode:
+        subprocess.run([*pip(python), "install", "--quiet", *arguments], check=True, stdout=subprocess.DEVNULL)
 
 
 def pip(python: Path) -> list[str]:

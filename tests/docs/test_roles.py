@@ -176,10 +176,8 @@ def is_let_in(answer: HttpResponse) -> bool:
     return answer.status_code in (200, 302, 400) and not is_sent_to_log_in
 
 
-def outcome(row: Row, *, name: str, world: World, root: Client) -> tuple[str, str]:
+def outcome(row: Row, *, name: str, address: str, data: dict[str, Any]) -> tuple[str, str]:
     """Return the cell of the table for a GET and a POST by this person, and where a change is kept. Undo all of it."""
-    address = address_of(row, world=world)
-    data = data_of(row, world=world, address=address, root=root)
     with transaction.atomic():
         client = client_of(name)
         before = rows_written()
@@ -206,8 +204,9 @@ def outcome(row: Row, *, name: str, world: World, root: Client) -> tuple[str, st
 
 def observed(row: Row, *, world: World) -> tuple[str, ...]:
     """Return the cells of the table: each person's, then where a change is kept."""
-    root = client_of("superuser")
-    found = [outcome(row, name=name, world=world, root=root) for name in PEOPLE]
+    address = address_of(row, world=world)
+    data = data_of(row, world=world, address=address, root=client_of("superuser"))
+    found = [outcome(row, name=name, address=address, data=data) for name in PEOPLE]
     places = {kept for _, kept in found if kept}
     assert len(places) <= 1, f"{row.name} is kept in different places: {places}"
     return (*(cell for cell, _ in found), next(iter(places), NOTHING))

@@ -69,9 +69,9 @@ class Stack:
         return run_manage(arguments, environment=self.environment)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Run an instance until the end of the tests."""
+    """Run an instance until the end of the end-to-end tests, which all use the same one."""
     with running_stack(tmp_path_factory.mktemp("stack"), log_name="stack.log") as stack:
         yield stack
 
