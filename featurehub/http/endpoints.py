@@ -19,7 +19,9 @@ from featurehub.observability.tracing import tracing
 
 API = "/api/v1/"
 # Any other method is counted as one: a client chooses its name.
-METHODS = {method: method for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")}
+METHODS: dict[str | None, str] = {
+    method: method for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+}
 UNAVAILABLE = status.HTTP_503_SERVICE_UNAVAILABLE
 
 

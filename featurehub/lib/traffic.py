@@ -83,7 +83,7 @@ class Traffic:
                 self._count_notes()
 
     def note_hits(self, number: int) -> bool:
-        """Note a read of so many customers, all from Redis. Return what `wants_age` does, of the first after a flush."""
+        """Note a read of so many customers, all from Redis. Return what `wants_age` does: True after each flush."""
         self._hits.append(number)
         noted = len(self._hits)
         if noted >= NOTES_AT_ONCE:

@@ -141,7 +141,7 @@ def test_customers_that_redis_can_not_answer_for_are_counted_with_the_reason(cli
 def test_requests_that_the_pool_reads_leaves_to_the_next_are_handovers_and_no_answers(client: Client) -> None:
     traffic.take()
     endpoints = Endpoints()
-    endpoints.routes = [(re.compile("").match, lambda request: HttpResponse(status=503), "definitions/")]
+    endpoints.routes = [(lambda path: (path, (), {}), lambda request: HttpResponse(status=503), "definitions/")]
     for pool in ("reads", "api"):
         with override_settings(POOL=pool):
             endpoints.respond(RequestFactory().get("/"))
