@@ -1,8 +1,7 @@
 """HMGETs of many keys in one round trip, without redis-py's cost for each command (decision 5).
 
-redis-py opens the connection (password, database, TLS, timeouts), parses the replies and names the errors. The commands
-are joined as bytes here: most of the cost of redis-py's own `hmget` is in building a command and looking for its
-callbacks.
+redis-py opens the connection (password, database, TLS) and names the errors. The commands are joined as bytes here, as
+most of the cost of redis-py's own `hmget` is in building a command and looking for its callbacks.
 """
 
 import os
