@@ -3,6 +3,8 @@
 import io
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from functools import partial
+from pkgutil import resolve_name
 from statistics import median
 from unittest.mock import patch
 
@@ -60,7 +62,9 @@ def observed_beside_unobserved() -> Row:
     That is all that is not needed for the answer: counts, times, ages, the id of the request, the choice of traces.
     """
     read = wsgi_read()
-    observed_us, unobserved_us = cpu_in_turn(read, read, around_second=without_observation)
+    observed_us, unobserved_us = cpu_in_turn(
+        read, read, around=(partial(observation, is_on=True), partial(observation, is_on=False))
+    )
     return Row(
         work="a cached read observed, beside one unobserved: CPU per WSGI call",
         figures=observed_us,
@@ -75,7 +79,7 @@ def cpu_in_turn(
     first: Callable[[], object],
     second: Callable[[], object],
     *,
-    around_second: Callable[[], AbstractContextManager[object]] = nullcontext,
+    around: tuple[Callable[[], AbstractContextManager[object]], ...] = (nullcontext, nullcontext),
 ) -> tuple[list[float], list[float]]:
     """Return the CPU time of a call of each, in microseconds, for each run.
 
@@ -87,7 +91,7 @@ def cpu_in_turn(
         turns: tuple[list[float], list[float]] = ([], [])
         for turn in range(scaled(TURNS)):
             for side in (0, 1) if turn % 2 else (1, 0):
-                with around_second() if side else nullcontext():
+                with around[side]():
                     for _ in range(UNCOUNTED):  # of what was changed, Python's caches are filled again
                         (first, second)[side]()
                     turns[side].append(cpu_us({"": (first, second)[side]}, rounds=1, calls=CALLS)[""][0])
@@ -128,8 +132,8 @@ class NoTraffic(Traffic):
         return False
 
 
-def without_observation() -> ExitStack:
-    """Return a context in which nothing of a read is counted, timed, named or chosen for a trace."""
+def observation(*, is_on: bool) -> ExitStack:
+    """Return a context in which nothing of a read is counted, timed or named, or one that is as much work to enter."""
     stack, nothing = ExitStack(), NoTraffic()
     for place, substitute in {
         "featurehub.http.endpoints.traffic": nothing,
@@ -137,5 +141,5 @@ def without_observation() -> ExitStack:
         "featurehub.http.handler.begin_request": lambda environ: NO_HEADER,
         "features.serving.read_path.traffic": nothing,
     }.items():
-        stack.enter_context(patch(place, substitute))
+        stack.enter_context(patch(place, resolve_name(place) if is_on else substitute))
     return stack

@@ -94,7 +94,8 @@ class ReadConnection:
                 received = self._socket.recv_into(buffer)
                 if not received:
                     raise RedisConnectionError("Redis has closed the connection.")
-                reader.feed(buffer, 0, received)  # type: ignore[arg-type] - it takes any bytes, as redis-py's
+                # Its annotation leaves bytearrays out, which it takes, as from redis-py.
+                reader.feed(buffer, 0, received)  # type: ignore[arg-type]
         return reply
 
 
