@@ -19,7 +19,10 @@ from featurehub.observability.tracing import tracing
 
 API = "/api/v1/"
 # Any other method is counted as one: a client chooses its name.
-METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+METHODS: dict[str | None, str] = {
+    method: method for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+}
+UNAVAILABLE = status.HTTP_503_SERVICE_UNAVAILABLE
 
 
 class Endpoints:
@@ -46,29 +49,22 @@ class Endpoints:
                     response = answer_traced(request, endpoint, partial(view, request, **found[2]))
                 else:
                     response = view(request, **found[2])
-                count_answer(request, endpoint, status_code=response.status_code, seconds=perf_counter() - begun)
+                if response.status_code == UNAVAILABLE and settings.POOL == "reads":
+                    # The front asks the next pool, which counts its answer.
+                    traffic.count((HANDOVERS, (endpoint,)), number=1)
+                else:
+                    method = METHODS.get(request.method, "other")
+                    traffic.note_answer((method, endpoint, response.status_code), perf_counter() - begun)
                 return response
         return None
 
 
 def answer_traced(request: HttpRequest, endpoint: str, answer: Callable[[], HttpResponse]) -> HttpResponse:
     """Return the answer, and trace what is done for it."""
-    with tracing.request(request.META, method=method_of(request), endpoint=endpoint) as span:
+    with tracing.request(request.META, method=METHODS.get(request.method, "other"), endpoint=endpoint) as span:
         response = answer()
         span.status_code = response.status_code
     return response
-
-
-def count_answer(request: HttpRequest, endpoint: str, *, status_code: int, seconds: float) -> None:
-    """Count an answer. One of the pool `reads` on which the front asks the next pool counts as a handover instead."""
-    if status_code == status.HTTP_503_SERVICE_UNAVAILABLE and settings.POOL == "reads":
-        traffic.count((HANDOVERS, (endpoint,)), number=1)
-        return
-    traffic.note_answer(method_of(request), endpoint, status_code, seconds)
-
-
-def method_of(request: HttpRequest) -> str:
-    return request.method if request.method in METHODS else "other"
 
 
 def name_of_endpoint(pattern: URLPattern) -> str:

@@ -14,7 +14,7 @@ from django.middleware.security import SecurityMiddleware
 from featurehub.http.endpoints import API, Endpoints
 from featurehub.http.errors import error_response
 from featurehub.http.peers import declared_length, tell_client
-from featurehub.observability.ids import REQUEST_ID_HEADER, begin_request
+from featurehub.observability.ids import begin_request
 
 
 class ThreadDatabase(threading.local):
@@ -56,7 +56,7 @@ class Handler(WSGIHandler):
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:  # type: ignore[override]
         tell_client(environ)
-        request_id = (REQUEST_ID_HEADER, begin_request(environ))
+        request_id = begin_request(environ)
         path = environ["PATH_INFO"]
         response = self.respond(environ) if path.startswith(API) else self.refuse_large_page(environ)
         if response is None:

@@ -16,8 +16,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from featurehub.lib.breaker import Breaker
 
-# The second is Python's own, which sockets raise.
-TIMEOUTS = (RedisTimeoutError, TimeoutError)
+# The others are Python's own, which sockets raise: the last where the system keeps their timeout.
+TIMEOUTS = (RedisTimeoutError, TimeoutError, BlockingIOError)
 
 
 class BreakerConnection(AbstractConnection):
@@ -31,11 +31,11 @@ class BreakerConnection(AbstractConnection):
         super().__init__(*args, **kwargs)
 
     def connect(self) -> None:
-        self._refuse_while_open()
+        self.refuse_while_open()
         super().connect()  # type: ignore[no-untyped-call]
 
     def send_packed_command(self, command: str | Iterable[bytes], check_health: bool = True) -> None:
-        self._refuse_while_open()
+        self.refuse_while_open()
         super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
 
     def disconnect(self, *args: Any, **kwargs: Any) -> None:
@@ -48,7 +48,8 @@ class BreakerConnection(AbstractConnection):
             self.breaker.open(error)
         super().disconnect(*args, **kwargs)  # type: ignore[no-untyped-call]
 
-    def _refuse_while_open(self) -> None:
+    def refuse_while_open(self) -> None:
+        """Raise redis-py's ConnectionError while the breaker is open."""
         if self.breaker.is_open:
             raise RedisConnectionError("Redis did not answer a moment ago.")
 

@@ -38,7 +38,8 @@ class Copy(Generic[T]):
         return time.monotonic() >= self.ends_at
 
     def is_younger_than(self, seconds: float) -> bool:
-        return time.monotonic() - self.loaded_at < seconds and not self.has_ended
+        now = time.monotonic()
+        return now - self.loaded_at < seconds and now < self.ends_at
 
 
 class Snapshot(Generic[T]):

@@ -32,8 +32,11 @@ POSTED, FALLBACKS, HANDOVERS = "posted", "fallbacks", "handovers"
 Note = TypeVar("Note", int, float)
 # The name of what is counted, and its labels.
 Counted: TypeAlias = tuple[str, tuple[str, ...]]
-# Customers whose values came from Redis.
+# Of an answer: method, endpoint, status.
+Answer: TypeAlias = tuple[str, str, int]
+# Customers whose values came from Redis; the ages of values when they were read.
 COUNTED_HITS: Counted = (READS, ("cache",))
+COUNTED_AGE: Counted = (AGE_AT_READ, ())
 # So many notes are counted by whoever makes the last of them, where no flush did so before.
 NOTES_AT_ONCE = 1_024
 
@@ -62,29 +65,38 @@ class Traffic:
         self._lock = Lock()
         self._tallies: dict[Counted, Counts] = {}
         self._reads = 0
-        # (method, endpoint, status) → the seconds of each answer; and the number of customers of each cached read. To
-        # append to a list is atomic, and so is to take its beginning away.
-        self._seconds: dict[tuple[str, str, int], list[float]] = {}
+        # The seconds of each answer, the number of customers of each cached read, and the ages of some. To append to a
+        # list is atomic, and so is to take its beginning away.
+        self._seconds: dict[Answer, list[float]] = {}
         self._hits: list[int] = []
+        self._ages: list[float] = []
 
-    def note_answer(self, method: str, endpoint: str, status_code: int, seconds: float) -> None:
+    def note_answer(self, answer: Answer, seconds: float) -> None:
         """Note an answer to a request, for REQUESTS."""
-        noted = self._seconds.get((method, endpoint, status_code))
-        if noted is None:
-            noted = self._seconds.setdefault((method, endpoint, status_code), [])
+        try:
+            noted = self._seconds[answer]
+        except KeyError:
+            noted = self._seconds.setdefault(answer, [])
         noted.append(seconds)
         if len(noted) >= NOTES_AT_ONCE:
             with self._lock:
                 self._count_notes()
 
     def note_hits(self, number: int) -> bool:
-        """Note a read of so many customers, all from Redis. Return what `wants_age` does."""
+        """Note a read of so many customers, all from Redis. Return what `wants_age` does: True after each flush."""
         self._hits.append(number)
         noted = len(self._hits)
         if noted >= NOTES_AT_ONCE:
             with self._lock:
                 self._count_notes()
-        return noted % READS_PER_AGE == 0
+        return noted % READS_PER_AGE == 1
+
+    def note_age(self, seconds: float) -> None:
+        """Note the age of the values of a read that `wants_age` has chosen, for AGE_AT_READ."""
+        self._ages.append(seconds)
+        if len(self._ages) >= NOTES_AT_ONCE:
+            with self._lock:
+                self._count_notes()
 
     def count(self, counted: Counted, *, number: int) -> None:
         """Count `number` of something without a value."""
@@ -105,7 +117,7 @@ class Traffic:
             self._add(counted, tally)
 
     def wants_age(self) -> bool:
-        """Return True for one in READS_PER_AGE reads: the reader then observes the age of its values."""
+        """Return True for one in READS_PER_AGE reads: the reader then notes the age of its values."""
         self._reads += 1
         return self._reads % READS_PER_AGE == 0
 
@@ -127,6 +139,8 @@ class Traffic:
         for (method, endpoint, status_code), noted in list(self._seconds.items()):
             if seconds := taken_from(noted):
                 self._add((REQUESTS, (method, endpoint, str(status_code))), tally_of(seconds, bounds=REQUEST_BOUNDS))
+        if ages := taken_from(self._ages):
+            self._add(COUNTED_AGE, tally_of(ages, bounds=AGE_BOUNDS))
         if number := sum(taken_from(self._hits)):
             self._add(COUNTED_HITS, Counts(number))
 

@@ -5,7 +5,7 @@ from typing import Any
 from pythonjsonlogger.orjson import OrjsonFormatter
 
 from featurehub.lib.private_lines import without_customers
-from featurehub.observability.ids import request_id, task_ids
+from featurehub.observability.ids import thread_ids
 from featurehub.observability.tracing import tracing
 
 TAKEN_OVER = {
@@ -33,8 +33,8 @@ class JsonLines(OrjsonFormatter):
         for name, key in TAKEN_OVER.items():
             if (value := log_data.get(name)) is not None:
                 line[key] = as_utf8(without_customers(value)) if isinstance(value, str) else value
-        task_id, task = task_ids.get()
-        ids = {"request_id": request_id.get(), "task_id": task_id, "task": task, "trace_id": tracing.trace_id()}
+        ids = {name: getattr(thread_ids, name) for name in ("request_id", "task_id", "task")}
+        ids["trace_id"] = tracing.trace_id()
         return line | {name: value for name, value in ids.items() if value}
 
 

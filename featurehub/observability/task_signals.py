@@ -8,7 +8,7 @@ from celery import Task
 from celery.signals import after_task_publish, before_task_publish, task_postrun, task_prerun
 
 from featurehub.lib.traffic import SENT_BY_BEAT, TASK_BOUNDS, TASK_TIMES, traffic
-from featurehub.observability.ids import begin_task_ids, end_task_ids, request_id, task_ids
+from featurehub.observability.ids import begin_task_ids, end_task_ids, thread_ids
 from featurehub.observability.tracing import tracing
 
 # Headers of a message, and attributes of the request of its task.
@@ -22,9 +22,9 @@ def send_ids(*, headers: dict[str, Any], **_: object) -> None:
 
     A task's own trace is not carried on: a run sends its task again for each of its turns, maybe thousands of times.
     """
-    if cause := request_id.get():
+    if cause := thread_ids.request_id:
         headers[REQUEST_ID] = cause
-    if task_ids.get() == ("", "") and tracing.is_under_way():
+    if not thread_ids.task_id and tracing.is_under_way():
         headers[TRACEPARENT] = tracing.traceparent()
 
 

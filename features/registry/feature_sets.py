@@ -2,9 +2,8 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, NamedTuple
 
 from featurehub.lib.errors import InvalidError, UnknownError
 from featurehub.lib.humanize import listed
@@ -18,8 +17,7 @@ NUMBERS_NAMED = 5
 SET_OR_NAMES = "A feature set has names and versions of its own: give either a set, or names and versions."
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
+class Selection(NamedTuple):
     """The features that a reader asks for: `names`, None for all, of the versions that `pins` names or the live ones.
 
     `feature_set` is the set that gave both; None where the reader named them.

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 
 from featurehub.lib.redis_away import REDIS_AWAY
-from featurehub.lib.traffic import AGE_AT_READ, AGE_BOUNDS, COUNTED_HITS, FALLBACKS, READS, traffic
+from featurehub.lib.traffic import COUNTED_HITS, FALLBACKS, READS, traffic
 from features.online import layout, store
 from features.online.hmget import Row
 from features.online.publish import current_values
@@ -23,7 +23,7 @@ from features.serving.read_plan import ReadPlan
 logger = logging.getLogger(__name__)
 
 CACHE, DATABASE = "cache", "database"
-COUNTED_DATABASE, COUNTED_AGE = (READS, (DATABASE,)), (AGE_AT_READ, ())
+COUNTED_DATABASE = (READS, (DATABASE,))
 # Why Redis is not asked: it is away, or may hold older values than were shown.
 REDIS_IS_AWAY, REDIS_IS_INCOMPLETE = "away", "incomplete"
 
@@ -33,7 +33,7 @@ def read_rows(customer_ids: Sequence[str], plan: ReadPlan) -> Iterable[tuple[str
     rows, failure = read_cached(customer_ids, plan, suffixes=plan.suffixes)
     if are_hits(rows, version_texts=plan.version_texts):
         if traffic.note_hits(len(rows)):
-            observe_age(rows, types=len(plan.version_texts))
+            note_age(rows, types=len(plan.version_texts))
         return zip(customer_ids, rows, repeat(CACHE))
     misses = {
         customer_id: row
@@ -48,18 +48,18 @@ def read_rows(customer_ids: Sequence[str], plan: ReadPlan) -> Iterable[tuple[str
     if failure is not None and stored:
         traffic.count((FALLBACKS, (failure,)), number=len(stored))
     if traffic.wants_age():
-        observe_age([stored.get(customer_ids[0], rows[0])], types=len(plan.version_texts))
+        note_age([stored.get(customer_ids[0], rows[0])], types=len(plan.version_texts))
     return [
         (customer_id, stored[customer_id], DATABASE) if customer_id in stored else (customer_id, row, CACHE)
         for customer_id, row in zip(customer_ids, rows, strict=True)
     ]
 
 
-def observe_age(rows: Sequence[Row], *, types: int) -> None:
-    """Count the age of the first row's oldest values; nothing where it has none."""
+def note_age(rows: Sequence[Row], *, types: int) -> None:
+    """Note the age of the first row's oldest values; nothing where it has none."""
     oldest = layout.oldest_moment(rows[0][:types]) if rows else None
     if oldest is not None:
-        traffic.observe(COUNTED_AGE, max(time.time() - oldest.timestamp(), 0.0), bounds=AGE_BOUNDS)
+        traffic.note_age(max(time.time() - oldest.timestamp(), 0.0))
 
 
 def read_cached(

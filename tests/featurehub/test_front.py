@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -39,6 +40,7 @@ class Pool(ThreadingUnixStreamServer):
         self.status = 200
         self.hangs_up = False
         self.requests: list[str] = []
+        self.ids: list[str] = []
 
 
 class Echo(BaseHTTPRequestHandler):
@@ -49,6 +51,7 @@ class Echo(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length", 0))
         received = len(self.rfile.read(length))
         self.server.requests.append(self.command)
+        self.server.ids.append(self.headers["X-Request-ID"])
         if self.server.hangs_up:
             self.close_connection = True
             return
@@ -145,6 +148,7 @@ def calm(request: pytest.FixtureRequest) -> None:
         for pool in request.getfixturevalue("front").pools.values():
             pool.status, pool.hangs_up = 200, False
             pool.requests.clear()
+            pool.ids.clear()
 
 
 @pytest.mark.parametrize(
@@ -250,6 +254,20 @@ def test_a_read_that_the_reads_pool_gives_up_is_answered_by_the_api_pool(front: 
         assert (told["pool"], told["method"], told["path"]) == ("api", method, path)
         assert told["received"] == (10_000 if method == "POST" else 0)
     assert front.pools["reads"].requests == ["GET", "GET", "POST"]
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", READ), ("POST", BATCH)])
+def test_both_pools_have_the_same_id_of_a_request_and_another_request_has_another(
+    front: Front, method: str, path: str
+) -> None:
+    front.pools["reads"].status = 503
+    for given in ({}, {}, {"X-Request-ID": "order-7.a_B"}, {"X-Request-ID": "a b"}):
+        front.told(method, path, headers=given)
+    ids = front.pools["reads"].ids
+    assert front.pools["api"].ids == ids
+    assert len(set(ids)) == 4
+    assert ids[2] == "order-7.a_B"
+    assert all(re.fullmatch("[0-9a-f]{32}", made) for made in (*ids[:2], ids[3]))
 
 
 def test_other_errors_of_a_pool_are_its_answer(front: Front) -> None:

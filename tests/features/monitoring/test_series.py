@@ -56,7 +56,7 @@ def test_threads_lose_no_count() -> None:
         for _ in range(20_000):
             counter.observe((REQUESTS, ("GET", "x", "200")), 0.0003, bounds=REQUEST_BOUNDS)
             counter.count((READS, ("cache",)), number=2)
-            counter.note_answer("GET", "y", 200, 0.0003)
+            counter.note_answer(("GET", "y", 200), 0.0003)
             counter.note_hits(3)
 
     threads = [threading.Thread(target=work) for _ in range(4)]

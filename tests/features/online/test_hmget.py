@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,10 +10,12 @@ import pytest
 from django.conf import settings
 from django.test import override_settings
 from django_redis import get_redis_connection
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from features.online.hmget import hmget_each, thread_connection
+from features.online.identity import redis_breaker
 
 FIELDS = ("a", "b")
 
@@ -61,6 +64,22 @@ def test_a_late_reply_is_not_taken_for_that_of_the_next_read() -> None:
             hmget_each(["h1"], FIELDS)
         pausing.ping()  # has an answer when the pause is over
         assert hmget_each(["h2"], FIELDS) == [[None, "ü".encode()]]
+
+
+@override_settings(POOL="reads")
+def test_after_a_read_in_vain_the_next_fails_at_once_until_redis_answers() -> None:
+    pausing = get_redis_connection("default")
+    with short_timeout():
+        assert hmget_each(["h1"], FIELDS) == [[b"1", b"2"]]
+        pausing.execute_command("CLIENT", "PAUSE", "300", "ALL")
+        with pytest.raises(RedisTimeoutError):
+            hmget_each(["h1"], FIELDS)
+        with pytest.raises(RedisConnectionError, match="did not answer a moment ago"):
+            hmget_each(["h1"], FIELDS)
+        deadline = time.monotonic() + 5
+        while redis_breaker().is_open and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert hmget_each(["h1"], FIELDS) == [[b"1", b"2"]]
 
 
 @pytest.mark.filterwarnings("ignore:This process")
