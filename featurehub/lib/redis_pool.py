@@ -16,8 +16,8 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from featurehub.lib.breaker import Breaker
 
-# The others are Python's own, which sockets raise: the last where the system keeps their timeout.
-TIMEOUTS = (RedisTimeoutError, TimeoutError, BlockingIOError)
+# The second is Python's own, which sockets raise.
+TIMEOUTS = (RedisTimeoutError, TimeoutError)
 
 
 class BreakerConnection(AbstractConnection):
@@ -31,11 +31,11 @@ class BreakerConnection(AbstractConnection):
         super().__init__(*args, **kwargs)
 
     def connect(self) -> None:
-        self.refuse_while_open()
+        self._refuse_while_open()
         super().connect()  # type: ignore[no-untyped-call]
 
     def send_packed_command(self, command: str | Iterable[bytes], check_health: bool = True) -> None:
-        self.refuse_while_open()
+        self._refuse_while_open()
         super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
 
     def disconnect(self, *args: Any, **kwargs: Any) -> None:
@@ -48,8 +48,7 @@ class BreakerConnection(AbstractConnection):
             self.breaker.open(error)
         super().disconnect(*args, **kwargs)  # type: ignore[no-untyped-call]
 
-    def refuse_while_open(self) -> None:
-        """Raise redis-py's ConnectionError while the breaker is open."""
+    def _refuse_while_open(self) -> None:
         if self.breaker.is_open:
             raise RedisConnectionError("Redis did not answer a moment ago.")
 
