@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+import redis
 from django.conf import settings
 from django.test import override_settings
 from django_redis import get_redis_connection
@@ -46,34 +47,32 @@ def test_a_connection_that_redis_closed_is_opened_again() -> None:
 
 
 @contextmanager
-def short_timeout() -> Iterator[None]:
-    """Give Redis a tenth of a second to answer within the block."""
+def a_read_in_vain() -> "Iterator[redis.Redis[bytes]]":
+    """Give Redis a tenth of a second to answer within the block, which begins when a read has waited in vain.
+
+    Yield another client, by which Redis was made to pause.
+    """
+    pausing = get_redis_connection("default")
     hasty = {**settings.CACHES["default"], "LOCATION": f"{settings.REDIS_URL}?socket_timeout=0.1"}
     with override_settings(CACHES={"default": hasty}):
         thread_connection.connection = None
-        yield
-    thread_connection.connection = None
-
-
-def test_a_late_reply_is_not_taken_for_that_of_the_next_read() -> None:
-    pausing = get_redis_connection("default")
-    with short_timeout():
         assert hmget_each(["h1"], FIELDS) == [[b"1", b"2"]]
         pausing.execute_command("CLIENT", "PAUSE", "300", "ALL")
         with pytest.raises(RedisTimeoutError):
             hmget_each(["h1"], FIELDS)
+        yield pausing
+    thread_connection.connection = None
+
+
+def test_a_late_reply_is_not_taken_for_that_of_the_next_read() -> None:
+    with a_read_in_vain() as pausing:
         pausing.ping()  # has an answer when the pause is over
         assert hmget_each(["h2"], FIELDS) == [[None, "ü".encode()]]
 
 
 @override_settings(POOL="reads")
 def test_after_a_read_in_vain_the_next_fails_at_once_until_redis_answers() -> None:
-    pausing = get_redis_connection("default")
-    with short_timeout():
-        assert hmget_each(["h1"], FIELDS) == [[b"1", b"2"]]
-        pausing.execute_command("CLIENT", "PAUSE", "300", "ALL")
-        with pytest.raises(RedisTimeoutError):
-            hmget_each(["h1"], FIELDS)
+    with a_read_in_vain():
         with pytest.raises(RedisConnectionError, match="did not answer a moment ago"):
             hmget_each(["h1"], FIELDS)
         deadline = time.monotonic() + 5
