@@ -22,7 +22,7 @@ from features.materialization.compute import Appended, append_behavioral, append
 from features.materialization.computed_ranges import moments_of
 from features.materialization.isolation import VersionFailedError, computing, is_of_the_statement
 from features.materialization.locks import lock_customers
-from features.materialization.recompute import divide, drop_table, read_chunk, table_of
+from features.materialization.recompute import divide, drop_table, give_up, read_chunk, table_of
 from features.models import ComputedRange, FeatureType, Run, WeightSet
 from features.offline import history
 from features.registry import weight_sets
@@ -34,7 +34,7 @@ def backfill_next(run: Run) -> int:
     """Do the next chunk of the run's day, or begin the next day. Return 1; 0 where others do the rest, or it is done.
 
     Raises ConflictError, after marking the run as failed, where the version is not computed any more, and the error of
-    a version that can't be computed.
+    a version that can't be computed. The range then stays one that is not computed.
     """
     run.refresh_from_db()
     try:
@@ -45,13 +45,6 @@ def backfill_next(run: Run) -> int:
         if not isinstance(error, DatabaseError) or is_of_the_statement(error):
             give_up(run, error)
         raise
-
-
-def give_up(run: Run, error: Exception) -> None:
-    """Mark the run as failed, and delete what is left of it. The range stays one that is not computed."""
-    Run.objects.filter(pk=run.pk).update(state=Run.State.FAILED, error=str(error), updated_at=Now())
-    run.chunks.all().delete()
-    drop_table(run)
 
 
 def view_of(run: Run, *, known: Registry) -> FeatureView:

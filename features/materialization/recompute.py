@@ -143,11 +143,9 @@ def load_chunk(run: Run) -> int:
             record_activity(read, as_of=run.as_of)
 
     try:
-        with runs.failing(run, on=ConflictError):
-            claimed = process(claim, compute=compute)
-    except ConflictError:
-        run.chunks.all().delete()
-        drop_table(run)
+        claimed = process(claim, compute=compute)
+    except ConflictError as error:
+        give_up(run, error)
         raise
     return 0 if claimed is None else 1
 
@@ -172,6 +170,14 @@ def finish_recompute(run: Run) -> None:
         taken_up.update(put_aside_at=None, put_aside_because="", is_taken_up=False)
         if run.version is not None:
             note_first_values(run)
+
+
+def give_up(run: Run, error: Exception) -> None:
+    """Mark the run as failed, and delete what is left of it."""
+    with transaction.atomic():
+        runs.fail(run, error)
+        run.chunks.all().delete()
+        drop_table(run)
 
 
 def drop_table(run: Run) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models import F, Min
 from django.db.models.functions import Coalesce, Now
 
@@ -74,8 +74,9 @@ def renew(*, limit: int = BUCKETS_PER_CLAIM) -> int:
     except REDIS_AWAY:
         claimed.update(due_at=as_of)
         raise
-    runs.advance_run(run, by=renewed)
-    claimed.update(due_at=as_of + timedelta(seconds=settings.FEATURE_TTL / 2))
+    with transaction.atomic():
+        runs.advance_run(run, by=renewed)
+        claimed.update(due_at=as_of + timedelta(seconds=settings.FEATURE_TTL / 2))
     return len(buckets)
 
 

@@ -144,17 +144,20 @@ def finish_run(run: Run) -> None:
 
 @contextmanager
 def failing(run: Run, *, on: type[Exception] = Exception) -> Iterator[None]:
-    """Mark the run as failed, with the error's text, where the block raises an exception of class `on`.
-
-    A version that it has taken up stays put aside.
-    """
+    """Mark the run as failed, with the error's text, where the block raises an exception of class `on`."""
     try:
         yield
     except on as error:
+        fail(run, error)
+        raise
+
+
+def fail(run: Run, error: Exception) -> None:
+    """Mark the run as failed, unless it has ended. A version that it has taken up stays put aside."""
+    with transaction.atomic():
         failed = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING)
         failed.update(state=Run.State.FAILED, error=str(error), updated_at=Now())
         FeatureVersion.objects.filter(runs=run, is_taken_up=True).update(is_taken_up=False)
-        raise
 
 
 def refresh_under_way() -> Run | None:
@@ -193,10 +196,14 @@ def claim_chunk(run: Run) -> RunChunk | None:
 
 
 def settle_chunk(chunk: RunChunk, *, done: int) -> None:
-    """Delete a chunk that was published, and count it. Idempotent, even if a worker presumed dead finishes later."""
-    deleted, _ = RunChunk.objects.filter(pk=chunk.pk).delete()
-    if deleted:
-        advance_run(chunk.run, by=done)
+    """Delete a chunk that was published, and count it. Idempotent, even if a worker presumed dead finishes later.
+
+    In one transaction: a run whose last chunk is deleted and not counted would be taken for one that ended early.
+    """
+    with transaction.atomic():
+        deleted, _ = RunChunk.objects.filter(pk=chunk.pk).delete()
+        if deleted:
+            advance_run(chunk.run, by=done)
 
 
 def finish_chunks(run: Run) -> bool:

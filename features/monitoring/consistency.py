@@ -240,8 +240,9 @@ def repair_next(run: Run, *, limit: int = REPAIRED_PER_CHUNK) -> int:
         wanted = [row.customer_id for row, is_stored in zip(chunk, is_stored_wrong, strict=True) if is_stored == anew]
         if wanted:
             repair_customers(wanted, anew=anew)
-    repaired = waiting.filter(pk__in=[row.pk for row in chunk]).update(repaired_at=Now())
-    runs.advance_run(run, by=repaired)
+    with transaction.atomic():
+        repaired = waiting.filter(pk__in=[row.pk for row in chunk]).update(repaired_at=Now())
+        runs.advance_run(run, by=repaired)
     return len(chunk)
 
 
