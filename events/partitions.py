@@ -58,9 +58,13 @@ def expired_partitions(now: datetime) -> list[str]:
 def drop_partition(name: str) -> None:
     """Detach a partition and drop it, while others read and write the rest of the table.
 
-    Must be called outside of transactions. If it is interrupted, the next call finishes it.
+    Must be called outside of transactions. If it is interrupted, the next call finishes it. One that another process
+    has dropped is gone.
     """
-    is_pending = dict(partitions())[name]
+    there = dict(partitions())
+    if name not in there:
+        return
+    is_pending = there[name]
     table = connection.ops.quote_name(name)
     with connection.cursor() as cursor:
         if is_pending is not None:

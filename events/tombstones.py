@@ -6,12 +6,13 @@ erased. The key is not in PostgreSQL, nor is it sent there: ids are hashed here.
 
 import hashlib
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
 
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Max
+from django.db.models.functions import Now
 
 from events.models import DirtyCustomer, ErasedCustomer
 from featurehub.lib.errors import ConflictError, InvalidError
@@ -30,6 +31,8 @@ where customer_hash in (
 """
 # From this number of customers on, their hashes take longer than to ask first whether there is any tombstone.
 MANY_CUSTOMERS = 100
+# An erasure is left to its process for this long.
+ERASURE_TIME = timedelta(seconds=15)
 ERASED_CODE = "erased"
 ERASED = "This customer was erased: no data of this customer is accepted while the tombstone exists."
 # A key is padded to a block; the two hashes of an HMAC begin with it and these paddings (RFC 2104).
@@ -95,7 +98,10 @@ def has_tombstones_of_other_keys() -> bool:
 
 
 def add_tombstone(customer_id: str) -> None:
-    """Add the tombstone and commit it, after all ingestions that are under way; one under an earlier key stays."""
+    """Add the tombstone and commit it, after all ingestions that are under way; one under an earlier key stays.
+
+    With it comes a dirty mark, for a worker to finish the erasure where this process dies before it has.
+    """
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute(WAIT_FOR_INGESTIONS)
@@ -103,6 +109,12 @@ def add_tombstone(customer_id: str) -> None:
             ErasedCustomer.objects.create(
                 customer_hash=hash_of(customer_id), key_check=key_check(settings.TOMBSTONE_KEYS[0])
             )
+        mark_erased(customer_id)
+
+
+def mark_erased(customer_id: str) -> None:
+    """Write a dirty mark that is due when its process should be done: a worker then looks after the erasure."""
+    DirtyCustomer.objects.create(customer_id=customer_id, due_at=Now() + ERASURE_TIME)
 
 
 def remove_tombstone(tombstone_id: int) -> bool:

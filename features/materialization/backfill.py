@@ -20,7 +20,7 @@ from features.formulas.windowed import WindowedFeature
 from features.materialization import runs
 from features.materialization.compute import Appended, append_behavioral, append_derived, by_view
 from features.materialization.computed_ranges import moments_of
-from features.materialization.isolation import VersionFailedError, computing, is_of_the_statement
+from features.materialization.isolation import VersionFailedError, computing, is_passing
 from features.materialization.locks import lock_customers
 from features.materialization.recompute import divide, drop_table, give_up, read_chunk, table_of
 from features.models import ComputedRange, FeatureType, Run, WeightSet
@@ -42,8 +42,8 @@ def backfill_next(run: Run) -> int:
         view = view_of(run, known=known)
         return load_chunk_of_day(run, view=view, known=known) or begin_next_day(run, view=view, known=known)
     except (ConflictError, VersionFailedError, DatabaseError) as error:
-        if not isinstance(error, DatabaseError) or is_of_the_statement(error):
-            give_up(run, error)
+        if not is_passing(error):
+            give_up(run, because=str(error))
         raise
 
 

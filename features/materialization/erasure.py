@@ -1,20 +1,20 @@
 """Erase one customer everywhere. After a crash at any line it can be run again."""
 
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
 from django.db.models import F, Func, Value
-from django.db.models.functions import Now
 
 from events.models import DirtyCustomer, Event
-from events.tombstones import add_tombstone, erased_among
+from events.tombstones import add_tombstone, erased_among, mark_erased
 from featurehub.lib.redis_away import REDIS_AWAY
 from features.materialization.locks import database_now, lock_customers, lock_writers, register_customers
 from features.models import ConsistencyCheck, Customer, CustomerFeature, InconsistentCustomer, ProfiledDay
 from features.models.definitions import WRITTEN_BY_CLIENTS
-from features.online.outbox import PUBLICATION_TIME, announce, hand_over, settle
+from features.online.outbox import announce, hand_over, settle
 from features.online.publish import unpublish
 
 logger = logging.getLogger(__name__)
@@ -45,10 +45,19 @@ def is_known(customer_id: str) -> bool:
     )
 
 
+def erasures_to_finish(erased: Collection[str]) -> set[str]:
+    """Return those of the customers with a tombstone of whom PostgreSQL still holds anything but the tombstone."""
+    return {
+        *Customer.objects.filter(pk__in=erased).values_list("pk", flat=True),
+        *Event.objects.filter(customer_id__in=erased).values_list("customer_id", flat=True).distinct(),
+    }
+
+
 def erase_customer(customer_id: str) -> Receipt:
     """Delete the customer's events, history, state and Redis keys, and put up a tombstone that refuses new ones.
 
-    1. Commit the tombstone: from here on nothing of the customer is taken in.
+    1. Commit the tombstone: from here on nothing of the customer is taken in. A mark comes with it, by which a worker
+       does the rest where this process dies.
     2. Delete everything in PostgreSQL in one transaction, and announce it in the outbox. A mark for later deletes what
        a Redis that has lost its memory is given by somebody who is late.
     3. Delete the keys in Redis, for good: what somebody has read before 2, and publishes later, is refused there. Where
@@ -67,7 +76,7 @@ def erase_customer(customer_id: str) -> Receipt:
         Customer.objects.filter(pk=customer_id).delete()
         forget_in_checks(customer_id)
         entry = announce([customer_id])
-        DirtyCustomer.objects.create(customer_id=customer_id, due_at=Now() + PUBLICATION_TIME)
+        mark_erased(customer_id)
         erased_at = database_now()
     redis_keys = delete_from_redis(customer_id, entry)
     return Receipt(

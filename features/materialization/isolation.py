@@ -104,6 +104,11 @@ def is_of_the_statement(error: DatabaseError) -> bool:
     return sqlstate is not None and sqlstate.startswith(OF_THE_STATEMENT)
 
 
+def is_passing(error: Exception) -> bool:
+    """Return whether another attempt may do without the error: PostgreSQL was away, busy or full."""
+    return isinstance(error, DatabaseError) and not is_of_the_statement(error)
+
+
 def put_failing_aside(customer_ids: Sequence[str]) -> Collection[FeatureView]:
     """Put aside the versions that can't be aggregated for these customers, and return them.
 

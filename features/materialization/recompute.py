@@ -78,10 +78,12 @@ def aggregate_once(run: Run, *, engine: Engine) -> datetime:
     """Aggregate the events for the run, unless another worker has given it its moment. Return that moment.
 
     It is one transaction, so a worker that dies leaves all of it to the next one. The run's row is locked meanwhile, so
-    that the sweep does not take the run for stalled.
+    that the sweep does not take the run for stalled. Raises ConflictError where it has ended.
     """
     with transaction.atomic():
         held = Run.objects.select_for_update().get(pk=run.pk)
+        if held.state != Run.State.RUNNING:
+            raise ConflictError(held.error or f"{held} has ended.")
         if held.as_of is not None and run.as_of is None:
             return held.as_of
         moment = held.as_of or database_now()
@@ -145,7 +147,7 @@ def load_chunk(run: Run) -> int:
     try:
         claimed = process(claim, compute=compute)
     except ConflictError as error:
-        give_up(run, error)
+        give_up(run, because=str(error))
         raise
     return 0 if claimed is None else 1
 
@@ -172,12 +174,15 @@ def finish_recompute(run: Run) -> None:
             note_first_values(run)
 
 
-def give_up(run: Run, error: Exception) -> None:
-    """Mark the run as failed, and delete what is left of it."""
+def give_up(run: Run, *, because: str) -> None:
+    """Mark the run as failed, and delete what is left of it.
+
+    In the order in which others lock: whoever settles a chunk counts it afterwards.
+    """
     with transaction.atomic():
-        runs.fail(run, error)
         run.chunks.all().delete()
         drop_table(run)
+        runs.fail(run, because=because)
 
 
 def drop_table(run: Run) -> None:

@@ -13,6 +13,7 @@ from events.tombstones import erased_among
 from featurehub.lib.traffic import DELAY_BOUNDS, PUBLICATION_DELAY, traffic
 from featurehub.observability.tracing import PublishedMarks, tracing
 from features.materialization.compute import compute_from_events
+from features.materialization.erasure import erase_customer, erasures_to_finish
 from features.materialization.pipeline import Claim, process
 from features.materialization.renewal import renew
 from features.models import Customer
@@ -25,9 +26,11 @@ DELETE_MARKS = "delete from events_dirtycustomer where id = any(%s)"
 def refresh_dirty(*, limit: int = CUSTOMERS_PER_CHUNK) -> int:
     """Recompute and publish the customers of the oldest due marks. Return the number of marks that were settled.
 
-    Erased customers among them are not computed; their hashes are deleted.
+    Erased customers among them are not computed; their hashes are deleted. An erasure whose process has died is
+    finished, and its marks stay until then.
     """
     marks: list[DirtyCustomer] = []
+    unfinished: set[str] = set()
 
     def claim() -> Claim:
         due = DirtyCustomer.objects.filter(due_at__lte=Now()).order_by("due_at")
@@ -35,10 +38,13 @@ def refresh_dirty(*, limit: int = CUSTOMERS_PER_CHUNK) -> int:
         tracing.link(sorted({mark.traceparent for mark in marks} - {""}))
         marked = {mark.customer_id for mark in marks}
         erased = erased_among(marked)
-        settle = partial(delete_marks, [mark.pk for mark in marks])
+        unfinished.update(erasures_to_finish(erased) if erased else ())
+        settle = partial(delete_marks, [mark.pk for mark in marks if mark.customer_id not in unfinished])
         return Claim(customer_ids=sorted(marked - erased), erased=erased, settle=settle)
 
     process(claim, compute=compute_from_events)
+    for customer_id in unfinished:
+        erase_customer(customer_id)
     note_published(marks)
     return len(marks)
 

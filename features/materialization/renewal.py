@@ -63,7 +63,7 @@ def renew(*, limit: int = BUCKETS_PER_CLAIM) -> int:
         runs.finish_refresh()
         return 0
     put_broken_aside()
-    run = runs.refresh_under_way() or begin_refresh_run(buckets)
+    run = runs.under_way(Run.Kind.REFRESH) or begin_refresh_run(buckets)
     # Buckets that were made due again meanwhile stay due; a version that goes live does that.
     claimed = Renewal.objects.filter(bucket__in=buckets, renewed_at=as_of, due_at=as_of + lease())
     renewed = 0

@@ -35,11 +35,15 @@ def maintain_events(*, now: datetime) -> None:
 
 
 def drop_expired_events(*, now: datetime) -> None:
-    """Drop the months whose events are all past their retention, as a run. Without such months there is no run."""
+    """Drop the months whose events are all past their retention, as a run. Without such months there is no run.
+
+    The run of a process that died in it is gone on with, or ended.
+    """
     expired = partitions.expired_partitions(now)
-    if not expired:
+    kind = Run.Kind.RETENTION
+    run = runs.begin_run(kind, total=len(expired)) if expired else runs.under_way(kind)
+    if run is None:
         return
-    run = runs.begin_run(Run.Kind.RETENTION, total=len(expired))
     with runs.failing(run):
         for name in expired:
             partitions.drop_partition(name)

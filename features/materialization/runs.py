@@ -9,6 +9,7 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from featurehub.lib.enqueue import enqueue
+from features.materialization.isolation import is_passing
 from features.models import Customer, FeatureVersion, Renewal, Run, RunChunk, WeightSet
 from features.online.outbox import PUBLICATION_TIME
 from features.registry.snapshot import SWITCH_AFTER
@@ -127,8 +128,16 @@ def enqueue_run(run: Run) -> None:
 
 def begin_run(kind: Run.Kind, *, total: int, as_of: datetime | None = None) -> Run:
     """Return the running run of a kind that runs one at a time: one that was begun before, or a new one."""
-    Run.objects.bulk_create([Run(kind=kind, total=total, as_of=as_of)], ignore_conflicts=True)
-    return Run.objects.get(kind=kind, state=Run.State.RUNNING)
+    while True:
+        Run.objects.bulk_create([Run(kind=kind, total=total, as_of=as_of)], ignore_conflicts=True)
+        run = under_way(kind)
+        if run is not None:  # None where the one begun before has ended meanwhile
+            return run
+
+
+def under_way(kind: Run.Kind) -> Run | None:
+    """Return the running run of a kind that runs one at a time, None where there is none."""
+    return Run.objects.filter(kind=kind, state=Run.State.RUNNING).first()
 
 
 def advance_run(run: Run | None, *, by: int) -> None:
@@ -138,31 +147,33 @@ def advance_run(run: Run | None, *, by: int) -> None:
 
 
 def finish_run(run: Run) -> None:
-    """End a run that has nothing left to do."""
-    Run.objects.filter(pk=run.pk, state=Run.State.RUNNING).update(state=Run.State.DONE, updated_at=Now())
+    """End a run that has nothing left to do, also where some of it was done and not counted."""
+    running = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING)
+    running.update(state=Run.State.DONE, done=F("total"), updated_at=Now())
 
 
 @contextmanager
-def failing(run: Run, *, on: type[Exception] = Exception) -> Iterator[None]:
-    """Mark the run as failed, with the error's text, where the block raises an exception of class `on`."""
+def failing(run: Run) -> Iterator[None]:
+    """Mark the run as failed where the block raises an exception, unless the next attempt may do without it."""
     try:
         yield
-    except on as error:
-        fail(run, error)
+    except Exception as error:
+        if not is_passing(error):
+            fail(run, because=str(error))
         raise
 
 
-def fail(run: Run, error: Exception) -> None:
-    """Mark the run as failed, unless it has ended. A version that it has taken up stays put aside."""
+def fail(run: Run, *, because: str) -> bool:
+    """Mark the run as failed, unless it has ended. Return whether this call did.
+
+    A version that a recomputation has taken up stays put aside.
+    """
     with transaction.atomic():
-        failed = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING)
-        failed.update(state=Run.State.FAILED, error=str(error), updated_at=Now())
-        FeatureVersion.objects.filter(runs=run, is_taken_up=True).update(is_taken_up=False)
-
-
-def refresh_under_way() -> Run | None:
-    """Return the running refresh, None where there is none."""
-    return Run.objects.filter(kind=Run.Kind.REFRESH, state=Run.State.RUNNING).first()
+        running = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING)
+        failed = running.update(state=Run.State.FAILED, error=because, updated_at=Now())
+        if failed and run.kind == Run.Kind.RECOMPUTE:
+            FeatureVersion.objects.filter(runs=run, is_taken_up=True).update(is_taken_up=False)
+    return bool(failed)
 
 
 def finish_refresh() -> None:
@@ -214,7 +225,8 @@ def finish_chunks(run: Run) -> bool:
     if run.chunks.exists():
         return False
     running = Run.objects.filter(pk=run.pk, state=Run.State.RUNNING)
-    running.filter(done__lt=F("total")).update(state=Run.State.FAILED, error=ENDED_EARLY, updated_at=Now())
+    if running.filter(done__lt=F("total")).exists():
+        fail(run, because=ENDED_EARLY)
     return bool(running.update(state=Run.State.DONE, updated_at=Now()))
 
 

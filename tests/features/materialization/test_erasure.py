@@ -1,17 +1,20 @@
 """Erasure during late publications, computations and ingestions, none of which may recreate the customer."""
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connections, transaction
 from django.db.models.functions import Now
+from django.utils import timezone
 from django_redis import get_redis_connection
 
 from events.models import DirtyCustomer, ErasedCustomer, Event
 from events.tombstones import remove_tombstone
-from features.materialization import recompute, refresh
+from featurehub.lib.errors import ConflictError
+from features.materialization import erasure, recompute, refresh
 from features.materialization.erasure import erase_customer
 from features.models import Customer, CustomerFeature, Publication
 from features.online import outbox, publish, store
@@ -131,7 +134,8 @@ def test_events_that_are_on_their_way_are_waited_for_and_deleted(committed: None
         erased.start()
         erased.join(timeout=0.5)
         assert erased.is_alive()
-    erased.join(timeout=10)
+    erased.join(60)
+    assert not erased.is_alive()
     assert everything_of("c1") == NOTHING
     ErasedCustomer.objects.all().delete()
 
@@ -149,3 +153,37 @@ def test_the_command_says_where_it_is_not_done(db: None, capsys: pytest.CaptureF
         call_command("erase_customer", "c1")
     assert caught.value.returncode == 2
     assert {"events: 2", "redis_keys: None", "done: False"} <= set(capsys.readouterr().out.splitlines())
+
+
+@pytest.mark.parametrize("has_earlier_mark", [False, True])
+def test_an_erasure_whose_process_dies_after_the_tombstone_is_finished_by_a_worker(
+    db: None, monkeypatch: pytest.MonkeyPatch, has_earlier_mark: bool
+) -> None:
+    make_customer("c1", page_view=1)
+    store_events(*([make_event()] if has_earlier_mark else []))
+    die_after_the_tombstone(monkeypatch)
+    if not has_earlier_mark:
+        DirtyCustomer.objects.update(due_at=Now())
+    refresh.refresh_dirty()
+    assert everything_of("c1") == NOTHING
+    assert DirtyCustomer.objects.get().due_at > timezone.now()
+    DirtyCustomer.objects.update(due_at=Now())
+    refresh.refresh_dirty()
+    assert not DirtyCustomer.objects.exists()
+
+
+def test_the_tombstone_of_an_erasure_that_is_not_finished_stays(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_customer("c1", page_view=1)
+    die_after_the_tombstone(monkeypatch)
+    with pytest.raises(ConflictError, match="not finished"):
+        remove_tombstone(ErasedCustomer.objects.get().pk)
+
+
+def die_after_the_tombstone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def die(customer_ids: Sequence[str]) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(erasure, "register_customers", die)
+        with pytest.raises(KeyboardInterrupt):
+            erase_customer("c1")

@@ -280,3 +280,12 @@ def test_a_run_that_fails_leaves_the_version_put_aside(aside: FeatureVersion) ->
     aside.refresh_from_db()
     assert (aside.put_aside_because, aside.is_taken_up) == ("A test", False)
     assert version_steps.compute_again(aside.pk, by=None, reason="Once more").state == "running"
+
+
+def test_a_failed_backfill_does_not_end_what_a_recomputation_has_taken_up(aside: FeatureVersion) -> None:
+    run = version_steps.compute_again(aside.pk, by=None, reason="Repaired")
+    backfill = Run.objects.create(kind=Run.Kind.BACKFILL, version=aside)
+    assert runs.fail(backfill, because="It can't be computed.")
+    load(run)
+    aside.refresh_from_db()
+    assert aside.put_aside_at is None

@@ -1,9 +1,10 @@
 """Recomputation of everybody: one aggregation, then chunks that any number of workers load."""
 
 from datetime import timedelta
+from importlib import import_module
 
 import pytest
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.models.functions import Now
 
 from featurehub.lib.errors import ConflictError
@@ -11,7 +12,7 @@ from features.engines import staging
 from features.engines.activity_sql import ACTIVITY_COLUMNS
 from features.materialization import pipeline, recompute, refresh, runs
 from features.materialization.erasure import erase_customer
-from features.models import Customer, CustomerFeature, Run, RunChunk
+from features.models import Customer, CustomerFeature, FeatureVersion, Run, RunChunk
 from features.registry.snapshot import registry_snapshot
 from tests.factories import ago, cached, make_customer, make_event, make_purchase, make_version, rows_of, store_events
 
@@ -176,3 +177,38 @@ def test_an_engine_that_sees_only_those_with_events_is_completed() -> None:
     load(recompute.begin_recompute(engine=see_c1))
     assert cached("c1")["page_views_30d"] == "5.0"
     assert cached("c2")["page_views_30d"] == "0.0"
+
+
+def test_a_run_that_postgresql_has_kept_from_aggregating_is_tried_again() -> None:
+    make_customer("c1", page_view=1)
+    run = Run.objects.create(kind=Run.Kind.RECOMPUTE, total=1)
+
+    def time_out(table: str, **asked: object) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute("set local lock_timeout = '1ms'; do $$ begin raise lock_not_available; end $$")
+
+    with pytest.raises(OperationalError):
+        recompute.aggregate_for_run(run, engine=time_out)
+    assert load(run).state == Run.State.DONE
+
+
+def test_a_run_that_has_ended_is_not_aggregated() -> None:
+    make_customer("c1", page_view=1)
+    run = Run.objects.create(kind=Run.Kind.RECOMPUTE, state=Run.State.FAILED, error="It failed.", total=1)
+    with pytest.raises(ConflictError, match="It failed"):
+        recompute.load_chunk(run)
+    assert (tables(), run.chunks.count()) == ([], 0)
+
+
+def test_the_migration_drops_the_tables_of_runs_that_have_ended() -> None:
+    clear = import_module("features.migrations.0031_ended_runs_cleared").CLEAR
+    make_customer("c1", page_view=1)
+    ended, goes_on = recompute.begin_recompute(), recompute.begin_recompute()
+    Run.objects.filter(pk=ended.pk).update(state=Run.State.FAILED)
+    aside = make_version("behavioral", state="shadow")
+    FeatureVersion.objects.filter(pk=aside.pk).update(put_aside_at=Now(), put_aside_because="A test", is_taken_up=True)
+    with connection.cursor() as cursor:
+        cursor.execute(clear)
+    assert tables() == [recompute.table_of(goes_on)]
+    aside.refresh_from_db()
+    assert not aside.is_taken_up

@@ -85,3 +85,18 @@ def test_expired_months_are_dropped_in_a_run(settings: Settings) -> None:
     retention.maintain_events(now=datetime.now(UTC))
     assert Run.objects.count() == 1
     assert max(partitions.end_of(name) for name, _ in partitions.partitions()) > datetime.now(UTC) + timedelta(days=28)
+
+
+@pytest.mark.usefixtures("db")
+def test_a_run_whose_process_died_after_the_last_month_is_ended() -> None:
+    run = Run.objects.create(kind=Run.Kind.RETENTION, total=2, done=1)
+    retention.maintain_events(now=datetime.now(UTC))
+    run.refresh_from_db()
+    assert (run.state, run.done) == (Run.State.DONE, 2)
+
+
+@pytest.mark.usefixtures("db")
+def test_a_month_that_another_process_has_dropped_is_gone() -> None:
+    before = partitions.partitions()
+    partitions.drop_partition("events_event_200001")
+    assert partitions.partitions() == before

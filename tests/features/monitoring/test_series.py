@@ -49,7 +49,7 @@ def look_and_count() -> None:
 
 
 def count_all() -> None:
-    """Count until no event is left: the transactions of other tests, and autovacuum's, put it off."""
+    """Count until no event is left: a transaction of autovacuum's, or of an earlier test's process, puts it off."""
     newest = Event.objects.aggregate(newest=Max("pk"))["newest"]
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
