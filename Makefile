@@ -110,7 +110,7 @@ bench: $(READY) $(FEAST) ## Run all benchmarks beside their floors and peers; BE
 	@$(RUN) $(BIN)/python -m benchmarks $(ARGS)
 
 bench-serving: $(READY) $(FEAST) ## Run the benchmarks of the read path.
-	@$(RUN) $(BIN)/python -m benchmarks serving in_process growth feast_workload $(ARGS)
+	@$(RUN) $(BIN)/python -m benchmarks serving in_process observation growth feast_workload $(ARGS)
 
 bench-batch: $(SPARK) ## Run the benchmarks of the batch engines, Spark among them.
 	@$(RUN) $(BIN)/python -m benchmarks batch engines $(ARGS)

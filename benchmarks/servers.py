@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from secrets import token_hex
 from types import MappingProxyType
 
 from benchmarks.machine import cpu_seconds
@@ -18,6 +19,8 @@ from featurehub.devserver.server import is_free
 PROJECT = Path(__file__).resolve().parent.parent
 FEAST = PROJECT / "benchmarks/.venv-feast/bin/feast"
 SECONDS_TO_START = 60.0
+# The path under which `benchmarks.switched` is switched.
+SWITCH = "/switch/"
 # The worker of both FeatureHub and the bare function. No server under test is pinned to a processor.
 GRANIAN = "granian --interface wsgi --http 1 --no-ws --log-level warning"
 
@@ -80,6 +83,16 @@ def floor() -> Iterator[Server]:
     """Run a bare WSGI function with its HMGET on granian."""
     command = f"{GRANIAN} --workers 1 --blocking-threads 1 --port $PORT benchmarks.floor:application"
     with running("floor", command=command, headers={}) as server:
+        yield server
+
+
+@contextmanager
+def switched(*, key: str) -> Iterator[Server]:
+    """Run the pool `reads` on granian, with a switch of what observes its reads."""
+    # The front gives each request an id of this form.
+    headers = {"Authorization": f"Api-Key {key}", "X-Request-ID": token_hex(16)}
+    command = f"{GRANIAN} --workers 1 --blocking-threads 1 --port $PORT benchmarks.switched:application"
+    with running("switched", command=command, headers=headers, environment={"FEATUREHUB_POOL": "reads"}) as server:
         yield server
 
 

@@ -2,14 +2,15 @@
 
 `features.monitoring.flush` writes the counts of web processes, workers and beat to PostgreSQL, beside their work.
 Nothing here waits for anything but a lock that is held for a moment. What each cached read does, it only notes, without
-a lock, and the notes of a thousand of them are counted at once.
+a lock: a read of one customer takes the next number, and the times of a thousand answers are counted at once.
 """
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from threading import Lock
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias
 
 import numpy as np
 
@@ -29,7 +30,6 @@ TASK_TIMES, SENT_BY_BEAT, PUBLICATION_DELAY = "tasks", "sent_by_beat", "publicat
 # `reads` that were left to the pool `api`.
 POSTED, FALLBACKS, HANDOVERS = "posted", "fallbacks", "handovers"
 
-Note = TypeVar("Note", int, float)
 # The name of what is counted, and its labels.
 Counted: TypeAlias = tuple[str, tuple[str, ...]]
 # Of an answer: method, endpoint, status.
@@ -65,10 +65,13 @@ class Traffic:
         self._lock = Lock()
         self._tallies: dict[Counted, Counts] = {}
         self._reads = 0
-        # The seconds of each answer, the number of customers of each cached read, and the ages of some. To append to a
-        # list is atomic, and so is to take its beginning away.
+        # Cached reads of one customer take the next number, which is atomic. So does each look at how many there were;
+        # the read after it has its age noted.
+        self._hits = count()
+        self._looked_at, self._age_turn = -1, 0
+        # The seconds of each answer, and the ages of some reads. To append to a list is atomic, and so is to take its
+        # beginning away.
         self._seconds: dict[Answer, list[float]] = {}
-        self._hits: list[int] = []
         self._ages: list[float] = []
 
     def note_answer(self, answer: Answer, seconds: float) -> None:
@@ -82,14 +85,14 @@ class Traffic:
             with self._lock:
                 self._count_notes()
 
+    def note_hit(self) -> bool:
+        """Note a read of one customer, from Redis. Return what `wants_age` does; True for the first after a look."""
+        return next(self._hits) % READS_PER_AGE == self._age_turn
+
     def note_hits(self, number: int) -> bool:
-        """Note a read of so many customers, all from Redis. Return what `wants_age` does: True after each flush."""
-        self._hits.append(number)
-        noted = len(self._hits)
-        if noted >= NOTES_AT_ONCE:
-            with self._lock:
-                self._count_notes()
-        return noted % READS_PER_AGE == 1
+        """Count a read of so many customers, all from Redis. Return what `wants_age` does."""
+        self.count(COUNTED_HITS, number=number)
+        return self.wants_age()
 
     def note_age(self, seconds: float) -> None:
         """Note the age of the values of a read that `wants_age` has chosen, for AGE_AT_READ."""
@@ -141,8 +144,14 @@ class Traffic:
                 self._add((REQUESTS, (method, endpoint, str(status_code))), tally_of(seconds, bounds=REQUEST_BOUNDS))
         if ages := taken_from(self._ages):
             self._add(COUNTED_AGE, tally_of(ages, bounds=AGE_BOUNDS))
-        if number := sum(taken_from(self._hits)):
-            self._add(COUNTED_HITS, Counts(number))
+        if hits := self._hits_since_the_last_look():
+            self._add(COUNTED_HITS, Counts(hits))
+
+    def _hits_since_the_last_look(self) -> int:
+        number = next(self._hits)
+        hits = number - self._looked_at - 1
+        self._looked_at, self._age_turn = number, (number + 1) % READS_PER_AGE
+        return hits
 
     def _add(self, counted: Counted, tally: Counts) -> None:
         self._tallies.setdefault(counted, Counts()).add(tally)
@@ -154,7 +163,7 @@ def tally_of(values: Sequence[float], *, bounds: Sequence[float]) -> Counts:
     return Counts(len(values), sum(values), buckets.tolist())
 
 
-def taken_from(notes: list[Note]) -> list[Note]:
+def taken_from(notes: list[float]) -> list[float]:
     """Return the notes so far, and take them away from those that others append meanwhile."""
     taken = notes[:]
     del notes[: len(taken)]

@@ -71,7 +71,8 @@ def test_threads_lose_no_count() -> None:
             counter.observe((REQUESTS, ("GET", "x", "200")), 0.0003, bounds=REQUEST_BOUNDS)
             counter.count((READS, ("cache",)), number=2)
             counter.note_answer(("GET", "y", 200), 0.0003)
-            counter.note_hits(3)
+            counter.note_hit()
+            counter.note_hits(2)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:

@@ -1,0 +1,94 @@
+"""What it costs to observe a read: CPU per request of the pool `reads`, beside the same reads that nothing observes."""
+
+import time
+from collections.abc import Iterator
+from http.client import HTTPConnection
+from itertools import cycle, islice
+from operator import sub
+from statistics import median
+
+from django.conf import settings
+from django_redis import get_redis_connection
+
+from benchmarks import customers, goals, peers, servers
+from benchmarks.customers import CUSTOMERS, FIVE
+from benchmarks.load import Request
+from benchmarks.peers import FEATUREHUB
+from benchmarks.rows import RUNS, Row
+from benchmarks.scale import scaled
+from benchmarks.servers import SWITCH, Server
+
+# A run takes so many short turns with and as many without: what else the machine does meets both alike.
+TURNS, READS = 500, 40
+ON, OFF, NOW = "on", "off", "now"
+
+
+def run() -> list[Row]:
+    """Return the row. BENCH_SCALE=10 takes a tenth of the turns."""
+    get_redis_connection("default").flushdb()
+    values = settings.LOCAL_DIR / "observation.parquet"
+    customers.write_values(values, customers=CUSTOMERS)
+    customers.publish(values)
+    observed, unobserved = [], []
+    for _ in range(RUNS):
+        with servers.switched(key=peers.reader_key()) as server:
+            turns = turns_of(server)
+        unobserved.append(median(without for _, without in turns))
+        observed.append(unobserved[-1] + median(sub(*both) for both in turns))
+    return [
+        Row(
+            work="a cached read of one customer × 5 observed, beside one unobserved: CPU per request",
+            figures=observed,
+            unit="µs",
+            against="floor",
+            references=unobserved,
+            goal=goals.OBSERVATION,
+        )
+    ]
+
+
+def turns_of(server: Server) -> list[tuple[float, float]]:
+    """Return the CPU time of a request observed and of one unobserved, in microseconds, of each turn."""
+    [requests] = peers.requests_to([FEATUREHUB], per_request=1, names=FIVE).values()
+    reads = cycle(requests)
+    connection = HTTPConnection("127.0.0.1", server.port)
+    wait_until_it_reads(server, connection, requests[0])
+    turns = []
+    for number in range(scaled(TURNS)):
+        cost = {
+            state: cpu_per_read(server, connection, islice(reads, READS), state=state)
+            for state in ((ON, OFF) if number % 2 else (OFF, ON))
+        }
+        turns.append((cost[ON], cost[OFF]))
+    return turns
+
+
+def cpu_per_read(server: Server, connection: HTTPConnection, reads: Iterator[Request], *, state: str) -> float:
+    """Return the CPU time of one of the reads in microseconds, with the observation on or off."""
+    before = switch(connection, state)
+    for read in reads:
+        if (status := status_of(read, server, connection)) != 200:
+            raise servers.NotStarted(f"The pool answers a read with {status}.")
+    return (switch(connection, NOW) - before) / READS * 1e6
+
+
+def status_of(read: Request, server: Server, connection: HTTPConnection) -> int:
+    connection.request(read.method, read.path, headers=dict(server.headers))
+    answer = connection.getresponse()
+    answer.read()
+    return answer.status
+
+
+def wait_until_it_reads(server: Server, connection: HTTPConnection, read: Request) -> None:
+    """Return when the pool has loaded what it needs for a read. Raises NotStarted where that takes too long."""
+    deadline = time.monotonic() + servers.SECONDS_TO_START
+    while status_of(read, server, connection) != 200:
+        if time.monotonic() > deadline:
+            raise servers.NotStarted("The pool `reads` does not answer a cached read.")
+        time.sleep(0.1)
+
+
+def switch(connection: HTTPConnection, state: str) -> float:
+    """Switch the observation on or off, or leave it. Return the CPU seconds of the server's process so far."""
+    connection.request("GET", f"{SWITCH}{state}")
+    return float(connection.getresponse().read())
