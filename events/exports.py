@@ -37,15 +37,19 @@ def export_events(
 ) -> int:
     """Write the events from `since` on to `to`/date=YYYY-MM-DD/, and return how many.
 
-    The manifest says up to which moment the export is complete. It may hold later events, but not all of them.
+    The manifest says up to which moment the export is complete. It may hold later events, but not all of them. It is
+    written last: a folder that an earlier export was in has none while this one replaces its files.
     """
     with connection.cursor() as cursor:
         cursor.execute("select clock_timestamp()")
         complete_until: datetime = cursor.fetchone()[0]
     to.mkdir(parents=True, exist_ok=True)
+    manifest, aside = to / MANIFEST, to / f"{MANIFEST}.new"
+    manifest.unlink(missing_ok=True)
     where = "" if since is None else f"where \"timestamp\" >= '{since.isoformat()}'"
     rows = export(SELECT_EVENTS + where, columns=EVENT_COLUMNS, to=to, progress=progress)
-    (to / MANIFEST).write_text(json.dumps({"events": rows, "complete_until": complete_until.isoformat()}))
+    aside.write_text(json.dumps({"events": rows, "complete_until": complete_until.isoformat()}))
+    aside.replace(manifest)
     return rows
 
 

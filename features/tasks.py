@@ -240,7 +240,7 @@ def observe_shadows_task() -> None:
     shadow.observe_shadows(now=datetime.now(UTC))
 
 
-@shared_task(name=fitting.FITTING_TASK)
+@shared_task(name=fitting.FITTING_TASK, autoretry_for=(OperationalError,), retry_backoff=True, max_retries=5)
 def fit_weights_task() -> None:
     """Fit weights to later purchases and propose them where they are better. Off until enabled in the admin."""
     fitting.fit_and_propose(

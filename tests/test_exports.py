@@ -1,7 +1,9 @@
 """Exports from PostgreSQL to Parquet: every row, every value, in a folder for each date."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NoReturn
 
 import pyarrow.dataset as ds
 import pytest
@@ -52,6 +54,34 @@ def test_an_export_says_up_to_when_it_is_complete(tmp_path: Path) -> None:
     before = ago()
     export_events(tmp_path)
     assert before <= complete_until(tmp_path) <= ago()
+
+
+def test_an_export_that_is_broken_off_is_none_until_it_is_made_again(tmp_path: Path) -> None:
+    store_events(make_event(), make_event(timestamp=ago(days=2)))
+    export_events(tmp_path)
+    with pytest.raises(Died):
+        export_events(tmp_path, progress=die)
+    with pytest.raises(InvalidError, match="is not an export of export_events"):
+        complete_until(tmp_path)
+    assert export_events(tmp_path) == len(rows_in(tmp_path)) == 2
+    assert complete_until(tmp_path) <= ago()
+
+
+def test_an_export_that_dies_before_its_manifest_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    export_events(tmp_path)
+    monkeypatch.setattr(json, "dumps", die)
+    with pytest.raises(Died):
+        export_events(tmp_path)
+    with pytest.raises(InvalidError, match="is not an export of export_events"):
+        complete_until(tmp_path)
+
+
+class Died(Exception):
+    """The process ends here."""
+
+
+def die(*args: object, **named: object) -> NoReturn:
+    raise Died
 
 
 def test_a_folder_that_is_no_export_is_named(tmp_path: Path) -> None:

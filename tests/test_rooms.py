@@ -1,6 +1,7 @@
 """The rules of the house that no linter holds: what stands where, and what things are called."""
 
 import ast
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +30,12 @@ OLD_NAMES = {
     "browsing", "counting", "differences", "garbage", "is_ambiguous", "movement", "publishing", "question",
     "readership", "reading", "recomputation", "restamping", "seen", "trial", "wake", "waking", "words",
 }  # fmt: skip
+# Functions that write to the admin's log outside of a transaction of their own, and why.
+LOGGED_ALONE = {
+    "fit": "it stores nothing else",
+    "log_all": "its callers are in one",
+    "logged_rows": "it stores nothing else",
+}
 RIDDLES = ("What", "Who", "Whom", "Whether", "Where", "How")
 
 
@@ -108,6 +115,13 @@ def test_keys_and_fields_of_redis_are_written_in_the_layout_only() -> None:
 def test_old_names_are_gone() -> None:
     defined = {name for path in MODULES for name in {path.stem, *top_level_names(parsed(path))}}
     assert defined & OLD_NAMES == set()
+
+
+def test_what_is_logged_in_the_admin_is_in_one_transaction_with_its_entry() -> None:
+    logging = re.compile(r"\.(log_change|log_addition|log_actions)\(|\bLogEntry\.objects\.create\(")
+    functions = [node for path in MODULES for node in ast.walk(parsed(path)) if isinstance(node, ast.FunctionDef)]
+    logged = {node.name: ast.unparse(node) for node in functions if logging.search(ast.unparse(node))}
+    assert {name for name, text in logged.items() if "transaction.atomic" not in text} == set(LOGGED_ALONE)
 
 
 def test_no_docstring_is_a_riddle() -> None:

@@ -9,6 +9,7 @@ from django.contrib.admin.models import DELETION, LogEntry
 from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
+from django.db import transaction
 from django.db.models import Exists, ManyToManyField, OuterRef, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -125,7 +126,7 @@ class ApiKeyAdmin(ModelAdmin):
         """Save a new limit or end, or create a key, whose text is shown in the next page's message and nowhere else."""
         if change:
             obj.save(update_fields=list(EDITED))
-            clients.forget()
+            transaction.on_commit(clients.forget)
             return
         made, key = create_api_key(
             obj.name,
@@ -144,21 +145,28 @@ class ApiKeyAdmin(ModelAdmin):
             raise Http404(f"There is no API key {object_id}.")
         form = RotationForm(request.POST if request.method == "POST" else None)
         if form.is_valid():
-            now = timezone.now()
             try:
-                made, key = rotate_api_key(
-                    old.pk, old_ends_at=form.old_ends_at(now), expires_at=form.expires_at(), now=now
-                )
+                made, key = self.rotate_and_log(request, old, form=form)
             except ConflictError as error:
                 messages.error(request, error.detail)
                 return HttpResponseRedirect(reverse("admin:access_apikey_change", args=[old.pk]))
             clients.forget()
-            self.log_change(request, old, f"Rotated: {made} is its successor.")
-            self.log_addition(request, made, f"Made as the successor of {old}.")
             messages.warning(request, format_html(SHOWN_ONCE, made.name, key))
             return HttpResponseRedirect(reverse("admin:access_apikey_changelist"))
         context = {**self.admin_site.each_context(request), "title": "Rotate?", "opts": self.opts}
         return TemplateResponse(request, "access/rotate.html", {**context, "key": old, "form": form})
+
+    @transaction.atomic
+    def rotate_and_log(self, request: HttpRequest, old: ApiKey, *, form: RotationForm) -> tuple[ApiKey, str]:
+        """Make the successor of a key as a valid form says, and log both. Return it with its text.
+
+        Raises ConflictError as `rotate_api_key` does.
+        """
+        now = timezone.now()
+        made, key = rotate_api_key(old.pk, old_ends_at=form.old_ends_at(now), expires_at=form.expires_at(), now=now)
+        self.log_change(request, old, f"Rotated: {made} is its successor.")
+        self.log_addition(request, made, f"Made as the successor of {old}.")
+        return made, key
 
     @admin.action(description="Revoke selected keys", permissions=["revoke"])
     def revoke_selected(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> HttpResponse:
@@ -189,10 +197,11 @@ class ApiKeyAdmin(ModelAdmin):
         if request.method != "POST" or "confirmed" not in request.POST:
             context = {"title": "Revoke?", "opts": self.opts, "keys": valid, "seconds": settings.SNAPSHOT_SECONDS}
             return TemplateResponse(request, "access/revoke.html", {**self.admin_site.each_context(request), **context})
-        revoke_api_keys([key.pk for key in valid])
+        with transaction.atomic():
+            revoke_api_keys([key.pk for key in valid])
+            for key in valid:
+                self.log_change(request, key, "Revoked.")
         clients.forget()
-        for key in valid:
-            self.log_change(request, key, "Revoked.")
         messages.success(request, f"Revoked: {', '.join(map(str, valid))}.")
         return listed
 
@@ -259,6 +268,11 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
         users: QuerySet[User] = super().get_queryset(request)
         return users.prefetch_related("groups")
 
+    @transaction.atomic
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:
+        """Show the form, or change somebody's password and log that."""
+        return super().user_change_password(request, id, form_url)
+
     @display(description="Roles")
     def roles(self, user: User) -> str:
         return ", ".join(sorted(group.name for group in user.groups.all())) or "none"
@@ -319,6 +333,7 @@ class LockedLoginAdmin(LoginAdmin):
         return may(request, "axes.delete_accessattempt")
 
     @admin.action(description="Forget all failures of the selected addresses", permissions=["lift"])
+    @transaction.atomic
     def lift(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
         """Forget the failures of the rows' addresses, and log who did that."""
         addresses = sorted(set(queryset.values_list("ip_address", flat=True)))

@@ -107,7 +107,11 @@ def rotate_api_key(
     if not old.is_valid(now):
         raise ConflictError(f"{old} is not valid any more: make a new key.")
     if (successor := ApiKey.objects.filter(replaces=old).first()) is not None:
-        raise ConflictError(f"{old} was rotated already: its successor is {successor}.")
+        # Whoever rotated may have died, or the answer may have been lost, before anybody read the successor's text.
+        to_do = f"rotate {successor}" if successor.is_valid(now) else "make a new key"
+        raise ConflictError(
+            f"{old} was rotated already: its successor is {successor}. If nobody has the text of that, {to_do}."
+        )
     old.expires_at = min(old_ends_at, old.expires_at or old_ends_at)
     old.save(update_fields=["expires_at"])
     return create_api_key(

@@ -1,8 +1,9 @@
-"""The admin's site: Unfold's, which also logs that somebody changed their own password."""
+"""The admin's site: Unfold's, where what is done and its entry in the log are one transaction."""
 
 from collections.abc import Callable
 from typing import Any
 
+from django.contrib.admin.actions import delete_selected
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -16,6 +17,8 @@ class FeatureHubAdminSite(UnfoldAdminSite):
     def __init__(self, name: str = "admin") -> None:
         super().__init__(name)
         self.pages: list[URLPattern] = []
+        # Django's own logs the deletion, then deletes, each in a transaction of its own.
+        self.add_action(transaction.atomic(delete_selected), "delete_selected")
 
     def add_page(self, route: str, view: Callable[[HttpRequest], HttpResponse], *, name: str) -> None:
         """Add a page that belongs to no model. Its view checks the permission; the login is checked before it."""

@@ -28,6 +28,9 @@ def ensure_admin(folder: Path, *, password: str | None) -> str | None:
     whenever it differs from the last one that was set here; a password chosen by the admin meanwhile is kept as long as
     `password` stays the same. Of a given one the folder keeps a hash, so that no later start shows it. Raise
     ImproperlyConfigured for a weak one.
+
+    The folder gets a random one before the database has it, since it could not be shown otherwise; a given one
+    afterwards, since the next start would take it for one that was set.
     """
     if password is not None:
         refuse_weak(password)
@@ -46,7 +49,10 @@ def ensure_admin(folder: Path, *, password: str | None) -> str | None:
             return None
         else:
             shown = password or held
-        write_private(file, make_password(shown) if password is not None else shown)
+        if password is None:
+            write_private(file, shown)
+    if password is not None:
+        write_private(file, make_password(shown))
     return shown
 
 

@@ -1,6 +1,7 @@
 """Send Celery tasks, by name.
 
-A message is a nudge: PostgreSQL holds the work, and beat's sweeps find it if no worker was woken.
+A message is a nudge: PostgreSQL holds the work, and beat's sweeps find it if no worker was woken. Who sends one that
+stands for itself looks at whether it was sent.
 """
 
 import logging
@@ -14,15 +15,20 @@ logger = logging.getLogger(__name__)
 BROKER_SECONDS = 1.0
 
 
-def enqueue(task: str, *arguments: int, queue: str = "batch") -> None:
-    """Send a task. If the broker is down, log it and raise nothing: no work is lost, it is only done later."""
+def enqueue(task: str, *arguments: int, queue: str = "batch") -> bool:
+    """Send a task and return whether it was sent.
+
+    If the broker is down, log it and raise nothing: work that a sweep finds is not lost, it is only done later.
+    """
     if broker_breaker.is_open:
-        return
+        return False
     try:
         current_app.send_task(task, args=arguments, queue=queue)
     except OperationalError as error:
-        logger.warning("Task %s was not sent; a sweep will find its work: %s", task, error)
+        logger.warning("Task %s was not sent; a sweep finds the work that PostgreSQL holds: %s", task, error)
         broker_breaker.open(error)
+        return False
+    return True
 
 
 def connect_to_broker() -> None:

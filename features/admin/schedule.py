@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django_celery_beat.admin import (
@@ -42,14 +43,17 @@ class StyledPeriodicTaskAdmin(PeriodicTaskAdmin, ModelAdmin):
     date_hierarchy = None
     show_facets = admin.ShowFacets.NEVER
 
-    # The actions of django-celery-beat ask for no permission and are not in the log.
+    # The actions of django-celery-beat ask for no permission and are not in the log. They write twice: tasks, then that
+    # they have changed, without which beat would not read them again.
 
     @admin.action(permissions=["change"], description="Enable the selected tasks")
+    @transaction.atomic
     def enable_tasks(self, request: HttpRequest, queryset: QuerySet[PeriodicTask]) -> None:
         self.log_all(request, queryset, "Enabled.")
         super().enable_tasks(request, queryset)
 
     @admin.action(permissions=["change"], description="Disable the selected tasks")
+    @transaction.atomic
     def disable_tasks(self, request: HttpRequest, queryset: QuerySet[PeriodicTask]) -> None:
         self.log_all(request, queryset, "Disabled.")
         super().disable_tasks(request, queryset)
@@ -57,6 +61,7 @@ class StyledPeriodicTaskAdmin(PeriodicTaskAdmin, ModelAdmin):
     @admin.action(
         permissions=["change"], description="Enable the disabled and disable the enabled of the selected tasks"
     )
+    @transaction.atomic
     def toggle_tasks(self, request: HttpRequest, queryset: QuerySet[PeriodicTask]) -> None:
         self.log_all(request, queryset, "Enabled or disabled.")
         super().toggle_tasks(request, queryset)

@@ -31,6 +31,7 @@ from features.offline.training_set import (
     BarFactory,
     TrainingSet,
     check_columns,
+    folder_beside,
     no_bar,
     pins_of_views,
     set_metadata,
@@ -63,12 +64,12 @@ def build_from_events(
     pins = pins_of_views(views)
     expected, left_out = count_entity_rows(rows)
     metadata = set_metadata(feature_set, pins=pins) | label_metadata(rows, left_out=left_out)
-    with TemporaryDirectory(dir=out.parent, prefix=f"{out.name}.partial-") as partial, transaction.atomic():
+    with folder_beside(out) as folder, transaction.atomic():
         with bar(total=expected, unit="rows", description="Reading") as read:
             staged = stage_entity_rows(rows)
             read.update(staged)
         lacking = versions_with_a_limit(views, known_at=known_at)
-        complete = Path(partial) / "complete.parquet"
+        complete = folder / "complete.parquet"
         with bar(total=staged, unit="rows", description="Joining") as joined:
             write_in_order(
                 complete, views=views, keys=keys, lacking=lacking, known_at=known_at, metadata=metadata, bar=joined

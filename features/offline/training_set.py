@@ -6,11 +6,14 @@
 4. `write` sorts each part and writes it beside its labels.
 """
 
+import glob
 import io
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -33,6 +36,7 @@ from features.offline.labels import ENCODING, KEYS, Labels
 LABELS_PER_BATCH = 50_000
 # A part is one batch, or several of a very large file: a file per part is open while the labels are joined.
 MAX_PARTS = 500
+ABANDONED_AFTER = timedelta(days=1)
 POSITION = {"position": pa.field("position", pa.int64())}
 STAGE = "create temporary table staged_label (position bigint, customer_id text, moment timestamptz)"
 COPY_LABELS = "copy staged_label (position, customer_id, moment) from stdin (format csv)"
@@ -82,8 +86,7 @@ def build_training_set(
     """
     views = views_by_name(names, versions=versions, feature_set=feature_set)
     pins = pins_of_views(views)
-    with TemporaryDirectory(dir=out.parent, prefix=f"{out.name}.partial-") as partial, transaction.atomic():
-        folder = Path(partial)
+    with folder_beside(out) as folder, transaction.atomic():
         with labels.open(newline="", encoding=ENCODING) as file:
             given = Labels(file)
             check_columns(given.schema, names=views)
@@ -106,6 +109,29 @@ def build_training_set(
             )
         complete.replace(out)
     return TrainingSet(rows=staged, versions=pins, not_computed=[each for each in lacking if each.rows])
+
+
+@contextmanager
+def folder_beside(out: Path) -> Iterator[Path]:
+    """Yield a new folder beside the file `out`, which is deleted at the end.
+
+    At the beginning, those that killed processes have left there for the same `out` are deleted.
+    """
+    prefix = f"{out.name}.partial-"
+    for folder in out.parent.glob(f"{glob.escape(prefix)}{'?' * 8}"):
+        if is_abandoned(folder):
+            shutil.rmtree(folder, ignore_errors=True)
+    with TemporaryDirectory(dir=out.parent, prefix=prefix) as made:
+        yield Path(made)
+
+
+def is_abandoned(folder: Path) -> bool:
+    """Return whether nothing was written in a folder for ABANDONED_AFTER; False where it can't be read."""
+    try:
+        written = max(path.stat().st_mtime for path in (folder, *folder.iterdir()))
+    except OSError:  # it is somebody else's, or is deleted at this moment
+        return False
+    return time.time() - written > ABANDONED_AFTER.total_seconds()
 
 
 def pins_of_views(views: Mapping[str, FeatureView]) -> list[str]:

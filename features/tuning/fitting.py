@@ -59,11 +59,8 @@ class TooLittleDataError(Exception):
 def fit_and_propose(*, version: str, today: date) -> Fitting:
     """Fit weights, judge them, file a proposal where they are better, and store the outcome in words."""
     active = active_set(version)
-    open_one = WeightSet.objects.filter(
-        origin=WeightSet.Origin.PROPOSAL, state__in=OPEN, version__number=version
-    ).first()
-    if open_one is not None:
-        return Fitting.objects.create(outcome=f"{open_one} still waits for a decision: nothing new is proposed.")
+    if (reason := obstacle_to_proposal(version, active=active)) is not None:
+        return Fitting.objects.create(outcome=reason)
     try:
         fitted = fit(as_weights(active), today=today)
     except TooLittleDataError as reason:
@@ -75,13 +72,29 @@ def fit_and_propose(*, version: str, today: date) -> Fitting:
     return file_proposal(fitted, active=active, today=today, gain=gain)
 
 
+def obstacle_to_proposal(version: str, *, active: WeightSet) -> str | None:
+    """Return why nothing may be proposed for a behavioral version in place of `active`; None where it may."""
+    waiting = WeightSet.objects.filter(origin=WeightSet.Origin.PROPOSAL, state__in=OPEN, version__number=version)
+    if (open_one := waiting.first()) is not None:
+        return f"{open_one} still waits for a decision: nothing new is proposed."
+    if not WeightSet.objects.filter(pk=active.pk, state=WeightSetState.ACTIVE).exists():
+        return f"{active}, which was to be improved, is not active any more: nothing is proposed."
+    return None
+
+
 def file_proposal(fitted: Fitted, *, active: WeightSet, today: date, gain: str) -> Fitting:
-    """File the proposal with its backtest, and activate it where the settings and the guardrails allow."""
+    """File the proposal with its backtest, and activate it where the settings and the guardrails allow.
+
+    A fit takes minutes: nothing is filed where another proposal waits by now, or other weights became active.
+    """
     obstacle = obstacle_to_activation(fitted, active=as_weights(active))
     verdict = f"Not activated by itself: {obstacle}" if obstacle else "Inside the guardrails."
     with transaction.atomic():
+        version = weight_set_steps.version_of_new_sets().number  # locks all versions: nobody else files meanwhile
+        if (reason := obstacle_to_proposal(version, active=active)) is not None:
+            return Fitting.objects.create(outcome=reason)
         proposal = weight_set_steps.draft_weight_set(
-            version=weight_set_steps.version_of_new_sets().number, name=f"Fitted to purchases {today}",
+            version=version, name=f"Fitted to purchases {today}",
             numbers=fitted.weights, by=None,
             reason=f"{gain}, {fitted.customers} customers, against {active}", origin=WeightSet.Origin.PROPOSAL,
         )  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -79,12 +80,14 @@ class ConsistencyCheckAdmin(OwnObjectPage, ReadOnlyAdmin):
             raise PermissionDenied
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        run = consistency.begin_check(now=datetime.now(UTC))
+        with transaction.atomic():
+            run = consistency.begin_check(now=datetime.now(UTC))
+            if run is not None:
+                self.log_change(request, run.consistency_check, "Begun by hand.")
         if run is None:
             messages.warning(request, "All customers are being recomputed. Start the check again when that is done.")
             return HttpResponseRedirect(reverse("admin:features_consistencycheck_changelist"))
         runs.enqueue_run(run)
-        self.log_change(request, run.consistency_check, "Begun by hand.")
         return HttpResponseRedirect(page_of(run.consistency_check))
 
     def repair(self, request: HttpRequest, pk: int) -> HttpResponse:
@@ -94,11 +97,13 @@ class ConsistencyCheckAdmin(OwnObjectPage, ReadOnlyAdmin):
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         check = get_object_or_404(ConsistencyCheck.objects.select_related("run", "repair_run"), pk=pk)
-        run = consistency.begin_repair(check)
+        with transaction.atomic():
+            run = consistency.begin_repair(check)
+            if run is not None:
+                self.log_change(request, check, f"Repair of {run.total} customers begun.")
         if run is None:
             messages.warning(request, "No customer is left to repair.")
         else:
-            self.log_change(request, check, f"Repair of {run.total} customers begun.")
             messages.success(request, f"{run.total:,} customers are being computed and published anew.")
         return HttpResponseRedirect(page_of(check))
 

@@ -6,6 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -100,11 +101,12 @@ class FeatureProfileAdmin(OwnObjectPage, ReadOnlyAdmin):
         form = BaselineForm(request.POST)
         if not form.is_valid():
             return self.list_page(request, form=form)
-        week = BaselineWeek.objects.create(
-            first_day=form.cleaned_data["first_day"], reason=form.cleaned_data["reason"], chosen_by=person(request)
-        )
+        with transaction.atomic():
+            week = BaselineWeek.objects.create(
+                first_day=form.cleaned_data["first_day"], reason=form.cleaned_data["reason"], chosen_by=person(request)
+            )
+            self.log_change(request, week, f"Baseline week from {week.first_day}: {week.reason}")
         value_watch.forget()
-        self.log_change(request, week, f"Baseline week from {week.first_day}: {week.reason}")
         messages.success(request, f"Days are compared with the week from {week.first_day:%-d %b %Y} from now on.")
         return HttpResponseRedirect(reverse("admin:features_featureprofile_changelist"))
 
@@ -118,10 +120,11 @@ class FeatureProfileAdmin(OwnObjectPage, ReadOnlyAdmin):
         form = ThresholdsForm(request.POST)
         if not form.is_valid():
             return self.feature_page(request, row, form=form)
-        FeatureThresholds.objects.update_or_create(name=row.name, defaults=form.cleaned_data)
-        value_watch.forget()
         numbers = ", ".join(f"{form.fields[name].label} {value}" for name, value in form.cleaned_data.items())
-        self.log_change(request, row, f"Thresholds: {numbers}.")
+        with transaction.atomic():
+            FeatureThresholds.objects.update_or_create(name=row.name, defaults=form.cleaned_data)
+            self.log_change(request, row, f"Thresholds: {numbers}.")
+        value_watch.forget()
         messages.success(request, f"{row.name} has these thresholds from now on.")
         return HttpResponseRedirect(feature_address(row))
 

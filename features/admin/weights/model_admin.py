@@ -46,6 +46,11 @@ FITTING_BEGUN = (
     "Weights are being fitted to later purchases. The outcome is on this page in a few minutes; better weights are "
     "proposed as a new set, and nothing goes live by itself unless the settings say so."
 )
+# The message is all there is: no sweep would find the fit later.
+FITTING_NOT_SENT = (
+    "No weights are being fitted, because the broker takes no messages for the workers. Press “Fit weights now” again "
+    "once /readyz says that it is in order."
+)
 
 
 class WeightInline(TabularInline):
@@ -238,10 +243,12 @@ class WeightSetAdmin(OwnPages):
             raise PermissionDenied
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        if (active := live_set()) is not None:
-            self.log_change(request, active, "Had weights fitted to later purchases.")
-        enqueue(fitting.FITTING_TASK)
-        messages.success(request, FITTING_BEGUN)
+        if not enqueue(fitting.FITTING_TASK):
+            messages.error(request, FITTING_NOT_SENT)
+        else:
+            if (active := live_set()) is not None:
+                self.log_change(request, active, "Had weights fitted to later purchases.")
+            messages.success(request, FITTING_BEGUN)
         return HttpResponseRedirect(reverse("admin:features_weightset_changelist"))
 
     def backtests(self, request: HttpRequest, pk: int) -> HttpResponse:

@@ -3,6 +3,7 @@
 import re
 import time
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -12,7 +13,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from featurehub.access import uses
 from featurehub.access.authentication import LOOK_AGAIN_SECONDS, clients
-from featurehub.access.models import ApiKey, create_api_key, rotate_api_key
+from featurehub.access.models import ApiKey, create_api_key, revoke_api_keys, rotate_api_key
 from featurehub.lib.errors import ConflictError
 from tests.api_client import ApiClient
 from tests.factories import make_customer, url_of
@@ -131,6 +132,18 @@ def test_only_a_valid_key_without_a_successor_is_rotated() -> None:
     rotate_api_key(old.pk, old_ends_at=in_time(days=1), expires_at=None, now=now)
     with pytest.raises(ConflictError, match="was rotated already"):
         rotate_api_key(old.pk, old_ends_at=now, expires_at=None, now=now)
+
+
+def test_a_refused_rotation_says_what_to_do_where_the_text_of_the_successor_is_lost() -> None:
+    old, _ = make_key()
+    dates: dict[str, Any] = {"old_ends_at": in_time(days=1), "expires_at": None, "now": timezone.now()}
+    lost, _ = rotate_api_key(old.pk, **dates)
+    with pytest.raises(CommandError, match=rf"successor is shop \({lost.prefix}….* rotate shop \({lost.prefix}…"):
+        call_command("rotate_api_key", old.prefix)
+    rotate_api_key(lost.pk, **dates)
+    revoke_api_keys([lost.pk])
+    with pytest.raises(ConflictError, match="text of that, make a new key"):
+        rotate_api_key(old.pk, **dates)
 
 
 def test_the_admin_shows_the_successor_once_and_logs_both() -> None:

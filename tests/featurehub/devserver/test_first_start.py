@@ -3,6 +3,7 @@
 import re
 from io import StringIO
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from django.contrib.auth.models import User
@@ -13,7 +14,9 @@ from pytest_django import Settings
 
 from events.models import Event
 from featurehub.access.models import ApiKey, Scope
+from featurehub.devserver import first_start
 from featurehub.devserver.first_start import ADMIN_PASSWORD_FILE, DEMO_KEY_FILE, ensure_admin, ensure_demo_key
+from featurehub.devserver.secret_files import write_private
 from tests.api_client import ApiClient
 from tests.factories import make_customer, make_event, post_events
 
@@ -61,6 +64,30 @@ def test_a_password_that_the_admin_chose_stays(tmp_path: Path) -> None:
     assert ensure_admin(tmp_path, password="from outside") is None
     assert ensure_admin(tmp_path, password=None) is None
     assert admin_accepts("my own")
+
+
+@pytest.mark.parametrize("given", ["another one", None])
+@pytest.mark.parametrize("is_written", [True, False])
+def test_a_start_that_dies_at_the_password_file_is_made_up_for_by_the_next_one(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch, given: str | None, is_written: bool
+) -> None:
+    """It dies as soon as the file is written, or before that."""
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    if given is not None:
+        ensure_admin(tmp_path, password="from outside")
+
+    def die(path: Path, text: str) -> NoReturn:
+        if is_written:
+            write_private(path, text)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(first_start, "write_private", die)
+    with pytest.raises(KeyboardInterrupt):
+        ensure_admin(tmp_path, password=given)
+    monkeypatch.setattr(first_start, "write_private", write_private)
+    password = ensure_admin(tmp_path, password=given)
+    assert password is not None
+    assert admin_accepts(password)
 
 
 def test_an_admin_whose_password_file_is_gone_keeps_the_password(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """manage.py build_training_set: labels in, Parquet out."""
 
+import os
+import time
 from datetime import UTC, datetime, timedelta, timezone
 from io import StringIO
 from pathlib import Path
@@ -92,6 +94,19 @@ def test_the_files_that_are_open_at_once_are_bounded(db: None, tmp_path: Path, m
 
 def test_a_file_without_labels_makes_a_set_without_rows(db: None, tmp_path: Path) -> None:
     assert build(tmp_path, names="cart_value") == {"customer_id": [], "timestamp": [], "cart_value": []}
+
+
+def test_what_a_killed_process_left_is_deleted_a_day_later(db: None, tmp_path: Path) -> None:
+    two_days_ago = time.time() - 2 * 86_400
+    names = ("set.parquet.partial-killed_1", "set.parquet.partial-at_work1", "another.parquet.partial-killed_1")
+    for name in names:
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "labels").touch()
+        os.utime(folder / "labels", (two_days_ago, time.time() if "at_work" in name else two_days_ago))
+        os.utime(folder, (two_days_ago, two_days_ago))
+    build(tmp_path, names="cart_value")
+    assert {path.name for path in tmp_path.glob("*.partial-*")} == set(names[1:])
 
 
 def test_other_columns_are_kept_to_the_letter(db: None, tmp_path: Path) -> None:

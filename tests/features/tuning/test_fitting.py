@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.db import OperationalError
 from django_celery_beat.models import PeriodicTask
 from hypothesis import given
 from hypothesis import strategies as st
@@ -153,6 +154,36 @@ def test_while_a_proposal_waits_no_other_is_filed(small_numbers: None) -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("is_automatic", "reason"), [(False, "still waits for a decision"), (True, "is not active any more")]
+)
+def test_of_two_fits_at_once_one_files_its_proposal(
+    small_numbers: None,
+    wide_guardrails: None,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    is_automatic: bool,
+    reason: str,
+) -> None:
+    """The second is begun and done while the first one still fits."""
+    settings.AUTO_ACTIVATION = is_automatic
+    store_history()
+    fit = fitting.fit
+    others: list[Fitting] = []
+
+    def fit_slowly(*args: Any, **named: Any) -> Any:
+        monkeypatch.setattr(fitting, "fit", fit)
+        others.append(fit_and_propose(version="1.0", today=TODAY))
+        return fit(*args, **named)
+
+    monkeypatch.setattr(fitting, "fit", fit_slowly)
+    outcome = fit_and_propose(version="1.0", today=TODAY)
+    proposal = WeightSet.objects.get(origin="proposal")
+    assert (others[0].weight_set, outcome.weight_set) == (proposal, None)
+    assert reason in outcome.outcome
+
+
+@pytest.mark.django_db
 def test_inside_the_guardrails_it_is_activated_and_the_timeline_says_so(
     small_numbers: None, wide_guardrails: None
 ) -> None:
@@ -190,6 +221,20 @@ def test_the_periodic_task_is_there_and_off_until_it_is_enabled() -> None:
     task = PeriodicTask.objects.get(task="features.fit_weights")
     assert not task.enabled
     tasks.fit_weights_task()
+    assert "Too little data" in Fitting.objects.get().outcome
+
+
+def test_a_fit_that_the_database_broke_off_is_tried_again(committed: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    fit, failed = fitting.fit, []
+
+    def fail_once(*args: Any, **named: Any) -> Any:
+        monkeypatch.setattr(fitting, "fit", fit)
+        failed.append(OperationalError("the connection is gone"))
+        raise failed[0]
+
+    monkeypatch.setattr(fitting, "fit", fail_once)
+    tasks.fit_weights_task.apply()
+    assert len(failed) == 1
     assert "Too little data" in Fitting.objects.get().outcome
 
 

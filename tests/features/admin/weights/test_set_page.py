@@ -93,6 +93,13 @@ def test_a_marketer_has_weights_fitted_now_and_the_log_says_who(sent: list[str])
     assert LogEntry.objects.filter(change_message="Had weights fitted to later purchases.").count() == 1
 
 
+def test_a_fit_of_which_no_worker_is_told_says_so_and_is_not_in_the_log(full_redis: None) -> None:
+    page = log_in("marketer").post(f"{LIST}fit/", follow=True).content.decode()
+    assert "No weights are being fitted, because the broker takes no messages" in page
+    assert "Weights are being fitted" not in page
+    assert not LogEntry.objects.exists()
+
+
 def test_a_refused_fit_shows_its_weights_beside_the_active_ones() -> None:
     numbers = weights_as_json(as_weights(active_set("1.0")))
     numbers["weight"]["login"] = 0.4321
