@@ -20,7 +20,7 @@ version = drafts.draft_version("behavioral", drafts.next_number("behavioral"), b
 version_steps.put_into_shadow(version.pk, by=None, reason="A test")
 held = live_set()
 numbers = as_weights(held)
-numbers.weight["purchase"] += 0.1
+numbers.weight["purchase"] += 0.3
 newer = weight_set_steps.draft_weight_set(
     version=held.version.number, name="Purchases count more", reason="A test", numbers=numbers, by=None
 )
@@ -64,10 +64,9 @@ def test_a_score_is_the_same_after_its_version_went_live_with_newer_weights_on_t
     pk = stack.manage("shell", "--verbosity=0", "-c", PREPARE).split()[-1]
     address = f"{stack.url}/admin/features/featureversion/{pk}/step/go-live/"
     before = score(stack)
-    print("SCORES", first, before)
-    # Less than the newer weights make of it, and more than an event that leaves the window meanwhile.
+    # An event or two of the demo may leave the window meanwhile, which changes less than the newer weights did.
+    assert before > first + 0.03
     unchanged = pytest.approx(before, abs=0.01)
-    assert abs(before - first) > 0.03
     for name, size in {"phone": NARROW, "desktop": {"width": 1440, "height": 900}}.items():
         page = browser.new_context(viewport=size).new_page()  # type: ignore[arg-type]
         log_in(page, stack)
