@@ -1,7 +1,8 @@
 """The WSGI application, with a switch of what observes its reads: that is all that is not needed for the answer.
 
 Counts, times, ages, the id of the request. `GET /switch/off` and `/switch/on` answer with the CPU seconds of the
-process so far, and `/switch/now` does nothing else. It is one process: two of the same program differ by some hundredths.
+process so far, and `/switch/now` does nothing else. It is one process, since two of the same program differ by some
+hundredths.
 """
 
 import time

@@ -27,7 +27,7 @@ def celery(
     finally:
         process.terminate()
         try:
-            process.wait(15)
+            process.wait(60)
         finally:
             os.killpg(process.pid, signal.SIGKILL) if process.poll() is None else None
 

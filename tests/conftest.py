@@ -5,6 +5,7 @@ Tests use `db` (pytest-django's), which rolls back, unless commits must be real 
 """
 
 import os
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -86,6 +87,14 @@ NEWEST = """
 select (select max(id) from features_featuredefinition), (select max(id) from features_featureversion),
     (select max(id) from events_eventtype)
 """
+
+
+@pytest.fixture
+def within_an_hour() -> None:
+    """Begin no test in the last 15 seconds of an hour, for tests that count in days or hours of the clock."""
+    left = 3_600 - time.time() % 3_600
+    if left < 15:
+        time.sleep(left)
 
 
 @pytest.fixture(scope="session")

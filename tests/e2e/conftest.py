@@ -71,8 +71,12 @@ class Stack:
 
 @pytest.fixture(scope="package")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """Run an instance until the end of the end-to-end tests, which all use the same one."""
-    with running_stack(tmp_path_factory.mktemp("stack"), log_name="stack.log") as stack:
+    """Run an instance until the end of the end-to-end tests, which all use the same one.
+
+    Two processes of `-n` have such tests, hence an instance and a log each.
+    """
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+    with running_stack(tmp_path_factory.mktemp("stack"), log_name=f"stack-{worker}.log") as stack:
         yield stack
 
 

@@ -20,7 +20,7 @@ version = drafts.draft_version("behavioral", drafts.next_number("behavioral"), b
 version_steps.put_into_shadow(version.pk, by=None, reason="A test")
 held = live_set()
 numbers = as_weights(held)
-numbers.weight["purchase"] += 0.1
+numbers.weight["purchase"] += 0.3
 newer = weight_set_steps.draft_weight_set(
     version=held.version.number, name="Purchases count more", reason="A test", numbers=numbers, by=None
 )
@@ -60,9 +60,13 @@ def score(stack: Stack) -> float:
 def test_a_score_is_the_same_after_its_version_went_live_with_newer_weights_on_the_old_one(
     stack: Stack, browser: Browser, artefacts: Path
 ) -> None:
+    first = score(stack)
     pk = stack.manage("shell", "--verbosity=0", "-c", PREPARE).split()[-1]
     address = f"{stack.url}/admin/features/featureversion/{pk}/step/go-live/"
     before = score(stack)
+    # An event or two of the demo may leave the window meanwhile, which changes less than the newer weights did.
+    assert before > first + 0.03
+    unchanged = pytest.approx(before, abs=0.01)
     for name, size in {"phone": NARROW, "desktop": {"width": 1440, "height": 900}}.items():
         page = browser.new_context(viewport=size).new_page()  # type: ignore[arg-type]
         log_in(page, stack)
@@ -76,7 +80,7 @@ def test_a_score_is_the_same_after_its_version_went_live_with_newer_weights_on_t
     page.get_by_label("Why?").fill("It is better")
     page.get_by_role("button", name="Make this the live version").click()
     expect(page.get_by_text("everybody is scored with the weights carried over")).to_be_visible()
-    assert score(stack) == before
+    assert score(stack) == unchanged
     page.wait_for_timeout(1_000)
     for _ in range(MILLISECONDS_TO_SWITCH // 1_000):
         page.reload()
@@ -84,7 +88,7 @@ def test_a_score_is_the_same_after_its_version_went_live_with_newer_weights_on_t
             break
         page.wait_for_timeout(1_000)
     expect(page.get_by_text("Returned to readers that ask for no version.")).to_be_visible()
-    assert score(stack) == before
+    assert score(stack) == unchanged
     page.goto(f"{stack.url}/admin/features/weightset/")
     expect(page.get_by_text("(live)").first).to_be_visible()
     page.screenshot(path=artefacts / "weight-sets-standing.png")

@@ -200,7 +200,8 @@ def test_a_type_is_not_deleted_while_its_first_event_is_being_stored(committed: 
         thread.start()
         thread.join(timeout=0.3)
         assert thread.is_alive()  # it waits for this transaction
-    thread.join(timeout=10)
+    thread.join(timeout=60)
+    assert not thread.is_alive()
     assert len(outcome) == 1
     assert EventType.objects.get(name="trial_started").used_at is not None
 

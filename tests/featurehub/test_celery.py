@@ -205,6 +205,7 @@ def test_tasks_of_a_process_share_a_session_and_one_that_died_is_replaced(
 
 def test_a_worker_outlives_an_absence_of_postgresql(committed: None, broker: Valkey, tmp_path: Path) -> None:
     notes = tmp_path / "notes"
+    assert connection.pool.reconnect_timeout <= 3  # type: ignore[attr-defined]  # between attempts, after minutes too
     with worker(broker.url) as process:
         compute(broker.url, notes)
         connection.ensure_connection()
@@ -212,7 +213,7 @@ def test_a_worker_outlives_an_absence_of_postgresql(committed: None, broker: Val
             time.sleep(8)
         started = time.monotonic()
         compute(broker.url, notes)
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 20
         assert process.poll() is None
 
 

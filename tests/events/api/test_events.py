@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from events import ingest
 from events.models import DirtyCustomer, Event
 from tests.api_client import ApiClient, error_of
 from tests.at_once import at_once
@@ -230,8 +231,9 @@ def test_ingestion_costs_the_same_statements_for_each_part_whatever_the_number_o
 
 
 def test_a_worker_is_nudged_after_the_commit_at_most_once_a_second(
-    committed: None, api: ApiClient, empty_redis: Any
+    committed: None, api: ApiClient, empty_redis: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(ingest, "NUDGE_SECONDS", 60)  # longer than this test takes on a slow machine
     for _ in range(3):
         post_events(api, make_event())
     assert empty_redis.llen("realtime") == 1

@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Iterator
+from functools import partial
+from statistics import median
 from typing import Any
 
 import pytest
@@ -14,13 +16,13 @@ from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from featurehub.lib.redis_pool import RedisPool
 
-PAUSE_MS = 1_000
-SECONDS = 0.1
+PAUSE_MS = 3_000
+SECONDS = 0.5
 
 
 @pytest.fixture
 def client(settings: Settings) -> Iterator["Redis[bytes]"]:
-    """Return a client of a process in a pool, with a tenth of a second for each answer."""
+    """Return a client of a process in a pool, with half a second for each answer."""
     settings.POOL = "api"
     pool = RedisPool.from_url(django_settings.REDIS_URL, socket_timeout=SECONDS, socket_connect_timeout=SECONDS)
     client = Redis(connection_pool=pool)
@@ -53,19 +55,21 @@ def test_the_first_timeout_lets_the_next_calls_fail_at_once_until_redis_answers(
     client: "Redis[bytes]", own_redis: "Redis[bytes]"
 ) -> None:
     own_redis.execute_command("CLIENT", "PAUSE", PAUSE_MS, "ALL")
-    assert SECONDS <= seconds_of(client.ping, RedisTimeoutError) < 3 * SECONDS
-    assert max(seconds_of(client.ping, RedisConnectionError) for _ in range(20)) < SECONDS / 2
-    assert wait_for_an_answer(client) < 3.0
+    assert SECONDS <= seconds_of(client.ping, RedisTimeoutError) < 2.5
+    # The median: one call may be long on a slow machine.
+    assert median(seconds_of(client.ping, RedisConnectionError) for _ in range(20)) < SECONDS / 2
+    assert wait_for_an_answer(client) < 6.0
 
 
 def test_a_connection_in_use_fails_at_once_too(client: "Redis[bytes]", own_redis: "Redis[bytes]") -> None:
     own = client.connection_pool.connection_class(**client.connection_pool.connection_kwargs)
     own.connect()
+    send = partial(own.send_packed_command, [b"*1\r\n$4\r\nPING\r\n"])
     own_redis.execute_command("CLIENT", "PAUSE", PAUSE_MS, "ALL")
     seconds_of(client.ping, RedisTimeoutError)
-    assert seconds_of(lambda: own.send_packed_command([b"*1\r\n$4\r\nPING\r\n"]), RedisConnectionError) < SECONDS / 2
+    assert median(seconds_of(send, RedisConnectionError) for _ in range(5)) < SECONDS / 2
     wait_for_an_answer(client)
-    own.send_packed_command([b"*1\r\n$4\r\nPING\r\n"])
+    send()
     assert own.read_response(disable_decoding=True) == b"PONG"
     own.disconnect()
 

@@ -19,14 +19,17 @@ from features.registry.weight_sets import active_set
 from features.serving.point_in_time import TrainingRow, as_of_join
 from tests.factories import ago, forget_registry, make_event, make_purchase, make_version, rows_of, store_events
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("within_an_hour")]
 LOGINS = {"event_type": "login", "window": "7d"}
-TODAY = datetime.now(UTC).date()
-SINCE = TODAY - timedelta(days=10)
+
+
+def date_of(days_ago: int) -> date:
+    """Return a day counted from today: not from the one on which the tests were collected."""
+    return datetime.now(UTC).date() - timedelta(days=days_ago)
 
 
 def midnight(days_ago: int) -> datetime:
-    return datetime.combine(TODAY - timedelta(days=days_ago), time.min, tzinfo=UTC)
+    return datetime.combine(date_of(days_ago), time.min, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -37,9 +40,10 @@ def customers() -> None:
     recompute.recompute_customers(customer_ids=["c1", "c2"])
 
 
-def into_shadow(*, since: date | None = SINCE, feature_type: str = "behavioral", **definitions: Any) -> FeatureVersion:
-    """Put a draft 2.0 into shadow, and compute its first values."""
+def into_shadow(*, days: int | None = 10, feature_type: str = "behavioral", **definitions: Any) -> FeatureVersion:
+    """Put a draft 2.0 into shadow, and compute its first values. Its past begins so many days ago, or is left out."""
     version = make_version(feature_type, **definitions)
+    since = None if days is None else date_of(days)
     run = version_steps.put_into_shadow(version.pk, by=None, reason="Try", backfill_since=since)
     assert run is not None
     forget_registry()
@@ -147,14 +151,14 @@ def test_a_derived_version_is_backfilled_from_what_it_is_computed_from(customers
 
 
 def test_the_past_can_be_computed_later_and_farther_back(customers: None) -> None:
-    version = into_shadow(since=None, logins_7d=LOGINS)
+    version = into_shadow(days=None, logins_7d=LOGINS)
     assert not Run.objects.filter(kind=Run.Kind.BACKFILL).exists()
-    finish(version_steps.backfill(version.pk, since=TODAY - timedelta(days=2), by=None, reason="For training"))
+    finish(version_steps.backfill(version.pk, since=date_of(2), by=None, reason="For training"))
     assert values(read(midnight(3), midnight(2))) == ["not_computed", 8.0]
-    assert version.steps.last().reason == f"Backfilling its history from {TODAY - timedelta(days=2)} on. For training"  # type: ignore[union-attr]
-    run = version_steps.backfill(version.pk, since=TODAY - timedelta(days=4), by=None, reason="More")
+    assert version.steps.last().reason == f"Backfilling its history from {date_of(2)} on. For training"  # type: ignore[union-attr]
+    run = version_steps.backfill(version.pk, since=date_of(4), by=None, reason="More")
     with pytest.raises(ConflictError, match="being computed already"):
-        version_steps.backfill(version.pk, since=TODAY - timedelta(days=4), by=None, reason="More")
+        version_steps.backfill(version.pk, since=date_of(4), by=None, reason="More")
     assert run.total == 4
     finish(run)
     assert values(read(midnight(4), midnight(3), midnight(2), ago())) == [8.0, 8.0, 8.0, 6.0]
@@ -166,9 +170,7 @@ def test_the_past_can_be_computed_later_and_farther_back(customers: None) -> Non
 def test_a_day_is_chosen_that_can_be_computed(customers: None, days_ago: int, sentence: str) -> None:
     version = make_version("behavioral")
     with pytest.raises(InvalidError, match=sentence) as caught:
-        version_steps.put_into_shadow(
-            version.pk, by=None, reason="Try", backfill_since=TODAY - timedelta(days=days_ago)
-        )
+        version_steps.put_into_shadow(version.pk, by=None, reason="Try", backfill_since=date_of(days_ago))
     assert caught.value.attr == "backfill_since"
     version.refresh_from_db()
     assert version.state == "draft"
@@ -177,14 +179,14 @@ def test_a_day_is_chosen_that_can_be_computed(customers: None, days_ago: int, se
 def test_a_day_whose_events_are_gone_is_refused(customers: None, settings: Any) -> None:
     settings.EVENT_RETENTION_DAYS = 60
     version = make_version("behavioral", logins_50d={"event_type": "login", "window": "50d"})
-    with pytest.raises(InvalidError, match=f"The earliest day is {TODAY - timedelta(days=9)}"):
-        version_steps.put_into_shadow(version.pk, by=None, reason="Try", backfill_since=SINCE)
+    with pytest.raises(InvalidError, match=f"The earliest day is {date_of(9)}"):
+        version_steps.put_into_shadow(version.pk, by=None, reason="Try", backfill_since=date_of(10))
 
 
 def test_the_first_versions_have_no_past_to_compute(customers: None) -> None:
     first = FeatureVersion.objects.get(feature_type="behavioral", number="1.0")
     with pytest.raises(ConflictError, match="has values from the beginning"):
-        version_steps.backfill(first.pk, since=SINCE, by=None, reason="Try")
+        version_steps.backfill(first.pk, since=date_of(10), by=None, reason="Try")
     assert values(read(midnight(11), name="purchases_30d", versions=["1.0"])) == ["no_value"]
 
 
@@ -223,7 +225,7 @@ def build(folder: Path, *labels: str, **options: Any) -> tuple[dict[str, list[An
 def test_a_training_set_says_which_rows_are_not_computed_and_how_to_backfill_them(
     customers: None, tmp_path: Path
 ) -> None:
-    version = into_shadow(since=None, logins_7d=LOGINS)
+    version = into_shadow(days=None, logins_7d=LOGINS)
     labels = [f"{name},{midnight(day).isoformat()}" for name in ("c1", "nobody") for day in (3, 2, 1)]
     table, said = build(tmp_path, *labels, f"c1,{ago().isoformat()}")
     assert table["logins_7d"] == [None] * 6 + [6.0]

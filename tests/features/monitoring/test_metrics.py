@@ -155,7 +155,7 @@ def test_requests_that_the_pool_reads_leaves_to_the_next_are_handovers_and_no_an
 def test_posted_events_are_counted_by_outcome_and_the_time_until_their_customers_are_published(client: Client) -> None:
     sender = make_client(Scope.INGEST)
     traffic.take()
-    event = make_event(timestamp=ago(minutes=1).isoformat())
+    event = make_event(timestamp=ago(days=1).isoformat())  # the delay is not counted from this moment
     for _ in range(3):
         assert sender.post("/api/v1/events/", {"events": [event]}).status_code == 201
     DirtyCustomer.objects.update(due_at=ago(seconds=20))
@@ -165,7 +165,7 @@ def test_posted_events_are_counted_by_outcome_and_the_time_until_their_customers
     assert metrics['featurehub_posted_events_total{outcome="accepted"}'] == 1
     assert metrics['featurehub_posted_events_total{outcome="duplicate"}'] == 2
     assert metrics["featurehub_publication_delay_seconds_count"] == 1
-    assert 20 <= metrics["featurehub_publication_delay_seconds_sum"] < 30
+    assert 20 <= metrics["featurehub_publication_delay_seconds_sum"] < 300
 
 
 @pytest.mark.django_db

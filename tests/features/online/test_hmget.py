@@ -1,5 +1,6 @@
 """HMGETs of many keys by a connection of the thread's own: what goes wrong, and what the next read gets."""
 
+import gc
 import os
 import threading
 import time
@@ -48,16 +49,16 @@ def test_a_connection_that_redis_closed_is_opened_again() -> None:
 
 @contextmanager
 def a_read_in_vain() -> "Iterator[redis.Redis[bytes]]":
-    """Give Redis a tenth of a second to answer within the block, which begins when a read has waited in vain.
+    """Give Redis half a second to answer within the block, which begins when a read has waited in vain.
 
     Yield another client, by which Redis was made to pause.
     """
     pausing = get_redis_connection("default")
-    hasty = {**settings.CACHES["default"], "LOCATION": f"{settings.REDIS_URL}?socket_timeout=0.1"}
+    hasty = {**settings.CACHES["default"], "LOCATION": f"{settings.REDIS_URL}?socket_timeout=0.5"}
     with override_settings(CACHES={"default": hasty}):
         thread_connection.connection = None
         assert hmget_each(["h1"], FIELDS) == [[b"1", b"2"]]
-        pausing.execute_command("CLIENT", "PAUSE", "300", "ALL")
+        pausing.execute_command("CLIENT", "PAUSE", "2000", "ALL")
         with pytest.raises(RedisTimeoutError):
             hmget_each(["h1"], FIELDS)
         yield pausing
@@ -75,7 +76,7 @@ def test_after_a_read_in_vain_the_next_fails_at_once_until_redis_answers() -> No
     with a_read_in_vain():
         with pytest.raises(RedisConnectionError, match="did not answer a moment ago"):
             hmget_each(["h1"], FIELDS)
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 20
         while redis_breaker().is_open and time.monotonic() < deadline:
             time.sleep(0.02)
         assert hmget_each(["h1"], FIELDS) == [[b"1", b"2"]]
@@ -93,9 +94,13 @@ def test_a_forked_child_reads_by_a_connection_of_its_own() -> None:
 
 def test_a_thread_that_ends_leaves_no_connection_open() -> None:
     client = get_redis_connection("default")
+    gc.collect()  # of earlier tests' connections; they would hide a new one
     before = client.info("clients")["connected_clients"]
     for _ in range(3):
         thread = threading.Thread(target=hmget_each, args=(["h1"], FIELDS))
         thread.start()
         thread.join()
-    assert client.info("clients")["connected_clients"] == before
+    deadline = time.monotonic() + 5  # Redis notes the end of a connection when it comes to it
+    while client.info("clients")["connected_clients"] > before:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -13,10 +13,8 @@ from tests.factories import count_hours, make_profile, make_weight_set
 from tests.features.monitoring.test_metrics import scrape
 from tests.staff import log_in, text_of
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("within_an_hour")]
 LIST = "/admin/features/featureprofile/"
-NOW = datetime.now(UTC)
-YESTERDAY = NOW.date() - timedelta(days=1)
 draw = np.random.default_rng(6)
 
 
@@ -30,12 +28,17 @@ def hour() -> datetime:
     return datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 
 
+def yesterday() -> date:
+    return hour().date() - timedelta(days=1)
+
+
 def page_of(client: Client, address: str) -> str:
     return text_of(client.get(address))
 
 
-def make_days(*, shift: float = 0.0, days: int = 8, last: date = YESTERDAY) -> FeatureProfile:
-    """Make the profiles of a feature on some days, the last of which has shifted; return that one."""
+def make_days(*, shift: float = 0.0, days: int = 8, last: date | None = None) -> FeatureProfile:
+    """Make the profiles of a feature on some days, the last of which (yesterday) has shifted; return that one."""
+    last = last or yesterday()
     for back in range(days - 1, 0, -1):
         make_profile(draw.normal(0.5, 0.1, 1_000).tolist(), day=last - timedelta(days=back))
     return make_profile(draw.normal(0.5 + shift, 0.1, 1_000).tolist(), day=last)
@@ -73,7 +76,7 @@ def test_the_page_of_a_feature_has_its_charts_and_marks_the_activation_of_weight
     new = make_weight_set(name="New")
     weight_set_steps.activate(new.pk, by=None, reason="A test")
     # Days of the future, since activated weights do not change.
-    profile = make_days(shift=0.2, last=NOW.date() + timedelta(days=2))
+    profile = make_days(shift=0.2, last=yesterday() + timedelta(days=3))
     page = page_of(operator, f"{LIST}{profile.pk}/change/?days=30")
     for title in ("Values", "Customers without a value", "Population stability index", "Largest distance"):
         assert f">{title}" in page
@@ -83,15 +86,15 @@ def test_the_page_of_a_feature_has_its_charts_and_marks_the_activation_of_weight
 
 
 def test_the_first_profiled_day_has_charts_without_drift(operator: Client) -> None:
-    page = page_of(operator, f"{LIST}{make_profile([float('nan')], day=YESTERDAY).pk}/change/")
+    page = page_of(operator, f"{LIST}{make_profile([float('nan')], day=yesterday()).pk}/change/")
     assert "There is no earlier day yet" in page
     assert "Population stability index" not in page
 
 
 def test_an_operator_chooses_the_baseline_week(operator: Client) -> None:
     make_days()
-    make_days(last=YESTERDAY - timedelta(days=30), shift=0.4)
-    first = YESTERDAY - timedelta(days=36)
+    make_days(last=yesterday() - timedelta(days=30), shift=0.4)
+    first = yesterday() - timedelta(days=36)
     answer = operator.post(f"{LIST}baseline/", {"first_day": first, "reason": "Before the campaign"}, follow=True)
     page = " ".join(answer.content.decode().split())
     week = BaselineWeek.objects.get()
