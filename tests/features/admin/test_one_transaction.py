@@ -20,7 +20,7 @@ from django_celery_beat.models import PeriodicTask, PeriodicTasks
 from featurehub.access.models import ApiKey, create_api_key
 from features.models import BaselineWeek, ConsistencyCheck, FeatureThresholds, Run
 from tests.features.admin.consistency.test_model_admin import make_check
-from tests.features.admin.values.test_model_admin import YESTERDAY, make_days
+from tests.features.admin.values.test_model_admin import make_days, yesterday
 from tests.staff import log_in
 
 pytestmark = pytest.mark.django_db
@@ -95,7 +95,7 @@ def on_tasks(action: str) -> Callable[[], Prepared]:
 
 def baseline() -> Prepared:
     make_days()
-    return (BaselineWeek,), f"{VALUES}baseline/", {"first_day": YESTERDAY, "reason": "A test"}
+    return (BaselineWeek,), f"{VALUES}baseline/", {"first_day": yesterday(), "reason": "A test"}
 
 
 def thresholds() -> Prepared:
