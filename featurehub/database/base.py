@@ -15,6 +15,7 @@ from featurehub.lib.background import is_in_background
 from featurehub.lib.errors import DatabaseNeeded
 
 MARGIN_MS = 100
+WORK_MEM = "32MB"
 
 
 class PrivateErrors(DatabaseErrorWrapper):
@@ -70,12 +71,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _configure_connection(self, connection: Any) -> bool:
         """Let PostgreSQL itself end what takes too long, a little earlier than the client would.
 
-        So a slow statement costs neither its session nor the others' requests, and is not left running.
+        So a slow statement costs neither its session nor the others' requests, and is not left running. Workers and
+        commands have no such limit; they get memory for the thousands of rows of a chunk, which would go to disk.
         """
-        changed: bool = super()._configure_connection(connection)  # type: ignore[misc]
+        super()._configure_connection(connection)  # type: ignore[misc]
         if settings.DATABASE_SECONDS is None:
-            return changed
-        connection.execute(f"set statement_timeout = {1000 * settings.DATABASE_SECONDS - MARGIN_MS:.0f}")
+            connection.execute(f"set work_mem = '{WORK_MEM}'")
+        else:
+            connection.execute(f"set statement_timeout = {1000 * settings.DATABASE_SECONDS - MARGIN_MS:.0f}")
         return True
 
     def _close(self) -> None:
