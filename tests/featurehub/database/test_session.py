@@ -137,3 +137,14 @@ def test_in_the_pool_reads_only_the_background_uses_postgresql(settings: Setting
     while not done:
         assert time.monotonic() < end
         time.sleep(0.01)
+
+
+@pytest.mark.parametrize(("seconds", "memory"), [(None, "32MB"), (SECONDS, "4MB")])
+def test_only_sessions_without_a_limit_get_memory_for_thousands_of_rows(
+    settings: Settings, seconds: float | None, memory: str
+) -> None:
+    settings.DATABASE_SECONDS = seconds
+    connection.close_pool()
+    with connection.cursor() as cursor:
+        cursor.execute("show work_mem")
+        assert cursor.fetchone() == (memory,)
