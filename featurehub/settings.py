@@ -195,6 +195,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "featurehub.http.middleware.ApiMiddleware",  # answers the API; the others are for pages
+    "featurehub.http.middleware.PageTimes",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",

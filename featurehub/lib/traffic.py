@@ -23,9 +23,12 @@ REQUESTS, READS, AGE_AT_READ = "requests", "reads", "age_at_read"
 # The Overview has charts of them: their minutes and hours are kept, too.
 CHARTED = frozenset((REQUESTS, READS, AGE_AT_READ))
 TASK_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
+PAGE_BOUNDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 DELAY_BOUNDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1_800.0)
 # Tasks by name and outcome; those that beat has sent; the time from a mark's moment to its publication.
 TASK_TIMES, SENT_BY_BEAT, PUBLICATION_DELAY = "tasks", "sent_by_beat", "publication_delay"
+# Pages of the admin and others outside of the API, with their times.
+PAGE_TIMES = "pages"
 # Posted events by what became of them; customers that Redis could not answer for, by reason; requests of the pool
 # `reads` that were left to the pool `api`.
 POSTED, FALLBACKS, HANDOVERS = "posted", "fallbacks", "handovers"

@@ -16,6 +16,8 @@ from featurehub.lib.traffic import (
     DELAY_BOUNDS,
     FALLBACKS,
     HANDOVERS,
+    PAGE_BOUNDS,
+    PAGE_TIMES,
     POSTED,
     PUBLICATION_DELAY,
     READS,
@@ -63,6 +65,10 @@ COUNTED_METRICS = (
     histogram(
         "request_seconds", "Time of requests to the API", REQUESTS,
         bounds=REQUEST_BOUNDS, labels=("method", "endpoint", "status"),
+    ),
+    histogram(
+        "page_seconds", "Time of pages of the admin, and of others outside of the API", PAGE_TIMES,
+        bounds=PAGE_BOUNDS, labels=("method", "page", "status"),
     ),
     counter("handovers", "Requests that the pool reads left to the pool api", HANDOVERS, labels=("endpoint",)),
     counter(

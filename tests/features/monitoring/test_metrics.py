@@ -44,6 +44,26 @@ def test_an_empty_store_is_all_zeros(client: Client) -> None:
 
 
 @pytest.mark.django_db
+def test_pages_are_counted_by_their_route_with_their_times(client: Client) -> None:
+    traffic.take()
+    for address in (
+        "/admin/features/run/7/change/",
+        "/admin/features/run/8/change/",
+        "/nowhere/",
+        "/healthz",
+        "/metrics",
+    ):
+        client.get(address)
+    flush_traffic()
+    pages = {name: value for name, value in scrape(client).items() if name.startswith("featurehub_page_seconds_count")}
+    labels = [re.findall(r'(?:method|page|status)="([^"]*)"', name) for name in pages]
+    assert [*zip(labels, pages.values(), strict=True)] == [
+        (["GET", "admin/features/run/<path:object_id>/change/", "302"], 2),
+        (["GET", "unknown", "404"], 1),
+    ]
+
+
+@pytest.mark.django_db
 def test_customers_and_the_backlog_are_counted(client: Client) -> None:
     make_customer("active", login=1)
     make_customer("quiet", events=[make_event(timestamp=ago(days=40))])
