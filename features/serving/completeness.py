@@ -80,6 +80,7 @@ class Completeness:
             try:
                 self._look(connection)
             except REDIS_AWAY as error:
+                trust.note_refusal()
                 self._failed_looks += 1
                 logger.debug("Redis can't be used: %s", error)
             except Exception:  # the thread goes on
