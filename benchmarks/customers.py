@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from django_redis import get_redis_connection
 
 from featurehub.lib.clock import microseconds
 from features.formulas.behavioral import BEHAVIORAL_FEATURES
@@ -53,6 +54,13 @@ def register_synthetic(count: int) -> None:
         [FeatureDefinition(name=name, feature_type=FeatureType.CUSTOMER) for name in names], ignore_conflicts=True
     )
     version.definitions.add(*FeatureDefinition.objects.filter(name__in=names))
+
+
+def load(path: Path, *, customers: int) -> None:
+    """Empty Redis, write a file of so many customers, and publish it."""
+    get_redis_connection("default").flushdb()
+    write_values(path, customers=customers)
+    publish(path)
 
 
 def publish(path: Path) -> None:

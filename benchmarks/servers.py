@@ -22,7 +22,7 @@ SECONDS_TO_START = 60.0
 # The path under which `benchmarks.switched` is switched.
 SWITCH = "/switch/"
 # The worker of both FeatureHub and the bare function. No server under test is pinned to a processor.
-GRANIAN = "granian --interface wsgi --http 1 --no-ws --log-level warning"
+GRANIAN = "granian --interface wsgi --http 1 --no-ws --log-level warning --workers 1 --blocking-threads 1 --port $PORT"
 
 
 class NotStarted(Exception):
@@ -81,7 +81,7 @@ def feast(repository: Path) -> Iterator[Server]:
 @contextmanager
 def floor() -> Iterator[Server]:
     """Run a bare WSGI function with its HMGET on granian."""
-    command = f"{GRANIAN} --workers 1 --blocking-threads 1 --port $PORT benchmarks.floor:application"
+    command = f"{GRANIAN} benchmarks.floor:application"
     with running("floor", command=command, headers={}) as server:
         yield server
 
@@ -91,7 +91,7 @@ def switched(*, key: str) -> Iterator[Server]:
     """Run the pool `reads` on granian, with a switch of what observes its reads."""
     # The front gives each request an id of this form.
     headers = {"Authorization": f"Api-Key {key}", "X-Request-ID": token_hex(16)}
-    command = f"{GRANIAN} --workers 1 --blocking-threads 1 --port $PORT benchmarks.switched:application"
+    command = f"{GRANIAN} benchmarks.switched:application"
     with running("switched", command=command, headers=headers, environment={"FEATUREHUB_POOL": "reads"}) as server:
         yield server
 

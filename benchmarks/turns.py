@@ -1,7 +1,9 @@
-"""CPU time of functions that are called in this process, in turn."""
+"""CPU time of functions that are called in this process, in turn, and what many short turns say."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from operator import sub
+from statistics import median
 
 
 def cpu_us(pieces: Mapping[str, Callable[[], object]], *, rounds: int, calls: int) -> dict[str, list[float]]:
@@ -14,3 +16,12 @@ def cpu_us(pieces: Mapping[str, Callable[[], object]], *, rounds: int, calls: in
                 work()
             measured[name].append((time.process_time() - start) / calls * 1e6)
     return measured
+
+
+def figure_and_reference(turns: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    """Return what short turns of two sides say of each: the median of the second, and it with the median difference.
+
+    Medians of either side alone vary by twice as much, by what the machine does in some of the turns.
+    """
+    reference = median(second for _, second in turns)
+    return reference + median(sub(*both) for both in turns), reference

@@ -1,18 +1,15 @@
 """`FeatureStore` in process against a bare redis-py HMGET of the same fields."""
 
 from collections.abc import Callable
-from operator import sub
-from statistics import median
 
 from django.conf import settings
-from django_redis import get_redis_connection
 from redis import Redis
 
 from benchmarks import customers, goals
 from benchmarks.customers import FIVE, customer_id
 from benchmarks.rows import RUNS, Row
 from benchmarks.scale import scaled
-from benchmarks.turns import cpu_us
+from benchmarks.turns import cpu_us, figure_and_reference
 from featurehub.lib.gc_tuning import freeze_loaded_objects
 from features.serving.feature_store import FeatureStore
 
@@ -24,10 +21,7 @@ TURNS, CALLS = 400, 40
 def run() -> list[Row]:
     """Return the rows. BENCH_SCALE=10 makes a tenth of the calls."""
     freeze_loaded_objects()  # as a web worker does
-    get_redis_connection("default").flushdb()
-    values = settings.LOCAL_DIR / "in_process.parquet"
-    customers.write_values(values, customers=CUSTOMERS)
-    customers.publish(values)
+    customers.load(settings.LOCAL_DIR / "in_process.parquet", customers=CUSTOMERS)
     return [store_beside_hmget()]
 
 
@@ -51,16 +45,19 @@ def store_beside_hmget() -> Row:
 def cpu_in_turn(first: Callable[[], object], second: Callable[[], object]) -> tuple[list[float], list[float]]:
     """Return the CPU time of a call of each, in microseconds, for each run.
 
-    Of many short turns of both, one after the other, whose order changes: the median of the second's, and to it the
-    median of the differences within a turn for the first's. Linux may move Redis to the other processor between two of
-    them, which makes a third of a difference; medians of either side alone vary by twice as much.
+    Of many short turns of both, one after the other, whose order changes: Linux may move Redis to the other processor
+    between two of them, which makes a third of a difference.
     """
-    taken: tuple[list[float], list[float]] = ([], [])
+    figures, references = [], []
     for _ in range(RUNS):
-        turns: tuple[list[float], list[float]] = ([], [])
-        for turn in range(scaled(TURNS)):
-            for side in (0, 1) if turn % 2 else (1, 0):
-                turns[side].append(cpu_us({"": (first, second)[side]}, rounds=1, calls=CALLS)[""][0])
-        taken[1].append(median(turns[1]))
-        taken[0].append(taken[1][-1] + median(map(sub, *turns)))
-    return taken
+        turns = []
+        for number in range(scaled(TURNS)):
+            cost = {
+                work: cpu_us({"": work}, rounds=1, calls=CALLS)[""][0]
+                for work in ((first, second) if number % 2 else (second, first))
+            }
+            turns.append((cost[first], cost[second]))
+        figure, reference = figure_and_reference(turns)
+        figures.append(figure)
+        references.append(reference)
+    return figures, references

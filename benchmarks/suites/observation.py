@@ -4,11 +4,8 @@ import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from itertools import cycle, islice
-from operator import sub
-from statistics import median
 
 from django.conf import settings
-from django_redis import get_redis_connection
 
 from benchmarks import customers, goals, peers, servers
 from benchmarks.customers import CUSTOMERS, FIVE
@@ -17,6 +14,7 @@ from benchmarks.peers import FEATUREHUB
 from benchmarks.rows import RUNS, Row
 from benchmarks.scale import scaled
 from benchmarks.servers import SWITCH, Server
+from benchmarks.turns import figure_and_reference
 
 # A run takes so many short turns with and as many without: what else the machine does meets both alike.
 TURNS, READS = 500, 40
@@ -25,16 +23,13 @@ ON, OFF, NOW = "on", "off", "now"
 
 def run() -> list[Row]:
     """Return the row. BENCH_SCALE=10 takes a tenth of the turns."""
-    get_redis_connection("default").flushdb()
-    values = settings.LOCAL_DIR / "observation.parquet"
-    customers.write_values(values, customers=CUSTOMERS)
-    customers.publish(values)
+    customers.load(settings.LOCAL_DIR / "observation.parquet", customers=CUSTOMERS)
     observed, unobserved = [], []
     for _ in range(RUNS):
         with servers.switched(key=peers.reader_key()) as server:
-            turns = turns_of(server)
-        unobserved.append(median(without for _, without in turns))
-        observed.append(unobserved[-1] + median(sub(*both) for both in turns))
+            figure, reference = figure_and_reference(turns_of(server))
+        observed.append(figure)
+        unobserved.append(reference)
     return [
         Row(
             work="a cached read of one customer × 5 observed, beside one unobserved: CPU per request",
