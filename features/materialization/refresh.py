@@ -38,7 +38,7 @@ def refresh_dirty(*, limit: int = CUSTOMERS_PER_CHUNK) -> int:
         tracing.link(sorted({mark.traceparent for mark in marks} - {""}))
         marked = {mark.customer_id for mark in marks}
         erased = erased_among(marked)
-        unfinished.update(erasures_to_finish(erased) if erased else ())
+        unfinished.update(erasures_to_finish(erased))
         settle = partial(delete_marks, [mark.pk for mark in marks if mark.customer_id not in unfinished])
         return Claim(customer_ids=sorted(marked - erased), erased=erased, settle=settle)
 

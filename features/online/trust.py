@@ -7,7 +7,6 @@ import math
 import time
 
 SECONDS_TRUSTED = 0.5
-SECONDS_BETWEEN_QUESTIONS = 0.1
 # Refusals that are farther apart may be of two troubles, between which another process has found Redis in order.
 SECONDS_OF_ONE_TROUBLE = 0.5
 

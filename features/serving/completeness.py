@@ -30,9 +30,11 @@ from features.materialization.recovery import is_publishing
 from features.models import OnlineStore
 from features.online import hmget
 from features.online.identity import ask_identity, new_connection, redis_breaker
-from features.online.trust import SECONDS_BETWEEN_QUESTIONS, trust
+from features.online.trust import trust
 
 logger = logging.getLogger(__name__)
+
+SECONDS_BETWEEN_QUESTIONS = 0.1
 
 
 class Completeness:
