@@ -308,6 +308,7 @@ def test_workers_killed_while_they_recompute_everybody(monkeypatch: pytest.Monke
     finish(small_chunks)
     assert_all_is_as_without_a_kill()
     assert_the_run_is_done()
+    assert Run.objects.get().done == len(CUSTOMERS)
     assert refresh.refresh_dirty() == 0
 
 
