@@ -7,10 +7,8 @@ from django.conf import settings
 
 from events.models import EventType
 from featurehub.lib.errors import InvalidError
-from featurehub.lib.snapshot import Snapshot
+from featurehub.lib.snapshot import LOOK_AGAIN_SECONDS, Snapshot
 
-# A type that is not known is looked for in PostgreSQL before its event is refused, but not more often than this.
-SECONDS_BETWEEN_LOOKUPS = 1.0
 # An error lists up to this many types, and repeats a wrong one up to this length.
 TYPES_LISTED = 100
 LONGEST_TYPE_REPEATED = 60
@@ -76,7 +74,7 @@ def check_event_types(names: Iterable[str], *, known: RegisteredTypes | None = N
     if found <= (known or event_types.get()).accepted:
         return
     # It may have been registered a moment ago, in another process.
-    known = known or event_types.get(younger_than=SECONDS_BETWEEN_LOOKUPS)
+    known = known or event_types.get(younger_than=LOOK_AGAIN_SECONDS)
     if refused := found - known.accepted:
         raise known.refusal(min(refused))
 
@@ -86,7 +84,7 @@ def check_are_registered(names: Iterable[str], *, attr: str) -> None:
     found = frozenset(names)
     if found <= event_types.get().labels.keys():
         return
-    known = event_types.get(younger_than=SECONDS_BETWEEN_LOOKUPS)
+    known = event_types.get(younger_than=LOOK_AGAIN_SECONDS)
     if unknown := found - known.labels.keys():
         error = known.refusal(min(unknown))
         error.attr = attr

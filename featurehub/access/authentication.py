@@ -16,13 +16,11 @@ from rest_framework.request import Request
 from featurehub.access.limits import count_failure, count_request
 from featurehub.access.models import ApiKey, hash_key
 from featurehub.access.uses import note_key_use
-from featurehub.lib.snapshot import Snapshot
+from featurehub.lib.snapshot import LOOK_AGAIN_SECONDS, Snapshot
 
 # Schemes of the header, in lower case. Clients that are made from the OpenAPI schema send the first.
 SCHEMES = frozenset(("bearer", "api-key"))
 CHALLENGE = "Bearer, Api-Key"
-# An unknown key may be a new one, so that the copy is reloaded. This limits how often guessed keys cause a query.
-LOOK_AGAIN_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,9 @@ DATABASE_AWAY = (OperationalError, InterfaceError)
 # In the background a copy is loaded again after this part of its bounded age, so that it is never older.
 PART_OF_AGE = 0.8
 SECONDS_TO_NEXT_TRY = 1.0
+# Before a request is refused for what a copy lacks, a younger one is asked for: it may have been made a moment ago.
+# This limits how often guesses cause a query.
+LOOK_AGAIN_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from featurehub.lib.batched import batched
 from featurehub.lib.errors import InvalidError
 from featurehub.lib.humanize import listed
 from featurehub.lib.redis_away import REDIS_AWAY
+from featurehub.lib.snapshot import LOOK_AGAIN_SECONDS
 from features.formulas.view import FeatureView
 from features.materialization.locks import database_now, lock_writers, register_customers
 from features.materialization.pipeline import Claim, publish_claimed
@@ -49,7 +50,7 @@ def set_customer_features(
     as now. Raises InvalidError for a type, name or value that can't be written or a customer who was erased,
     UnknownError for an unknown version.
     """
-    known = registry_snapshot.get()
+    known = registry_with(feature_type, version=version, names=features)
     check_features(features, view=writable_view(feature_type, version=version, known=known), known=known)
     row = WrittenRow(customer_id, features, timestamp, metadata)
     with transaction.atomic():
@@ -73,7 +74,8 @@ def set_features_of_customers(rows: Sequence[WrittenRow], *, feature_type: str, 
     A customer may have several rows; of equal moments the later row wins. Return the number of history rows that were
     appended. Raises as `set_customer_features` does, with `attr` `rows.N.…`.
     """
-    known = registry_snapshot.get()
+    names = {name for row in rows for name in row.features}
+    known = registry_with(feature_type, version=version, names=names)
     view = writable_view(feature_type, version=version, known=known)
     for position, row in enumerate(rows):
         try:
@@ -90,6 +92,19 @@ def set_features_of_customers(rows: Sequence[WrittenRow], *, feature_type: str, 
             error.attr = f"rows.{first}.customer_id"
             raise
         return append_and_announce(rows, feature_type=feature_type, version=version, now=now, known=known)
+
+
+def registry_with(feature_type: str, *, version: str, names: Collection[str]) -> Registry:
+    """Return the registry in memory.
+
+    Where it lacks the version or one of its names, PostgreSQL is asked first: an operator may have added them a moment
+    ago, in another process.
+    """
+    known = registry_snapshot.get()
+    view = known.views.get((feature_type, version))
+    if view is None or not set(names).issubset(view.names):
+        return registry_snapshot.get(younger_than=LOOK_AGAIN_SECONDS)
+    return known
 
 
 def claim_writers(customer_ids: Sequence[str], *, feature_type: str) -> datetime:

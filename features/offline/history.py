@@ -11,7 +11,8 @@ from django.db.models import QuerySet
 from featurehub.lib.clock import nearest_in_utc
 from featurehub.lib.errors import UnknownError
 from features.models import CustomerFeature
-from features.registry.snapshot import registry_snapshot
+from features.registry.contents import Registry
+from features.registry.snapshot import found_in_registry
 
 # A row is appended (`news`)
 #   - where no row holds at `as_of`,
@@ -227,7 +228,12 @@ def history_of(
 
     Raises UnknownError for a name that is not registered or a version that can't be read.
     """
-    known = registry_snapshot.get()
+    feature_type, number = found_in_registry(lambda known: version_of(name, version=version, known=known))
+    return rows_holding(customer_id, name=name, feature_type=feature_type, version=number, since=since, until=until)
+
+
+def version_of(name: str, *, version: str | None, known: Registry) -> tuple[str, str]:
+    """Return the type of a feature and the number of the version to read. Raises as `history_of` does."""
     definition = known.definitions.get(name)
     if definition is None:
         raise UnknownError(f"There is no feature {name}; GET /api/v1/definitions/ lists them.")
@@ -235,7 +241,7 @@ def history_of(
     number = known.live.get(feature_type, "") if version is None else version.removeprefix(f"{feature_type}:")
     if (feature_type, number) not in known.views:
         raise known.unreadable(str(version or number), feature_type=feature_type)
-    return rows_holding(customer_id, name=name, feature_type=feature_type, version=number, since=since, until=until)
+    return feature_type, number
 
 
 def next_row_id() -> int:

@@ -3,10 +3,10 @@
 Reads need no query for it.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.db import connection
@@ -14,8 +14,8 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from events.categories import stored_category
-from featurehub.lib.errors import InvalidError
-from featurehub.lib.snapshot import Snapshot
+from featurehub.lib.errors import InvalidError, UnknownError
+from featurehub.lib.snapshot import LOOK_AGAIN_SECONDS, Snapshot
 from features.formulas.behavioral import BEHAVIORAL_FEATURES
 from features.formulas.expressions import Expression, computation_order, parse
 from features.formulas.view import FeatureView, undefined_names
@@ -30,6 +30,7 @@ from features.models import (
 )
 from features.registry.contents import Definition, PinnedNames, Registry, Span
 
+T = TypeVar("T")
 # A version goes live this long after the operator's step, at one moment in all processes: by then each has loaded it.
 SWITCH_AFTER = timedelta(seconds=2 * settings.SNAPSHOT_SECONDS)
 # Whole tables are read, as they are small: 19 definitions at first, some hundred in a large installation.
@@ -208,6 +209,17 @@ registry_snapshot = Snapshot(
     fingerprint=fingerprint,
     in_background=True,
 )
+
+
+def found_in_registry(find: Callable[[Registry], T]) -> T:
+    """Return what `find` returns for the registry in memory, or where it raises UnknownError, for a younger one.
+
+    So the next request finds what was made a moment ago in another process.
+    """
+    try:
+        return find(registry_snapshot.get())
+    except UnknownError:
+        return find(registry_snapshot.get(younger_than=LOOK_AGAIN_SECONDS))
 
 
 def definitions() -> QuerySet[FeatureDefinition]:

@@ -9,7 +9,7 @@ import orjson
 from features.online import layout
 from features.registry.contents import Registry, resolve_pins
 from features.registry.feature_sets import select_features
-from features.registry.snapshot import registry_snapshot
+from features.registry.snapshot import found_in_registry
 
 # Plans of longer lists of names and versions are made each time: the cache has to stay small.
 CACHED_PLAN_CHARACTERS = 8_192
@@ -76,13 +76,21 @@ def plan_read(
     With `feature_set` (`churn_model:3`), the names and versions are those of the set. Raises UnknownError for a version
     or set that can't be read, InvalidError for a set beside names or versions.
     """
-    known = registry_snapshot.get()
+    return found_in_registry(
+        lambda known: plan_in(known, names, versions=versions, feature_set=feature_set, metadata=with_metadata)
+    )
+
+
+def plan_in(
+    known: Registry, names: Sequence[str] | None, *, versions: Sequence[str], feature_set: str | None, metadata: bool
+) -> ReadPlan:
+    """Return the plan of `plan_read` for one content of the registry, the last ones from memory."""
     if feature_set is not None and names is None and not versions:
-        return cached_plan_of_set(feature_set, known=known, metadata=with_metadata)
+        return cached_plan_of_set(feature_set, known=known, metadata=metadata)
     chosen = select_features(names, versions=versions, feature_set=feature_set, known=known)
     is_short = len("".join(chosen.names or ())) + len("".join(chosen.pins)) <= CACHED_PLAN_CHARACTERS
     plan = cached_plan if is_short else make_plan
-    return plan(chosen.names, pins=chosen.pins, known=known, metadata=with_metadata)
+    return plan(chosen.names, pins=chosen.pins, known=known, metadata=metadata)
 
 
 def plan_of_set(feature_set: str, *, known: Registry, metadata: bool) -> ReadPlan:

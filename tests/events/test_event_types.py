@@ -178,7 +178,7 @@ def test_a_type_that_another_process_registers_is_known_before_its_event_is_refu
     assert "trial_started" not in event_types.get().labels
     with psycopg.connect(environment_of_tests()["DATABASE_URL"], autocommit=True) as other:
         other.execute("insert into events_eventtype (name, label, description) values ('trial_started', 'T', '')")
-    monkeypatch.setattr("events.registered_types.SECONDS_BETWEEN_LOOKUPS", 0.0)
+    monkeypatch.setattr("events.registered_types.LOOK_AGAIN_SECONDS", 0.0)
     assert post_events(api, make_event(event_type="trial_started")).status_code == 201
 
 

@@ -11,8 +11,9 @@ from django.http import HttpResponse
 from pytest_django import DjangoAssertNumQueries
 
 from featurehub.access import authentication
-from featurehub.access.authentication import CHALLENGE, LOOK_AGAIN_SECONDS, clients
+from featurehub.access.authentication import CHALLENGE, clients
 from featurehub.access.models import ApiKey, create_api_key, revoke_api_keys
+from featurehub.lib.snapshot import LOOK_AGAIN_SECONDS
 from tests.api_client import ApiClient
 from tests.factories import make_client, make_customer, make_event, post_events, url_of
 

@@ -13,9 +13,10 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from featurehub.access import authentication, uses
-from featurehub.access.authentication import LOOK_AGAIN_SECONDS, clients
+from featurehub.access.authentication import clients
 from featurehub.access.models import ApiKey, create_api_key, revoke_api_keys, rotate_api_key
 from featurehub.lib.errors import ConflictError
+from featurehub.lib.snapshot import LOOK_AGAIN_SECONDS
 from tests.api_client import ApiClient
 from tests.factories import make_customer, url_of
 from tests.staff import log_in
