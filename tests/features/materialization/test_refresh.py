@@ -18,6 +18,7 @@ from django.db.models.functions import Now
 
 from events.models import DirtyCustomer
 from events.models import Event as StoredEvent
+from events.partitions import make_partitions
 from featurehub.lib.redis_away import REDIS_AWAY
 from features.materialization import pipeline, recompute, refresh
 from features.materialization.client_values import set_customer_features
@@ -197,6 +198,7 @@ def test_what_was_committed_before_a_death_is_published_by_the_sweep(
     store_events(event, make_event())
     refresh.refresh_dirty()
     # As if the event had left the window since then.
+    make_partitions(ago(days=31), until=ago())
     StoredEvent.objects.filter(event_id=event["event_id"]).update(timestamp=ago(days=31))
     Customer.objects.update(recompute_at=ago(seconds=1))
     with monkeypatch.context() as patch:
