@@ -128,6 +128,8 @@ class Activity:
         columns: dict[str, list[Any]] = {name: self.counts[name].tolist() for name in EVENT_TYPES}
         columns["purchase_amount"] = self.purchase_amount.tolist()
         columns |= {name: getattr(self, name).tolist() for name in self.COLUMNS}
+        # In the order in which PostgreSQL returns them, so that what is published is the same text either way.
+        columns = {name: columns[name] for name in sorted(columns, key=lambda name: (len(name), name))}
         records = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
         for name in sorted(self.counts.keys() - set(EVENT_TYPES)):
             for row in np.flatnonzero(self.counts[name]).tolist():

@@ -21,7 +21,7 @@ from features.materialization.locks import database_now, lock_customers, registe
 from features.models import FeatureType, WeightSet
 from features.offline import history
 from features.offline.columns import decayed_to, stored_columns
-from features.offline.history import Latest
+from features.offline.history import NO_CONTENTS, Latest, RowContents
 from features.registry import weight_sets
 from features.registry.contents import Registry
 from features.registry.list_layout import list_layout
@@ -31,19 +31,20 @@ from features.registry.snapshot import registry_snapshot
 DECAY_TOLERANCE = 1e-9
 
 
-def compute_from_events(customer_ids: Sequence[str], *, anew: bool = False) -> None:
+def compute_from_events(customer_ids: Sequence[str], *, anew: bool = False) -> RowContents:
     """Compute every readable version from the events of the windows, in the caller's transaction.
 
-    `anew`: trust no row of the history; append a row wherever the newest one differs at all.
+    Return the contents of the behavioral rows that were appended. `anew`: trust no row of the history; append a row
+    wherever the newest one differs at all.
     """
     if not customer_ids:
-        return
+        return NO_CONTENTS
     register_customers(customer_ids)
     lock_customers(customer_ids)
     as_of = database_now()
     known = registry_snapshot.get(younger_than=0)
     activity = postgres.aggregate(customer_ids, as_of=as_of, window_days=settings.WINDOW_DAYS, features=known.windowed)
-    record_activity(activity, as_of=as_of, known=known, is_late=False, anew=anew)
+    return record_activity(activity, as_of=as_of, known=known, is_late=False, anew=anew)
 
 
 # Version → the newest rows of its customers, in the order of the customers' ids.
@@ -54,13 +55,19 @@ LatestRows: TypeAlias = Mapping[FeatureView, Sequence[Latest]]
 class Appended:
     """The values that were computed of one version, and the rows that were appended.
 
-    `metadata` is in the order of the values. `rows`: customer → id of the new row, of the customers whose values
-    changed.
+    `features` and `metadata`, of a behavioral version, are in the order of the values. `rows`: customer → id of the
+    new row, of the customers whose values changed.
     """
 
     values: Columns
-    metadata: Sequence[Mapping[str, Any]] = ()
+    features: Sequence[dict[str, float]] = ()
+    metadata: Sequence[dict[str, Any]] = ()
     rows: Mapping[str, int]
+
+    def contents(self) -> RowContents:
+        """Return the contents of the new rows of a behavioral version."""
+        of_customers = zip(self.values.customer_ids, self.features, self.metadata, strict=True)
+        return {self.rows[row[0]]: row[1:] for row in of_customers if row[0] in self.rows}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,29 +80,28 @@ class Recomputed:
     appended: Mapping[FeatureView, Appended]
 
 
-def compute_from_history(customer_ids: Sequence[str]) -> Recomputed | None:
+def compute_from_history(customer_ids: Sequence[str]) -> Recomputed | RowContents:
     """Compute from the stored activity, without events: for new weights, and for the passing of time.
 
-    Customers that lack a version's values are computed from their events, and are not in the result; None where no
-    others are left. They lack them where their computation began before the version went into shadow, and was committed
-    after everybody's events were aggregated for it. While a version is taken up, that is everybody: its stored activity
-    lacks the events that came while it was put aside. Runs in the caller's transaction, which holds the customers'
-    locks.
+    Customers that lack a version's values are computed from their events, and are not in the result; where no others
+    are left, it is that of `compute_from_events`. They lack them where their computation began before the version went
+    into shadow, and was committed after everybody's events were aggregated for it. While a version is taken up, that is
+    everybody: its stored activity lacks the events that came while it was put aside. Runs in the caller's transaction,
+    which holds the customers' locks.
     """
     if not customer_ids:
-        return None
+        return NO_CONTENTS
     as_of = database_now()
     known = registry_snapshot.get(younger_than=0)
     if known.taken_up or not known.behavioral:
-        compute_from_events(customer_ids)
-        return None
+        return compute_from_events(customer_ids)
     rows = history.latest(customer_ids, versions=[view.key for view in (*known.behavioral, *beside_behavioral(known))])
     behavioral = Counter(row.customer_id for row in rows if row.feature_type == FeatureType.BEHAVIORAL)
     lacking = {customer_id for customer_id, number in behavioral.items() if number < len(known.behavioral)}
-    compute_from_events(sorted(lacking))
+    contents = compute_from_events(sorted(lacking))
     complete = behavioral.keys() - lacking
     if not complete:
-        return None
+        return contents
     held = by_view((row for row in rows if row.customer_id in complete), known=known)
     activities = {view: stored_activity(held[view], view=view, as_of=as_of) for view in known.behavioral}
     base = activities[known.behavioral[0]]
@@ -113,19 +119,19 @@ def by_view(rows: Iterable[Latest], *, known: Registry) -> LatestRows:
 
 def record_activity(
     activity: Activity, *, as_of: datetime, known: Registry | None = None, is_late: bool = True, anew: bool = False
-) -> None:
+) -> RowContents:
     """Compute from activity that an engine has aggregated, append what changed, and note it on the customers.
 
-    Unless `is_late`, nobody was computed for a later moment than `as_of`. A version with windowed features that the
-    activity lacks went into shadow after the aggregation, and has a recomputation of its own. Raises ConflictError
-    where that version is live by now.
+    Return the contents of the behavioral rows that were appended. Unless `is_late`, nobody was computed for a later
+    moment than `as_of`. A version with windowed features that the activity lacks went into shadow after the
+    aggregation, and has a recomputation of its own. Raises ConflictError where that version is live by now.
     """
     known = known or registry_snapshot.get(younger_than=0)
     computable = [view for view in known.behavioral if view.windowed.keys() <= activity.windowed.keys()]
     live = known.live_view(FeatureType.BEHAVIORAL)
     if live in known.behavioral and live not in computable:
         raise ConflictError(f"{live.feature_type}:{live.number} has gone live since this began: start it again.")
-    append(
+    appended = append(
         dict.fromkeys(computable, activity),
         base=activity,
         as_of=as_of,
@@ -134,6 +140,7 @@ def record_activity(
         is_late=is_late,
         anew=anew,
     )
+    return {row_id: content for view in computable for row_id, content in appended[view].contents().items()}
 
 
 def stored_activity(rows: Sequence[Latest], *, view: FeatureView, as_of: datetime) -> Activity:
@@ -218,21 +225,22 @@ def append_behavioral(
     values = behavioral_values(
         view, activity, weights=weight_sets.as_weights(weight_set), as_of=as_of, window_days=settings.WINDOW_DAYS
     )
-    metadata = [{"weight_set": weight_set.pk, "activity": row} for row in activity.to_records()]
+    features = values.rows()
+    metadata = [{"activity": row, "weight_set": weight_set.pk} for row in activity.to_records()]
     decays = view.decaying and not anew
     rows = history.append_changed(
         activity.customer_ids,
         feature_type=view.feature_type,
         version=view.number,
         as_of=as_of,
-        features=values.rows(),
+        features=features,
         metadata=metadata,
         time_dependent=view.time_dependent,
         changed_beyond_decay=changed_beyond_decay(view, values, rows=held[view], as_of=as_of) if decays else (),
         is_late=is_late,
         anew=anew,
     )
-    return Appended(values=values, metadata=metadata, rows=rows)
+    return Appended(values=values, features=features, metadata=metadata, rows=rows)
 
 
 def changed_beyond_decay(view: FeatureView, computed: Columns, *, rows: Sequence[Latest], as_of: datetime) -> set[str]:

@@ -27,6 +27,7 @@ from features.materialization.locks import database_now, lock_customers, registe
 from features.materialization.pipeline import Claim, claim_customers, process
 from features.materialization.refresh import CUSTOMERS_PER_CHUNK
 from features.models import Customer, FeatureVersion, Run
+from features.offline.history import NO_CONTENTS, RowContents
 from features.registry.snapshot import registry_snapshot
 
 # Pages of the table of activity; these hold about 5,000 customers.
@@ -137,12 +138,11 @@ def load_chunk(run: Run) -> int:
         settle = partial(runs.settle_chunk, chunk, done=len(activity.customer_ids))
         return Claim(customer_ids=read.customer_ids, settle=settle)
 
-    def compute(customer_ids: Sequence[str]) -> None:
+    def compute(customer_ids: Sequence[str]) -> RowContents:
         assert run.as_of is not None
         assert read is not None
         # PostgreSQL may leave pages without a row at the table's end; an empty activity has no windowed columns.
-        if customer_ids:
-            record_activity(read, as_of=run.as_of)
+        return record_activity(read, as_of=run.as_of) if customer_ids else NO_CONTENTS
 
     try:
         claimed = process(claim, compute=compute)
@@ -215,6 +215,6 @@ def aggregate_chunk(customer_ids: Sequence[str], *, as_of: datetime) -> Activity
     return postgres.aggregate(customer_ids, as_of=as_of, window_days=settings.WINDOW_DAYS, features=features)
 
 
-def record_of_chunk(activity: Activity, customer_ids: Sequence[str], *, as_of: datetime) -> None:
+def record_of_chunk(activity: Activity, customer_ids: Sequence[str], *, as_of: datetime) -> RowContents:
     """Record the activity that was aggregated before the customers were locked."""
-    record_activity(activity, as_of=as_of)
+    return record_activity(activity, as_of=as_of)

@@ -9,6 +9,7 @@ from features.materialization.compute import Recomputed, compute_from_history
 from features.materialization.pipeline import Claim, process
 from features.materialization.runs import earlier_sets, overtaken
 from features.models import Customer, Run
+from features.offline.history import RowContents
 
 RESCORED_PER_CHUNK = 2_000
 
@@ -28,10 +29,10 @@ def rescore(run: Run, *, limit: int = RESCORED_PER_CHUNK) -> int:
         claimed = list(waiting.values_list("pk", flat=True)[:limit])
         return Claim(customer_ids=claimed) if claimed else None
 
-    def compute(customer_ids: Sequence[str]) -> Recomputed | None:
-        recomputed = compute_from_history(customer_ids)
+    def compute(customer_ids: Sequence[str]) -> Recomputed | RowContents:
+        computed = compute_from_history(customer_ids)
         Run.objects.filter(pk=run.pk).update(done=F("done") + len(customer_ids), updated_at=Now())
-        return recomputed
+        return computed
 
     claimed = process(claim, compute=compute)
     return 0 if claimed is None else len(claimed.customer_ids)

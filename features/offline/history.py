@@ -2,7 +2,8 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any, NamedTuple, TypeAlias
 
 import orjson
 from django.db import connection
@@ -72,7 +73,8 @@ returning customer_id, id
 # of the customer's last computation, and of the bucket's last renewal unless an event left the window before that.
 LATEST = """
 select wanted.customer_id, read.feature_type, read.version, row.id,
-    (extract(epoch from row."timestamp") * 1000000)::bigint, row.features, row.metadata,
+    (extract(epoch from row."timestamp") * 1000000)::bigint,
+    case when not row.is_known then row.features end, case when not row.is_known then row.metadata end,
     (extract(epoch from greatest(
         row."timestamp",
         customer.computed_at,
@@ -83,7 +85,8 @@ select wanted.customer_id, read.feature_type, read.version, row.id,
 from unnest(%(customer_ids)s::text[]) as wanted (customer_id)
 cross join unnest(%(feature_types)s::text[], %(numbers)s::text[]) as read (feature_type, version)
 cross join lateral (
-    select id, "timestamp", recorded_at, features, metadata from features_customerfeature
+    select id, "timestamp", recorded_at, features, metadata, id = any(%(known_ids)s::bigint[]) as is_known
+    from features_customerfeature
     where customer_id = wanted.customer_id and feature_type = read.feature_type and version = read.version
         and "timestamp" <= coalesce(%(as_of)s, 'infinity'::timestamptz)
     order by "timestamp" desc, id desc
@@ -104,6 +107,11 @@ where exists (
 
 # A new one, since a sequence doesn't tell of its last one whether it was used.
 NEXT_ROW = "select nextval(pg_get_serial_sequence('features_customerfeature', 'id'))"
+
+
+# Id of a row → its features and metadata.
+RowContents: TypeAlias = Mapping[int, tuple[dict[str, float], dict[str, Any]]]
+NO_CONTENTS: RowContents = MappingProxyType({})
 
 
 class Latest(NamedTuple):
@@ -178,9 +186,17 @@ def append_changed(
 
 
 def latest(
-    customer_ids: Sequence[str], *, versions: Iterable[tuple[str, str]], as_of: datetime | None = None
+    customer_ids: Sequence[str],
+    *,
+    versions: Iterable[tuple[str, str]],
+    as_of: datetime | None = None,
+    contents: RowContents = NO_CONTENTS,
 ) -> list[Latest]:
-    """Return the newest row of each customer and (feature type, version), up to `as_of` if given; one query."""
+    """Return the newest row of each customer and (feature type, version), up to `as_of` if given; one query.
+
+    PostgreSQL says which row that is, and not again what is in one of `contents`, which the caller has appended: a row
+    never changes.
+    """
     versions = list(versions)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -190,10 +206,12 @@ def latest(
                 "feature_types": [feature_type for feature_type, _ in versions],
                 "numbers": [number for _, number in versions],
                 "as_of": as_of,
+                "known_ids": list(contents),
             },
         )
         return [
-            Latest._make((*row[:5], orjson.loads(row[5]), orjson.loads(row[6]), *row[7:])) for row in cursor.fetchall()
+            Latest._make((*row[:5], *(contents[row[3]] if row[5] is None else map(orjson.loads, row[5:7])), *row[7:]))
+            for row in cursor.fetchall()
         ]
 
 

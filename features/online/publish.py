@@ -1,4 +1,7 @@
-"""Publish from the offline store to the online store: what PostgreSQL holds, never what a process has in memory."""
+"""Publish from the offline store to the online store: the rows that PostgreSQL says are the newest.
+
+A process that has just appended some of them has their contents in memory, and takes those.
+"""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -14,7 +17,7 @@ from features.formulas.view import FeatureView
 from features.models import Customer, FeatureType
 from features.offline import history
 from features.offline.columns import decay_snapshot_of
-from features.offline.history import Latest
+from features.offline.history import NO_CONTENTS, Latest, RowContents
 from features.online.decay_snapshots import decay_snapshot_texts
 from features.online.layout import suffix_of
 from features.online.store import Hash, Published, erase_hashes, write_hashes
@@ -27,13 +30,14 @@ PUBLISHED_PER_CHUNK = 1_000
 ByCustomer: TypeAlias = Mapping[str, Published]
 
 
-def publish(customer_ids: Sequence[str]) -> None:
+def publish(customer_ids: Sequence[str], *, contents: RowContents = NO_CONTENTS) -> None:
     """Publish the customers' values of every readable version, and renew their TTL; newer values in Redis stay.
 
-    Raises redis' ConnectionError or TimeoutError where it is away.
+    `contents` are those of rows that the caller has appended. Raises redis' ConnectionError or TimeoutError where it is
+    away.
     """
     if customer_ids:
-        write_hashes(current_values(customer_ids))
+        write_hashes(current_values(customer_ids, contents=contents))
 
 
 def unpublish(customer_ids: Collection[str]) -> int:
@@ -59,14 +63,14 @@ def publish_everybody(*, progress: Callable[[int], object] = lambda done: None) 
     return published
 
 
-def current_values(customer_ids: Sequence[str]) -> dict[Hash, list[Published]]:
+def current_values(customer_ids: Sequence[str], *, contents: RowContents = NO_CONTENTS) -> dict[Hash, list[Published]]:
     """Return what each customer's hashes are to hold, also where there are no values. One query.
 
     The hashes of versions that are not live come first. So, after a switch, the version that was live has a hash of its
     own before the live hash is overwritten.
     """
     known = registry_snapshot.get()
-    values = values_of_views(customer_ids)
+    values = values_of_views(customer_ids, contents=contents)
     nothing = {view: absent(view) for view in values}
     others = [view for view in values if not known.is_live(view)]
     live = [view for view in values if known.is_live(view)]
@@ -80,7 +84,9 @@ def current_values(customer_ids: Sequence[str]) -> dict[Hash, list[Published]]:
     return hashes
 
 
-def values_of_views(customer_ids: Sequence[str]) -> dict[FeatureView, ByCustomer]:
+def values_of_views(
+    customer_ids: Sequence[str], *, contents: RowContents = NO_CONTENTS
+) -> dict[FeatureView, ByCustomer]:
     """Return the newest values of every readable version, of the customers that have any. One query.
 
     Those of a derived version that is put aside are its newest rows.
@@ -88,7 +94,7 @@ def values_of_views(customer_ids: Sequence[str]) -> dict[FeatureView, ByCustomer
     known = registry_snapshot.get()
     stored = [view for view in known.views.values() if view not in known.derived]
     rows: defaultdict[tuple[str, str], list[Latest]] = defaultdict(list)
-    for row in history.latest(customer_ids, versions=[view.key for view in stored]):
+    for row in history.latest(customer_ids, versions=[view.key for view in stored], contents=contents):
         rows[row.feature_type, row.version].append(row)
     values: dict[FeatureView, ByCustomer] = {}
     for view in stored:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -88,12 +89,20 @@ def run_script(script: str, *, keys: Sequence[str], args: Sequence[Any]) -> Any:
 
 def encode_part(part: Published) -> tuple[str, str, list[str], Sequence[str]]:
     """Return what PUBLISH takes: the stamp's field, the stamp, [field, value, …] and the names to delete."""
+    if part.version is None:
+        return encoded_absence(part.feature_type)
     texts = [layout.metadata_field(part.feature_type), orjson.dumps(part.metadata).decode()]
     if part.features:
         texts += names_and_values(part.features)
     if part.decay_snapshot:
         texts += layout.decay_snapshot_field(part.feature_type), part.decay_snapshot
     return layout.stamp_field(part.feature_type), stamp_of(part), texts, part.without
+
+
+@lru_cache(maxsize=16)
+def encoded_absence(feature_type: str) -> tuple[str, str, list[str], Sequence[str]]:
+    """Return what PUBLISH takes of a customer without values of a type: many have none of what clients write."""
+    return layout.stamp_field(feature_type), "", [layout.metadata_field(feature_type), "{}"], ()
 
 
 def names_and_values(features: Mapping[str, float]) -> list[str]:

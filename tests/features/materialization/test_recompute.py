@@ -127,7 +127,7 @@ def test_a_chunk_whose_worker_died_while_publishing_is_done_again_and_counted_on
     make_customer("c1", page_view=1)
     run = recompute.begin_recompute()
 
-    def die(*args: object) -> None:
+    def die(*args: object, **named: object) -> None:
         raise SystemExit
 
     with monkeypatch.context() as patch:

@@ -106,7 +106,7 @@ def test_what_a_worker_that_died_left_is_done_by_the_next(
 ) -> None:
     store_events(make_event(), make_event(customer_id="c2"))
     with monkeypatch.context() as patch:
-        patch.setattr(module, step, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        patch.setattr(module, step, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
         assert in_a_child(refresh.refresh_dirty) == -signal.SIGKILL
     assert marked() == ["c1", "c2"]
     wait_until(lambda: refresh.refresh_dirty() == 2)
@@ -202,7 +202,7 @@ def test_what_was_committed_before_a_death_is_published_by_the_sweep(
     StoredEvent.objects.filter(event_id=event["event_id"]).update(timestamp=ago(days=31))
     Customer.objects.update(recompute_at=ago(seconds=1))
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline, step, lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+        patch.setattr(pipeline, step, lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL))
         assert in_a_child(refresh.refresh_departed) == -signal.SIGKILL
     assert cached("c1")["page_views_30d"] == ("2.0" if step == "publish" else "1.0")
     assert outbox.publish_overdue() == 0

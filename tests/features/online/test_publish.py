@@ -7,11 +7,21 @@ from django_redis import get_redis_connection
 
 from featurehub.lib.clock import microseconds
 from featurehub.lib.redis_away import REDIS_AWAY
+from features.materialization.compute import compute_from_events
 from features.models import Customer, FeatureVersion
 from features.online import publish
 from features.online.store import Hash, Published
 from tests.away import redis_away
-from tests.factories import ago, cached, forget_registry, make_customer, make_purchase, rows_of
+from tests.factories import (
+    ago,
+    cached,
+    forget_registry,
+    make_customer,
+    make_event,
+    make_purchase,
+    rows_of,
+    store_events,
+)
 
 
 def values_of(customer_id: str = "c1") -> dict[str, Published]:
@@ -52,6 +62,36 @@ def test_a_type_that_is_not_live_is_not_published(db: None) -> None:
         FeatureVersion.objects.filter(feature_type="derived").update(state=state)
     forget_registry()
     assert "derived" not in values_of()
+
+
+def test_the_contents_of_a_known_row_are_those_that_the_caller_has(db: None) -> None:
+    make_customer("c1", page_view=3)
+    (row,) = rows_of("c1")
+    published = publish.current_values(["c1"])
+    assert publish.current_values(["c1"], contents={row.pk: (row.features, row.metadata)}) == published
+    other = publish.current_values(["c1"], contents={row.pk: ({"page_views_30d": 7.0}, row.metadata)})
+    assert [part.features for part in other[Hash("c1")] if part.feature_type == "behavioral"] == [
+        {"page_views_30d": 7.0, "recency_score": 0.0}
+    ]
+
+
+def test_postgresql_says_which_row_is_the_newest(db: None) -> None:
+    make_customer("c1", page_view=3)
+    (older,) = rows_of("c1")
+    make_customer("c1", page_view=4)
+    published = publish.current_values(["c1"])
+    contents = {older.pk: (older.features, older.metadata), older.pk + 1_000: ({}, {})}
+    assert publish.current_values(["c1"], contents=contents) == published
+    assert len(rows_of("c1")) == 2
+
+
+def test_a_computation_hands_on_the_contents_of_the_rows_that_it_appended(db: None) -> None:
+    make_customer("c1", page_view=3)
+    store_events(*(make_event(customer_id=customer_id) for customer_id in ("c1", "c2")))
+    contents = compute_from_events(["c1", "c2"])
+    appended = [rows_of(customer_id)[-1] for customer_id in ("c1", "c2")]
+    assert contents == {row.pk: (row.features, row.metadata) for row in appended}
+    assert compute_from_events(["c1", "c2"]) == {}
 
 
 def test_many_customers_are_one_query(db: None, django_assert_num_queries: object) -> None:
