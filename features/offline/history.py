@@ -246,11 +246,11 @@ def history_of(
 
     Raises UnknownError for a name that is not registered or a version that can't be read.
     """
-    feature_type, number = found_in_registry(lambda known: version_of(name, version=version, known=known))
+    feature_type, number = found_in_registry(lambda known: named_version(name, version=version, known=known))
     return rows_holding(customer_id, name=name, feature_type=feature_type, version=number, since=since, until=until)
 
 
-def version_of(name: str, *, version: str | None, known: Registry) -> tuple[str, str]:
+def named_version(name: str, *, version: str | None, known: Registry) -> tuple[str, str]:
     """Return the type of a feature and the number of the version to read. Raises as `history_of` does."""
     definition = known.definitions.get(name)
     if definition is None:
