@@ -7,8 +7,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
 from secrets import token_hex
 from types import MappingProxyType
@@ -19,6 +20,9 @@ from featurehub.devserver.server import is_free
 PROJECT = Path(__file__).resolve().parent.parent
 FEAST = PROJECT / "benchmarks/.venv-feast/bin/feast"
 SECONDS_TO_START = 60.0
+# A read of nothing, and how many in a row say that every worker has loaded what reads need.
+NOTHING = "/api/v1/customers/nobody/features/?names=nothing"
+READS_IN_A_ROW = 50
 # The path under which `benchmarks.switched` is switched.
 SWITCH = "/switch/"
 # The worker of both FeatureHub and the bare function. No server under test is pinned to a processor.
@@ -51,6 +55,7 @@ def featurehub(*, key: str, pool: str = "reads", workers: int = 1, redis_databas
     headers = {"Authorization": f"Api-Key {key}"}
     command = f"{procfile(pool)} --host 127.0.0.1 --port $PORT"
     with running("featurehub", command=command, headers=headers, environment=environment) as server:
+        wait_until_it_reads(server)
         yield server
 
 
@@ -93,6 +98,7 @@ def switched(*, key: str) -> Iterator[Server]:
     headers = {"Authorization": f"Api-Key {key}", "X-Request-ID": token_hex(16)}
     command = f"{GRANIAN} benchmarks.switched:application"
     with running("switched", command=command, headers=headers, environment={"FEATUREHUB_POOL": "reads"}) as server:
+        wait_until_it_reads(server)
         yield server
 
 
@@ -155,6 +161,30 @@ def wait_until_it_listens(process: "subprocess.Popen[bytes]", *, port: int, log:
                 return
         time.sleep(0.1)
     raise NotStarted(f"{process.args!r} does not answer:\n{log.read_text()[-2000:]}")
+
+
+def wait_until_it_reads(server: Server) -> None:
+    """Return when FeatureHub's workers have loaded what reads need. Raises NotStarted where that takes too long.
+
+    Until then the pool `reads` answers 503, on which the front asks the pool `api`.
+    """
+    deadline = time.monotonic() + SECONDS_TO_START
+    in_a_row = 0
+    while in_a_row < READS_IN_A_ROW:
+        if (status := status_of_read(server)) == 200:
+            in_a_row += 1
+        elif time.monotonic() > deadline:
+            raise NotStarted(f"{server.name} answers a read with {status}:\n{log_of(server.name).read_text()[-2000:]}")
+        else:
+            in_a_row = 0
+            time.sleep(0.1)
+
+
+def status_of_read(server: Server) -> int:
+    """Return the status of a read on a connection of its own, which any worker may take."""
+    with closing(HTTPConnection("127.0.0.1", server.port)) as connection:
+        connection.request("GET", NOTHING, headers=dict(server.headers))
+        return connection.getresponse().status
 
 
 def run_in_feast(*arguments: str | Path) -> None:

@@ -1,6 +1,5 @@
 """What it costs to observe a read: CPU per request of the pool `reads`, beside the same reads that nothing observes."""
 
-import time
 from collections.abc import Iterator
 from http.client import HTTPConnection
 from itertools import cycle, islice
@@ -47,7 +46,6 @@ def turns_of(server: Server) -> list[tuple[float, float]]:
     [requests] = peers.requests_to([FEATUREHUB], per_request=1, names=FIVE).values()
     reads = cycle(requests)
     connection = HTTPConnection("127.0.0.1", server.port)
-    wait_until_it_reads(server, connection, requests[0])
     turns = []
     for number in range(scaled(TURNS)):
         cost = {
@@ -72,15 +70,6 @@ def status_of(read: Request, server: Server, connection: HTTPConnection) -> int:
     answer = connection.getresponse()
     answer.read()
     return answer.status
-
-
-def wait_until_it_reads(server: Server, connection: HTTPConnection, read: Request) -> None:
-    """Return when the pool has loaded what it needs for a read. Raises NotStarted where that takes too long."""
-    deadline = time.monotonic() + servers.SECONDS_TO_START
-    while status_of(read, server, connection) != 200:
-        if time.monotonic() > deadline:
-            raise servers.NotStarted("The pool `reads` does not answer a cached read.")
-        time.sleep(0.1)
 
 
 def switch(connection: HTTPConnection, state: str) -> float:

@@ -1,0 +1,25 @@
+"""What the benchmarks measure is ready when they begin."""
+
+from contextlib import closing
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+
+from benchmarks import servers
+from benchmarks.peers import reader_key
+from tests.at_once import environment_of_tests
+from tests.factories import make_customer, url_of
+
+
+def test_a_pool_of_reads_answers_from_the_first_request_on(
+    committed: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name, value in environment_of_tests().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("FEATUREHUB_LOCAL_DIR", str(tmp_path))
+    make_customer("c1", page_view=3)
+    with servers.featurehub(key=reader_key()) as server:
+        with closing(HTTPConnection("127.0.0.1", server.port)) as connection:
+            connection.request("GET", url_of("c1"), headers=dict(server.headers))
+            assert connection.getresponse().status == 200
