@@ -19,7 +19,9 @@ def test_a_pool_of_reads_answers_from_the_first_request_on(
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("FEATUREHUB_LOCAL_DIR", str(tmp_path))
     make_customer("c1", page_view=3)
-    with servers.featurehub(key=reader_key()) as server:
-        with closing(HTTPConnection("127.0.0.1", server.port)) as connection:
-            connection.request("GET", url_of("c1"), headers=dict(server.headers))
-            assert connection.getresponse().status == 200
+    with (
+        servers.featurehub(key=reader_key()) as server,
+        closing(HTTPConnection("127.0.0.1", server.port)) as connection,
+    ):
+        connection.request("GET", url_of("c1"), headers=dict(server.headers))
+        assert connection.getresponse().status == 200
