@@ -18,6 +18,7 @@ from django.core.management import call_command
 
 from benchmarks import pages, rows
 from benchmarks.load import MissingTool, wrk
+from benchmarks.machine import TooLittleDisk
 from benchmarks.scale import SCALE
 from benchmarks.servers import PROJECT, NotStarted
 from featurehub.devserver import servers
@@ -46,7 +47,7 @@ def main() -> int:
         with own_servers():
             for name in names:
                 measure(name)
-    except (MissingTool, FrontRefused, NotStarted, EmbeddedServerError) as error:
+    except (MissingTool, FrontRefused, NotStarted, TooLittleDisk, EmbeddedServerError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

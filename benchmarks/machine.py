@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,21 @@ def machine() -> str:
     model = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return f"{os.cpu_count()} × {model[1] if model else 'processor'}, {gigabytes:.0f} GB"
+
+
+class TooLittleDisk(Exception):
+    """The disk has less room than a benchmark takes."""
+
+
+def require_disk(gigabytes: float) -> None:
+    """Raise TooLittleDisk where the embedded servers have less room: better now than after an hour."""
+    folder = os.environ["FEATUREHUB_LOCAL_DIR"]
+    free = shutil.disk_usage(folder).free / 2**30
+    if free < gigabytes:
+        raise TooLittleDisk(
+            f"This benchmark takes up to {gigabytes:.0f} GB of disk, and {folder} has {free:.0f}: make room, or take "
+            "BENCH_SCALE=10 for a tenth of it."
+        )
 
 
 def cpu_seconds(pid: int) -> float:

@@ -13,8 +13,9 @@ from django_redis import get_redis_connection
 
 from benchmarks import events, goals
 from benchmarks.batch_floors import floor_aggregation, floor_hashes, floor_history, leave_servers_alone
+from benchmarks.machine import require_disk
 from benchmarks.rows import RUNS, Row
-from benchmarks.scale import scaled
+from benchmarks.scale import SCALE, scaled
 from benchmarks.servers import PROJECT
 from benchmarks.spent import Spent, spent
 from events.ingest import ingest
@@ -31,12 +32,15 @@ CUSTOMERS = 1_000_000
 # Peak memory is compared with that of this many times fewer customers.
 FEWER = 30
 CHANGED = 0.01
+# Of disk: events, history, and the logs of both servers, which nothing clears meanwhile.
+GIGABYTES = 60
 SECONDS_BETWEEN_LOOKS = 0.1
 
 
 def run() -> list[Row]:
     """Return the rows. BENCH_SCALE=30 takes a thirtieth of the customers and their events."""
     customers = scaled(CUSTOMERS)
+    require_disk(GIGABYTES / SCALE)
     leave_servers_alone()
     freeze_loaded_objects()  # as a worker does
     events.make_events(customers=customers // FEWER)
