@@ -15,7 +15,7 @@ from benchmarks import events, goals
 from benchmarks.batch_floors import floor_aggregation, floor_hashes, floor_history, leave_servers_alone
 from benchmarks.machine import require_disk
 from benchmarks.rows import RUNS, Row
-from benchmarks.scale import SCALE, scaled
+from benchmarks.scale import scaled
 from benchmarks.servers import PROJECT
 from benchmarks.spent import Spent, spent
 from events.ingest import ingest
@@ -40,7 +40,7 @@ SECONDS_BETWEEN_LOOKS = 0.1
 def run() -> list[Row]:
     """Return the rows. BENCH_SCALE=30 takes a thirtieth of the customers and their events."""
     customers = scaled(CUSTOMERS)
-    require_disk(GIGABYTES / SCALE)
+    require_disk(scaled(GIGABYTES))
     leave_servers_alone()
     freeze_loaded_objects()  # as a worker does
     events.make_events(customers=customers // FEWER)

@@ -14,10 +14,9 @@ from django.db import connection, transaction
 
 from events.tombstones import ErasedError, erased_among, refuse_erased
 from featurehub.lib.batched import batched
-from featurehub.lib.errors import InvalidError
+from featurehub.lib.errors import InvalidError, UnknownError
 from featurehub.lib.humanize import listed
 from featurehub.lib.redis_away import REDIS_AWAY
-from featurehub.lib.snapshot import LOOK_AGAIN_SECONDS
 from features.formulas.view import FeatureView
 from features.materialization.locks import database_now, lock_writers, register_customers
 from features.materialization.pipeline import Claim, publish_claimed
@@ -29,9 +28,11 @@ from features.online.publish import PUBLISHED_PER_CHUNK
 from features.online.trust import trust
 from features.registry.contents import Registry
 from features.registry.list_layout import Source, list_layout
-from features.registry.snapshot import registry_snapshot
+from features.registry.snapshot import found_in_registry
 
 logger = logging.getLogger(__name__)
+# Refusals that may be out of date: an operator may have added the version or the name a moment ago.
+PERHAPS_OUT_OF_DATE = (UnknownError, InvalidError)
 MARK_WRITTEN = "insert into events_dirtycustomer (customer_id, due_at) select unnest(%s::text[]), %s"
 
 
@@ -50,8 +51,12 @@ def set_customer_features(
     as now. Raises InvalidError for a type, name or value that can't be written or a customer who was erased,
     UnknownError for an unknown version.
     """
-    known = registry_with(feature_type, version=version, names=features)
-    check_features(features, view=writable_view(feature_type, version=version, known=known), known=known)
+
+    def check(known: Registry) -> Registry:
+        check_features(features, view=writable_view(feature_type, version=version, known=known), known=known)
+        return known
+
+    known = found_in_registry(check, refusals=PERHAPS_OUT_OF_DATE)
     row = WrittenRow(customer_id, features, timestamp, metadata)
     with transaction.atomic():
         now = claim_writers([customer_id], feature_type=feature_type)
@@ -74,15 +79,18 @@ def set_features_of_customers(rows: Sequence[WrittenRow], *, feature_type: str, 
     A customer may have several rows; of equal moments the later row wins. Return the number of history rows that were
     appended. Raises as `set_customer_features` does, with `attr` `rows.N.…`.
     """
-    names = {name for row in rows for name in row.features}
-    known = registry_with(feature_type, version=version, names=names)
-    view = writable_view(feature_type, version=version, known=known)
-    for position, row in enumerate(rows):
-        try:
-            check_features(row.features, view=view, known=known)
-        except InvalidError as error:
-            error.attr = f"rows.{position}.{error.attr}"
-            raise
+
+    def check(known: Registry) -> Registry:
+        view = writable_view(feature_type, version=version, known=known)
+        for position, row in enumerate(rows):
+            try:
+                check_features(row.features, view=view, known=known)
+            except InvalidError as error:
+                error.attr = f"rows.{position}.{error.attr}"
+                raise
+        return known
+
+    known = found_in_registry(check, refusals=PERHAPS_OUT_OF_DATE)
     customer_ids = sorted({row.customer_id for row in rows})
     with transaction.atomic():
         try:
@@ -92,19 +100,6 @@ def set_features_of_customers(rows: Sequence[WrittenRow], *, feature_type: str, 
             error.attr = f"rows.{first}.customer_id"
             raise
         return append_and_announce(rows, feature_type=feature_type, version=version, now=now, known=known)
-
-
-def registry_with(feature_type: str, *, version: str, names: Collection[str]) -> Registry:
-    """Return the registry in memory.
-
-    Where it lacks the version or one of its names, PostgreSQL is asked first: an operator may have added them a moment
-    ago, in another process.
-    """
-    known = registry_snapshot.get()
-    view = known.views.get((feature_type, version))
-    if view is None or not set(names).issubset(view.names):
-        return registry_snapshot.get(younger_than=LOOK_AGAIN_SECONDS)
-    return known
 
 
 def claim_writers(customer_ids: Sequence[str], *, feature_type: str) -> datetime:

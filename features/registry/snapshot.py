@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from events.categories import stored_category
-from featurehub.lib.errors import InvalidError, UnknownError
+from featurehub.lib.errors import FeatureHubError, InvalidError, UnknownError
 from featurehub.lib.snapshot import LOOK_AGAIN_SECONDS, Snapshot
 from features.formulas.behavioral import BEHAVIORAL_FEATURES
 from features.formulas.expressions import Expression, computation_order, parse
@@ -211,14 +211,16 @@ registry_snapshot = Snapshot(
 )
 
 
-def found_in_registry(find: Callable[[Registry], T]) -> T:
-    """Return what `find` returns for the registry in memory, or where it raises UnknownError, for a younger one.
+def found_in_registry(
+    find: Callable[[Registry], T], *, refusals: tuple[type[FeatureHubError], ...] = (UnknownError,)
+) -> T:
+    """Return what `find` returns for the registry in memory, or where it raises one of `refusals`, for a younger one.
 
     So the next request finds what was made a moment ago in another process.
     """
     try:
         return find(registry_snapshot.get())
-    except UnknownError:
+    except refusals:
         return find(registry_snapshot.get(younger_than=LOOK_AGAIN_SECONDS))
 
 
