@@ -23,8 +23,8 @@ from tests.signals import frozen, frozen_processes
 
 pytestmark = pytest.mark.alone
 
-# Where the machine holds up Redis for a moment, a reader asks PostgreSQL whether it has missed something, for a second
-# at most.
+# Where the machine holds up Redis or its reader for a moment, the reader asks PostgreSQL whether it has missed
+# something, for a second at most.
 PART_IN_DOUBT = 0.15
 numbers = count()
 
@@ -37,6 +37,13 @@ def read_missing(web: Web) -> Answer:
     return web.read(f"missing{next(numbers)}")
 
 
+def go_on(cached: list[Answer]) -> bool:
+    """Return whether cached reads were answered from Redis at once, but for PART_IN_DOUBT of them at most."""
+    refused = statuses(cached)[503]
+    served = [answer for answer in cached if answer.status == 200 and answer.body["source"] == "cache"]
+    return len(served) + refused == len(cached) and refused <= PART_IN_DOUBT * len(cached) and are_at_once(cached)
+
+
 def test_with_postgresql_frozen_cached_reads_go_on_and_misses_are_refused_at_once(site: Site, reads: Web) -> None:
     with frozen(site.postgres):
         cached = ask_for(8.0, *[lambda: read_cached(reads)] * 20, pause=0.1)
@@ -45,11 +52,9 @@ def test_with_postgresql_frozen_cached_reads_go_on_and_misses_are_refused_at_onc
         alive = ask_for(1.0, lambda: reads.get("/healthz"), pause=0.02)
     report("PostgreSQL frozen", reads=cached, misses=missed, unknown_key=unknown, healthz=alive)
     assert statuses(alive).keys() == {200}
-    assert statuses(cached).keys() <= {200, 503}
-    assert statuses(cached)[503] <= PART_IN_DOUBT * len(cached)
-    assert {answer.body["source"] for answer in cached if answer.status == 200} == {"cache"}
+    assert go_on(cached)
     assert statuses([*missed, *unknown]).keys() == {503}
-    assert are_at_once([*cached, *missed, *unknown, *alive])
+    assert are_at_once([*missed, *unknown, *alive])
 
 
 def test_with_postgresql_frozen_nobody_waits_for_more_than_two_seconds(site: Site, api: Web) -> None:
@@ -61,9 +66,10 @@ def test_with_postgresql_frozen_nobody_waits_for_more_than_two_seconds(site: Sit
         assert [posted[-1].retry_after, later[-1].retry_after] == ["5", "5"]
     report("PostgreSQL frozen", writes=posted, later=later, cached_in_api=cached, readyz=[checked], metrics=[scraped])
     assert longest([*posted, checked, scraped, alive]) < SECONDS_PROMISED
-    assert are_at_once([*later, *cached])
+    assert are_at_once(later)
+    assert go_on(cached)
     assert statuses([*posted, *later, checked]).keys() == {503}
-    assert statuses([*cached, scraped, alive]).keys() == {200}
+    assert statuses([scraped, alive]).keys() == {200}
     assert b"featurehub_database_up 0.0" in scraped.body
     assert wait_until(lambda: api.ingest().status == 201) < SECONDS_TO_RECOVER
 
@@ -120,8 +126,7 @@ def test_with_postgresql_dead_cached_reads_go_on_while_clients_post(site: Site, 
     report("PostgreSQL killed", post=posted, reads=cached, api=cached_in_api)
     assert longest(posted) < SECONDS_PROMISED
     assert statuses(posted).keys() == {503}
-    assert statuses(cached).keys() == {200}
-    assert are_at_once(cached)
+    assert go_on(cached)
     assert are_at_once(cached_in_api)
     assert wait_until(lambda: api.ingest().status == 201) < SECONDS_TO_RECOVER
 
