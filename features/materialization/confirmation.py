@@ -21,7 +21,7 @@ from features.registry.contents import Registry
 from features.registry.list_layout import LAST_PURCHASE, ListLayout
 
 # A number that the computation did not come to (its version is put aside) is kept where the row is of the same layout.
-# `last_seen_at` keeps an event that has left the window.
+# `last_seen_at` keeps an event that has left the window. The ids are named again for the reason that LATEST has.
 CONFIRM_COMPUTED = """
 update features_customer customer
 set computed_at = %(as_of)s, weight_set_id = %(weight_set_id)s,
@@ -34,7 +34,7 @@ set computed_at = %(as_of)s, weight_set_id = %(weight_set_id)s,
     listed = array[{listed}], listed_of = %(listed_of)s
 from unnest(%(customer_ids)s::text[], %(leaves_us)s::bigint[], %(seen_us)s::bigint[]{parameters})
     as new (customer_id, leaves_us, seen_us{columns})
-where customer.customer_id = new.customer_id
+where customer.customer_id = new.customer_id and customer.customer_id = any(%(customer_ids)s::text[])
     and (customer.computed_at is null or customer.computed_at <= %(as_of)s)
 """
 KEPT_NUMBER = "case when customer.listed_of = %(listed_of)s then customer.listed[{place}] end"

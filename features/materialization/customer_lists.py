@@ -34,7 +34,7 @@ set listed = array[{listed}]::float8[], listed_of = %(listed_of)s,
         select max("timestamp") from events_event event where event.customer_id = customer.customer_id
     ))
 from unnest(%(customer_ids)s::text[]{parameters}) as new (customer_id{columns})
-where customer.customer_id = new.customer_id
+where customer.customer_id = new.customer_id and customer.customer_id = any(%(customer_ids)s::text[])
 """
 
 

@@ -70,7 +70,8 @@ returning customer_id, id
 """
 
 # The newest row of each customer and version, with the moment until which it is confirmed: the latest of its timestamp,
-# of the customer's last computation, and of the bucket's last renewal unless an event left the window before that.
+# of the customer's last computation, and of the bucket's last renewal unless an event left the window before that. With
+# the ids named again, PostgreSQL looks the customers up: it would read the whole table for some thousands of them.
 LATEST = """
 select wanted.customer_id, read.feature_type, read.version, row.id,
     (extract(epoch from row."timestamp") * 1000000)::bigint,
@@ -92,7 +93,8 @@ cross join lateral (
     order by "timestamp" desc, id desc
     limit 1
 ) row
-left join features_customer customer on customer.customer_id = wanted.customer_id
+left join features_customer customer
+    on customer.customer_id = wanted.customer_id and customer.customer_id = any(%(customer_ids)s::text[])
 left join features_renewal renewal on renewal.bucket = customer.bucket
 """
 
