@@ -18,8 +18,9 @@ end
 
 # PUBLISH: write values over older ones.
 #
-# KEYS: the hashes. ARGV: the TTL, the TTL of a customer without values, then for each key a msgpack document: a list of
-# (stamp field, stamp, [field, value, …], [names to delete]), one for each feature type.
+# KEYS: the hashes. ARGV: the TTL, the TTL of a customer without values, then for each key a msgpack document, see
+# `store.encode_hash`: the places at which the parts end, of which there is one for each feature type; the texts of all
+# parts, each of them [stamp field, stamp, field, value, …]; and for each part the names to delete.
 # Returns the number of parts that were newer than what the hashes held.
 #
 # Of two stamps of one version, the newer has the later history row, and of one row the later moment; of two versions,
@@ -37,28 +38,40 @@ local function is_newer(held, new)
   end
   return sub(held, 1, $moment_ends) <= sub(new, 1, $moment_ends)
 end
+local function of_other_parts(texts, ends, refused)
+  local kept, first = {}, 1
+  for n, last in ipairs(ends) do
+    for place = first, refused[n] and 0 or last do kept[#kept + 1] = texts[place] end
+    first = last + 1
+  end
+  return kept
+end
 local held_until, absent_until, published = end_of(ARGV[1]), end_of(math.min(ARGV[1], ARGV[2])), 0
 for i, key in ipairs(KEYS) do
-  local parts, fields, new, gone, holds_any = cmsgpack.unpack(ARGV[i + 2]), {}, {}, {}, false
-  for n, part in ipairs(parts) do fields[n] = part[1] end
-  fields[#fields + 1] = '$erased_field'
+  local ends, texts, names = unpack(cmsgpack.unpack(ARGV[i + 2]))
+  local fields, first, refused, gone, holds_any = {}, 1, nil, {}, false
+  for n, last in ipairs(ends) do fields[n], first = texts[first], last + 1 end
+  fields[#ends + 1] = '$erased_field'
   local held = call('HMGET', key, unpack(fields))
   local erased = held[#fields]
-  for n, part in ipairs(parts) do
-    local is_erased = erased and part[2] ~= '' and sub(part[2], $row_begins, $row_ends) <= erased
-    if not is_erased and (not held[n] or is_newer(held[n], part[2])) then
-      for _, name in ipairs(held[n] and part[4] or {}) do gone[#gone + 1] = name end
-      held[n] = part[2]
+  first = 1
+  for n, last in ipairs(ends) do
+    local stamp = texts[first + 1]
+    local is_erased = erased and stamp ~= '' and sub(stamp, $row_begins, $row_ends) <= erased
+    if is_erased or held[n] and not is_newer(held[n], stamp) then
+      refused = refused or {}
+      refused[n], stamp = true, held[n]
+    else
+      if held[n] then for _, name in ipairs(names[n]) do gone[#gone + 1] = name end end
       published = published + 1
-      new[#new + 1] = part[1]
-      new[#new + 1] = part[2]
-      for _, text in ipairs(part[3]) do new[#new + 1] = text end
     end
-    if held[n] and held[n] ~= '' then holds_any = true end
+    if stamp and stamp ~= '' then holds_any = true end
+    first = last + 1
   end
+  if refused then texts = of_other_parts(texts, ends, refused) end
   -- Written first: a full Redis refuses HSET only where its script has written nothing yet.
-  for first = 1, #new, 4000 do call('HSET', key, unpack(new, first, math.min(first + 3999, #new))) end
-  for first = 1, #gone, 4000 do call('HDEL', key, unpack(gone, first, math.min(first + 3999, #gone))) end
+  for begin = 1, #texts, 4000 do call('HSET', key, unpack(texts, begin, math.min(begin + 3999, #texts))) end
+  for begin = 1, #gone, 4000 do call('HDEL', key, unpack(gone, begin, math.min(begin + 3999, #gone))) end
   if holds_any or not erased then call('PEXPIREAT', key, holds_any and held_until or absent_until) end
 end
 return published

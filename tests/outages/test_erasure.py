@@ -96,8 +96,8 @@ def publication(client: "Redis[bytes]", customer_id: str) -> tuple[str, bytes]:
     assert held
     moment, row, version = held.decode().split(" ")
     later = stamp_of(int(moment) + 1, sequence=int(row), version=version)
-    fields = [metadata_field(kind), "{}", "cart_value", repr(SECRET)]
-    return key, msgspec.msgpack.encode([[stamp_field(kind), later, fields, []]])
+    texts = [stamp_field(kind), later, metadata_field(kind), "{}", "cart_value", repr(SECRET)]
+    return key, msgspec.msgpack.encode([[len(texts)], texts, [[]]])
 
 
 def connections_to(site: Site) -> list[Any]:
