@@ -11,8 +11,9 @@ from django.conf import settings
 
 from features.online.layout import key_of, moment_text
 from features.online.scripts import RESTAMP
-from features.online.store import CUSTOMERS_PER_SCRIPT, run_script
+from features.online.store import run_script
 
+RESTAMPED_PER_SCRIPT = 250
 # Redis holds this value already.
 UNCHANGED = ""
 # There is no value any more.
@@ -42,8 +43,8 @@ def restamp(hashes: RestampedHashes, *, as_of_us: int) -> list[str]:
     """
     head = (settings.FEATURE_TTL, moment_text(as_of_us))
     others: list[str] = []
-    for first in range(0, len(hashes.customer_ids), CUSTOMERS_PER_SCRIPT):
-        part = slice(first, first + CUSTOMERS_PER_SCRIPT)
+    for first in range(0, len(hashes.customer_ids), RESTAMPED_PER_SCRIPT):
+        part = slice(first, first + RESTAMPED_PER_SCRIPT)
         customer_ids = hashes.customer_ids[part]
         keys = [key_of(customer_id, hashes.suffix) for customer_id in customer_ids]
         places = run_script(RESTAMP, keys=keys, args=[*head, encode_columns(hashes, part)])

@@ -175,7 +175,7 @@ def test_many_customers_are_published_in_few_commands() -> None:
     store.write_hashes({Hash("c0"): [absent()]})  # loads the script
     with redis_commands() as commands:
         assert store.write_hashes(values) == 1_200
-    assert len(commands) == ceil(1_200 / store.CUSTOMERS_PER_SCRIPT) == 24
+    assert len(commands) == ceil(1_200 / store.PUBLISHED_PER_SCRIPT) == 12
     assert store.read_hashes([place.customer_id for place in values], ["a"]) == [
         [repr(float(number)).encode()] for number in range(1_200)
     ]
