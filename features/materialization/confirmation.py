@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 from django.conf import settings
-from django.db import connection
 
+from featurehub.database.beside import parameters_beside
 from features.formulas.activity import MICROSECONDS_PER_SECOND, NEVER, Activity, Floats
 from features.formulas.values import Columns, column, first_departure_us
 from features.formulas.view import FeatureView
@@ -133,5 +133,5 @@ def confirm_computed(
         "listed_of": layout.checksum,
     }
     parameters |= listed_parameters(listed)
-    with connection.cursor() as cursor:
+    with parameters_beside() as cursor:
         cursor.execute(confirmation_sql(tuple(values is not None for values in listed)), parameters)

@@ -9,6 +9,7 @@ import orjson
 from django.db import connection
 from django.db.models import QuerySet
 
+from featurehub.database.beside import parameters_beside
 from featurehub.lib.clock import nearest_in_utc
 from featurehub.lib.errors import UnknownError
 from features.models import CustomerFeature
@@ -170,7 +171,7 @@ def append_changed(
         }
         for row in columns
     ]
-    with connection.cursor() as cursor:
+    with parameters_beside() as cursor:
         cursor.execute(
             APPEND_CHANGED,
             {
