@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from importlib import import_module
+from typing import Any
 
 import pytest
 from django.db import OperationalError, connection
@@ -41,6 +42,24 @@ def test_everybody_is_computed_appended_and_published(monkeypatch: pytest.Monkey
     assert CustomerFeature.objects.filter(feature_type="behavioral").count() == 200
     assert {cached(f"c{number}")["purchase_amount_30d"] for number in range(200)} == {f"{n}.0" for n in range(200)}
     assert tables() == []
+
+
+def test_a_chunk_costs_what_its_customers_cost_however_many_others_there_are() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("insert into features_customer (customer_id) select 'c' || n from generate_series(1, 100000) n")
+        cursor.execute("analyze features_customer")
+    plans: list[str] = []
+
+    def explain(execute: Any, sql: str, parameters: Any, many: bool, context: dict[str, Any]) -> Any:
+        if "features_customer customer" in sql and "insert" not in sql:
+            execute(f"explain {sql}", parameters, many, context)
+            plans.append("\n".join(line for (line,) in context["cursor"].fetchall()))
+        return execute(sql, parameters, many, context)
+
+    with connection.execute_wrapper(explain):
+        recompute.recompute_customers(customer_ids=[f"c{number}" for number in range(1, 1_001)])
+    assert len(plans) >= 3
+    assert [plan for plan in plans if "Seq Scan on features_customer customer" in plan] == []
 
 
 def test_it_gives_what_the_refresh_of_marks_gives() -> None:
