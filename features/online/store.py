@@ -22,7 +22,7 @@ from features.registry.snapshot import registry_snapshot
 logger = logging.getLogger(__name__)
 
 # Redis does nothing else meanwhile, for some 4 ms. What a script writes goes into the log at its end, out of the
-# processor's cache where it is little enough: of 250 customers at once, each costs Redis a fifth more.
+# processor's cache where it is little enough: of 250 customers at once, each costs Redis a tenth more.
 PUBLISHED_PER_SCRIPT = 100
 ERASED_PER_SCRIPT = 250
 # A customer without values is remembered for a short time only: ids that nobody has would fill the memory.
