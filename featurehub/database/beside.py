@@ -13,4 +13,4 @@ def parameters_beside() -> Any:
     third of the time. PostgreSQL has to know the type of each from where it stands, or from a cast.
     """
     connection.ensure_connection()
-    return connection.make_cursor(psycopg.Cursor(connection.connection))  # type: ignore[arg-type]
+    return connection._prepare_cursor(psycopg.Cursor(connection.connection))  # type: ignore[attr-defined]
