@@ -17,7 +17,6 @@ SECONDS_AT_MOST = 60
 SECONDS_PROMISED = 2.0
 SECONDS_TO_RECOVER = 10.0
 SECONDS_AT_ONCE = 0.25
-PART_HELD_UP = 0.15
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,12 +97,11 @@ def p99(answers: list[Answer]) -> float:
 
 
 def are_at_once(answers: list[Answer]) -> bool:
-    """Return whether nobody waited for what is away: nearly all not at all, and the others no longer than is promised.
+    """Return whether nobody waited for what is away: 99 of 100 not at all, and the others no longer than is promised.
 
-    A shared machine stops each of its processes for some tenths of a second, now and then, and 20 clients with it.
+    A shared machine stops each of its processes for some tenths of a second, now and then.
     """
-    held_up = sum(answer.seconds >= SECONDS_AT_ONCE for answer in answers)
-    return held_up <= PART_HELD_UP * len(answers) and longest(answers) < SECONDS_PROMISED
+    return p99(answers) < SECONDS_AT_ONCE and longest(answers) < SECONDS_PROMISED
 
 
 def statuses(answers: list[Answer]) -> Counter[int]:
