@@ -8,13 +8,15 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, JsonResponse
 from drf_spectacular.utils import extend_schema
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
 from events.tombstones import has_tombstones_of_other_keys
 from featurehub.access.metrics import LimitsCollector
 from featurehub.access.models import Scope
+from featurehub.http.requests import ApiRequest
+from featurehub.http.responses import ApiResponse
 from featurehub.http.view import ApiView
 from featurehub.lib.enqueue import connect_to_broker
 from featurehub.lib.old_database import UNRELEASED_DATABASE, is_unreleased
@@ -50,12 +52,12 @@ class MetricsView(ApiView):
 
     scopes = {"GET": Scope.METRICS}
 
-    def admit(self, request: HttpRequest, *, method: str) -> None:
+    def admit(self, request: ApiRequest, *, method: str) -> None:
         if not settings.PUBLIC_METRICS or method not in self.scopes:
             super().admit(request, method=method)
 
-    def get(self, request: HttpRequest) -> HttpResponse:
-        return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+    def get(self, request: ApiRequest) -> ApiResponse:
+        return ApiResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)
 
 
 def run_checks() -> dict[str, str]:

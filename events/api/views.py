@@ -5,7 +5,6 @@ from typing import Any
 
 import msgspec
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
 
 from events.api.shapes import EventsRequest, StoredEvents
@@ -15,7 +14,8 @@ from events.posted import EventBatch, checked_events, refuse_same_keys_in
 from events.tombstones import ERASED_CODE
 from featurehub.access.models import Scope
 from featurehub.http.openapi import json_answer, json_request
-from featurehub.http.responses import json_response
+from featurehub.http.requests import ApiRequest
+from featurehub.http.responses import ApiResponse, json_response
 from featurehub.http.view import ApiView, body_of, decoded_as
 from featurehub.lib.traffic import POSTED, traffic
 
@@ -46,7 +46,7 @@ class EventsView(ApiView):
         request=json_request(EventsRequest, example=EVENTS_EXAMPLE),
         responses={201: json_answer(StoredEvents, example=STORED_EXAMPLE, description="The events are stored.")},
     )
-    def post(self, request: HttpRequest) -> HttpResponse:
+    def post(self, request: ApiRequest) -> ApiResponse:
         """Store 1 to 10,000 events, all of them or none.
 
         The same `event_id` and `timestamp` counts once, however often it is sent: send a request again that was not

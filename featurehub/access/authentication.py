@@ -6,9 +6,9 @@ Keys are checked against an in-memory copy, without a query per request.
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.exceptions import AuthenticationFailed, NotAuthenticated
 from rest_framework.request import Request
@@ -57,14 +57,14 @@ def as_client(key: ApiKey) -> Client:
 clients = Snapshot(load_clients, seconds=settings.SNAPSHOT_SECONDS, in_background=True)
 
 
-def client_of(request: HttpRequest) -> Client:
-    """Return the client of the request's API key, and count the request against its limit.
+def client_of(meta: Mapping[str, Any]) -> Client:
+    """Return the client of the API key in a request's environment, and count the request against its limit.
 
     A revoked key is refused, and a new limit or end holds, within SNAPSHOT_SECONDS; an end that is known holds to the
     moment. Raise NotAuthenticated without a key, AuthenticationFailed for one that is unknown or has expired, and
     Throttled for a key over its limit or too many unknown keys from one address.
     """
-    header: str = request.META.get("HTTP_AUTHORIZATION", "")
+    header: str = meta.get("HTTP_AUTHORIZATION", "")
     scheme, separator, key = header.partition(" ")
     if not separator or scheme.lower() not in SCHEMES:
         raise NotAuthenticated
@@ -73,7 +73,7 @@ def client_of(request: HttpRequest) -> Client:
     if client is None or has_ended(client):
         client = clients.get(younger_than=LOOK_AGAIN_SECONDS).get(hashed)
     if client is None or has_ended(client):
-        count_failure(request.META.get("REMOTE_ADDR", ""))
+        count_failure(meta.get("REMOTE_ADDR", ""))
         raise AuthenticationFailed("This API key is unknown, has expired or was revoked.")
     note_key_use(client.key_id)
     if client.requests_per_minute is not None:
@@ -89,7 +89,7 @@ class ApiKeyAuthentication(BaseAuthentication):
     """The authentication as DRF and the OpenAPI schema see it; `ApiView.admit` checks the keys."""
 
     def authenticate(self, request: Request) -> tuple[Client, None]:
-        return client_of(request._request), None
+        return client_of(request.META), None
 
     def authenticate_header(self, request: Request) -> str:
         return CHALLENGE

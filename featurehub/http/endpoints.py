@@ -8,12 +8,14 @@ import re
 from collections.abc import Callable
 from functools import partial
 from time import perf_counter
+from typing import Any
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework import status
 
+from featurehub.http.requests import ApiRequest
+from featurehub.http.responses import ApiResponse
 from featurehub.lib.traffic import HANDOVERS, traffic
 from featurehub.observability.tracing import tracing
 
@@ -22,6 +24,8 @@ API = "/api/v1/"
 METHODS: dict[str | None, str] = {
     method: method for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 }
+# Django's own `match` of a route looks for converters as well, which none of the API's has.
+Match = Callable[[str], "re.Match[str] | None"]
 UNAVAILABLE = status.HTTP_503_SERVICE_UNAVAILABLE
 
 
@@ -29,26 +33,30 @@ class Endpoints:
     """The endpoints under /api/v1/. Their URLs are tried in order, reads first."""
 
     def __init__(self) -> None:
-        self.routes = [
-            (pattern.pattern.match, pattern.callback, name_of_endpoint(pattern)) for pattern in api_patterns()
+        # The classes are ApiViews, whose module can't be imported before Django is set up.
+        self.routes: list[tuple[Match, type[Any], str]] = [
+            (pattern.pattern.regex.match, pattern.callback.view_class, name_of_endpoint(pattern))  # type: ignore[attr-defined]
+            for pattern in api_patterns()
         ]
 
-    def respond(self, request: HttpRequest) -> HttpResponse | None:
+    def respond(self, request: ApiRequest) -> ApiResponse | None:
         """Return the answer of the endpoint with the request's URL.
 
         None where Django has to answer: for an unknown URL, and for a request that must use HTTPS and does not.
         """
         if settings.SECURE_SSL_REDIRECT and not request.is_secure():
             return None
-        path = request.path_info.removeprefix(API)
-        response: HttpResponse
-        for match, view, endpoint in self.routes:
+        path = request.path.removeprefix(API)
+        response: ApiResponse
+        for match, view_class, endpoint in self.routes:
             if found := match(path):
                 begun = perf_counter()
                 if tracing.is_on and tracing.wants(request.META):
-                    response = answer_traced(request, endpoint, partial(view, request, **found[2]))
+                    response = answer_traced(
+                        request, endpoint, partial(view_class().answer, request, **found.groupdict())
+                    )
                 else:
-                    response = view(request, **found[2])
+                    response = view_class().answer(request, **found.groupdict())
                 if response.status_code == UNAVAILABLE and settings.POOL == "reads":
                     # The front asks the next pool, which counts its answer.
                     traffic.count((HANDOVERS, (endpoint,)), number=1)
@@ -59,7 +67,7 @@ class Endpoints:
         return None
 
 
-def answer_traced(request: HttpRequest, endpoint: str, answer: Callable[[], HttpResponse]) -> HttpResponse:
+def answer_traced(request: ApiRequest, endpoint: str, answer: Callable[[], ApiResponse]) -> ApiResponse:
     """Return the answer, and trace what is done for it."""
     with tracing.request(request.META, method=METHODS.get(request.method, "other"), endpoint=endpoint) as span:
         response = answer()

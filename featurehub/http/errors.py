@@ -1,5 +1,7 @@
 """Translate errors to HTTP responses, in one JSON form."""
 
+from collections.abc import Mapping
+
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation, TooManyFieldsSent
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
@@ -15,7 +17,7 @@ from rest_framework.exceptions import (
 )
 from rest_framework.response import Response
 
-from featurehub.http.responses import json_response
+from featurehub.http.responses import NO_HEADERS, ApiResponse, json_response
 from featurehub.lib.errors import ConflictError, FeatureHubError, UnavailableError, UnknownError
 
 RETRY_AFTER_SECONDS = 5
@@ -63,12 +65,15 @@ def as_api_exception(error: Exception) -> Exception:
     return error
 
 
-def unavailable() -> HttpResponse:
+def unavailable() -> ApiResponse:
     """Return 503, without DRF and its traceback in the log: a part that is away is reported where it is missed."""
-    detail = Unavailable.default_detail
-    response = error_response("server_error", code=Unavailable.default_code, detail=detail, status_code=503)
-    response["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    return response
+    return error_response(
+        "server_error",
+        code=Unavailable.default_code,
+        detail=Unavailable.default_detail,
+        status=503,
+        headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
+    )
 
 
 def invalid(detail: str, *, attr: str | None, code: str = "invalid") -> ValidationError:
@@ -81,9 +86,12 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if not request.path.startswith("/api/"):
         return defaults.bad_request(request, exception)
     detail = "The request's host or its parameters are not acceptable."
-    return error_response("client_error", code="invalid", detail=detail, status_code=400)
+    return error_response("client_error", code="invalid", detail=detail, status=400).as_django()
 
 
-def error_response(kind: str, *, code: str, detail: str, status_code: int) -> HttpResponse:
+def error_response(
+    kind: str, *, code: str, detail: str, status: int, headers: Mapping[str, str] = NO_HEADERS
+) -> ApiResponse:
     """Return an error in the API's form, without DRF."""
-    return json_response({"type": kind, "errors": [{"code": code, "detail": detail, "attr": None}]}, status=status_code)
+    errors = [{"code": code, "detail": detail, "attr": None}]
+    return json_response({"type": kind, "errors": errors}, status=status, headers=headers)

@@ -3,10 +3,12 @@
 import threading
 from collections.abc import Callable, Iterable
 from functools import partial
+from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
-from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+from django.core.handlers.wsgi import WSGIHandler
+from django.core.signals import request_finished
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.http import HttpRequest, HttpResponse
 from django.middleware.security import SecurityMiddleware
@@ -14,7 +16,11 @@ from django.middleware.security import SecurityMiddleware
 from featurehub.http.endpoints import API, Endpoints
 from featurehub.http.errors import error_response
 from featurehub.http.peers import declared_length, tell_client
+from featurehub.http.requests import ApiRequest, PlainRequest
+from featurehub.http.responses import ApiResponse
 from featurehub.observability.ids import begin_request
+
+STATUS_LINES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
 
 class ThreadDatabase(threading.local):
@@ -22,20 +28,6 @@ class ThreadDatabase(threading.local):
 
     def __init__(self) -> None:
         self.connection = connections[DEFAULT_DB_ALIAS]
-
-
-class PlainRequest(WSGIRequest):
-    """A request that ignores the parameters of its content type: bodies and forms are UTF-8.
-
-    Django looks charsets up, and Python keeps the names of those that it does not know for ever: anybody could fill the
-    memory with them, without a key. A parameter with a charset of its own (`name*=charset'...`) that is unknown would
-    even be a 500, so that the body of such a request is no form. Django's parser of uploads finds its boundary itself.
-    """
-
-    def _set_content_type_params(self, meta: dict[str, Any]) -> None:
-        header = meta.get("CONTENT_TYPE", "")
-        self.content_type = "" if "*" in header else header.partition(";")[0].strip().lower()
-        self.content_params = {}
 
 
 class Handler(WSGIHandler):
@@ -57,28 +49,30 @@ class Handler(WSGIHandler):
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:  # type: ignore[override]
         tell_client(environ)
         request_id = begin_request(environ)
-        path = environ["PATH_INFO"]
-        response = self.respond(environ) if path.startswith(API) else self.refuse_large_page(environ)
+        is_of_the_api = environ["PATH_INFO"].startswith(API)
+        response = self.respond(environ) if is_of_the_api else refuse_large_page(environ)
         if response is None:
-            start = partial(start_with, start_response, request_id)
-            return super().__call__({**environ, "PATH_INFO": path}, start)
-        headers = [*response.items(), *self.security_headers, request_id]
-        start_response(f"{response.status_code} {response.reason_phrase}", headers)
+            return super().__call__(environ, partial(start_with, start_response, request_id))
+        headers = [("Content-Type", response.content_type), *response.headers.items()]
+        start_response(STATUS_LINES[response.status_code], [*headers, *self.security_headers, request_id])
         if self.database.connection.connection is not None:
-            response.close()
-        return [response.content]
+            request_finished.send(sender=type(self))
+        return [response.body]
 
-    def respond(self, environ: dict[str, Any]) -> HttpResponse | None:
+    def respond(self, environ: dict[str, Any]) -> ApiResponse | None:
         """Return the answer of an endpoint; None where Django has to answer."""
-        if not is_utf8(environ["PATH_INFO"]):
-            return error_response("client_error", code="invalid", detail="The path is not UTF-8.", status_code=400)
-        return self.answer(self.request_class(environ))
+        try:
+            request = ApiRequest(environ)
+        except UnicodeDecodeError:
+            return error_response("client_error", code="invalid", detail="The path is not UTF-8.", status=400)
+        return self.answer(request)
 
-    def refuse_large_page(self, environ: dict[str, Any]) -> HttpResponse | None:
-        """Return 413 for a form that is too large; Django would answer 400, and read files of any size."""
-        if declared_length(environ) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-            return None
-        return HttpResponse("The body is too large.", status=413, content_type="text/plain")
+
+def refuse_large_page(environ: dict[str, Any]) -> ApiResponse | None:
+    """Return 413 for a form that is too large; Django would answer 400, and read files of any size."""
+    if declared_length(environ) <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        return None
+    return ApiResponse(b"The body is too large.", status=413, content_type="text/plain")
 
 
 def start_with(
@@ -101,17 +95,3 @@ def security_headers() -> list[tuple[str, str]]:
     del response["Content-Type"]
     SecurityMiddleware(lambda request: response).process_response(request, response)
     return list(response.items())
-
-
-def is_utf8(path: str) -> bool:
-    """Return whether a path, which has its bytes as latin-1, is UTF-8.
-
-    Django would replace other bytes by their escapes, so that %FF meant the id of three characters "%FF".
-    """
-    if path.isascii():
-        return True
-    try:
-        path.encode("iso-8859-1").decode()
-    except UnicodeDecodeError:
-        return False
-    return True

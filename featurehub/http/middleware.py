@@ -9,6 +9,7 @@ from django.middleware.security import SecurityMiddleware
 from django.urls import resolve
 
 from featurehub.http.endpoints import API, METHODS, Endpoints
+from featurehub.http.requests import ApiRequest
 from featurehub.lib.traffic import PAGE_BOUNDS, PAGE_TIMES, traffic
 
 # They are asked by the address of a pod, which is not in ALLOWED_HOSTS, and by HTTP.
@@ -29,7 +30,8 @@ class ApiMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         response: HttpResponse | None = None
         if request.path_info.startswith(API):
-            response = self.endpoints.respond(request)
+            answer = self.endpoints.respond(ApiRequest.of(request))
+            response = None if answer is None else answer.as_django()
         elif request.path_info in FOR_MACHINES:
             response = resolve(request.path_info).func(request)
         return self.get_response(request) if response is None else self.security.process_response(request, response)

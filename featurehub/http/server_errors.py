@@ -28,12 +28,11 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """Return 503 where PostgreSQL does not answer, else 500: in the API's form under /api/, else as a page."""
     error, is_of_the_api = sys.exc_info()[1], request.path.startswith("/api/")
     if isinstance(error, OperationalError | InterfaceError):
-        return unavailable() if is_of_the_api else unavailable_page(request, error)
+        return unavailable().as_django() if is_of_the_api else unavailable_page(request, error)
     if not is_of_the_api:
         return defaults.server_error(request)
-    return error_response(
-        "server_error", code="error", detail="An internal error occurred; it is logged.", status_code=500
-    )
+    detail = "An internal error occurred; it is logged."
+    return error_response("server_error", code="error", detail=detail, status=500).as_django()
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -41,7 +40,7 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if not request.path.startswith("/api/"):
         return refusal_page(request, title="There is no such page", reason=NOT_THERE.format(request.path), status=404)
     detail = f"There is no {request.path}{slash_hint(request.path)}."
-    return error_response("client_error", code="not_found", detail=detail, status_code=404)
+    return error_response("client_error", code="not_found", detail=detail, status=404).as_django()
 
 
 def slash_hint(path: str) -> str:

@@ -24,7 +24,8 @@ from featurehub.access.authentication import ApiKeyAuthentication, Client, clien
 from featurehub.access.limits import take_back_request
 from featurehub.http.errors import PayloadTooLarge, Unavailable, as_api_exception, unavailable
 from featurehub.http.peers import declared_length
-from featurehub.http.responses import JSON, json_response
+from featurehub.http.requests import ApiRequest
+from featurehub.http.responses import JSON, ApiResponse, json_response
 from featurehub.lib.errors import DatabaseNeeded, InvalidError, json_problem
 from featurehub.lib.humanize import listed
 from featurehub.lib.same_keys import LONGEST_NAME, refuse_same_keys
@@ -44,14 +45,15 @@ class ApiView(APIView):
 
     `scopes` names the scope that each method needs; other methods are not allowed. `parameters` names the query
     parameters that each method takes, none where it is left out, and `repeated` those of them that may be given more
-    than once. Handlers take Django's request and return Django's response. There is one form of JSON and nothing to
-    negotiate, and DRF's Request and Response would cost more than a read from Redis (decision 5). Errors are handled by
-    DRF.
+    than once; `query_class` is the class of the parsed query string, which many requests share. Handlers take an
+    ApiRequest and return an ApiResponse: there is one form of JSON and nothing to negotiate, and the requests and
+    responses of Django and DRF would cost more than a read from Redis (decision 5). Errors are handled by DRF.
     """
 
     scopes: ClassVar[Mapping[str, str]]
     parameters: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     repeated: ClassVar[tuple[str, ...]] = ()
+    query_class: ClassVar[type[QueryDict]] = QueryDict
     # Set by `admit`.
     client: Client
     authentication_classes = (ApiKeyAuthentication,)
@@ -60,57 +62,62 @@ class ApiView(APIView):
     renderer_classes = (JSONRenderer,)
     parser_classes = (JSONParser,)
 
-    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
-        """Set the attributes of the view, without `self.head`.
-
-        Django's method sets it to a bound method, a reference cycle that only garbage collection frees.
-        """
-        self.request = request  # type: ignore[assignment]
-        self.args, self.kwargs = args, kwargs
-
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        method = "GET" if request.method == "HEAD" else str(request.method)
+        """Answer a request for which Django has looked up the view."""
+        return self.answer(ApiRequest.of(request), **kwargs).as_django()
+
+    def answer(self, request: ApiRequest, **kwargs: str) -> ApiResponse:
+        """Answer a request; `kwargs` are the parts of its path."""
+        self.kwargs = kwargs
+        method = "GET" if request.method == "HEAD" else request.method
         try:
             self.admit(request, method=method)
             # Only now: nothing of a request without a valid key is parsed or cached.
-            text, known = request.META.get("QUERY_STRING", ""), self.parameters.get(method, ())
-            request.GET = query_of(text, known, self.repeated)  # type: ignore[assignment]
-            response: HttpResponse = getattr(self, method.lower())(request, *args, **kwargs)
+            request.GET = self.query_of(request, method=method)
+            response: ApiResponse = getattr(self, method.lower())(request, **kwargs)
         except DatabaseNeeded:
             response = self.leave_to_the_next_pool()
         except Exception as error:  # DRF's exception handler reports what it can't handle: a 500
-            response = self.refusal(error)
+            response = self.refusal(request, error)
         return response
 
-    def admit(self, request: HttpRequest, *, method: str) -> None:
+    def query_of(self, request: ApiRequest, *, method: str) -> QueryDict:
+        """Return the parsed query string, which is immutable; the last 256 short ones are cached.
+
+        Clients request customer after customer with the same query string. WSGI has its bytes as latin-1.
+        """
+        text: str = request.META.get("QUERY_STRING", "")
+        is_short = len(text) <= CACHED_QUERY_CHARACTERS and text.count("&") < CACHED_QUERY_PARAMETERS
+        return (cached_query if is_short else parse_query)(text, type(self), method)  # type: ignore[arg-type]
+
+    def admit(self, request: ApiRequest, *, method: str) -> None:
         """Authenticate the request. Raise an APIException if the method, the key or its scopes are not accepted."""
         scope = self.scopes.get(method)
         if scope is None:
             raise MethodNotAllowed(method)
-        self.client = client_of(request)
+        self.client = client_of(request.META)
         if scope not in self.client.scopes:
             raise PermissionDenied(f"This API key lacks the scope {scope}.")
 
-    def leave_to_the_next_pool(self) -> HttpResponse:
+    def leave_to_the_next_pool(self) -> ApiResponse:
         """Return the 503 on which the front sends the request to the pool `api`, which counts it, too."""
         client: Client | None = getattr(self, "client", None)  # none where the key is unknown here
         if client is not None and client.requests_per_minute is not None:
             take_back_request(client.key_id)
         return unavailable()
 
-    def refusal(self, error: Exception) -> HttpResponse:
+    def refusal(self, request: ApiRequest, error: Exception) -> ApiResponse:
         """Return the response of DRF's exception handler to the error, or 503 where a part is away."""
         if isinstance(as_api_exception(error), Unavailable):
-            logger.warning("%s %s is answered with 503: %s", self.request.method, self.request.path, error)
+            logger.warning("%s %s is answered with 503: %s", request.method, request.path, error)
             return unavailable()
-        self.request = self.initialize_request(self.request, *self.args, **self.kwargs)
+        self.args = ()
+        self.request = self.initialize_request(request.django)
         refused = self.handle_exception(error)
-        response = json_response(refused.data, status=refused.status_code)
-        for name, value in refused.headers.items():
-            response.headers.setdefault(name, value)
+        headers = {name: value for name, value in refused.headers.items() if name != "Content-Type"}
         if refused.status_code == status.HTTP_405_METHOD_NOT_ALLOWED:
-            response.headers["Allow"] = ", ".join(self.scopes)
-        return response
+            headers["Allow"] = ", ".join(self.scopes)
+        return json_response(refused.data, status=refused.status_code, headers=headers)
 
 
 class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
@@ -127,24 +134,15 @@ class ApiKeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-c
         }
 
 
-def query_of(text: str, known: tuple[str, ...], repeated: tuple[str, ...]) -> QueryDict:
-    """Return the parsed query string, which is immutable; the last 256 short ones are cached.
-
-    Clients request customer after customer with the same query string. `text` has the bytes as latin-1, as in WSGI.
-    """
-    is_short = len(text) <= CACHED_QUERY_CHARACTERS and text.count("&") < CACHED_QUERY_PARAMETERS
-    return cached_query(text, known, repeated) if is_short else parse_query(text, known, repeated)
-
-
-def parse_query(text: str, known: tuple[str, ...], repeated: tuple[str, ...]) -> QueryDict:
+def parse_query(text: str, view: type[ApiView], method: str) -> QueryDict:
     """Return the parsed query string. Raise InvalidError for a parameter that is not known, or given too often."""
-    query = QueryDict(text.encode("iso-8859-1"))
+    query, known = view.query_class(text.encode("iso-8859-1")), view.parameters.get(method, ())
     for name, values in query.lists():
         if name not in known:
             named, there_are = name[:LONGEST_NAME], listed(known) or "none"
             detail = f"There is no query parameter {named!r} here; there are {there_are}."
             raise InvalidError(detail, attr=named, code="unknown_parameter")
-        if len(values) > 1 and name not in repeated:
+        if len(values) > 1 and name not in view.repeated:
             raise InvalidError(f"The query parameter {name!r} is given more than once.", attr=name)
     return query
 
@@ -153,7 +151,7 @@ cached_query = lru_cache(maxsize=256)(parse_query)
 
 
 def body_as(
-    decoder: "msgspec.json.Decoder[T]", request: HttpRequest, *, most: int | None = None, refuse_twice: bool = False
+    decoder: "msgspec.json.Decoder[T]", request: ApiRequest, *, most: int | None = None, refuse_twice: bool = False
 ) -> T:
     """Return the request's body as the decoder's type.
 
@@ -188,20 +186,22 @@ def value_found(body: bytes, error: msgspec.ValidationError) -> object:
         return None
 
 
-def body_of(request: HttpRequest, *, most: int) -> bytes:
+def body_of(request: ApiRequest, *, most: int) -> bytes:
     """Return the request's body, also one in chunks, without its length: Django would take that for an empty one.
 
     Raise UnsupportedMediaType if it is declared as something else than JSON, and PayloadTooLarge for more than `most`
     bytes: before any is read if the length is given.
     """
     if request.content_type not in TAKEN_AS_JSON:
-        raise UnsupportedMediaType(str(request.content_type), f"Send {JSON}, not {request.content_type}.")
+        raise UnsupportedMediaType(request.content_type, f"Send {JSON}, not {request.content_type}.")
+    read = request.META["wsgi.input"].read
     if "HTTP_TRANSFER_ENCODING" not in request.META:
-        if declared_length(request.META) > most:
+        length = declared_length(request.META)
+        if length > most:
             raise PayloadTooLarge
-        return request.read()
+        return bytes(read(length))
     body = bytearray()
-    while len(body) <= most and (part := request.META["wsgi.input"].read(most + 1 - len(body))):
+    while len(body) <= most and (part := read(most + 1 - len(body))):
         body += part
     if len(body) > most:
         raise PayloadTooLarge

@@ -17,6 +17,14 @@ NUMBERS_NAMED = 5
 SET_OR_NAMES = "A feature set has names and versions of its own: give either a set, or names and versions."
 
 
+class Asked(NamedTuple):
+    """What a reader asks for: names, None for all, of pinned or live versions; or else what a feature set has."""
+
+    names: tuple[str, ...] | None
+    versions: tuple[str, ...]
+    feature_set: str | None
+
+
 class Selection(NamedTuple):
     """The features that a reader asks for: `names`, None for all, of the versions that `pins` names or the live ones.
 

@@ -14,6 +14,7 @@ from features.offline.entity_rows import ACTIVE, parse_entity_rows
 from features.offline.event_training_set import training_table
 from features.offline.history import history_of
 from features.offline.written import WrittenRow
+from features.registry.feature_sets import Asked
 from features.serving.read_path import read_rows
 from features.serving.read_plan import plan_read
 from features.serving.render import Values, render_json, render_values
@@ -34,23 +35,17 @@ def get_feature_values(
     place of both. With Redis away, or without the customer in it, PostgreSQL answers and Redis is refilled. Raises
     UnknownError for a version or set that can't be read, InvalidError for a set beside names or versions.
     """
-    plan = plan_read(names, versions=versions, feature_set=feature_set, with_metadata=with_metadata)
+    asked = Asked(None if names is None else tuple(names), tuple(versions), feature_set)
+    plan = plan_read(asked, with_metadata=with_metadata)
     return [
         render_values(customer_id, row=row, plan=plan, source=source)
         for customer_id, row, source in read_rows(customer_ids, plan)
     ]
 
 
-def values_as_json(
-    customer_ids: Sequence[str],
-    *,
-    names: Sequence[str] | None,
-    versions: Sequence[str],
-    feature_set: str | None = None,
-    key_id: int,
-) -> list[bytes]:
+def values_as_json(customer_ids: Sequence[str], asked: Asked, *, key_id: int) -> list[bytes]:
     """Return the same values as JSON, an object for each customer, and note what the API key has read."""
-    plan = plan_read(names, versions=versions, feature_set=feature_set)
+    plan = plan_read(asked)
     note_read(key_id, plan.versions, feature_set=plan.feature_set)
     return render_json(read_rows(customer_ids, plan), plan)
 

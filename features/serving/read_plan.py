@@ -1,6 +1,6 @@
 """The plan of a read: names and versions as fields of Redis hashes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -8,7 +8,7 @@ import orjson
 
 from features.online import layout
 from features.registry.contents import Registry, resolve_pins
-from features.registry.feature_sets import select_features
+from features.registry.feature_sets import Asked, select_features
 from features.registry.snapshot import found_in_registry
 
 # Plans of longer lists of names and versions are made each time: the cache has to stay small.
@@ -64,50 +64,25 @@ def literal(value: object) -> bytes:
     return orjson.dumps(value).replace(b"%", b"%%")
 
 
-def plan_read(
-    names: Sequence[str] | None,
-    *,
-    versions: Sequence[str] = (),
-    feature_set: str | None = None,
-    with_metadata: bool = False,
-) -> ReadPlan:
-    """Return the plan to read these names, None for all, of the live versions or those that are pinned.
+def plan_read(asked: Asked, *, with_metadata: bool = False) -> ReadPlan:
+    """Return the plan to read these names, or those of the feature set.
 
-    With `feature_set` (`churn_model:3`), the names and versions are those of the set. Raises UnknownError for a version
-    or set that can't be read, InvalidError for a set beside names or versions.
+    Raises UnknownError for a version or set that can't be read, InvalidError for a set beside names or versions.
     """
-    return found_in_registry(
-        lambda known: plan_in(known, names, versions=versions, feature_set=feature_set, metadata=with_metadata)
-    )
+    return found_in_registry(lambda known: plan_in(known, asked, with_metadata))
 
 
-def plan_in(
-    known: Registry, names: Sequence[str] | None, *, versions: Sequence[str], feature_set: str | None, metadata: bool
-) -> ReadPlan:
+def plan_in(known: Registry, asked: Asked, with_metadata: bool) -> ReadPlan:
     """Return the plan of `plan_read` for one content of the registry, the last ones from memory."""
-    if feature_set is not None and names is None and not versions:
-        return cached_plan_of_set(feature_set, known=known, metadata=metadata)
-    chosen = select_features(names, versions=versions, feature_set=feature_set, known=known)
-    is_short = len("".join(chosen.names or ())) + len("".join(chosen.pins)) <= CACHED_PLAN_CHARACTERS
-    plan = cached_plan if is_short else make_plan
-    return plan(chosen.names, pins=chosen.pins, known=known, metadata=metadata)
+    is_short = sum(map(len, (*(asked.names or ()), *asked.versions))) <= CACHED_PLAN_CHARACTERS
+    return (cached_plan if is_short else make_plan)(known, asked, with_metadata)
 
 
-def plan_of_set(feature_set: str, *, known: Registry, metadata: bool) -> ReadPlan:
-    """Return the plan to read by a feature set, whose names are not compared with those of the last plans."""
-    chosen = select_features(None, versions=(), feature_set=feature_set, known=known)
-    return make_plan(chosen.names, pins=chosen.pins, known=known, metadata=metadata, feature_set=feature_set)
-
-
-def make_plan(
-    names: tuple[str, ...] | None,
-    *,
-    pins: tuple[str, ...],
-    known: Registry,
-    metadata: bool,
-    feature_set: str | None = None,
-) -> ReadPlan:
+def make_plan(known: Registry, asked: Asked, with_metadata: bool) -> ReadPlan:
     """Return the plan for one content of the registry."""
+    names, pins, feature_set = select_features(
+        asked.names, versions=asked.versions, feature_set=asked.feature_set, known=known
+    )
     views = resolve_pins(pins, known=known)
     if names is None:
         names = tuple(name for feature_type in sorted(views) for name in views[feature_type].names)
@@ -119,7 +94,7 @@ def make_plan(
     }
     read = {name: views[name] for name in dict.fromkeys(registered.values())}
     head = [layout.stamp_field(name) for name in read]
-    if metadata:
+    if with_metadata:
         head += [layout.metadata_field(name) for name in read]
     return ReadPlan(
         names=names,
@@ -130,7 +105,7 @@ def make_plan(
         version_texts=tuple(layout.version_text(view.number) for view in read.values()),
         values_at=len(head),
         fields=(*head, *registered),
-        types=(*read, *(read if metadata else ()), *registered.values()),
+        types=(*read, *(read if with_metadata else ()), *registered.values()),
         suffixes={name: layout.suffix_in(known, view) for name, view in read.items()},
         is_plain=len(registered) == len(names) and all(view.time_to_live is None for view in read.values()),
         is_switching=not known.switched.isdisjoint(read),
@@ -140,4 +115,3 @@ def make_plan(
 
 # Clients ask the same again and again, so the last plans are kept.
 cached_plan = lru_cache(maxsize=256)(make_plan)
-cached_plan_of_set = lru_cache(maxsize=256)(plan_of_set)

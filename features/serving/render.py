@@ -1,12 +1,16 @@
 """Render answers: values as objects or as JSON, the reason for each missing value, and which values have expired."""
 
+import time
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 import orjson
 
+from featurehub.lib.clock import microseconds
+from features.formulas.activity import MICROSECONDS_PER_SECOND
 from features.online import layout
 from features.online.hmget import Row
 from features.serving.read_plan import ReadPlan
@@ -114,52 +118,51 @@ def metadata_in(row: Row, plan: ReadPlan) -> dict[str, dict[str, Any]]:
 # --- Values as JSON ---------------------------------------------------------------------------------------------------
 
 
-class MomentTexts(dict[bytes, tuple[bytes, bytes]]):
-    """Cache of the moment of a stamp → `computed_at` and `age_seconds` as JSON; many customers share a moment."""
-
-    def __init__(self, *, now: datetime) -> None:
-        self.now = now
-
-    def __missing__(self, moment: bytes) -> tuple[bytes, bytes]:
-        computed_at = layout.moment_of(moment)
-        age = age_seconds(computed_at, now=self.now)
-        self[moment] = texts = (orjson.dumps(computed_at, option=orjson.OPT_UTC_Z), orjson.dumps(age))
-        return texts
-
-
 def render_json(rows: Iterable[tuple[str, Row, str]], plan: ReadPlan) -> list[bytes]:
     """Return a JSON object for each (customer_id, row, source); `age_seconds` counts until now.
 
     Redis' texts are copied as they are: decimal strings are JSON's numbers, too (decision 5).
     """
-    moments = MomentTexts(now=datetime.now(UTC))
-    types, values_at = len(plan.versions), plan.values_at
+    now_us = time.time_ns() // 1000
+    types, values_at, is_plain, template = len(plan.versions), plan.values_at, plan.is_plain, plan.template
+    moments: dict[bytes, tuple[bytes, bytes]] = {}  # many customers share a moment
     answers = []
     for customer_id, row, source in rows:
         values = row[values_at:]
-        if None in values or not plan.is_plain:
+        if None in values or not is_plain:
             parsed = render_incomplete(customer_id, row=row, plan=plan, source=source)
-            answers.append(orjson.dumps(values_as_dict(parsed, now=moments.now), option=orjson.OPT_UTC_Z))
-        else:
-            moment = moments[min(filter(None, row[:types]))[layout.STAMP_MOMENT]]
-            answers.append(plan.template % (orjson.dumps(customer_id), *values, *moment, source.encode()))
+            answers.append(orjson.dumps(values_as_dict(parsed, now_us=now_us), option=orjson.OPT_UTC_Z))
+            continue
+        moment = min(filter(None, row[:types]))[layout.STAMP_MOMENT]
+        texts = moments.get(moment)
+        if texts is None:
+            texts = moments[moment] = (moment_as_json(moment), orjson.dumps(age_seconds(int(moment), now_us=now_us)))
+        answers.append(template % (orjson.dumps(customer_id), *values, *texts, source.encode()))
     return answers
 
 
-def values_as_dict(values: Values, *, now: datetime) -> dict[str, Any]:
+# Customers of one chunk are computed at one moment, so the last moments are kept.
+@lru_cache(maxsize=1_024)
+def moment_as_json(text: bytes) -> bytes:
+    """Return the moment of a stamp as JSON."""
+    return orjson.dumps(layout.moment_of(text), option=orjson.OPT_UTC_Z)
+
+
+def values_as_dict(values: Values, *, now_us: int) -> dict[str, Any]:
     """Return the object that answers a read, of values that are parsed."""
+    computed_at = values.computed_at
     return {
         "customer_id": values.customer_id,
         **({} if values.feature_set is None else {"set": values.feature_set}),
         "versions": values.versions,
         "features": values.features,
         "missing": values.missing,
-        "computed_at": values.computed_at,
-        "age_seconds": age_seconds(values.computed_at, now=now),
+        "computed_at": computed_at,
+        "age_seconds": None if computed_at is None else age_seconds(microseconds(computed_at), now_us=now_us),
         "source": values.source,
     }
 
 
-def age_seconds(computed_at: datetime | None, *, now: datetime) -> float | None:
-    """Return the age of the oldest value, None where there is none; never negative, as clocks differ."""
-    return None if computed_at is None else max((now - computed_at).total_seconds(), 0.0)
+def age_seconds(as_of_us: int, *, now_us: int) -> float:
+    """Return the age of the oldest value, whose moment is in microseconds since 1970; never negative: clocks differ."""
+    return max((now_us - as_of_us) / MICROSECONDS_PER_SECOND, 0.0)

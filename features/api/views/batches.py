@@ -6,13 +6,13 @@ from typing import Any
 
 import msgspec
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
 
 from events.validation import check_all, check_customer_id, check_customer_ids, check_timestamp
 from featurehub.access.models import Scope
 from featurehub.http.openapi import json_answer, json_request
-from featurehub.http.responses import json_body, json_response
+from featurehub.http.requests import ApiRequest
+from featurehub.http.responses import ApiResponse, json_response
 from featurehub.http.view import ApiView, body_as
 from featurehub.lib.clock import in_utc
 from featurehub.lib.errors import InvalidError
@@ -49,19 +49,13 @@ class BatchView(ApiView):
         request=json_request(BatchRequest, example=examples.BATCH_EXAMPLE),
         responses={200: json_answer(BatchOfValues, example=examples.BATCH_VALUES_EXAMPLE, description="The values.")},
     )
-    def post(self, request: HttpRequest) -> HttpResponse:
+    def post(self, request: ApiRequest) -> ApiResponse:
         """Return the named values, or those of a feature set, of 1 to 1,000 customers, in the order asked."""
         body = body_as(batch_decoder, request)
         check_customer_ids(body.customer_ids, attr="customer_ids")
         body.check_asks_for_something()
-        results = values_as_json(
-            body.customer_ids,
-            names=body.names,
-            versions=body.versions,
-            feature_set=body.feature_set,
-            key_id=self.client.key_id,
-        )
-        return json_body(b'{"results":[%b]}' % b",".join(results))
+        results = values_as_json(body.customer_ids, body.asked, key_id=self.client.key_id)
+        return ApiResponse(b'{"results":[%b]}' % b",".join(results))
 
     @extend_schema(
         operation_id="set_features_of_customers",
@@ -72,7 +66,7 @@ class BatchView(ApiView):
             200: json_answer(WrittenRows, example=examples.WRITTEN_ROWS_EXAMPLE, description="All rows are written.")
         },
     )
-    def patch(self, request: HttpRequest) -> HttpResponse:
+    def patch(self, request: ApiRequest) -> ApiResponse:
         """Write 1 to 10,000 rows of a type that clients write, all of them or none.
 
         A customer may have several rows; of equal timestamps the later row wins. An error names its row:
@@ -116,7 +110,7 @@ class ComputeView(ApiView):
         request=json_request(ComputeRequest, example=examples.COMPUTE_EXAMPLE),
         responses={200: json_answer(SimulatedFeatures, example=examples.SIMULATED_EXAMPLE, description="The values.")},
     )
-    def post(self, request: HttpRequest) -> HttpResponse:
+    def post(self, request: ApiRequest) -> ApiResponse:
         """Return the behavioral values that the formulas give for the events of one customer; nothing is stored.
 
         `weights` and `monetary_norm` are tried in place of those of the active weight set.
@@ -144,7 +138,7 @@ class DefinitionsView(ApiView):
             200: json_answer(RegisteredFeatures, example=examples.DEFINITIONS_EXAMPLE, description="The features.")
         },
     )
-    def get(self, request: HttpRequest) -> HttpResponse:
+    def get(self, request: ApiRequest) -> ApiResponse:
         """Return the registered features, with coverage and age measured on a sample of customers."""
         measured = coverages.get()
         results = [described_definition(each, coverages=measured) for each in definitions()]
@@ -162,7 +156,7 @@ class WeightsView(ApiView):
         tags=["Scores"],
         responses={200: json_answer(WeightSets, example=examples.WEIGHT_SETS_EXAMPLE, description="The weight sets.")},
     )
-    def get(self, request: HttpRequest) -> HttpResponse:
+    def get(self, request: ApiRequest) -> ApiResponse:
         """Return the active weight set of the live version, and all sets that are or were active, the newest first."""
         sets, live = activated_sets(), live_set()
         active = next((row for row in sets if live is not None and row["id"] == live.pk), None)

@@ -1,17 +1,19 @@
 """Endpoints of one customer: /api/v1/customers/{id}/…."""
 
 from datetime import UTC, datetime
-from typing import ClassVar
+from functools import cached_property
+from typing import ClassVar, cast
 
 import msgspec
-from django.http import HttpRequest, HttpResponse
+from django.http import QueryDict
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.utils.urls import replace_query_param
 
 from events.validation import ID_PATTERN, LONGEST_ID, check_customer_id, check_metadata, check_timestamp
 from featurehub.access.models import Scope
 from featurehub.http.openapi import json_answer, json_request
-from featurehub.http.responses import json_body, json_response
+from featurehub.http.requests import ApiRequest
+from featurehub.http.responses import ApiResponse, json_response
 from featurehub.http.view import ApiView, body_as
 from featurehub.lib.clock import in_utc, parse_moment
 from featurehub.lib.errors import InvalidError
@@ -21,6 +23,7 @@ from features.api.bodies import FEATURE_NAME_SCHEMA, NAMES_PER_BATCH, NUMBER_PAT
 from features.materialization.client_values import set_customer_features
 from features.offline.history import history_of
 from features.offline.pages import CURSOR_PATTERN, MOST_ROWS_PER_PAGE, ROWS_PER_PAGE, Cursor, parse_limit, read_page
+from features.registry.feature_sets import Asked
 from features.serving.explanation import explain
 from features.serving.feature_store import get_feature_vector, values_as_json
 from features.serving.usage import note_read, note_write
@@ -74,27 +77,26 @@ FEATURE_SET = OpenApiParameter(
 )
 
 
-def names_of(request: HttpRequest) -> list[str] | None:
-    """Return the names in `?names=a,b`; None where the parameter is absent.
+class FeaturesQuery(QueryDict):
+    """What is read of a customer: `names=a,b&version=behavioral:2.0`, or `set=churn_model:3`."""
 
-    Raises InvalidError where it is empty or has more than NAMES_PER_BATCH names.
-    """
-    text = request.GET.get("names")
-    names = None if text is None else [name for name in text.split(",") if name]
-    if names is not None and len(names) > NAMES_PER_BATCH:
-        detail = (
-            f"At most {NAMES_PER_BATCH} features can be named, not {len(names):,}; omit `names` to read all of them."
-        )
-        raise InvalidError(detail, attr="names")
-    if names == []:
-        raise InvalidError("Name at least one feature, or omit `names` to read all of them.", attr="names")
-    return names
+    @cached_property
+    def asked(self) -> Asked:
+        """Raise InvalidError for `names` that are empty or more than NAMES_PER_BATCH."""
+        text = self.get("names")
+        names = None if text is None else tuple(name for name in text.split(",") if name)
+        if names is not None and len(names) > NAMES_PER_BATCH:
+            most = f"At most {NAMES_PER_BATCH} features can be named, not {len(names):,}"
+            raise InvalidError(f"{most}; omit `names` to read all of them.", attr="names")
+        if names == ():
+            raise InvalidError("Name at least one feature, or omit `names` to read all of them.", attr="names")
+        return Asked(names, tuple(self.getlist("version")), self.get("set"))
 
 
 class CustomerView(ApiView):
     """The base of the endpoints of one customer, which checks the id in the path."""
 
-    def admit(self, request: HttpRequest, *, method: str) -> None:
+    def admit(self, request: ApiRequest, *, method: str) -> None:
         super().admit(request, method=method)
         check_customer_id(self.kwargs["customer_id"])
 
@@ -105,6 +107,7 @@ class FeaturesView(CustomerView):
     scopes = {"GET": Scope.READ, "PATCH": Scope.WRITE}
     parameters = {"GET": ("names", "version", "set")}
     repeated = ("version",)
+    query_class = FeaturesQuery
 
     @extend_schema(
         operation_id="get_customer_features",
@@ -113,20 +116,14 @@ class FeaturesView(CustomerView):
         parameters=[CUSTOMER_ID, NAME_LIST, VERSION, FEATURE_SET],
         responses={200: json_answer(FeatureValues, example=examples.VALUES_EXAMPLE, description="The values.")},
     )
-    def get(self, request: HttpRequest, customer_id: str) -> HttpResponse:
+    def get(self, request: ApiRequest, customer_id: str) -> ApiResponse:
         """Return the named values of a customer: of the live versions, of others, or of a feature set.
 
         A name without a value has its default and stands in `missing` with the reason. A customer who is not known has
         defaults, too.
         """
-        values = values_as_json(
-            [customer_id],
-            names=names_of(request),
-            versions=request.GET.getlist("version"),
-            feature_set=request.GET.get("set"),
-            key_id=self.client.key_id,
-        )
-        return json_body(values[0])
+        asked = cast(FeaturesQuery, request.GET).asked
+        return ApiResponse(values_as_json([customer_id], asked, key_id=self.client.key_id)[0])
 
     @extend_schema(
         operation_id="set_customer_features",
@@ -138,7 +135,7 @@ class FeaturesView(CustomerView):
             200: json_answer(WrittenFeatures, example=examples.WRITTEN_EXAMPLE, description="The values that hold.")
         },
     )
-    def patch(self, request: HttpRequest, customer_id: str) -> HttpResponse:
+    def patch(self, request: ApiRequest, customer_id: str) -> ApiResponse:
         """Set the named values of a type that clients write, and keep the others.
 
         The values are merged over those that hold at `timestamp`. An earlier one corrects the history, and leaves newer
@@ -173,7 +170,7 @@ class VectorView(CustomerView):
         parameters=[CUSTOMER_ID],
         responses={200: json_answer(FeatureVector, example=examples.VECTOR_EXAMPLE, description="The vector.")},
     )
-    def get(self, request: HttpRequest, customer_id: str) -> HttpResponse:
+    def get(self, request: ApiRequest, customer_id: str) -> ApiResponse:
         """Return the values of all live versions as one object."""
         vector = get_feature_vector(customer_id)
         note_read(self.client.key_id, vector["versions"])
@@ -193,7 +190,7 @@ class ExplanationView(CustomerView):
         parameters=[CUSTOMER_ID, WEIGHT_SET],
         responses={200: json_answer(Explanation, example=examples.EXPLANATION_EXAMPLE, description="The explanation.")},
     )
-    def get(self, request: HttpRequest, customer_id: str) -> HttpResponse:
+    def get(self, request: ApiRequest, customer_id: str) -> ApiResponse:
         """Return the contribution of each event type to the engagement score.
 
         With `weights`, return what the score would be under another weight set.
@@ -201,7 +198,7 @@ class ExplanationView(CustomerView):
         return json_response(explain(customer_id, weight_set_id=weight_set_of(request)))
 
 
-def weight_set_of(request: HttpRequest) -> int | None:
+def weight_set_of(request: ApiRequest) -> int | None:
     """Return the id in `?weights=`; None where the parameter is absent.
 
     Raises InvalidError for anything but an id.
@@ -229,7 +226,7 @@ class HistoryView(CustomerView):
             200: json_answer(HistoryPage, example=examples.HISTORY_EXAMPLE, description="A page of the history.")
         },
     )
-    def get(self, request: HttpRequest, customer_id: str, name: str) -> HttpResponse:
+    def get(self, request: ApiRequest, customer_id: str, name: str) -> ApiResponse:
         """Return the rows of a customer's history that hold the feature, the newest first, page by page."""
         rows = history_of(
             customer_id,
@@ -251,12 +248,12 @@ class HistoryView(CustomerView):
         )
 
 
-def link(request: HttpRequest, cursor: Cursor | None) -> str | None:
+def link(request: ApiRequest, cursor: Cursor | None) -> str | None:
     """Return the request's URL with another cursor, None without a cursor."""
-    return None if cursor is None else replace_query_param(request.build_absolute_uri(), "cursor", cursor)
+    return None if cursor is None else replace_query_param(request.django.build_absolute_uri(), "cursor", cursor)
 
 
-def moment_parameter(request: HttpRequest, name: str) -> datetime | None:
+def moment_parameter(request: ApiRequest, name: str) -> datetime | None:
     """Return a query parameter as a moment in UTC; None where it is absent.
 
     Raises InvalidError where it is not a moment.

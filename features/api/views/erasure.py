@@ -2,13 +2,13 @@
 
 from dataclasses import asdict
 
-from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
 
 from events.validation import check_customer_id
 from featurehub.access.models import Scope
 from featurehub.http.openapi import json_answer
-from featurehub.http.responses import json_response
+from featurehub.http.requests import ApiRequest
+from featurehub.http.responses import ApiResponse, json_response
 from featurehub.http.view import ApiView
 from features.api import examples
 from features.api.answers import ErasureReceipt
@@ -35,7 +35,7 @@ class ErasureView(ApiView):
             ),
         },
     )
-    def delete(self, request: HttpRequest, customer_id: str) -> HttpResponse:
+    def delete(self, request: ApiRequest, customer_id: str) -> ApiResponse:
         """Delete the customer's events, history and values. Events and values that arrive later are refused."""
         check_customer_id(customer_id)
         receipt = erase_customer(customer_id)

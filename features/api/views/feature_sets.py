@@ -1,13 +1,13 @@
 """Endpoints of feature sets: /api/v1/feature-sets/…."""
 
 import msgspec
-from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework import status
 
 from featurehub.access.models import Scope
 from featurehub.http.openapi import json_answer, json_request
-from featurehub.http.responses import json_response
+from featurehub.http.requests import ApiRequest
+from featurehub.http.responses import ApiResponse, json_response
 from featurehub.http.view import ApiView, body_as
 from features.api import examples
 from features.api.answers import DescribedSet, DescribedSets
@@ -39,7 +39,7 @@ class FeatureSetsView(ApiView):
             200: json_answer(DescribedSets, example=examples.FEATURE_SETS_EXAMPLE, description="The feature sets.")
         },
     )
-    def get(self, request: HttpRequest) -> HttpResponse:
+    def get(self, request: ApiRequest) -> ApiResponse:
         """Return all feature sets, or those of a name: by name, the newest number first."""
         return json_response({"results": described_sets(request.GET.get("name"))})
 
@@ -57,7 +57,7 @@ class FeatureSetsView(ApiView):
             ),
         },
     )
-    def post(self, request: HttpRequest) -> HttpResponse:
+    def post(self, request: ApiRequest) -> ApiResponse:
         """Make a list of features, each type of them pinned to a version: what one model reads.
 
         The set never changes. Where no version is given, those that are live now are pinned.
@@ -89,6 +89,6 @@ class FeatureSetView(ApiView):
             200: json_answer(DescribedSet, example=examples.FEATURE_SET_EXAMPLE, description="The feature set.")
         },
     )
-    def get(self, request: HttpRequest, feature_set: str) -> HttpResponse:
+    def get(self, request: ApiRequest, feature_set: str) -> ApiResponse:
         """Return one feature set, such as churn_model:3."""
         return json_response(described_set(feature_set))

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, extend_schema
 from rest_framework.utils.urls import replace_query_param
 
 from featurehub.access.models import Scope
 from featurehub.http.openapi import json_answer
-from featurehub.http.responses import json_response
+from featurehub.http.requests import ApiRequest
+from featurehub.http.responses import ApiResponse, json_response
 from featurehub.http.view import ApiView
 from features.api import examples
 from features.api.answers import CustomerPage
@@ -57,14 +57,16 @@ class CustomerListView(ApiView):
             200: json_answer(CustomerPage, example=examples.CUSTOMERS_EXAMPLE, description="A page of customers.")
         },
     )
-    def get(self, request: HttpRequest) -> HttpResponse:
+    def get(self, request: ApiRequest) -> ApiResponse:
         """Return the customers that meet every condition, sorted by a listed feature, page by page at one moment."""
         order = request.GET.get("order", BY_CUSTOMER_ID)
         conditions = parse_conditions(request.GET.getlist("where"))
         asked, after = list_at(request.GET.get("cursor"), order=order, conditions=conditions)
         page = read_list(asked, limit=parse_limit(request.GET.get("limit")), after=after)
         note_read(self.client.key_id, asked.versions)
-        further = None if page.next is None else replace_query_param(request.build_absolute_uri(), "cursor", page.next)
+        further = (
+            None if page.next is None else replace_query_param(request.django.build_absolute_uri(), "cursor", page.next)
+        )
         return json_response(
             {
                 "as_of": moment_of_list(asked),

@@ -3,13 +3,13 @@
 from typing import Annotated
 
 import msgspec
-from django.http import HttpRequest, HttpResponse
 from drf_spectacular.utils import extend_schema
 
 from events.validation import CustomerId, Moment, check_customer_id
 from featurehub.access.models import Scope
 from featurehub.http.openapi import json_answer, json_request
-from featurehub.http.responses import json_response
+from featurehub.http.requests import ApiRequest
+from featurehub.http.responses import ApiResponse, json_response
 from featurehub.http.view import ApiView, body_as
 from features.api import examples
 from features.api.answers import AsOfRows
@@ -56,7 +56,7 @@ class AsOfView(ApiView):
             200: json_answer(AsOfRows, example=examples.AS_OF_ROWS_EXAMPLE, description="The values of each moment.")
         },
     )
-    def post(self, request: HttpRequest) -> HttpResponse:
+    def post(self, request: ApiRequest) -> ApiResponse:
         """Return the values that 1 to 10,000 customers had at moments, for training.
 
         No value is later than its moment. With `known_at`, none was stored later than that either.
@@ -65,13 +65,11 @@ class AsOfView(ApiView):
         for position, entity in enumerate(body.entities):
             check_customer_id(entity.customer_id, attr=f"entities.{position}.customer_id")
         body.check_asks_for_something()
-        plan = plan_read(body.names, versions=body.versions, feature_set=body.feature_set)
+        plan = plan_read(body.asked)
         note_read(self.client.key_id, plan.versions, feature_set=plan.feature_set)
         rows = as_of_join(
             [Entity(entity.customer_id, entity.timestamp) for entity in body.entities],
-            names=body.names,
-            versions=body.versions,
-            feature_set=body.feature_set,
+            **body.asked._asdict(),
             known_at=body.known_at,
         )
         results = [
