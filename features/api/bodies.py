@@ -78,7 +78,7 @@ class NamesOrSet(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def asked(self) -> Asked:
-        """What is read."""
+        """The names and versions, or the set, that are read."""
         pins = [self.version] if isinstance(self.version, str) else self.version
         return Asked(None if self.names is None else tuple(self.names), tuple(pins), self.feature_set)
 

@@ -35,20 +35,18 @@ class ReadConnection:
     def hmget_each(self, keys: Sequence[str], fields: tuple[str, ...]) -> list[Row]:
         """Return a row for each key; ask once more if Redis had closed the connection. Raises redis-py's exceptions."""
         before, after = around_the_key(fields)
-        encoded = [key.encode() for key in keys]
-        commands = b"".join([b"%b$%d\r\n%b\r\n%b" % (before, len(key), key, after) for key in encoded])
-        was_open = self._connection.is_connected
-        try:
-            return self._ask(commands, replies=len(keys))
-        except RedisConnectionError:
-            if not was_open:
-                raise
-            return self._ask(commands, replies=len(keys))
+        commands = b"".join([b"%b$%d\r\n%b\r\n%b" % (before, len(key), key, after) for key in map(str.encode, keys)])
+        if self._connection.is_connected:
+            try:
+                return self._ask(commands, replies=len(keys))
+            except RedisConnectionError:  # Redis may have closed it: once more
+                pass
+        if settings.POOL:
+            self.identity = ask_identity(self._connection)
+        return self._ask(commands, replies=len(keys))
 
     def _ask(self, commands: bytes, *, replies: int) -> list[Row]:
         try:
-            if settings.POOL and not self._connection.is_connected:
-                self.identity = ask_identity(self._connection)
             # No PING first: a connection that Redis had closed is opened again.
             self._connection.send_packed_command([commands], check_health=False)
             return [self._connection.read_response(disable_decoding=True) for _ in range(replies)]

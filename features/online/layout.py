@@ -24,7 +24,7 @@ A stamp says how new the values are. Its parts have fixed widths, so that stamps
     as_of, in microseconds since 1970 UTC
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
 
@@ -62,6 +62,12 @@ LUA_NAMES = {
 def key_of(customer_id: str, suffix: str = "") -> str:
     """Return the key of a customer's hash: of the live versions, or of the version with this suffix."""
     return f"{{{PREFIX}{customer_id}}}{suffix}" if suffix else f"{PREFIX}{customer_id}"
+
+
+def keys_of(customer_ids: Iterable[str], suffix: str = "") -> list[str]:
+    """Return the key of each customer's hash, as `key_of` does."""
+    before, after = (f"{{{PREFIX}", f"}}{suffix}") if suffix else (PREFIX, "")
+    return [f"{before}{customer_id}{after}" for customer_id in customer_ids]
 
 
 def suffix_of(feature_type: str, number: str) -> str:

@@ -138,9 +138,7 @@ def stamp_of(part: Published) -> str:
 
 def read_hashes(customer_ids: Sequence[str], fields: Sequence[str], *, suffix: str = "") -> Sequence[Row]:
     """Return the fields of each customer's hash, in the order asked: one round trip, however many customers."""
-    rows: Sequence[Row] = hmget_each(
-        [layout.key_of(customer_id, suffix) for customer_id in customer_ids], tuple(fields)
-    )
+    rows: Sequence[Row] = hmget_each(layout.keys_of(customer_ids, suffix), tuple(fields))
     return rows
 
 

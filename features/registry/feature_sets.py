@@ -18,7 +18,7 @@ SET_OR_NAMES = "A feature set has names and versions of its own: give either a s
 
 
 class Asked(NamedTuple):
-    """What a reader asks for: names, None for all, of pinned or live versions; or else what a feature set has."""
+    """The features a reader asks for: names, None for all, of pinned or live versions; or else those of a set."""
 
     names: tuple[str, ...] | None
     versions: tuple[str, ...]

@@ -78,10 +78,10 @@ def render_values(customer_id: str, *, row: Row, plan: ReadPlan, source: str) ->
         return render_incomplete(customer_id, row=row, plan=plan, source=source)
     # One pass of a JSON parser is five times as fast as float() for each.
     features = dict(zip(plan.registered, orjson.loads(b"[%b]" % b",".join(texts)), strict=True))  # type: ignore[arg-type]
-    computed_at = layout.oldest_moment(row[: len(plan.versions)])
-    return Values(
-        customer_id, plan.versions, features, {}, computed_at, source, metadata_in(row, plan), plan.feature_set
-    )
+    types = len(plan.versions)
+    computed_at = layout.oldest_moment(row[:types])
+    metadata = {} if types == plan.values_at else metadata_in(row, plan)
+    return Values(customer_id, plan.versions, features, {}, computed_at, source, metadata, plan.feature_set)
 
 
 def render_incomplete(customer_id: str, *, row: Row, plan: ReadPlan, source: str) -> Values:

@@ -78,7 +78,7 @@ FEATURE_SET = OpenApiParameter(
 
 
 class FeaturesQuery(QueryDict):
-    """What is read of a customer: `names=a,b&version=behavioral:2.0`, or `set=churn_model:3`."""
+    """The query string of a read: `names=a,b&version=behavioral:2.0`, or `set=churn_model:3`."""
 
     @cached_property
     def asked(self) -> Asked:

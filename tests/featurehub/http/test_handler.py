@@ -11,6 +11,7 @@ from django.test import RequestFactory, override_settings
 
 from featurehub.access.models import Scope
 from featurehub.http.handler import Handler
+from featurehub.http.requests import ApiRequest
 from featurehub.observability.ids import REQUEST_ID_HEADER
 from tests.api_client import ApiClient
 from tests.factories import make_client, make_customer, url_of
@@ -43,7 +44,10 @@ def without_id(headers: list[tuple[str, str]]) -> list[tuple[str, str]]:
         ("GET", url_of("c1", "vector/")),
         ("GET", url_of("c1") + "?names=page_views_30d,foo&version=behavioral:1.0"),
         ("GET", url_of("c1") + "?names=gr%C3%BC%C3%9Fe"),
+        ("GET", url_of("gr\xc3\xbc\xc3\x9fe")),
         ("GET", url_of("nobody", "history/")),
+        ("HEAD", url_of("c1")),
+        ("get", url_of("c1")),
         ("GET", url_of("c1") + "?names="),
         ("PUT", url_of("c1")),
         ("POST", "/api/v1/features/batch/"),
@@ -75,6 +79,20 @@ def test_the_api_is_read_over_https_only_where_that_is_asked_for(api: ApiClient)
     with override_settings(SECURE_SSL_REDIRECT=True):
         assert api.get(url_of("c1")).headers["Location"] == f"https://testserver{url_of('c1')}"
         assert api.get(url_of("c1"), secure=True).status_code == 200
+
+
+@pytest.mark.parametrize("header", [None, "https", "http", "https, http", " https ", "HTTPS", ""])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("trusted", [None, ("HTTP_X_FORWARDED_PROTO", "https")])
+def test_a_request_is_as_secure_as_django_says(
+    header: str | None, scheme: str, trusted: tuple[str, str] | None
+) -> None:
+    environ = {**RequestFactory()._base_environ(), "wsgi.url_scheme": scheme}
+    if header is not None:
+        environ["HTTP_X_FORWARDED_PROTO"] = header
+    with override_settings(SECURE_PROXY_SSL_HEADER=trusted):
+        request = ApiRequest(environ)
+        assert request.is_secure() == request.django.is_secure()
 
 
 @pytest.mark.usefixtures("committed")
