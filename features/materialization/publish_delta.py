@@ -21,7 +21,8 @@ from features.offline.history import Latest
 from features.online import layout
 from features.online.decay_snapshots import decay_snapshot_texts
 from features.online.publish import publish
-from features.online.restamp import REMOVED, UNCHANGED, RestampedHashes, restamp
+from features.online.restamp import RestampedHashes, restamp
+from features.online.store import REMOVED, UNCHANGED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,8 +27,8 @@ from features.formulas.view import FeatureView
 from features.models.definitions import WRITTEN_BY_CLIENTS
 from features.online import layout
 from features.online.decay_snapshots import numbers, parse_decay_snapshots
-from features.online.restamp import REMOVED, UNCHANGED, RestampedHashes
-from features.online.store import read_hashes
+from features.online.restamp import RestampedHashes
+from features.online.store import REMOVED, UNCHANGED, read_hashes
 from features.registry.contents import Registry
 
 RedisColumn: TypeAlias = Sequence[bytes | None]

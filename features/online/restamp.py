@@ -14,10 +14,6 @@ from features.online.scripts import RESTAMP
 from features.online.store import run_script
 
 RESTAMPED_PER_SCRIPT = 250
-# Redis holds this value already.
-UNCHANGED = ""
-# There is no value any more.
-REMOVED = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

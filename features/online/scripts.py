@@ -18,9 +18,10 @@ end
 
 # PUBLISH: write values over older ones.
 #
-# KEYS: the hashes. ARGV: the TTL, the TTL of a customer without values, then for each key a msgpack document, see
-# `store.encode_hash`: the places at which the parts end, of which there is one for each feature type; the texts of all
-# parts, each of them [stamp field, stamp, field, value, …]; and for each part the names to delete.
+# KEYS: the hashes. ARGV: the TTL, the TTL of a customer without values, and a msgpack document of columns, see
+# `store.encode_hashes`: for each group of hashes that follow each other their number, and for each feature type the
+# stamp field, the stamps, the names, and a column of texts for each name, all in the order of the group's keys. For
+# '' a name stays as it is, for false it is deleted.
 # Returns the number of parts that were newer than what the hashes held.
 #
 # Of two stamps of one version, the newer has the later history row, and of one row the later moment; of two versions,
@@ -38,41 +39,44 @@ local function is_newer(held, new)
   end
   return sub(held, 1, $moment_ends) <= sub(new, 1, $moment_ends)
 end
-local function of_other_parts(texts, ends, refused)
-  local kept, first = {}, 1
-  for n, last in ipairs(ends) do
-    for place = first, refused[n] and 0 or last do kept[#kept + 1] = texts[place] end
-    first = last + 1
-  end
-  return kept
-end
 local held_until, absent_until, published = end_of(ARGV[1]), end_of(math.min(ARGV[1], ARGV[2])), 0
-for i, key in ipairs(KEYS) do
-  local ends, texts, names = unpack(cmsgpack.unpack(ARGV[i + 2]))
-  local fields, first, refused, gone, holds_any = {}, 1, nil, {}, false
-  for n, last in ipairs(ends) do fields[n], first = texts[first], last + 1 end
-  fields[#ends + 1] = '$erased_field'
-  local held = call('HMGET', key, unpack(fields))
-  local erased = held[#fields]
-  first = 1
-  for n, last in ipairs(ends) do
-    local stamp = texts[first + 1]
+local place, new = 0, {}
+local function publish(key, i, parts, stamp_fields)
+  local held = call('HMGET', key, unpack(stamp_fields))
+  local erased, last, gone, holds_any = held[#stamp_fields], 0, {}, false
+  for n, part in ipairs(parts) do
+    local stamp = part[2][i]
     local is_erased = erased and stamp ~= '' and sub(stamp, $row_begins, $row_ends) <= erased
     if is_erased or held[n] and not is_newer(held[n], stamp) then
-      refused = refused or {}
-      refused[n], stamp = true, held[n]
+      stamp = held[n]
     else
-      if held[n] then for _, name in ipairs(names[n]) do gone[#gone + 1] = name end end
+      new[last + 1], new[last + 2] = part[1], stamp
+      last = last + 2
+      local columns = part[4]
+      for m, name in ipairs(part[3]) do
+        local text = columns[m][i]
+        if not text then
+          if held[n] then gone[#gone + 1] = name end
+        elseif text ~= '' then
+          new[last + 1], new[last + 2] = name, text
+          last = last + 2
+        end
+      end
       published = published + 1
     end
     if stamp and stamp ~= '' then holds_any = true end
-    first = last + 1
   end
-  if refused then texts = of_other_parts(texts, ends, refused) end
   -- Written first: a full Redis refuses HSET only where its script has written nothing yet.
-  for begin = 1, #texts, 4000 do call('HSET', key, unpack(texts, begin, math.min(begin + 3999, #texts))) end
+  for begin = 1, last, 4000 do call('HSET', key, unpack(new, begin, math.min(begin + 3999, last))) end
   for begin = 1, #gone, 4000 do call('HDEL', key, unpack(gone, begin, math.min(begin + 3999, #gone))) end
   if holds_any or not erased then call('PEXPIREAT', key, holds_any and held_until or absent_until) end
+end
+for _, group in ipairs(cmsgpack.unpack(ARGV[3])) do
+  local number, parts, stamp_fields = group[1], group[2], {}
+  for n, part in ipairs(parts) do stamp_fields[n] = part[1] end
+  stamp_fields[#parts + 1] = '$erased_field'
+  for i = 1, number do publish(KEYS[place + i], i, parts, stamp_fields) end
+  place = place + number
 end
 return published
 """).substitute(LUA_NAMES, opening=OPENING)
