@@ -170,6 +170,47 @@ def test_each_type_has_a_newest_of_its_own() -> None:
     assert (cached("c1")["_behavioral"][-5:-4], cached("c1")["_customer"][-5:-4]) == ("9", "2")
 
 
+def test_hashes_of_other_types_and_names_are_published_by_one_script() -> None:
+    tenure = published(feature_type="customer", features={"tenure_days": 3.0}, sequence=1)
+    values = {
+        Hash("c1"): [published(features={"a": 1.0}), tenure],
+        Hash("c2"): [published(features={"b": 2.0, "c": 5}), absent()],
+        Hash("c1", ":behavioral:2.0"): [published(version="2.0", features={"a": 3.0}, decay_snapshot="1,2")],
+        Hash("c3"): [absent("behavioral"), absent()],
+    }
+    publish(absent())  # loads the script
+    with redis_commands() as commands:
+        assert store.write_hashes(values) == 7
+    assert len(commands) == 1
+    empty = {"_behavioral:metadata": "{}", "_customer:metadata": "{}"}
+    stamp_of_tenure = STAMP.replace("7 1.0", "1 1.0")
+    assert cached("c1") == {
+        "_behavioral": STAMP,
+        "_customer": stamp_of_tenure,
+        **empty,
+        "a": "1.0",
+        "tenure_days": "3.0",
+    }
+    assert cached("c2") == {"_behavioral": STAMP, "_customer": "", **empty, "b": "2.0", "c": "5.0"}
+    assert cached("c3") == {"_behavioral": "", "_customer": "", **empty}
+    assert store.read_hashes(["c1"], ["_behavioral", "a", "_behavioral:base", "b"], suffix=":behavioral:2.0") == [
+        [STAMP.replace(" 1.0", " 2.0").encode(), b"3.0", b"1,2", None]
+    ]
+
+
+def test_a_name_is_deleted_where_it_is_said_to_be_absent_and_kept_where_nothing_is_said() -> None:
+    store.write_hashes({Hash(name): [published(features={"a": 1.0, "b": 2.0})] for name in ("c1", "c2", "c3")})
+    store.write_hashes(
+        {
+            Hash("c1"): [published(sequence=8, features={"a": 3.0}, without=["b"])],
+            Hash("c2"): [published(sequence=8, features={"b": 4.0})],
+            Hash("c3"): [published(sequence=6, features={}, without=["a", "b"])],
+        }
+    )
+    held = [{name: text for name, text in cached(key).items() if name[0] != "_"} for key in ("c1", "c2", "c3")]
+    assert held == [{"a": "3.0"}, {"a": "1.0", "b": "4.0"}, {"a": "1.0", "b": "2.0"}]
+
+
 def test_many_customers_are_published_in_few_commands() -> None:
     values = {Hash(f"c{number}"): [published(features={"a": float(number)})] for number in range(1_200)}
     store.write_hashes({Hash("c0"): [absent()]})  # loads the script
