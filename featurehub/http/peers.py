@@ -22,8 +22,8 @@ def tell_client(environ: dict[str, Any]) -> None:
 
 
 def declared_length(environ: Mapping[str, Any]) -> int:
-    """Return the Content-Length, 0 without one."""
+    """Return the Content-Length, 0 without one and for less than 0: reading so many bytes would read without end."""
     try:
-        return int(environ.get("CONTENT_LENGTH") or 0)
+        return max(int(environ.get("CONTENT_LENGTH") or 0), 0)
     except ValueError:  # Django takes it for 0, too
         return 0

@@ -111,7 +111,6 @@ class ApiView(APIView):
         if isinstance(as_api_exception(error), Unavailable):
             logger.warning("%s %s is answered with 503: %s", request.method, request.path, error)
             return unavailable()
-        self.args = ()
         self.request = self.initialize_request(request.django)
         refused = self.handle_exception(error)
         headers = {name: value for name, value in refused.headers.items() if name != "Content-Type"}

@@ -4,13 +4,15 @@ import re
 from datetime import timedelta
 
 import pytest
-from django.http import HttpResponse
 from django.test import Client, RequestFactory, override_settings
 from django.utils import timezone
 
 from events.models import DirtyCustomer
 from featurehub.access.models import Scope
 from featurehub.http.endpoints import Endpoints
+from featurehub.http.errors import unavailable
+from featurehub.http.requests import ApiRequest
+from featurehub.http.responses import ApiResponse
 from featurehub.lib.traffic import TASK_BOUNDS, TASK_TIMES, Counts, traffic
 from features.materialization.refresh import refresh_dirty
 from features.models import ConsistencyCheck, Publication, Renewal, Run, SeriesPoint
@@ -159,12 +161,16 @@ def test_customers_that_redis_can_not_answer_for_are_counted_with_the_reason(cli
 
 @pytest.mark.django_db
 def test_requests_that_the_pool_reads_leaves_to_the_next_are_handovers_and_no_answers(client: Client) -> None:
+    class Away:
+        def answer(self, request: ApiRequest) -> ApiResponse:
+            return unavailable()
+
     traffic.take()
     endpoints = Endpoints()
-    endpoints.routes = [(lambda path: (path, (), {}), lambda request: HttpResponse(status=503), "definitions/")]
+    endpoints.routes = [(re.compile("").match, Away, "definitions/")]
     for pool in ("reads", "api"):
         with override_settings(POOL=pool):
-            endpoints.respond(RequestFactory().get("/"))
+            endpoints.respond(ApiRequest.of(RequestFactory().get("/")))
     flush_traffic()
     metrics = scrape(client)
     assert metrics['featurehub_handovers_total{endpoint="definitions/"}'] == 1
