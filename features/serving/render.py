@@ -124,12 +124,12 @@ def render_json(rows: Iterable[tuple[str, Row, str]], plan: ReadPlan) -> list[by
     Redis' texts are copied as they are: decimal strings are JSON's numbers, too (decision 5).
     """
     now_us = time.time_ns() // 1000
-    types, values_at, is_plain, template = len(plan.versions), plan.values_at, plan.is_plain, plan.template
+    types, values_at = len(plan.versions), plan.values_at
     moments: dict[bytes, tuple[bytes, bytes]] = {}  # many customers share a moment
     answers = []
     for customer_id, row, source in rows:
         values = row[values_at:]
-        if None in values or not is_plain:
+        if None in values or not plan.is_plain:
             parsed = render_incomplete(customer_id, row=row, plan=plan, source=source)
             answers.append(orjson.dumps(values_as_dict(parsed, now_us=now_us), option=orjson.OPT_UTC_Z))
             continue
@@ -137,7 +137,7 @@ def render_json(rows: Iterable[tuple[str, Row, str]], plan: ReadPlan) -> list[by
         texts = moments.get(moment)
         if texts is None:
             texts = moments[moment] = (moment_as_json(moment), orjson.dumps(age_seconds(int(moment), now_us=now_us)))
-        answers.append(template % (orjson.dumps(customer_id), *values, *texts, source.encode()))
+        answers.append(plan.template % (orjson.dumps(customer_id), *values, *texts, source.encode()))
     return answers
 
 
