@@ -26,9 +26,7 @@ class ApiResponse:
 
     def as_django(self) -> HttpResponse:
         """Return the answer as Django's handlers take it."""
-        return HttpResponse(
-            self.body, status=self.status_code, content_type=self.content_type, headers=dict(self.headers)
-        )
+        return HttpResponse(self.body, status=self.status_code, content_type=self.content_type, headers=self.headers)
 
 
 def json_response(data: Any, *, status: int = 200, headers: Mapping[str, str] = NO_HEADERS) -> ApiResponse:

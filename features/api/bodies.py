@@ -15,7 +15,7 @@ from features.lifecycle.feature_sets import LONGEST_REASON
 from features.models import WRITTEN_BY_CLIENTS
 from features.models.definitions import FEATURE_NAME, LONGEST_FEATURE_NAME
 from features.models.feature_sets import MOST_NAMES, SET_NAME
-from features.registry.feature_sets import WRITTEN_SET, Asked
+from features.registry.feature_sets import WRITTEN_SET, Selection
 
 CUSTOMERS_PER_BATCH = 1_000
 NAMES_PER_BATCH = 500
@@ -77,10 +77,10 @@ class NamesOrSet(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     )
 
     @property
-    def asked(self) -> Asked:
+    def asked(self) -> Selection:
         """The names and versions, or the set, that are read."""
         pins = [self.version] if isinstance(self.version, str) else self.version
-        return Asked(None if self.names is None else tuple(self.names), tuple(pins), self.feature_set)
+        return Selection.of(self.names, versions=pins, feature_set=self.feature_set)
 
     def check_asks_for_something(self) -> None:
         """Raise InvalidError where neither names nor a set is given."""

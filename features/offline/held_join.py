@@ -21,7 +21,7 @@ from featurehub.lib.suggestions import did_you_mean
 from features.formulas.view import FeatureView
 from features.offline.as_of import ROW_HOLDING, written_lifetime
 from features.registry.contents import Span, resolve_pins
-from features.registry.feature_sets import select_features
+from features.registry.feature_sets import Selection, select_features
 from features.registry.snapshot import registry_snapshot
 
 # It goes through the rows customer by customer, so that the index and the rows of a customer are read once and need
@@ -73,7 +73,7 @@ def views_by_name(
     Raises UnknownError for a name that is in none of them.
     """
     registry = registry_snapshot.get()
-    chosen = select_features(names, versions=versions, feature_set=feature_set, known=registry)
+    chosen = select_features(Selection.of(names, versions=versions, feature_set=feature_set), known=registry)
     views = resolve_pins(chosen.pins, known=registry)
     known = {name: view for view in views.values() for name in view.names}
     wanted = sorted(known) if chosen.names is None else chosen.names

@@ -61,11 +61,11 @@ LUA_NAMES = {
 
 def key_of(customer_id: str, suffix: str = "") -> str:
     """Return the key of a customer's hash: of the live versions, or of the version with this suffix."""
-    return f"{{{PREFIX}{customer_id}}}{suffix}" if suffix else f"{PREFIX}{customer_id}"
+    return keys_of([customer_id], suffix)[0]
 
 
 def keys_of(customer_ids: Iterable[str], suffix: str = "") -> list[str]:
-    """Return the key of each customer's hash, as `key_of` does."""
+    """Return the key of each customer's hash, in the order given."""
     before, after = (f"{{{PREFIX}", f"}}{suffix}") if suffix else (PREFIX, "")
     return [f"{before}{customer_id}{after}" for customer_id in customer_ids]
 

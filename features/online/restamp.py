@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import msgspec
 from django.conf import settings
 
-from features.online.layout import key_of, moment_text
+from features.online.layout import keys_of, moment_text
 from features.online.scripts import RESTAMP
 from features.online.store import run_script
 
@@ -42,7 +42,7 @@ def restamp(hashes: RestampedHashes, *, as_of_us: int) -> list[str]:
     for first in range(0, len(hashes.customer_ids), RESTAMPED_PER_SCRIPT):
         part = slice(first, first + RESTAMPED_PER_SCRIPT)
         customer_ids = hashes.customer_ids[part]
-        keys = [key_of(customer_id, hashes.suffix) for customer_id in customer_ids]
+        keys = keys_of(customer_ids, hashes.suffix)
         places = run_script(RESTAMP, keys=keys, args=[*head, encode_columns(hashes, part)])
         others += (customer_ids[place - 1] for place in places or ())
     return others

@@ -150,14 +150,15 @@ def read_hashes(customer_ids: Sequence[str], fields: Sequence[str], *, suffix: s
     return rows
 
 
-def as_row(published: Sequence[Published], fields: Sequence[str]) -> Row:
-    """Return the row that `read_hashes` would return of values that were just published."""
-    held: dict[str, str | bool] = {}
-    for part in published:
-        columns = as_columns([part])
-        held[columns.stamp_field] = columns.stamps[0]
-        held |= {name: texts[0] for name, texts in zip(columns.names, columns.texts, strict=True) if texts[0]}
-    return [str(held[field]).encode() if field in held else None for field in fields]
+def as_rows(hashes: Sequence[Sequence[Published]], fields: Sequence[str]) -> list[Row]:
+    """Return the rows that `read_hashes` would return of hashes, all of the same types, that were just published."""
+    columns: dict[str, Sequence[bytes | None]] = {}
+    for part in map(as_columns, zip(*hashes, strict=True)):
+        columns[part.stamp_field] = [stamp.encode() for stamp in part.stamps]
+        for name, texts in zip(part.names, part.texts, strict=True):
+            columns[name] = [str(text).encode() if text else None for text in texts]
+    nothing = [None] * len(hashes)
+    return [[columns.get(field, nothing)[place] for field in fields] for place in range(len(hashes))]
 
 
 def delete_hashes(customer_ids: Collection[str]) -> None:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 from featurehub.lib.errors import InvalidError, UnknownError
 from featurehub.lib.humanize import listed
@@ -17,38 +17,33 @@ NUMBERS_NAMED = 5
 SET_OR_NAMES = "A feature set has names and versions of its own: give either a set, or names and versions."
 
 
-class Asked(NamedTuple):
-    """The features a reader asks for: names, None for all, of pinned or live versions; or else those of a set."""
-
-    names: tuple[str, ...] | None
-    versions: tuple[str, ...]
-    feature_set: str | None
-
-
 class Selection(NamedTuple):
     """The features that a reader asks for: `names`, None for all, of the versions that `pins` names or the live ones.
 
-    `feature_set` is the set that gave both; None where the reader named them.
+    With a `feature_set` (`churn_model:3`), both are those of the set, as soon as `select_features` has found it.
     """
 
     names: tuple[str, ...] | None
     pins: tuple[str, ...]
     feature_set: str | None
 
+    @classmethod
+    def of(cls, names: Sequence[str] | None, *, versions: Sequence[str] = (), feature_set: str | None = None) -> Self:
+        """Return what a reader asks for in lists."""
+        return cls(None if names is None else tuple(names), tuple(versions), feature_set)
 
-def select_features(
-    names: Sequence[str] | None, *, versions: Sequence[str], feature_set: str | None, known: Registry
-) -> Selection:
-    """Return the names and pins that are given, or those of the feature set.
+
+def select_features(asked: Selection, *, known: Registry) -> Selection:
+    """Return what is asked for, with the names and pins of its feature set.
 
     Raises InvalidError for a set beside names or versions, and what `find_set` raises.
     """
-    if feature_set is None:
-        return Selection(names=None if names is None else tuple(names), pins=tuple(versions), feature_set=None)
-    if names is not None or versions:
+    if asked.feature_set is None:
+        return asked
+    if asked.names is not None or asked.pins:
         raise InvalidError(SET_OR_NAMES, attr="set")
-    found = find_set(feature_set, known=known)
-    return Selection(names=found.names, pins=found.pins, feature_set=feature_set)
+    found = find_set(asked.feature_set, known=known)
+    return asked._replace(names=found.names, pins=found.pins)
 
 
 def find_set(written: str, *, known: Registry) -> PinnedNames:

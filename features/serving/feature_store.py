@@ -14,7 +14,7 @@ from features.offline.entity_rows import ACTIVE, parse_entity_rows
 from features.offline.event_training_set import training_table
 from features.offline.history import history_of
 from features.offline.written import WrittenRow
-from features.registry.feature_sets import Asked
+from features.registry.feature_sets import Selection
 from features.serving.read_path import read_rows
 from features.serving.read_plan import plan_read
 from features.serving.render import Values, render_json, render_values
@@ -35,7 +35,7 @@ def get_feature_values(
     place of both. With Redis away, or without the customer in it, PostgreSQL answers and Redis is refilled. Raises
     UnknownError for a version or set that can't be read, InvalidError for a set beside names or versions.
     """
-    asked = Asked(None if names is None else tuple(names), tuple(versions), feature_set)
+    asked = Selection.of(names, versions=versions, feature_set=feature_set)
     plan = plan_read(asked, with_metadata=with_metadata)
     return [
         render_values(customer_id, row=row, plan=plan, source=source)
@@ -43,7 +43,7 @@ def get_feature_values(
     ]
 
 
-def values_as_json(customer_ids: Sequence[str], asked: Asked, *, key_id: int) -> list[bytes]:
+def values_as_json(customer_ids: Sequence[str], asked: Selection, *, key_id: int) -> list[bytes]:
     """Return the same values as JSON, an object for each customer, and note what the API key has read."""
     plan = plan_read(asked)
     note_read(key_id, plan.versions, feature_set=plan.feature_set)

@@ -9,7 +9,7 @@ from featurehub.lib.clock import nearest_in_utc
 from features.formulas.view import FeatureView
 from features.offline.as_of import Entity, RowHolding, rows_holding_at
 from features.registry.contents import Registry, resolve_pins
-from features.registry.feature_sets import select_features
+from features.registry.feature_sets import Selection, select_features
 from features.registry.snapshot import registry_snapshot
 from features.serving.render import NO_VALUE, NOT_COMPUTED, missing_reasons
 
@@ -40,7 +40,7 @@ def as_of_join(
     names and versions; without either, all names are read. Raises UnknownError for a version or set that can't be read.
     """
     known = registry_snapshot.get()
-    chosen = select_features(names, versions=versions, feature_set=feature_set, known=known)
+    chosen = select_features(Selection.of(names, versions=versions, feature_set=feature_set), known=known)
     views = resolve_pins(chosen.pins, known=known)
     names = chosen.names or tuple(name for view in views.values() for name in view.names)
     registered = {name: view.feature_type for view in views.values() for name in view.names if name in names}

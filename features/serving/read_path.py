@@ -148,16 +148,14 @@ def read_through(customer_ids: Sequence[str], plan: ReadPlan) -> dict[str, Row]:
         store.write_hashes(values)
     except REDIS_AWAY as error:
         logger.warning("Redis was not refilled: %s", error)
-    hashes = set(plan.suffixes.values())
-    return {
-        customer_id: store.as_row(
-            [
-                part
-                for suffix in hashes
-                for part in values[Hash(customer_id, suffix)]
-                if plan.suffixes.get(part.feature_type) == suffix
-            ],
-            plan.fields,
-        )
+    suffixes = set(plan.suffixes.values())
+    published = [
+        [
+            part
+            for suffix in suffixes
+            for part in values[Hash(customer_id, suffix)]
+            if plan.suffixes.get(part.feature_type) == suffix
+        ]
         for customer_id in customer_ids
-    }
+    ]
+    return dict(zip(customer_ids, store.as_rows(published, plan.fields), strict=True))

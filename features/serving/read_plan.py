@@ -8,7 +8,7 @@ import orjson
 
 from features.online import layout
 from features.registry.contents import Registry, resolve_pins
-from features.registry.feature_sets import Asked, select_features
+from features.registry.feature_sets import Selection, select_features
 from features.registry.snapshot import found_in_registry
 
 # Plans of longer lists of names and versions are made each time: the cache has to stay small.
@@ -64,7 +64,7 @@ def literal(value: object) -> bytes:
     return orjson.dumps(value).replace(b"%", b"%%")
 
 
-def plan_read(asked: Asked, *, with_metadata: bool = False) -> ReadPlan:
+def plan_read(asked: Selection, *, with_metadata: bool = False) -> ReadPlan:
     """Return the plan to read these names, or those of the feature set.
 
     Raises UnknownError for a version or set that can't be read, InvalidError for a set beside names or versions.
@@ -72,17 +72,15 @@ def plan_read(asked: Asked, *, with_metadata: bool = False) -> ReadPlan:
     return found_in_registry(lambda known: plan_in(known, asked, with_metadata))
 
 
-def plan_in(known: Registry, asked: Asked, with_metadata: bool) -> ReadPlan:
+def plan_in(known: Registry, asked: Selection, with_metadata: bool) -> ReadPlan:
     """Return the plan of `plan_read` for one content of the registry, the last ones from memory."""
-    is_short = sum(map(len, (*(asked.names or ()), *asked.versions))) <= CACHED_PLAN_CHARACTERS
+    is_short = sum(map(len, (*(asked.names or ()), *asked.pins))) <= CACHED_PLAN_CHARACTERS
     return (cached_plan if is_short else make_plan)(known, asked, with_metadata)
 
 
-def make_plan(known: Registry, asked: Asked, with_metadata: bool) -> ReadPlan:
+def make_plan(known: Registry, asked: Selection, with_metadata: bool) -> ReadPlan:
     """Return the plan for one content of the registry."""
-    names, pins, feature_set = select_features(
-        asked.names, versions=asked.versions, feature_set=asked.feature_set, known=known
-    )
+    names, pins, feature_set = select_features(asked, known=known)
     views = resolve_pins(pins, known=known)
     if names is None:
         names = tuple(name for feature_type in sorted(views) for name in views[feature_type].names)

@@ -23,7 +23,7 @@ from features.api.bodies import FEATURE_NAME_SCHEMA, NAMES_PER_BATCH, NUMBER_PAT
 from features.materialization.client_values import set_customer_features
 from features.offline.history import history_of
 from features.offline.pages import CURSOR_PATTERN, MOST_ROWS_PER_PAGE, ROWS_PER_PAGE, Cursor, parse_limit, read_page
-from features.registry.feature_sets import Asked
+from features.registry.feature_sets import Selection
 from features.serving.explanation import explain
 from features.serving.feature_store import get_feature_vector, values_as_json
 from features.serving.usage import note_read, note_write
@@ -81,7 +81,7 @@ class FeaturesQuery(QueryDict):
     """The query string of a read: `names=a,b&version=behavioral:2.0`, or `set=churn_model:3`."""
 
     @cached_property
-    def asked(self) -> Asked:
+    def asked(self) -> Selection:
         """Raise InvalidError for `names` that are empty or more than NAMES_PER_BATCH."""
         text = self.get("names")
         names = None if text is None else tuple(name for name in text.split(",") if name)
@@ -90,7 +90,7 @@ class FeaturesQuery(QueryDict):
             raise InvalidError(f"{most}; omit `names` to read all of them.", attr="names")
         if names == ():
             raise InvalidError("Name at least one feature, or omit `names` to read all of them.", attr="names")
-        return Asked(names, tuple(self.getlist("version")), self.get("set"))
+        return Selection(names, tuple(self.getlist("version")), self.get("set"))
 
 
 class CustomerView(ApiView):

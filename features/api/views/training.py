@@ -65,11 +65,14 @@ class AsOfView(ApiView):
         for position, entity in enumerate(body.entities):
             check_customer_id(entity.customer_id, attr=f"entities.{position}.customer_id")
         body.check_asks_for_something()
-        plan = plan_read(body.asked)
+        asked = body.asked
+        plan = plan_read(asked)
         note_read(self.client.key_id, plan.versions, feature_set=plan.feature_set)
         rows = as_of_join(
             [Entity(entity.customer_id, entity.timestamp) for entity in body.entities],
-            **body.asked._asdict(),
+            names=asked.names,
+            versions=asked.pins,
+            feature_set=asked.feature_set,
             known_at=body.known_at,
         )
         results = [
