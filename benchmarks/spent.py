@@ -43,12 +43,21 @@ def taking_part() -> list[int]:
     return [os.getpid(), *(pid for pid in pids if pid is not None)]
 
 
-def cpu_seconds(pids: Sequence[int]) -> float:
-    """Return user and system time of the processes and their descendants, those that have ended included."""
+def processes() -> dict[int, list[str]]:
+    """Return the `fields` of every process of the machine."""
     stats = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with suppress(FileNotFoundError, ProcessLookupError):
             stats[int(folder.name)] = fields(int(folder.name))
+    return stats
+
+
+def cpu_seconds(pids: Sequence[int]) -> float:
+    """Return user and system time of the processes and their descendants, those that have ended included."""
+    stats = processes()
+    # The time of a process that ends meanwhile may be in neither its own numbers nor yet in those of its parent.
+    while (again := processes()).keys() != stats.keys():
+        stats = again
     taking_part = set(pids)
     while children := {pid for pid, stat in stats.items() if int(stat[1]) in taking_part} - taking_part:
         taking_part |= children

@@ -1,5 +1,6 @@
 """What the benchmarks measure is ready when they begin."""
 
+import subprocess
 from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from benchmarks import servers
 from benchmarks.peers import reader_key
+from benchmarks.spent import cpu_seconds
 from tests.at_once import environment_of_tests
 from tests.factories import make_customer, url_of
 
@@ -25,3 +27,13 @@ def test_a_pool_of_reads_answers_from_the_first_request_on(
     ):
         connection.request("GET", url_of("c1"), headers=dict(server.headers))
         assert connection.getresponse().status == 200
+
+
+def test_the_time_of_processes_that_end_while_it_is_read_is_not_lost() -> None:
+    burning = "for n in $(seq 60); do sh -c 'for i in $(seq 300000); do :; done'; done"
+    with subprocess.Popen(["sh", "-c", burning]) as parent:
+        spent = []
+        while parent.poll() is None:
+            spent.append(cpu_seconds([parent.pid]))
+    assert len(spent) > 20
+    assert spent[:-1] == sorted(spent[:-1])  # after the last look there may be no parent any more
