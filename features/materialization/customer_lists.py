@@ -18,7 +18,7 @@ from features.formulas.view import FeatureView
 from features.materialization import runs
 from features.materialization.confirmation import ListedColumns, in_order, listed_parameters, written_columns
 from features.materialization.locks import lock_customers
-from features.models import BUCKETS, Customer, FeatureType, Run
+from features.models import BUCKET, BUCKETS, Customer, FeatureType, Run
 from features.offline import history
 from features.offline.columns import decay_snapshot_of
 from features.offline.history import Latest
@@ -75,7 +75,9 @@ def fill_next(run: Run) -> int:
 
 def customers_of(bucket: int) -> Iterator[Sequence[str]]:
     """Yield the customers of a bucket, in parts."""
-    yield from batched(Customer.objects.filter(bucket=bucket).values_list("pk", flat=True), FILLED_AT_ONCE)
+    yield from batched(
+        Customer.objects.alias(bucket=BUCKET).filter(bucket=bucket).values_list("pk", flat=True), FILLED_AT_ONCE
+    )
 
 
 def fill_customers(customer_ids: Sequence[str]) -> None:

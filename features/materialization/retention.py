@@ -18,7 +18,7 @@ delete from features_customerfeature where id in (
             order by "timestamp" desc, id desc
         ) as place
         from features_customerfeature join features_customer using (customer_id)
-        where bucket = %(bucket)s and "timestamp" < %(until)s
+        where features_bucket(customer_id) = %(bucket)s and "timestamp" < %(until)s
     ) row
     where place > 1
 )

@@ -177,9 +177,12 @@ def fail(run: Run, *, because: str) -> bool:
 
 
 def finish_refresh() -> None:
-    """End the refresh that is under way, and delete the runs of refreshes older than REFRESHES_KEPT."""
+    """End the refresh that is under way, and delete the runs of refreshes older than REFRESHES_KEPT.
+
+    Its total may have been an estimate, and becomes what was done.
+    """
     refreshes = Run.objects.filter(kind=Run.Kind.REFRESH)
-    if refreshes.filter(state=Run.State.RUNNING).update(state=Run.State.DONE, updated_at=Now()):
+    if refreshes.filter(state=Run.State.RUNNING).update(state=Run.State.DONE, total=F("done"), updated_at=Now()):
         refreshes.filter(started_at__lt=Now() - REFRESHES_KEPT).delete()
 
 

@@ -1,4 +1,4 @@
-"""Replace what each computation of a customer paid for: the generated column of buckets, and the check of weight sets."""
+"""Take from a customer's row what cost each computation most: the generated column, and the check of weight sets."""
 
 import django.db.models.deletion
 from django.db import migrations, models

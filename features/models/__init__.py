@@ -3,7 +3,7 @@
 from features.models.activity_log import ActivityLogEntry
 from features.models.applied_files import AppliedFile
 from features.models.consistency import ConsistencyCheck, InconsistentCustomer
-from features.models.customers import BUCKETS, Customer, CustomerFeature, OnlineStore, Publication, Renewal
+from features.models.customers import BUCKET, BUCKETS, Customer, CustomerFeature, OnlineStore, Publication, Renewal
 from features.models.definitions import WRITTEN_BY_CLIENTS, FeatureDefinition, FeatureType
 from features.models.feature_sets import FeatureSet, FeatureSetUse
 from features.models.monitoring import CountedEvents, SeriesPoint
@@ -21,6 +21,7 @@ from features.models.versions import READABLE_STATES, FeatureVersion, FeatureVer
 from features.models.weights import INFINITY, Weight, WeightSet, WeightSetStep, above_zero
 
 __all__ = [
+    "BUCKET",
     "BUCKETS",
     "INFINITY",
     "READABLE_STATES",

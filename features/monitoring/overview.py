@@ -12,7 +12,7 @@ from events.models import DirtyCustomer
 from featurehub.lib.row_estimate import RowCount, estimate_rows
 from featurehub.lib.snapshot import Snapshot
 from features.materialization.renewal import seconds_since_renewal
-from features.models import Customer, FeatureVersion, Renewal, Run
+from features.models import BUCKET, Customer, FeatureVersion, Renewal, Run
 
 RENEWAL_AGE_SECONDS = 10.0
 
@@ -94,7 +94,7 @@ def behind(active: QuerySet[Customer], *, now: datetime) -> QuerySet[Customer]:
     lost_since = now - timedelta(seconds=settings.FEATURE_TTL)
     held_since = Renewal.objects.annotate(held_since=Coalesce(F("renewed_at"), F("due_at")))
     buckets = list(held_since.filter(held_since__lt=lost_since).values_list("bucket", flat=True))
-    lost = active.filter(computed_at__lt=lost_since)
+    lost = active.alias(bucket=BUCKET).filter(computed_at__lt=lost_since)
     return lost.filter(Q(bucket__in=buckets) | Q(recompute_at__lt=lost_since))
 
 

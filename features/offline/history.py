@@ -96,7 +96,7 @@ cross join lateral (
 ) row
 left join features_customer customer
     on customer.customer_id = wanted.customer_id and customer.customer_id = any(%(customer_ids)s::text[])
-left join features_renewal renewal on renewal.bucket = customer.bucket
+left join features_renewal renewal on renewal.bucket = features_bucket(customer.customer_id)
 """
 
 HAVE_ROWS = """

@@ -148,7 +148,7 @@ class ListLayout:
         derived from that alone since it was written.
         """
         if view.feature_type == FeatureType.BEHAVIORAL or view in self.known.derived_from_behavioral:
-            renewed = "select renewed_at from features_renewal renewal where renewal.bucket = customer.bucket"
+            renewed = "select renewed_at from features_renewal where bucket = features_bucket(customer.customer_id)"
             confirmed = f"({renewed} and renewed_at <= customer.recompute_at)"
             return f"extract(epoch from greatest(customer.computed_at, {confirmed}))::float8"
         # Of a version with an expression that can't be read it is not known what it is computed from.

@@ -32,7 +32,7 @@ MOST_CONDITIONS = 20
 # from doing both at once.
 LIST_SQL = """
 select {columns} from (
-    select customer_id, bucket, computed_at, recompute_at, last_seen_at, listed{sort_column}
+    select customer_id, computed_at, recompute_at, last_seen_at, listed{sort_column}
     from features_customer customer
     where listed_of = %(listed_of)s{stored}{after}
     {order} {inner_limit}

@@ -23,7 +23,7 @@ from featurehub.lib.clock import microseconds
 from features.engines import in_process
 from features.formulas.behavioral import behavioral_features
 from features.materialization import customer_lists, recompute, refresh, runs
-from features.models import ConsistencyCheck, Customer, CustomerFeature, Publication, Renewal, Run, RunChunk
+from features.models import BUCKET, ConsistencyCheck, Customer, CustomerFeature, Publication, Renewal, Run, RunChunk
 from features.monitoring import consistency
 from features.online import outbox
 from tests.factories import ago, cached, first_weights, make_event, make_purchase, store_events
@@ -275,7 +275,7 @@ def begin_filling() -> None:
     Customer.objects.update(listed=None)
     run = customer_lists.begin_filling(anew=True)
     assert run is not None
-    buckets = Customer.objects.order_by("bucket").values_list("bucket", flat=True).distinct()[:2]
+    buckets = Customer.objects.order_by(BUCKET).values_list(BUCKET, flat=True).distinct()[:2]
     run.chunks.exclude(number__in=list(buckets)).delete()
     Run.objects.filter(pk=run.pk).update(total=2)
 
