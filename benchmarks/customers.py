@@ -1,6 +1,6 @@
 """Customers for both stores: five values that FeatureHub computes, and up to 500 synthetic ones."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,10 +10,13 @@ import pyarrow.parquet as pq
 from django_redis import get_redis_connection
 
 from featurehub.lib.clock import microseconds
+from features.formulas.activity import Floats
 from features.formulas.behavioral import BEHAVIORAL_FEATURES
+from features.formulas.values import Columns
 from features.models import FeatureDefinition, FeatureType, FeatureVersion
-from features.online import store
-from features.online.store import Hash, Published
+from features.online import layout, store
+from features.online.publish import texts_of
+from features.online.store import PublishedHashes, PublishedVersion
 from tests.reference import RFM_SCORE
 
 CUSTOMERS = 10_000
@@ -67,23 +70,28 @@ def publish(path: Path) -> None:
     """Publish the file's values through the store, as a refresh does: every type has a stamp."""
     as_of = datetime.now(UTC)
     for batch in pq.ParquetFile(path).iter_batches(batch_size=PER_PUBLISH):
-        rows = batch.to_pylist()
-        store.write_hashes({Hash(row["customer_id"]): as_published(row, as_of=as_of) for row in rows})
+        columns = {name: np.asarray(batch.column(name)) for name in batch.schema.names if name != "customer_id"}
+        customer_ids = batch.column("customer_id").to_pylist()
+        store.write_hashes([PublishedHashes("", customer_ids, as_versions(customer_ids, columns, as_of=as_of))])
 
 
-def as_published(row: dict[str, float], *, as_of: datetime) -> Sequence[Published]:
-    """Return one customer's values of all four types, so that FeatureHub's hash is as full as in production."""
-    behavioral = {name: row.get(name, 0.5) for name in BEHAVIORAL_FEATURES}
-    synthetic = {name: value for name, value in row.items() if name.startswith("synthetic_")}
+def as_versions(
+    customer_ids: Sequence[str], columns: Mapping[str, Floats], *, as_of: datetime
+) -> list[PublishedVersion]:
+    """Return the customers' values of all four types, so that FeatureHub's hash is as full as in production."""
+    behavioral = {name: columns.get(name, 0.5) for name in BEHAVIORAL_FEATURES}
+    synthetic = {name: values for name, values in columns.items() if name.startswith("synthetic_")}
     parts = {
         FeatureType.BEHAVIORAL: behavioral,
         FeatureType.CUSTOMER: {"tenure_days": 100.0, **synthetic},
         FeatureType.CONTEXTUAL: {"cart_value": 12.5, "items_in_cart": 2.0},
         FeatureType.DERIVED: {RFM_SCORE: 0.5},
     }
-    return [
-        Published(
-            feature_type=name, version="1.0", as_of_us=microseconds(as_of), sequence=1, features=features, metadata={}
-        )
-        for name, features in parts.items()
-    ]
+    number = len(customer_ids)
+    stamps = layout.stamps([microseconds(as_of)] * number, row_ids=[1] * number, version="1.0")
+    versions = []
+    for feature_type, values in parts.items():
+        full = {name: np.full(number, held, dtype=np.float64) for name, held in values.items()}
+        fields = {layout.metadata_field(feature_type): ["{}"] * number, **texts_of(Columns(customer_ids, full))}
+        versions.append(PublishedVersion(feature_type, stamps, fields))
+    return versions

@@ -21,6 +21,14 @@ class Columns:
     customer_ids: Sequence[str]
     by_name: Mapping[str, Floats]
 
+    def of(self, customer_ids: Sequence[str]) -> "Columns":
+        """Return the columns in the order of `customer_ids`, NaN for those that they lack."""
+        if self.customer_ids == customer_ids:
+            return self
+        place = {customer_id: number for number, customer_id in enumerate(self.customer_ids)}
+        places = np.array([place.get(customer_id, len(place)) for customer_id in customer_ids], dtype=np.int64)
+        return Columns(customer_ids, {name: np.append(values, np.nan)[places] for name, values in self.by_name.items()})
+
     def rows(self) -> list[dict[str, float]]:
         """Return for each customer a mapping with the values that are not missing."""
         columns = [column.tolist() for column in self.by_name.values()]

@@ -54,25 +54,16 @@ def listed_columns(
     `values` are what was computed of each version, `held` the newest rows of the versions that clients write.
     """
     by_version: dict[tuple[str, str], Mapping[str, Floats]] = {
-        view.key: in_order(columns, customer_ids=base.customer_ids) for view, columns in values.items()
+        view.key: columns.of(base.customer_ids).by_name for view, columns in values.items()
     }
     for view in layout.written:
-        by_version[view.key] = in_order(written_columns(held[view], view=view), customer_ids=base.customer_ids)
+        by_version[view.key] = written_columns(held[view], view=view).of(base.customer_ids).by_name
     return [
         base.last_purchase_us / MICROSECONDS_PER_SECOND
         if source == LAST_PURCHASE
         else by_version.get((source.feature_type, source.number), {}).get(source.name)
         for source in layout.sources
     ]
-
-
-def in_order(columns: Columns, *, customer_ids: Sequence[str]) -> Mapping[str, Floats]:
-    """Return the columns in the order of `customer_ids`, NaN for those that they lack."""
-    if columns.customer_ids == customer_ids:
-        return columns.by_name
-    place = {customer_id: number for number, customer_id in enumerate(columns.customer_ids)}
-    places = np.array([place.get(customer_id, len(place)) for customer_id in customer_ids], dtype=np.int64)
-    return {name: np.append(values, np.nan)[places] for name, values in columns.by_name.items()}
 
 
 def written_columns(rows: Sequence[Latest], *, view: FeatureView) -> Columns:

@@ -16,7 +16,7 @@ from features.formulas.decay import decayed_values
 from features.formulas.values import Columns, column
 from features.formulas.view import FeatureView
 from features.materialization import runs
-from features.materialization.confirmation import ListedColumns, in_order, listed_parameters, written_columns
+from features.materialization.confirmation import ListedColumns, listed_parameters, written_columns
 from features.materialization.locks import lock_customers
 from features.models import BUCKET, BUCKETS, Customer, FeatureType, Run
 from features.offline import history
@@ -107,9 +107,7 @@ def stored_columns_of(customer_ids: Sequence[str], *, layout: ListLayout) -> Lis
     rows: dict[FeatureView, list[Latest]] = {view: [] for view in views}
     for row in history.latest(customer_ids, versions=[view.key for view in views]):
         rows[known.views[row.feature_type, row.version]].append(row)
-    columns = {
-        view.key: in_order(newest_columns(of, view=view), customer_ids=customer_ids) for view, of in rows.items()
-    }
+    columns = {view.key: newest_columns(of, view=view).of(customer_ids).by_name for view, of in rows.items()}
     return [
         columns[live.key][LAST_PURCHASE.name]
         if source == LAST_PURCHASE

@@ -1,11 +1,10 @@
 """Coverage and age of each feature, measured on a sample of customers at a cost that does not grow."""
 
-from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from statistics import median
 
+import numpy as np
 from django.db import connection
 
 from featurehub.lib.clock import microseconds
@@ -48,21 +47,21 @@ def measure_coverage() -> Coverages:
     """Measure coverage and age in a random sample of at most SAMPLE customers, with three queries."""
     customer_ids = sample_customers()
     now_us = microseconds(datetime.now(UTC))
-    counts: Counter[str] = Counter()
-    ages: defaultdict[str, list[float]] = defaultdict(list)
+    counts: dict[str, int] = {}
+    ages: dict[str, float] = {}
     known = registry_snapshot.get()
     measured = values_of_views(customer_ids)
     for view in sorted(measured, key=known.is_live, reverse=True):
-        names = set(view.names).difference(counts)  # the live version counts where several have the name
-        for published in measured[view].values():
-            counts.update(names.intersection(published.features))
-            for name in names.intersection(published.features):
-                assert published.as_of_us is not None
-                ages[name].append((now_us - published.as_of_us) / MICROSECONDS_PER_SECOND)
+        held = measured[view]
+        for name in set(view.names).difference(counts):  # the live version counts where several have the name
+            has_value = ~np.isnan(held.columns.by_name[name])
+            if has_value.any():
+                counts[name] = int(np.count_nonzero(has_value))
+                ages[name] = float(np.median(now_us - held.as_of_us[has_value]) / MICROSECONDS_PER_SECOND)
     return Coverages(
         customers=len(customer_ids),
         by_name={
-            name: Coverage(share=number / len(customer_ids), median_age_seconds=median(ages[name]))
+            name: Coverage(share=number / len(customer_ids), median_age_seconds=ages[name])
             for name, number in counts.items()
         },
     )

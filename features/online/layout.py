@@ -40,7 +40,6 @@ PREFIX = "customer_features:"
 PROBE_KEY = "probe"
 ERASED_FIELD = "_erased"
 MOMENT_WIDTH, ROW_WIDTH = 17, 19
-STAMP = f"%0{MOMENT_WIDTH}d %0{ROW_WIDTH}d %s"
 # The parts of a stamp: the moment; the blank and the row; the blank and the version.
 STAMP_MOMENT = slice(MOMENT_WIDTH)
 STAMP_ROW = slice(MOMENT_WIDTH, MOMENT_WIDTH + 1 + ROW_WIDTH)
@@ -112,9 +111,9 @@ def chosen_texts(values: Floats, *, wanted: Bools, otherwise: str | bool) -> lis
 # --- Stamps -----------------------------------------------------------------------------------------------------------
 
 
-def stamp(as_of_us: int, *, sequence: int, version: str) -> str:
-    """Return the stamp of values at `as_of_us` (microseconds since 1970 UTC) from history row `sequence`."""
-    return STAMP % (as_of_us, sequence, version)
+def stamps(moments_us: Sequence[int], *, row_ids: Sequence[int], version: str) -> list[str]:
+    """Return the stamps of values at these moments (microseconds since 1970 UTC), from these history rows."""
+    return [moment_text(moment) + row for moment, row in zip(moments_us, row_texts(row_ids, version), strict=True)]
 
 
 def moment_text(as_of_us: int) -> str:

@@ -4,30 +4,48 @@ A process that has just appended some of them has their contents in memory, and 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, TypeAlias
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
+import orjson
 from django.conf import settings
 
 from featurehub.lib.clock import microseconds
+from features.formulas.activity import Ints
 from features.formulas.decay import decayed_values
-from features.formulas.values import Columns, column, derived_values
+from features.formulas.values import Columns, derived_values
 from features.formulas.view import FeatureView
 from features.models import Customer, FeatureType
 from features.offline import history
-from features.offline.columns import decay_snapshot_of
+from features.offline.columns import decay_snapshot_of, stored_columns
 from features.offline.history import NO_CONTENTS, Latest, RowContents
+from features.online import layout
 from features.online.decay_snapshots import decay_snapshot_texts
-from features.online.layout import suffix_of
-from features.online.store import Hash, Published, erase_hashes, write_hashes
+from features.online.store import REMOVED, UNCHANGED, PublishedHashes, PublishedVersion, erase_hashes, write_hashes
 from features.registry import weight_sets
 from features.registry.contents import Registry
 from features.registry.snapshot import registry_snapshot
 
 PUBLISHED_PER_CHUNK = 1_000
-# The values of a version, by customer.
-ByCustomer: TypeAlias = Mapping[str, Published]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CurrentValues:
+    """The newest values of one version, of the customers that have any.
+
+    `as_of_us`: the moments at which they hold, in microseconds since 1970 UTC; `row_ids`: their history rows, of
+    derived values the newest of the rows that they are derived from. `decay_snapshots`: the texts of `decay_snapshots`,
+    of behavioral versions only.
+    """
+
+    columns: Columns
+    as_of_us: Ints
+    row_ids: Ints
+    metadata: Sequence[Mapping[str, Any]]
+    decay_snapshots: Sequence[str] = ()
 
 
 def publish(customer_ids: Sequence[str], *, contents: RowContents = NO_CONTENTS) -> None:
@@ -37,7 +55,7 @@ def publish(customer_ids: Sequence[str], *, contents: RowContents = NO_CONTENTS)
     away.
     """
     if customer_ids:
-        write_hashes(current_values(customer_ids, contents=contents))
+        write_hashes(current_hashes(customer_ids, contents=contents))
 
 
 def unpublish(customer_ids: Collection[str]) -> int:
@@ -63,7 +81,7 @@ def publish_everybody(*, progress: Callable[[int], object] = lambda done: None) 
     return published
 
 
-def current_values(customer_ids: Sequence[str], *, contents: RowContents = NO_CONTENTS) -> dict[Hash, list[Published]]:
+def current_hashes(customer_ids: Sequence[str], *, contents: RowContents = NO_CONTENTS) -> list[PublishedHashes]:
     """Return what each customer's hashes are to hold, also where there are no values. One query.
 
     The hashes of versions that are not live come first. So, after a switch, the version that was live has a hash of its
@@ -71,22 +89,16 @@ def current_values(customer_ids: Sequence[str], *, contents: RowContents = NO_CO
     """
     known = registry_snapshot.get()
     values = values_of_views(customer_ids, contents=contents)
-    nothing = {view: absent(view) for view in values}
-    others = [view for view in values if not known.is_live(view)]
-    live = [view for view in values if known.is_live(view)]
-    hashes = {
-        Hash(customer_id, suffix_of(*view.key)): [values[view].get(customer_id, nothing[view])]
-        for view in others
-        for customer_id in customer_ids
-    }
-    for customer_id in customer_ids:
-        hashes[Hash(customer_id)] = [values[view].get(customer_id, nothing[view]) for view in live]
-    return hashes
+    versions = {view: as_published(view, held, customer_ids=customer_ids, known=known) for view, held in values.items()}
+    others = [view for view in versions if not known.is_live(view)]
+    hashes = [PublishedHashes(layout.suffix_of(*view.key), customer_ids, [versions[view]]) for view in others]
+    live = [version for view, version in versions.items() if known.is_live(view)]
+    return [*hashes, PublishedHashes("", customer_ids, live)]
 
 
 def values_of_views(
     customer_ids: Sequence[str], *, contents: RowContents = NO_CONTENTS
-) -> dict[FeatureView, ByCustomer]:
+) -> dict[FeatureView, CurrentValues]:
     """Return the newest values of every readable version, of the customers that have any. One query.
 
     Those of a derived version that is put aside are its newest rows.
@@ -96,42 +108,28 @@ def values_of_views(
     rows: defaultdict[tuple[str, str], list[Latest]] = defaultdict(list)
     for row in history.latest(customer_ids, versions=[view.key for view in stored], contents=contents):
         rows[row.feature_type, row.version].append(row)
-    values: dict[FeatureView, ByCustomer] = {}
+    values: dict[FeatureView, CurrentValues] = {}
     for view in stored:
-        held = rows[view.key]
         is_computed = view.feature_type == FeatureType.BEHAVIORAL
-        values[view] = as_computed(held, view=view, known=known) if is_computed else as_written(held)
+        held = rows[view.key]
+        values[view] = as_computed(held, view=view, known=known) if is_computed else as_written(held, view=view)
     for view in known.derived:
         values[view] = as_derived(view, inputs={row: values[row] for row in known.inputs(view)})
-    return {view: naming_what_is_absent(view, parts, known=known) for view, parts in values.items()}
+    return values
 
 
-def naming_what_is_absent(view: FeatureView, parts: ByCustomer, *, known: Registry) -> ByCustomer:
-    """Return the entries with the names that Redis may hold of older values and that they do not have.
-
-    For a TTL after a switch, those may be values of another version.
-    """
-    has_switched = known.is_live(view) and view.feature_type in known.switched
-    names = frozenset((*view.names, *known.left_out(view)) if has_switched else view.names)
-    without = (sorted(names.difference(part.features)) for part in parts.values())
-    return {
-        customer_id: part._replace(without=absent_names) if absent_names else part
-        for (customer_id, part), absent_names in zip(parts.items(), without, strict=True)
-    }
+def as_written(rows: Sequence[Latest], *, view: FeatureView) -> CurrentValues:
+    """Return the values of rows as they are: what clients wrote, and derived values that are not computed now."""
+    return CurrentValues(
+        columns=stored_columns(rows, names=view.names),
+        as_of_us=np.array([row.since_us for row in rows], dtype=np.int64),
+        row_ids=np.array([row.id for row in rows], dtype=np.int64),
+        metadata=[row.metadata for row in rows],
+    )
 
 
-def absent(view: FeatureView) -> Published:
-    """Return the entry of a customer that has no values of a version."""
-    return Published(feature_type=view.feature_type, version=None, as_of_us=None, sequence=0, features={}, metadata={})
-
-
-def as_written(rows: Iterable[Latest]) -> ByCustomer:
-    """Return the entries of rows as they are: what clients wrote, and derived values that are not computed now."""
-    return {row.customer_id: as_stored(row, as_of_us=row.since_us) for row in rows}
-
-
-def as_computed(rows: Sequence[Latest], *, view: FeatureView, known: Registry) -> ByCustomer:
-    """Return the entries of a behavioral version's rows, decayed to the moments up to which they are known to hold.
+def as_computed(rows: Sequence[Latest], *, view: FeatureView, known: Registry) -> CurrentValues:
+    """Return the values of a behavioral version's rows, decayed to the moments up to which they are known to hold.
 
     Those of a version that is put aside are not known to hold longer than until then, or than at their own moment where
     they are newer: the version is taken up.
@@ -141,19 +139,15 @@ def as_computed(rows: Sequence[Latest], *, view: FeatureView, known: Registry) -
     if view.key in known.put_aside:
         until_us = np.minimum(until_us, microseconds(known.put_aside[view.key]))
         until_us = np.maximum(until_us, snapshot.since_us)
-    values = decayed_values(snapshot, view=view, until_us=until_us, window_days=settings.WINDOW_DAYS)
-    texts = decay_snapshot_texts(snapshot, (row.computation_us for row in rows))
-    columns = (column.tolist() for column in values.values())
-    return {
-        row.customer_id: as_stored(
-            row,
-            as_of_us=as_of_us,
-            features={**row.features, **dict(zip(values, of_row, strict=True))},
-            metadata=with_weight_set(row),
-            decay_snapshot=text,
-        )
-        for row, as_of_us, text, *of_row in zip(rows, until_us.tolist(), texts, *columns, strict=True)
-    }
+    stored = stored_columns(rows, names=view.names)
+    decayed = decayed_values(snapshot, view=view, until_us=until_us, window_days=settings.WINDOW_DAYS)
+    return CurrentValues(
+        columns=Columns(stored.customer_ids, {**stored.by_name, **decayed}),
+        as_of_us=until_us,
+        row_ids=snapshot.row_ids,
+        metadata=[with_weight_set(row) for row in rows],
+        decay_snapshots=decay_snapshot_texts(snapshot, (row.computation_us for row in rows)),
+    )
 
 
 def with_weight_set(row: Latest) -> dict[str, Any]:
@@ -163,45 +157,60 @@ def with_weight_set(row: Latest) -> dict[str, Any]:
     return {**row.metadata, "weight_set": weight_sets.set_active_at(row.version, at=row.weight_set_id)}
 
 
-def as_stored(row: Latest, *, as_of_us: int, **changed: Any) -> Published:
-    """Return the entry of a row, with the `changed` fields replaced."""
-    return Published(
-        feature_type=row.feature_type,
-        version=row.version,
-        as_of_us=as_of_us,
-        sequence=row.id,
-        **{"features": row.features, "metadata": row.metadata, **changed},
-    )
-
-
-def as_derived(view: FeatureView, *, inputs: Mapping[FeatureView, ByCustomer]) -> ByCustomer:
-    """Return the entries of a derived version, of everybody who has an input; there may be no value that it gives.
+def as_derived(view: FeatureView, *, inputs: Mapping[FeatureView, CurrentValues]) -> CurrentValues:
+    """Return the values of a derived version, of everybody who has an input; there may be no value that it gives.
 
     Their as_of is that of the computed values that they come from, or else that of the newest written ones.
     """
-    columns = []
-    for row, held in inputs.items():
-        rows = [part.features for part in held.values()]
-        read = view.reads.intersection(row.names)
-        columns.append(Columns(list(held), {name: column(rows, name) for name in read}))
-    values = derived_values(view, columns)
-    published = {}
-    for customer_id, features in zip(values.customer_ids, values.rows(), strict=True):
-        parts = [held[customer_id] for held in inputs.values() if customer_id in held]
-        published[customer_id] = Published(
-            feature_type=view.feature_type,
-            version=view.number,
-            as_of_us=as_of_derived(parts),
-            sequence=max(part.sequence for part in parts),
-            features=features,
-            metadata={},
-        )
-    return published
+    columns = derived_values(view, [held.columns for held in inputs.values()])
+    place = {customer_id: number for number, customer_id in enumerate(columns.customer_ids)}
+    as_of_us, row_ids = np.zeros((2, len(place)), dtype=np.int64)
+    for row, held in sorted(inputs.items(), key=lambda item: item[0].feature_type == FeatureType.BEHAVIORAL):
+        places = [place[customer_id] for customer_id in held.columns.customer_ids]
+        is_computed = row.feature_type == FeatureType.BEHAVIORAL
+        as_of_us[places] = held.as_of_us if is_computed else np.maximum(as_of_us[places], held.as_of_us)
+        row_ids[places] = np.maximum(row_ids[places], held.row_ids)
+    return CurrentValues(columns=columns, as_of_us=as_of_us, row_ids=row_ids, metadata=[{}] * len(place))
 
 
-def as_of_derived(parts: Sequence[Published]) -> int | None:
-    """Return the moment at which values derived from these hold."""
-    computed = [part.as_of_us for part in parts if part.feature_type == FeatureType.BEHAVIORAL]
-    if computed:
-        return computed[0]
-    return max((part.as_of_us for part in parts if part.as_of_us is not None), default=None)
+def as_published(
+    view: FeatureView, held: CurrentValues, *, customer_ids: Sequence[str], known: Registry
+) -> PublishedVersion:
+    """Return a version's values as texts, in the order of `customer_ids`; a hash of who has none keeps its fields.
+
+    A value that a customer does not have is deleted. For a TTL after a switch, so are those that only other versions of
+    the type have.
+    """
+    columns = held.columns
+    stamps = layout.stamps(held.as_of_us.tolist(), row_ids=held.row_ids.tolist(), version=view.number)
+    metadata = [orjson.dumps(row).decode() for row in held.metadata]
+    fields: dict[str, Sequence[str | bool]] = texts_of(columns)
+    if held.decay_snapshots:
+        fields[layout.decay_snapshot_field(view.feature_type)] = held.decay_snapshots
+    if known.is_live(view) and view.feature_type in known.switched:
+        fields |= dict.fromkeys(known.left_out(view), [REMOVED] * len(stamps))
+    if columns.customer_ids != customer_ids:
+        place = {customer_id: number for number, customer_id in enumerate(customer_ids)}
+        places = [place[customer_id] for customer_id in columns.customer_ids]
+        stamps = spread(stamps, places=places, column=[""] * len(place))
+        metadata = spread(metadata, places=places, column=["{}"] * len(place))
+        fields = {name: spread(texts, places=places, column=[UNCHANGED] * len(place)) for name, texts in fields.items()}
+    return PublishedVersion(view.feature_type, stamps, {layout.metadata_field(view.feature_type): metadata, **fields})
+
+
+def texts_of(columns: Columns) -> dict[str, Sequence[str | bool]]:
+    """Return the values as decimal strings, REMOVED where there is none. All are written at once."""
+    values = np.array([*columns.by_name.values()], dtype=np.float64)
+    texts: list[str | bool] = [*layout.value_texts(values.ravel())]
+    width = len(columns.customer_ids)
+    rows = [texts[n * width : (n + 1) * width] for n in range(len(columns.by_name))]
+    for number, place in np.argwhere(np.isnan(values)).tolist():
+        rows[number][place] = REMOVED
+    return dict(zip(columns.by_name, rows, strict=True))
+
+
+def spread(texts: Sequence[T], *, places: Sequence[int], column: list[T]) -> list[T]:
+    """Put the texts at these places of the column, and return it."""
+    for place, text in zip(places, texts, strict=True):
+        column[place] = text
+    return column

@@ -19,9 +19,8 @@ end
 # PUBLISH: write values over older ones.
 #
 # KEYS: the hashes. ARGV: the TTL, the TTL of a customer without values, and a msgpack document of columns, see
-# `store.encode_hashes`: for each group of hashes that follow each other their number, and for each feature type the
-# stamp field, the stamps, the names, and a column of texts for each name, all in the order of the group's keys. For
-# '' a name stays as it is, for false it is deleted.
+# `store.encode_versions`: for each feature type the stamp field, the stamps, the names, and a column of texts for each
+# name, all in the order of the keys. For '' a name stays as it is, for false it is deleted.
 # Returns the number of parts that were newer than what the hashes held.
 #
 # Of two stamps of one version, the newer has the later history row, and of one row the later moment; of two versions,
@@ -40,8 +39,10 @@ local function is_newer(held, new)
   return sub(held, 1, $moment_ends) <= sub(new, 1, $moment_ends)
 end
 local held_until, absent_until, published = end_of(ARGV[1]), end_of(math.min(ARGV[1], ARGV[2])), 0
-local place, new = 0, {}
-local function publish(key, i, parts, stamp_fields)
+local parts, stamp_fields, new = cmsgpack.unpack(ARGV[3]), {}, {}
+for n, part in ipairs(parts) do stamp_fields[n] = part[1] end
+stamp_fields[#parts + 1] = '$erased_field'
+for i, key in ipairs(KEYS) do
   local held = call('HMGET', key, unpack(stamp_fields))
   local erased, last, gone, holds_any = held[#stamp_fields], 0, {}, false
   for n, part in ipairs(parts) do
@@ -70,13 +71,6 @@ local function publish(key, i, parts, stamp_fields)
   for begin = 1, last, 4000 do call('HSET', key, unpack(new, begin, math.min(begin + 3999, last))) end
   for begin = 1, #gone, 4000 do call('HDEL', key, unpack(gone, begin, math.min(begin + 3999, #gone))) end
   if holds_any or not erased then call('PEXPIREAT', key, holds_any and held_until or absent_until) end
-end
-for _, group in ipairs(cmsgpack.unpack(ARGV[3])) do
-  local number, parts, stamp_fields = group[1], group[2], {}
-  for n, part in ipairs(parts) do stamp_fields[n] = part[1] end
-  stamp_fields[#parts + 1] = '$erased_field'
-  for i = 1, number do publish(KEYS[place + i], i, parts, stamp_fields) end
-  place = place + number
 end
 return published
 """).substitute(LUA_NAMES, opening=OPENING)

@@ -3,12 +3,9 @@
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, groupby
 from typing import Any, NamedTuple
 
 import msgspec
-import numpy as np
-import orjson
 from django.conf import settings
 from django_redis import get_redis_connection
 from redis.exceptions import OutOfMemoryError
@@ -33,22 +30,23 @@ ERASED_SECONDS = 3600
 UNCHANGED, REMOVED = "", False
 
 
-class Published(NamedTuple):
-    """The newest values of one customer and feature type; `sequence` is the id of their history row.
+class PublishedVersion(NamedTuple):
+    """The values of one version in n hashes, as texts: the stamps, and a column for each field.
 
-    They hold at `as_of_us` (microseconds since 1970 UTC); it and `version` are None where PostgreSQL has no values of
-    the type. `without` are the names that Redis may hold of older values and that these do not have: they are deleted.
-    `decay_snapshot` is the text of `decay_snapshots`, empty for values that clients wrote or that are derived.
+    A stamp is empty where PostgreSQL has no values of the type. A text may be UNCHANGED or REMOVED instead.
     """
 
     feature_type: str
-    version: str | None
-    as_of_us: int | None
-    sequence: int
-    features: Mapping[str, float]
-    metadata: Mapping[str, Any]
-    without: Sequence[str] = ()
-    decay_snapshot: str = ""
+    stamps: Sequence[str]
+    fields: Mapping[str, Sequence[str | bool]]
+
+
+class PublishedHashes(NamedTuple):
+    """One hash of each customer: of the live versions, or with a suffix (`:behavioral:2.0`) of another version."""
+
+    suffix: str
+    customer_ids: Sequence[str]
+    versions: Sequence[PublishedVersion]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,24 +57,34 @@ class Occupancy:
     bytes_used: int
 
 
-class Hash(NamedTuple):
-    """A customer's hash: of the live versions, or with a suffix (`:behavioral:2.0`) of another version."""
-
-    customer_id: str
-    suffix: str = ""
-
-
-def write_hashes(values: Mapping[Hash, Sequence[Published]]) -> int:
-    """Publish each hash's values by type, in the order given. Return the number that were newer than what Redis held.
+def write_hashes(hashes: Iterable[PublishedHashes]) -> int:
+    """Publish the values by version, in the order given. Return the number that were newer than what Redis held.
 
     Raises redis' ConnectionError or TimeoutError where it is away.
     """
     published = 0
-    for chunk in batched(values.items(), PUBLISHED_PER_SCRIPT):
-        keys = [layout.key_of(*place) for place, _ in chunk]
-        document = encode_hashes(by_type for _, by_type in chunk)
-        published += int(run_script(PUBLISH, keys=keys, args=[settings.FEATURE_TTL, ABSENT_SECONDS, document]) or 0)
+    for each in hashes:
+        for first in range(0, len(each.customer_ids), PUBLISHED_PER_SCRIPT):
+            part = slice(first, first + PUBLISHED_PER_SCRIPT)
+            keys = layout.keys_of(each.customer_ids[part], each.suffix)
+            args = [settings.FEATURE_TTL, ABSENT_SECONDS, encode_versions(each.versions, part)]
+            published += int(run_script(PUBLISH, keys=keys, args=args) or 0)
     return published
+
+
+def encode_versions(versions: Iterable[PublishedVersion], part: slice) -> bytes:
+    """Return PUBLISH's document of a part of the customers. As columns, each name is sent once for all of them."""
+    return msgspec.msgpack.encode(
+        [
+            (
+                layout.stamp_field(version.feature_type),
+                version.stamps[part],
+                list(version.fields),
+                [texts[part] for texts in version.fields.values()],
+            )
+            for version in versions
+        ]
+    )
 
 
 def run_script(script: str, *, keys: Sequence[str], args: Sequence[Any]) -> Any:
@@ -93,72 +101,21 @@ def run_script(script: str, *, keys: Sequence[str], args: Sequence[Any]) -> Any:
         return None
 
 
-def encode_hashes(hashes: Iterable[Sequence[Published]]) -> bytes:
-    """Return PUBLISH's document of the values in these hashes: those of the same types, one after the other, together.
-
-    As columns, each name is sent once for all of them, and the values of a name are written as a whole, which takes a
-    third of the time that a document for each hash would take.
-    """
-    groups = (list(group) for _, group in groupby(hashes, key=types_of))
-    return msgspec.msgpack.encode([(len(group), list(map(as_columns, zip(*group, strict=True)))) for group in groups])
-
-
-def types_of(parts: Sequence[Published]) -> list[str]:
-    return [part.feature_type for part in parts]
-
-
-class PartColumns(NamedTuple):
-    """The values of one feature type in n hashes: the stamps, and for each field of `names` a column of n texts."""
-
-    stamp_field: str
-    stamps: list[str]
-    names: list[str]
-    texts: list[list[str | bool]]
-
-
-def as_columns(parts: Sequence[Published]) -> PartColumns:
-    """Return one part of each hash as columns; UNCHANGED for a field of which a part says nothing."""
-    names = list(dict.fromkeys(chain.from_iterable((*part.features, *part.without) for part in parts)))
-    values = np.array([[part.features.get(name, np.nan) for name in names] for part in parts], dtype=np.float64).T
-    texts: list[str | bool] = [*layout.value_texts(values.ravel())]
-    columns = [texts[first : first + len(parts)] for first in range(0, len(texts), len(parts))]
-    for number, place in np.argwhere(np.isnan(values)).tolist():
-        columns[number][place] = REMOVED if names[number] in parts[place].without else UNCHANGED
-    feature_type = parts[0].feature_type
-    return PartColumns(
-        stamp_field=layout.stamp_field(feature_type),
-        stamps=[stamp_of(part) for part in parts],
-        names=[layout.metadata_field(feature_type), layout.decay_snapshot_field(feature_type), *names],
-        texts=[
-            [orjson.dumps(part.metadata).decode() for part in parts],
-            [part.decay_snapshot or UNCHANGED for part in parts],
-            *columns,
-        ],
-    )
-
-
-def stamp_of(part: Published) -> str:
-    """Return the stamp of published values, empty where PostgreSQL has none."""
-    if part.as_of_us is None or part.version is None:
-        return ""
-    return layout.stamp(part.as_of_us, sequence=part.sequence, version=part.version)
-
-
 def read_hashes(customer_ids: Sequence[str], fields: Sequence[str], *, suffix: str = "") -> Sequence[Row]:
     """Return the fields of each customer's hash, in the order asked: one round trip, however many customers."""
     rows: Sequence[Row] = hmget_each(layout.keys_of(customer_ids, suffix), tuple(fields))
     return rows
 
 
-def as_rows(hashes: Sequence[Sequence[Published]], fields: Sequence[str]) -> list[Row]:
-    """Return the rows that `read_hashes` would return of hashes, all of the same types, that were just published."""
+def as_rows(versions: Iterable[PublishedVersion], fields: Sequence[str]) -> list[Row]:
+    """Return the rows that `read_hashes` would return of hashes in which these versions were just published."""
     columns: dict[str, Sequence[bytes | None]] = {}
-    for part in map(as_columns, zip(*hashes, strict=True)):
-        columns[part.stamp_field] = [stamp.encode() for stamp in part.stamps]
-        for name, texts in zip(part.names, part.texts, strict=True):
+    for version in versions:
+        columns[layout.stamp_field(version.feature_type)] = [stamp.encode() for stamp in version.stamps]
+        for name, texts in version.fields.items():
             columns[name] = [str(text).encode() if text else None for text in texts]
-    nothing = [None] * len(hashes)
-    return [[columns.get(field, nothing)[place] for field in fields] for place in range(len(hashes))]
+    nothing = [None] * max(map(len, columns.values()), default=0)
+    return [list(row) for row in zip(*(columns.get(field, nothing) for field in fields), strict=True)]
 
 
 def delete_hashes(customer_ids: Collection[str]) -> None:

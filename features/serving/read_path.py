@@ -15,8 +15,7 @@ from featurehub.lib.redis_away import REDIS_AWAY
 from featurehub.lib.traffic import COUNTED_HITS, FALLBACKS, READS, traffic
 from features.online import layout, store
 from features.online.hmget import Row
-from features.online.publish import current_values
-from features.online.store import Hash
+from features.online.publish import current_hashes
 from features.serving.completeness import completeness
 from features.serving.read_plan import ReadPlan
 
@@ -143,19 +142,15 @@ def fill_from_before_the_switch(misses: dict[str, Row], plan: ReadPlan) -> dict[
 
 def read_through(customer_ids: Sequence[str], plan: ReadPlan) -> dict[str, Row]:
     """Return the customers' values from PostgreSQL as rows of Redis, and put them into Redis unless it is away."""
-    values = current_values(customer_ids)
+    hashes = current_hashes(customer_ids)
     try:
-        store.write_hashes(values)
+        store.write_hashes(hashes)
     except REDIS_AWAY as error:
         logger.warning("Redis was not refilled: %s", error)
-    suffixes = set(plan.suffixes.values())
     published = [
-        [
-            part
-            for suffix in suffixes
-            for part in values[Hash(customer_id, suffix)]
-            if plan.suffixes.get(part.feature_type) == suffix
-        ]
-        for customer_id in customer_ids
+        version
+        for each in hashes
+        for version in each.versions
+        if plan.suffixes.get(version.feature_type) == each.suffix
     ]
     return dict(zip(customer_ids, store.as_rows(published, plan.fields), strict=True))

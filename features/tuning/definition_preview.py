@@ -9,7 +9,7 @@ import numpy as np
 from django.conf import settings
 
 from features.engines import postgres
-from features.formulas.values import Columns, column
+from features.formulas.values import Columns
 from features.lifecycle.requirements import check_expressions
 from features.models import FeatureDefinition, FeatureType, FeatureVersion
 from features.monitoring.coverage import sample_customers
@@ -81,9 +81,8 @@ def expression_values(
     used = {
         row: held for row, held in values_of_views(customer_ids).items() if inputs.get(row.feature_type) == row.number
     }
-    derived = as_derived(view, inputs=used)
-    rows = [derived[customer_id].features if customer_id in derived else {} for customer_id in customer_ids]
-    return Columns(customer_ids, {definition.name: column(rows, definition.name)})
+    columns = as_derived(view, inputs=used).columns.of(customer_ids)
+    return Columns(customer_ids, {definition.name: columns.by_name[definition.name]})
 
 
 def summarise_column(columns: Columns, *, name: str, as_of: datetime, seconds: float) -> DefinitionPreview:

@@ -1,14 +1,14 @@
 """Comparison of two versions of one type, on the current values of a sample of customers."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from featurehub.lib.batched import batched
 from features.formulas.activity import Floats
-from features.formulas.values import column
+from features.formulas.values import Columns
 from features.formulas.view import FeatureView
 from features.monitoring.coverage import sample_customers
 from features.online.publish import values_of_views
@@ -111,16 +111,16 @@ def columns_of(
     views: Sequence[FeatureView], *, customer_ids: Sequence[str]
 ) -> dict[tuple[str, str], dict[str, Floats]]:
     """Return a column for each name of each version (type, number); NaN where a customer has no value."""
-    held: dict[tuple[str, str], dict[str, Mapping[str, float]]] = {view.key: {} for view in views}
+    parts: dict[tuple[str, str], list[Columns]] = {view.key: [] for view in views}
     for chunk in batched(customer_ids, CUSTOMERS_PER_QUERY):
-        for read, by_customer in values_of_views(chunk).items():
-            if read.key in held:
-                held[read.key] |= {customer_id: part.features for customer_id, part in by_customer.items()}
-    columns = {}
-    for view in views:
-        rows = [held[view.key].get(customer_id, {}) for customer_id in customer_ids]
-        columns[view.key] = {name: column(rows, name) for name in view.names}
-    return columns
+        by_key = {view.key: held.columns for view, held in values_of_views(chunk).items()}
+        for view in views:
+            nothing = Columns([], dict.fromkeys(view.names, np.array([])))
+            parts[view.key].append(by_key.get(view.key, nothing).of(chunk))
+    return {
+        view.key: {name: np.concatenate([[], *(part.by_name[name] for part in parts[view.key])]) for name in view.names}
+        for view in views
+    }
 
 
 def compare_feature(name: str, *, customer_ids: Sequence[str], left: Floats, right: Floats) -> Compared:

@@ -10,13 +10,12 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
 
-import msgspec
 import pytest
 from redis import Redis
 
-from features.online.layout import key_of, metadata_field, stamp_field
-from features.online.layout import stamp as stamp_of
+from features.online.layout import key_of, metadata_field, stamp_field, stamps
 from features.online.scripts import PUBLISH
+from features.online.store import PublishedVersion, encode_versions
 from tests.at_once import PROJECT
 from tests.outages.conftest import Site, wait_until
 from tests.outages.readers import Answer, Web
@@ -95,9 +94,13 @@ def publication(client: "Redis[bytes]", customer_id: str) -> tuple[str, bytes]:
     held = client.hget(key, stamp_field(kind))
     assert held
     moment, row, version = held.decode().split(" ")
-    later = stamp_of(int(moment) + 1, sequence=int(row), version=version)
-    texts = [stamp_field(kind), later, metadata_field(kind), "{}", "cart_value", repr(SECRET)]
-    return key, msgspec.msgpack.encode([[len(texts)], texts, [[]]])
+    texts = {metadata_field(kind): ["{}"], "cart_value": [repr(SECRET)]}
+    later, later_still = (
+        encode_versions([PublishedVersion(kind, [stamp], texts)], slice(None))
+        for stamp in stamps([int(moment) + 1, int(moment) + 2], row_ids=[int(row)] * 2, version=version)
+    )
+    assert client.eval(PUBLISH, 1, key, 3600, 60, later) == 1  # as it is sent late, without waiting for a reply
+    return key, later_still
 
 
 def connections_to(site: Site) -> list[Any]:

@@ -39,7 +39,7 @@ NOTHING = {"events": 0, "history": 0, "customers": 0, "redis": {}}
 def test_a_publication_that_comes_late_is_refused_by_redis(db: None) -> None:
     make_versions()
     make_customer("c1", page_view=1)
-    late = publish.current_values(["c1"])
+    late = publish.current_hashes(["c1"])
     assert len(late) > 1
     erase_customer("c1")
     store.write_hashes(late)
@@ -52,7 +52,7 @@ def test_a_publication_that_comes_late_is_refused_by_redis(db: None) -> None:
 
 def test_a_publication_that_comes_late_to_a_redis_without_memory_is_deleted_by_the_mark(db: None) -> None:
     make_customer("c1", page_view=1)
-    late = publish.current_values(["c1"])
+    late = publish.current_hashes(["c1"])
     erase_customer("c1")
     get_redis_connection("default").flushdb()
     store.write_hashes(late)
@@ -64,7 +64,7 @@ def test_a_publication_that_comes_late_to_a_redis_without_memory_is_deleted_by_t
 
 def test_a_read_of_an_erased_customer_leaves_the_refusal_as_long_as_it_was(db: None) -> None:
     make_customer("c1", page_view=1)
-    late = publish.current_values(["c1"])
+    late = publish.current_hashes(["c1"])
     erase_customer("c1")
     publish.publish(["c1"])
     assert cached("c1")["_behavioral"] == ""
@@ -107,7 +107,7 @@ def test_a_publication_that_is_overdue_does_not_bring_the_customer_back(db: None
     make_customer("c1", page_view=1)
     make_customer("c2", page_view=1)
     outbox.announce(["c1", "c2"])
-    late = publish.current_values(["c1"])
+    late = publish.current_hashes(["c1"])
     erase_customer("c1")
     store.write_hashes(late)
     Publication.objects.update(due_at=Now())

@@ -13,8 +13,8 @@ from events.partitions import make_partitions
 from features.materialization import recompute, refresh, renewal
 from features.models import Customer, Renewal, Run
 from features.online import layout, store
-from features.online.publish import current_values, publish
-from features.online.store import Hash
+from features.online.publish import current_hashes, publish
+from features.online.store import PublishedVersion
 from tests.factories import ago, cached, make_customer, make_event, make_purchase, rows_of, store_events
 from tests.reference import parse_stamp
 
@@ -102,7 +102,7 @@ def test_a_customer_that_redis_has_lost_is_published_anew() -> None:
 
 def test_a_customer_that_redis_holds_an_older_row_of_is_published_anew() -> None:
     make_customer("c1", page_view=2)
-    older = current_values(["c1"])
+    older = current_hashes(["c1"])
     make_customer("c1", page_view=1)
     get_redis_connection("default").delete(layout.key_of("c1"))
     store.write_hashes(older)  # as in a Redis that has lost its last second
@@ -110,20 +110,27 @@ def test_a_customer_that_redis_holds_an_older_row_of_is_published_anew() -> None
     assert cached("c1")["page_views_30d"] == "3.0"
 
 
+def older_row_later_moment(version: PublishedVersion) -> PublishedVersion:
+    """Return the version of one hash with the row before its own, a later moment, and 0 for each value."""
+    (stamp,) = version.stamps
+    if not stamp:
+        return version
+    moment, row, number = layout.parts_of_stamp(stamp.encode())
+    stamps = layout.stamps([moment + 5_000_000], row_ids=[row - 1], version=number)
+    zeros = {name: ["0.0"] for name in version.fields if not name.startswith("_")}
+    return PublishedVersion(version.feature_type, stamps, {**version.fields, **zeros})
+
+
 def test_an_older_row_that_is_published_late_does_not_replace_a_newer_one_of_an_earlier_moment() -> None:
     make_customer("c1", page_view=1)
     newer = None
     store_events(make_event(customer_id="c1"))
     refresh.refresh_dirty()
-    newer = current_values(["c1"])
+    newer = current_hashes(["c1"])
     get_redis_connection("default").delete(layout.key_of("c1"))
     store.write_hashes(newer)
-    older_row_later_moment = [part if part.version is None else
-                              type(part)(feature_type=part.feature_type, version=part.version,
-                                         as_of_us=part.as_of_us + 5_000_000, sequence=part.sequence - 1,
-                                         features=dict.fromkeys(part.features, 0.0), metadata=part.metadata)
-                              for part in newer[Hash("c1")]]  # fmt: skip
-    store.write_hashes({Hash("c1"): older_row_later_moment})
+    (live,) = newer
+    store.write_hashes([live._replace(versions=[older_row_later_moment(version) for version in live.versions])])
     assert cached("c1")["page_views_30d"] == "2.0"
 
 

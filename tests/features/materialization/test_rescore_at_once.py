@@ -17,7 +17,7 @@ from features.materialization import refresh, runs
 from features.materialization.rescore import rescore as rescore_chunk
 from features.models import Customer, FeatureVersion, Run, WeightSet
 from features.online import layout, store
-from features.online.publish import current_values
+from features.online.publish import current_hashes
 from features.registry.weight_sets import active_set
 from features.serving.feature_store import get_feature_values
 from tests.at_once import at_once, during
@@ -169,12 +169,12 @@ def read(customers: list[str]) -> dict[str, Scores]:
     }
 
 
-def exists(held: store.Hash) -> bool:
-    """Return whether Redis holds the hash.
+def exists(hashes: store.PublishedHashes) -> bool:
+    """Return whether Redis holds the hash of the only customer.
 
     The stamp of a hash tells that a late write is older; a hash that Redis has lost can't.
     """
-    return bool(get_redis_connection("default").exists(layout.key_of(held.customer_id, held.suffix)))
+    return bool(get_redis_connection("default").exists(layout.key_of(*hashes.customer_ids, hashes.suffix)))
 
 
 def in_turn(answers: list[dict[str, Scores]], customer: str) -> list[Scores]:
@@ -195,7 +195,7 @@ def test_a_reader_sees_the_old_or_the_new_scores_and_never_the_old_ones_again(co
     after = dict.fromkeys(customers, (0.5, 0.5, draft.pk))
     assert set(before.values()).isdisjoint(after.values())
     readers: list[list[dict[str, Scores]]] = [[before], [before]]
-    late = current_values(customers)
+    late = [hashes for customer in customers for hashes in current_hashes([customer])]
     has_ended = Event()
 
     def rescore() -> None:
@@ -204,7 +204,7 @@ def test_a_reader_sees_the_old_or_the_new_scores_and_never_the_old_ones_again(co
             for number in range(len(customers)):
                 get_redis_connection("default").delete(f"customer_features:{customers[-number]}")
                 rescore_chunk(run, limit=3)
-                store.write_hashes({held: values for held, values in late.items() if exists(held)})
+                store.write_hashes(hashes for hashes in late if exists(hashes))
             assert runs.finish_rescore(run)
         finally:
             has_ended.set()

@@ -9,8 +9,8 @@ from featurehub.lib.clock import microseconds
 from featurehub.lib.redis_away import REDIS_AWAY
 from features.materialization.compute import compute_from_events
 from features.models import Customer, FeatureVersion
-from features.online import publish
-from features.online.store import Hash, Published
+from features.online import publish, store
+from features.online.publish import CurrentValues
 from tests.away import redis_away
 from tests.factories import (
     ago,
@@ -24,23 +24,44 @@ from tests.factories import (
 )
 
 
-def values_of(customer_id: str = "c1") -> dict[str, Published]:
-    return {part.feature_type: part for part in publish.current_values([customer_id])[Hash(customer_id)]}
+def current(customer_id: str = "c1") -> dict[str, CurrentValues]:
+    """Return what is to be published of one customer, by feature type."""
+    return {view.feature_type: held for view, held in publish.values_of_views([customer_id]).items()}
+
+
+def value_of(held: CurrentValues, name: str) -> float:
+    (value,) = held.columns.by_name[name].tolist()
+    return float(value)
 
 
 def test_every_live_type_has_an_entry_also_where_there_is_nothing(db: None) -> None:
-    values = values_of("nobody")
-    assert set(values) == {"behavioral", "contextual", "customer", "derived"}
-    assert {(part.version, part.as_of_us, len(part.features)) for part in values.values()} == {(None, None, 0)}
+    (live,) = publish.current_hashes(["nobody"])
+    assert {version.feature_type for version in live.versions} == {"behavioral", "contextual", "customer", "derived"}
+    assert {(*version.stamps, *version.fields[f"_{version.feature_type}:metadata"]) for version in live.versions} == {
+        ("", "{}")
+    }
+    assert {
+        text for version in live.versions for name, (text,) in version.fields.items() if not name.startswith("_")
+    } == {store.UNCHANGED}
 
 
 def test_a_row_is_published_with_its_values_and_its_id(db: None) -> None:
     make_customer("c1", page_view=3)
     (row,) = rows_of("c1")
-    behavioral = values_of()["behavioral"]
-    assert behavioral.features == row.features
-    assert (behavioral.sequence, behavioral.version) == (row.pk, "1.0")
-    assert behavioral.metadata["weight_set"] == row.metadata["weight_set"]
+    behavioral = current()["behavioral"]
+    assert {name: value_of(behavioral, name) for name in behavioral.columns.by_name} == row.features
+    assert behavioral.row_ids.tolist() == [row.pk]
+    assert behavioral.metadata[0]["weight_set"] == row.metadata["weight_set"]
+
+
+def test_values_are_in_the_order_of_the_customers_and_a_gap_changes_nothing(db: None) -> None:
+    make_customer("c1", page_view=1)
+    make_customer("c3", page_view=3)
+    (live,) = publish.current_hashes(["c3", "nobody", "c1"])
+    (behavioral,) = (version for version in live.versions if version.feature_type == "behavioral")
+    assert behavioral.fields["page_views_30d"] == ["3.0", store.UNCHANGED, "1.0"]
+    assert [bool(stamp) for stamp in behavioral.stamps] == [True, False, True]
+    assert [bool(text) for text in behavioral.fields["_behavioral:base"]] == [True, False, True]
 
 
 def test_time_dependent_values_are_published_as_of_the_last_computation(db: None) -> None:
@@ -48,12 +69,12 @@ def test_time_dependent_values_are_published_as_of_the_last_computation(db: None
     (row,) = rows_of("c1")
     computed_at = row.timestamp + timedelta(days=6)
     Customer.objects.update(computed_at=computed_at)
-    values = values_of()
-    assert values["behavioral"].as_of_us == values["derived"].as_of_us == microseconds(computed_at)
-    recency = values["behavioral"].features["recency_score"]
+    values = current()
+    assert [*values["behavioral"].as_of_us, *values["derived"].as_of_us] == [microseconds(computed_at)] * 2
+    recency = value_of(values["behavioral"], "recency_score")
     assert recency == pytest.approx(row.features["recency_score"] - 0.2, abs=1e-9)
-    assert values["derived"].features["rfm_score"] == pytest.approx((recency + 0.1 + 0.1) / 3)
-    assert values["behavioral"].features["purchase_amount_30d"] == 100.0
+    assert value_of(values["derived"], "rfm_score") == pytest.approx((recency + 0.1 + 0.1) / 3)
+    assert value_of(values["behavioral"], "purchase_amount_30d") == 100.0
 
 
 def test_a_type_that_is_not_live_is_not_published(db: None) -> None:
@@ -61,27 +82,30 @@ def test_a_type_that_is_not_live_is_not_published(db: None) -> None:
     for state in ("deprecated", "retired"):
         FeatureVersion.objects.filter(feature_type="derived").update(state=state)
     forget_registry()
-    assert "derived" not in values_of()
+    assert "derived" not in current()
 
 
 def test_the_contents_of_a_known_row_are_those_that_the_caller_has(db: None) -> None:
     make_customer("c1", page_view=3)
     (row,) = rows_of("c1")
-    published = publish.current_values(["c1"])
-    assert publish.current_values(["c1"], contents={row.pk: (row.features, row.metadata)}) == published
-    other = publish.current_values(["c1"], contents={row.pk: ({"page_views_30d": 7.0}, row.metadata)})
-    assert [part.features for part in other[Hash("c1")] if part.feature_type == "behavioral"] == [
-        {"page_views_30d": 7.0, "recency_score": 0.0}
-    ]
+    published = publish.current_hashes(["c1"])
+    assert publish.current_hashes(["c1"], contents={row.pk: (row.features, row.metadata)}) == published
+    (other,) = publish.current_hashes(["c1"], contents={row.pk: ({"page_views_30d": 7.0}, row.metadata)})
+    (behavioral,) = (version for version in other.versions if version.feature_type == "behavioral")
+    values = {name: text for name, (text,) in behavioral.fields.items() if not name.startswith("_")}
+    assert {name: text for name, text in values.items() if text is not store.REMOVED} == {
+        "page_views_30d": "7.0",
+        "recency_score": "0.0",
+    }
 
 
 def test_postgresql_says_which_row_is_the_newest(db: None) -> None:
     make_customer("c1", page_view=3)
     (older,) = rows_of("c1")
     make_customer("c1", page_view=4)
-    published = publish.current_values(["c1"])
+    published = publish.current_hashes(["c1"])
     contents = {older.pk: (older.features, older.metadata), older.pk + 1_000: ({}, {})}
-    assert publish.current_values(["c1"], contents=contents) == published
+    assert publish.current_hashes(["c1"], contents=contents) == published
     assert len(rows_of("c1")) == 2
 
 
@@ -97,7 +121,7 @@ def test_a_computation_hands_on_the_contents_of_the_rows_that_it_appended(db: No
 def test_many_customers_are_one_query(db: None, django_assert_num_queries: object) -> None:
     names = [make_customer(f"c{number}", page_view=number) for number in range(1, 20)]
     with django_assert_num_queries(1):  # type: ignore[operator]
-        assert len(publish.current_values(names)) == 19
+        assert [len(each.customer_ids) for each in publish.current_hashes(names)] == [19]
 
 
 def test_publishing_nobody_asks_nobody(db: None, django_assert_num_queries: object) -> None:

@@ -1,10 +1,13 @@
 """The online store: the layout of the contract's section 4, and compare-and-set of computations in any order."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
 from math import ceil
+from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import orjson
 import pytest
 import redis
@@ -15,8 +18,10 @@ from pytest_django import Settings
 
 from featurehub.lib.clock import EPOCH, microseconds
 from features.formulas.activity import LARGEST
-from features.online import store
-from features.online.store import Hash, Published
+from features.formulas.values import Columns
+from features.online import layout, store
+from features.online.publish import texts_of
+from features.online.store import REMOVED, UNCHANGED, PublishedHashes, PublishedVersion
 from tests.factories import cached
 from tests.redis_commands import redis_commands
 from tests.reference import parse_stamp
@@ -26,27 +31,35 @@ STAMP = "01773576000000000 0000000000000000007 1.0"
 stamps = st.tuples(st.timedeltas(timedelta(0), timedelta(days=365 * 1000)), st.integers(0, 2**63 - 1))
 
 
-def published(**fields: Any) -> Published:
-    """Return values as PostgreSQL has them: behavioral 1.0 of noon, row 7."""
-    return Published(
-        **{
-            "feature_type": "behavioral",
-            "version": "1.0",
-            "as_of_us": microseconds(NOON),
-            "sequence": 7,
-            "features": {"engagement_score": 0.5},
-            "metadata": {},
-            **fields,
-        }
+def published(
+    *,
+    feature_type: str = "behavioral",
+    version: str = "1.0",
+    as_of: datetime = NOON,
+    row: int = 7,
+    features: Mapping[str, float] = MappingProxyType({"engagement_score": 0.5}),
+    metadata: Mapping[str, Any] = MappingProxyType({}),
+    without: Sequence[str] = (),
+) -> PublishedVersion:
+    """Return values of one hash as PostgreSQL has them: behavioral 1.0 of noon, row 7."""
+    columns = Columns(["c1"], {name: np.array([value]) for name, value in features.items()})
+    return PublishedVersion(
+        feature_type,
+        layout.stamps([microseconds(as_of)], row_ids=[row], version=version),
+        {
+            layout.metadata_field(feature_type): [orjson.dumps(dict(metadata)).decode()],
+            **(texts_of(columns) if features else {}),
+            **{name: [REMOVED] for name in without},
+        },
     )
 
 
-def absent(feature_type: str = "customer") -> Published:
-    return published(feature_type=feature_type, version=None, as_of_us=None, sequence=0, features={})
+def absent(feature_type: str = "customer") -> PublishedVersion:
+    return PublishedVersion(feature_type, [""], {layout.metadata_field(feature_type): ["{}"]})
 
 
-def publish(*parts: Published, customer_id: str = "c1") -> int:
-    return store.write_hashes({Hash(customer_id): parts})
+def publish(*versions: PublishedVersion, customer_id: str = "c1") -> int:
+    return store.write_hashes([PublishedHashes("", [customer_id], versions)])
 
 
 @pytest.fixture
@@ -104,11 +117,11 @@ def test_a_hash_lives_as_long_as_the_setting_says(client: "redis.Redis[bytes]", 
     assert client.ttl("customer_features:c1") == 77
 
 
-@pytest.mark.parametrize("sequence", [7, 6])
-def test_publishing_again_renews_the_ttl_though_nothing_is_newer(client: "redis.Redis[bytes]", sequence: int) -> None:
+@pytest.mark.parametrize("row", [7, 6])
+def test_publishing_again_renews_the_ttl_though_nothing_is_newer(client: "redis.Redis[bytes]", row: int) -> None:
     publish(published())
     client.expire("customer_features:c1", 5)
-    assert publish(published(sequence=sequence)) == 0
+    assert publish(published(row=row)) == 0
     assert client.ttl("customer_features:c1") == 3600
 
 
@@ -130,13 +143,10 @@ def test_that_nothing_was_there_never_replaces_what_is() -> None:
     assert cached("c1")["_behavioral"] == STAMP
 
 
-def computations() -> list[Published]:
+def computations() -> list[PublishedVersion]:
     """Return computations of one customer, the oldest first: a later row, and a later moment of one row, is newer."""
     rows = [(NOON, 7), (NOON + timedelta(microseconds=1), 7), (NOON + timedelta(hours=1), 10), (NOON, 12)]
-    return [
-        published(as_of_us=microseconds(as_of), sequence=sequence, features={"a": float(number)})
-        for number, (as_of, sequence) in enumerate(rows)
-    ]
+    return [published(as_of=as_of, row=row, features={"a": float(number)}) for number, (as_of, row) in enumerate(rows)]
 
 
 @pytest.mark.parametrize("order", list(permutations(range(4))), ids=str)
@@ -150,7 +160,7 @@ def test_an_older_computation_never_overwrites_a_newer_one(order: tuple[int, ...
 
 def test_a_value_that_newer_values_do_not_have_is_deleted() -> None:
     publish(published(features={"a": 1.0, "b": 2.0}))
-    publish(published(sequence=8, features={"a": 3.0}, without=["b", "never_there"]))
+    publish(published(row=8, features={"a": 3.0}, without=["b", "never_there"]))
     held = cached("c1")
     assert (held["a"], held["_behavioral"][-5:-4], "b" in held) == ("3.0", "8", False)
 
@@ -159,67 +169,68 @@ def test_a_value_that_newer_values_do_not_have_is_deleted() -> None:
 def test_older_values_delete_nothing_of_newer_ones(order: tuple[int, ...]) -> None:
     names = ["a", "b", "c", "d"]
     for number in order:  # each has a value for one name, and none for the others
-        part = published(sequence=number, features={names[number]: 1.0}, without=names[:number] + names[number + 1 :])
+        part = published(row=number, features={names[number]: 1.0}, without=names[:number] + names[number + 1 :])
         publish(part)
     assert {name for name in cached("c1") if not name.startswith("_")} == {"d"}
 
 
 def test_each_type_has_a_newest_of_its_own() -> None:
-    publish(published(sequence=9), published(feature_type="customer", sequence=1, features={"tenure_days": 1.0}))
-    assert publish(published(sequence=8), published(feature_type="customer", sequence=2, features={})) == 1
+    publish(published(row=9), published(feature_type="customer", row=1, features={"tenure_days": 1.0}))
+    assert publish(published(row=8), published(feature_type="customer", row=2, features={})) == 1
     assert (cached("c1")["_behavioral"][-5:-4], cached("c1")["_customer"][-5:-4]) == ("9", "2")
 
 
-def test_hashes_of_other_types_and_names_are_published_by_one_script() -> None:
-    tenure = published(feature_type="customer", features={"tenure_days": 3.0}, sequence=1)
-    values = {
-        Hash("c1"): [published(features={"a": 1.0}), tenure],
-        Hash("c2"): [published(features={"b": 2.0, "c": 5}), absent()],
-        Hash("c1", ":behavioral:2.0"): [published(version="2.0", features={"a": 3.0}, decay_snapshot="1,2")],
-        Hash("c3"): [absent("behavioral"), absent()],
-    }
+def test_hashes_with_and_without_values_are_published_by_one_script() -> None:
+    later = STAMP.replace("7 1.0", "8 1.0")
+    behavioral = {"_behavioral:metadata": ["{}"] * 3, "_behavioral:base": ["1,2", UNCHANGED, "3,4"]}
+    customer = PublishedVersion("customer", [STAMP, "", STAMP], {"tenure_days": ["3.0", UNCHANGED, "5.0"]})
+    versions = [PublishedVersion("behavioral", [STAMP, "", later], {**behavioral, "a": ["1.0", UNCHANGED, "2.0"]})]
     publish(absent())  # loads the script
     with redis_commands() as commands:
-        assert store.write_hashes(values) == 7
+        assert store.write_hashes([PublishedHashes("", ["c1", "c2", "c3"], [*versions, customer])]) == 6
     assert len(commands) == 1
-    empty = {"_behavioral:metadata": "{}", "_customer:metadata": "{}"}
-    stamp_of_tenure = STAMP.replace("7 1.0", "1 1.0")
     assert cached("c1") == {
         "_behavioral": STAMP,
-        "_customer": stamp_of_tenure,
-        **empty,
+        "_behavioral:metadata": "{}",
+        "_behavioral:base": "1,2",
         "a": "1.0",
+        "_customer": STAMP,
         "tenure_days": "3.0",
+        "_customer:metadata": "{}",
     }
-    assert cached("c2") == {"_behavioral": STAMP, "_customer": "", **empty, "b": "2.0", "c": "5.0"}
-    assert cached("c3") == {"_behavioral": "", "_customer": "", **empty}
-    assert store.read_hashes(["c1"], ["_behavioral", "a", "_behavioral:base", "b"], suffix=":behavioral:2.0") == [
-        [STAMP.replace(" 1.0", " 2.0").encode(), b"3.0", b"1,2", None]
+    assert cached("c2") == {"_behavioral": "", "_behavioral:metadata": "{}", "_customer": ""}
+    assert (cached("c3")["_behavioral"], cached("c3")["a"], cached("c3")["tenure_days"]) == (later, "2.0", "5.0")
+
+
+def test_a_version_that_is_not_live_has_a_hash_of_its_own() -> None:
+    store.write_hashes([PublishedHashes(":behavioral:2.0", ["c1"], [published(version="2.0", features={"a": 3.0})])])
+    assert store.read_hashes(["c1"], ["_behavioral", "a", "b"], suffix=":behavioral:2.0") == [
+        [STAMP.replace(" 1.0", " 2.0").encode(), b"3.0", None]
     ]
+    assert not cached("c1")
 
 
 def test_a_name_is_deleted_where_it_is_said_to_be_absent_and_kept_where_nothing_is_said() -> None:
-    store.write_hashes({Hash(name): [published(features={"a": 1.0, "b": 2.0})] for name in ("c1", "c2", "c3")})
-    store.write_hashes(
-        {
-            Hash("c1"): [published(sequence=8, features={"a": 3.0}, without=["b"])],
-            Hash("c2"): [published(sequence=8, features={"b": 4.0})],
-            Hash("c3"): [published(sequence=6, features={}, without=["a", "b"])],
-        }
-    )
-    held = [{name: text for name, text in cached(key).items() if name[0] != "_"} for key in ("c1", "c2", "c3")]
+    names = ["c1", "c2", "c3"]
+    values = {"a": ["1.0"] * 3, "b": ["2.0"] * 3}
+    store.write_hashes([PublishedHashes("", names, [PublishedVersion("behavioral", [STAMP] * 3, values)])])
+    later, earlier = (STAMP.replace("7 1.0", f"{row} 1.0") for row in (8, 6))
+    changed = {"a": ["3.0", UNCHANGED, REMOVED], "b": [REMOVED, "4.0", REMOVED]}
+    version = PublishedVersion("behavioral", [later, later, earlier], changed)
+    store.write_hashes([PublishedHashes("", names, [version])])
+    held = [{name: text for name, text in cached(key).items() if name[0] != "_"} for key in names]
     assert held == [{"a": "3.0"}, {"a": "1.0", "b": "4.0"}, {"a": "1.0", "b": "2.0"}]
 
 
 def test_many_customers_are_published_in_few_commands() -> None:
-    values = {Hash(f"c{number}"): [published(features={"a": float(number)})] for number in range(1_200)}
-    store.write_hashes({Hash("c0"): [absent()]})  # loads the script
+    names = [f"c{number}" for number in range(1_200)]
+    texts = [repr(float(number)) for number in range(1_200)]
+    publish(absent(), customer_id="c0")  # loads the script
     with redis_commands() as commands:
-        assert store.write_hashes(values) == 1_200
+        version = PublishedVersion("behavioral", [STAMP] * 1_200, {"a": texts})
+        assert store.write_hashes([PublishedHashes("", names, [version])]) == 1_200
     assert len(commands) == ceil(1_200 / store.PUBLISHED_PER_SCRIPT) == 12
-    assert store.read_hashes([place.customer_id for place in values], ["a"]) == [
-        [repr(float(number)).encode()] for number in range(1_200)
-    ]
+    assert store.read_hashes(names, ["a"]) == [[text.encode()] for text in texts]
 
 
 def test_a_batch_is_read_in_the_order_asked_with_a_gap_for_each_unknown() -> None:
@@ -235,7 +246,7 @@ def test_a_batch_is_read_in_the_order_asked_with_a_gap_for_each_unknown() -> Non
 def test_a_script_that_the_server_has_forgotten_is_sent_again(client: "redis.Redis[bytes]") -> None:
     publish(published())
     client.script_flush()
-    assert publish(published(sequence=8)) == 1
+    assert publish(published(row=8)) == 1
     client.script_flush()
     assert store.read_hashes(["c1", "c1"], ["engagement_score"]) == [[b"0.5"], [b"0.5"]]
 
@@ -246,9 +257,9 @@ def test_a_stamp_gives_back_its_moment_and_version() -> None:
 
 @given(stamps=st.tuples(stamps, stamps))
 def test_of_any_two_computations_the_one_of_the_later_row_stays(stamps: tuple[tuple[timedelta, int], ...]) -> None:
-    parts = [published(as_of_us=microseconds(EPOCH + since), sequence=sequence) for since, sequence in stamps]
+    parts = [published(as_of=EPOCH + since, row=row) for since, row in stamps]
     get_redis_connection("default").delete("customer_features:c1")
     for part in parts:
         publish(part)
-    newest = max(parts, key=lambda part: (part.sequence, part.as_of_us))
-    assert cached("c1")["_behavioral"] == store.stamp_of(newest)
+    since, row = max(stamps, key=lambda stamp: (stamp[1], stamp[0]))
+    assert [cached("c1")["_behavioral"]] == published(as_of=EPOCH + since, row=row).stamps

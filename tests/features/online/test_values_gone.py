@@ -7,7 +7,7 @@ from features.materialization import refresh
 from features.materialization.client_values import set_customer_features
 from features.materialization.rescore import rescore
 from features.models import FeatureDefinition
-from features.online.publish import current_values, publish
+from features.online.publish import current_hashes, publish
 from features.online.store import write_hashes
 from features.serving.feature_store import get_feature_values
 from tests.factories import cached, make_customer, make_version, make_weight_set, rows_of
@@ -59,7 +59,7 @@ def test_a_publication_that_comes_late_does_not_bring_them_back() -> None:
     make_shadow(carts="1 / cart_value")
     make_customer("c1", page_view=1)
     write(cart_value=2)
-    late = current_values(["c1"])
+    late = current_hashes(["c1"])
     write(cart_value=0)
     write_hashes(late)
     assert features_in(cached("c1", SHADOW)) == set()
@@ -69,7 +69,7 @@ def test_a_publication_that_comes_late_deletes_nothing_that_is_newer() -> None:
     make_shadow(carts="1 / cart_value")
     make_customer("c1", page_view=1)
     write(cart_value=0)
-    late = current_values(["c1"])
+    late = current_hashes(["c1"])
     write(cart_value=2)
     write_hashes(late)
     assert cached("c1", SHADOW)["carts"] == "0.5"
