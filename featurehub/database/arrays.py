@@ -3,6 +3,9 @@
 from types import NoneType
 from typing import Any
 
+import numpy as np
+import orjson
+from numpy.typing import NDArray
 from psycopg.abc import Buffer
 from psycopg.types.array import ListDumper
 
@@ -25,3 +28,11 @@ class ArrayDumper(ListDumper):
             if not has_specials:
                 return f'{{"{quoted}"}}'.encode()
         return super().dump(obj)
+
+
+def array_text(numbers: NDArray[np.float64] | NDArray[np.int64]) -> str:
+    """Return the text of an array of PostgreSQL, in a tenth of the time that a list takes as a parameter.
+
+    What is not finite becomes null. The statement has to cast it, as to `float8[]`.
+    """
+    return f"{{{orjson.dumps(numbers.tolist()).decode()[1:-1]}}}"

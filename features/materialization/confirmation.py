@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 
+from featurehub.database.arrays import array_text
 from featurehub.database.beside import parameters_beside
 from features.formulas.activity import MICROSECONDS_PER_SECOND, NEVER, Activity, Floats
 from features.formulas.values import Columns, column, first_departure_us
@@ -88,13 +89,10 @@ def confirmation_sql(is_given: tuple[bool, ...]) -> str:
     )
 
 
-def listed_parameters(listed: ListedColumns) -> dict[str, list[float | None]]:
-    """Return the columns that are given as parameters `listed_N`, None for NaN."""
-    return {
-        f"listed_{place}": [value if value == value else None for value in values.tolist()]
-        for place, values in enumerate(listed, start=1)
-        if values is not None
-    }
+def listed_parameters(listed: ListedColumns) -> dict[str, str]:
+    """Return the columns that are given as parameters `listed_N`, null for NaN."""
+    places = enumerate(listed, start=1)
+    return {f"listed_{place}": array_text(values) for place, values in places if values is not None}
 
 
 def confirm_computed(
@@ -115,8 +113,8 @@ def confirm_computed(
     leaving = first_departure_us(activity, features=known.windowed, window_days=settings.WINDOW_DAYS)
     parameters: dict[str, Any] = {
         "customer_ids": activity.customer_ids,
-        "leaves_us": leaving.tolist(),
-        "seen_us": activity.last_event_us.tolist(),
+        "leaves_us": array_text(leaving),
+        "seen_us": array_text(activity.last_event_us),
         "never": NEVER,
         "weight_set_id": weight_set_id,
         "as_of": as_of,
