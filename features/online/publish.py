@@ -192,9 +192,11 @@ def as_published(
     if columns.customer_ids != customer_ids:
         place = {customer_id: number for number, customer_id in enumerate(customer_ids)}
         places = [place[customer_id] for customer_id in columns.customer_ids]
-        stamps = spread(stamps, places=places, column=[""] * len(place))
-        metadata = spread(metadata, places=places, column=["{}"] * len(place))
-        fields = {name: spread(texts, places=places, column=[UNCHANGED] * len(place)) for name, texts in fields.items()}
+        stamps = spread(stamps, places=places, column=[""] * len(customer_ids))
+        metadata = spread(metadata, places=places, column=["{}"] * len(customer_ids))
+        fields = {
+            name: spread(texts, places=places, column=[UNCHANGED] * len(customer_ids)) for name, texts in fields.items()
+        }
     return PublishedVersion(view.feature_type, stamps, {layout.metadata_field(view.feature_type): metadata, **fields})
 
 

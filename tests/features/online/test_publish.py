@@ -64,6 +64,14 @@ def test_values_are_in_the_order_of_the_customers_and_a_gap_changes_nothing(db: 
     assert [bool(text) for text in behavioral.fields["_behavioral:base"]] == [True, False, True]
 
 
+def test_a_customer_that_is_named_twice_is_published_as_one_that_is_named_once(db: None) -> None:
+    make_customer("c1", page_view=2)
+    held = cached("c1")
+    get_redis_connection("default").delete("customer_features:c1")
+    publish.publish(["c1", "nobody", "c1"])
+    assert cached("c1") == held
+
+
 def test_time_dependent_values_are_published_as_of_the_last_computation(db: None) -> None:
     make_customer("c1", events=[make_purchase(amount=100.0, timestamp=ago(days=3))])
     (row,) = rows_of("c1")
