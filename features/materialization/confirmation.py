@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 
-from featurehub.database.arrays import array_text
 from featurehub.database.beside import parameters_beside
 from features.formulas.activity import MICROSECONDS_PER_SECOND, NEVER, Activity, Floats
-from features.formulas.values import Columns, column, first_departure_us
+from features.formulas.values import Columns, first_departure_us
 from features.formulas.view import FeatureView
+from features.offline.columns import stored_columns
 from features.offline.history import Latest
 from features.registry.contents import Registry
 from features.registry.list_layout import LAST_PURCHASE, ListLayout
@@ -69,10 +69,9 @@ def listed_columns(
 
 def written_columns(rows: Sequence[Latest], *, view: FeatureView) -> Columns:
     """Return what clients wrote of a version, and under the empty name since when it holds, in seconds since 1970."""
-    values = [row.features for row in rows]
-    by_name = {name: column(values, name) for name in view.names}
-    by_name[""] = np.array([row.since_us for row in rows], dtype=np.float64) / MICROSECONDS_PER_SECOND
-    return Columns([row.customer_id for row in rows], by_name)
+    stored = stored_columns(rows, names=view.names)
+    since = np.array([row.since_us for row in rows], dtype=np.float64) / MICROSECONDS_PER_SECOND
+    return Columns(stored.customer_ids, {**stored.by_name, "": since})
 
 
 @lru_cache(maxsize=16)
@@ -89,10 +88,13 @@ def confirmation_sql(is_given: tuple[bool, ...]) -> str:
     )
 
 
-def listed_parameters(listed: ListedColumns) -> dict[str, str]:
-    """Return the columns that are given as parameters `listed_N`, null for NaN."""
-    places = enumerate(listed, start=1)
-    return {f"listed_{place}": array_text(values) for place, values in places if values is not None}
+def listed_parameters(listed: ListedColumns) -> dict[str, list[float | None]]:
+    """Return the columns that are given as parameters `listed_N`, None for NaN."""
+    return {
+        f"listed_{place}": [value if value == value else None for value in values.tolist()]
+        for place, values in enumerate(listed, start=1)
+        if values is not None
+    }
 
 
 def confirm_computed(
@@ -113,8 +115,8 @@ def confirm_computed(
     leaving = first_departure_us(activity, features=known.windowed, window_days=settings.WINDOW_DAYS)
     parameters: dict[str, Any] = {
         "customer_ids": activity.customer_ids,
-        "leaves_us": array_text(leaving),
-        "seen_us": array_text(activity.last_event_us),
+        "leaves_us": leaving.tolist(),
+        "seen_us": activity.last_event_us.tolist(),
         "never": NEVER,
         "weight_set_id": weight_set_id,
         "as_of": as_of,

@@ -11,16 +11,16 @@ import numpy as np
 from django.db import connection, transaction
 
 from featurehub.lib.batched import batched
-from features.formulas.activity import MICROSECONDS_PER_SECOND, Floats
+from features.formulas.activity import MICROSECONDS_PER_SECOND
 from features.formulas.decay import decayed_values
-from features.formulas.values import Columns, column
+from features.formulas.values import Columns
 from features.formulas.view import FeatureView
 from features.materialization import runs
 from features.materialization.confirmation import ListedColumns, listed_parameters, written_columns
 from features.materialization.locks import lock_customers
 from features.models import BUCKET, BUCKETS, Customer, FeatureType, Run
 from features.offline import history
-from features.offline.columns import decay_snapshot_of
+from features.offline.columns import decay_snapshot_of, stored_columns
 from features.offline.history import Latest
 from features.registry.list_layout import LAST_PURCHASE, ListLayout, list_layout
 from features.registry.snapshot import registry_snapshot
@@ -120,10 +120,9 @@ def newest_columns(rows: Sequence[Latest], *, view: FeatureView) -> Columns:
     """Return the values of a version's newest rows, behavioral ones decayed to the customers' last computations."""
     if view.feature_type != FeatureType.BEHAVIORAL:
         return written_columns(rows, view=view)
-    values = [row.features for row in rows]
-    by_name: dict[str, Floats] = {name: column(values, name) for name in view.names}
+    stored = stored_columns(rows, names=view.names)
     snapshot = decay_snapshot_of(rows, view=view)
     computed_us = np.array([row.computation_us or row.since_us for row in rows], dtype=np.int64)
-    by_name |= decayed_values(snapshot, view=view, until_us=computed_us, window_days=1)
-    by_name[LAST_PURCHASE.name] = snapshot.last_purchase_us / MICROSECONDS_PER_SECOND
-    return Columns([row.customer_id for row in rows], by_name)
+    decayed = decayed_values(snapshot, view=view, until_us=computed_us, window_days=1)
+    last_purchase = snapshot.last_purchase_us / MICROSECONDS_PER_SECOND
+    return Columns(stored.customer_ids, {**stored.by_name, **decayed, LAST_PURCHASE.name: last_purchase})

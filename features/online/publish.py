@@ -191,12 +191,10 @@ def as_published(
         fields |= dict.fromkeys(known.left_out(view), [REMOVED] * len(stamps))
     if columns.customer_ids != customer_ids:
         place = {customer_id: number for number, customer_id in enumerate(customer_ids)}
-        places = [place[customer_id] for customer_id in columns.customer_ids]
-        stamps = spread(stamps, places=places, column=[""] * len(customer_ids))
-        metadata = spread(metadata, places=places, column=["{}"] * len(customer_ids))
-        fields = {
-            name: spread(texts, places=places, column=[UNCHANGED] * len(customer_ids)) for name, texts in fields.items()
-        }
+        places, among = [place[customer_id] for customer_id in columns.customer_ids], len(customer_ids)
+        stamps = spread(stamps, places, among=among, nothing="")
+        metadata = spread(metadata, places, among=among, nothing="{}")
+        fields = {name: spread(texts, places, among=among, nothing=UNCHANGED) for name, texts in fields.items()}
     return PublishedVersion(view.feature_type, stamps, {layout.metadata_field(view.feature_type): metadata, **fields})
 
 
@@ -211,8 +209,9 @@ def texts_of(columns: Columns) -> dict[str, Sequence[str | bool]]:
     return dict(zip(columns.by_name, rows, strict=True))
 
 
-def spread(texts: Sequence[T], *, places: Sequence[int], column: list[T]) -> list[T]:
-    """Put the texts at these places of the column, and return it."""
+def spread(texts: Sequence[T], places: Sequence[int], *, among: int, nothing: T) -> list[T]:
+    """Return a column of `among` texts: these at their places, and `nothing` at all others."""
+    column = [nothing] * among
     for place, text in zip(places, texts, strict=True):
         column[place] = text
     return column

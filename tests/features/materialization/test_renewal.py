@@ -123,7 +123,6 @@ def older_row_later_moment(version: PublishedVersion) -> PublishedVersion:
 
 def test_an_older_row_that_is_published_late_does_not_replace_a_newer_one_of_an_earlier_moment() -> None:
     make_customer("c1", page_view=1)
-    newer = None
     store_events(make_event(customer_id="c1"))
     refresh.refresh_dirty()
     newer = current_hashes(["c1"])
