@@ -190,6 +190,7 @@ INSTALLED_APPS = [
     "axes",
     "csp",
     "featurehub.access",
+    "featurehub.database",
     "events",
     "features",
 ]

@@ -1,1 +1,1 @@
-"""Django's PostgreSQL engine with a limit to every wait, and a breaker, in the processes that answer requests."""
+"""Django's PostgreSQL engine with a limit to every wait, a breaker for requests, and a `migrate` that gives way."""

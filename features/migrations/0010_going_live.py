@@ -34,6 +34,9 @@ class Migration(migrations.Migration):
     dependencies = [("features", "0009_versions_taken_up")]
 
     operations = [
+        migrations.RunSQL(
+            "lock table features_run, features_featureversion, features_weightsetstep", migrations.RunSQL.noop
+        ),
         migrations.AddField(
             "featureversion", "is_awaiting_scores", models.BooleanField(db_default=False, editable=False)
         ),

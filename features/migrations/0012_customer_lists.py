@@ -12,6 +12,9 @@ class Migration(migrations.Migration):
 
     dependencies = [("features", "0011_first_computed_ranges")]
     operations = [
+        migrations.RunSQL(
+            "lock table features_customer, features_run, features_featuredefinition", migrations.RunSQL.noop
+        ),
         migrations.AddField("customer", "last_seen_at", models.DateTimeField(null=True)),
         migrations.AddField(
             "customer",

@@ -9,6 +9,9 @@ class Migration(migrations.Migration):
     dependencies = [("features", "0023_feature_sets"), ("events", "0005_first_event_types")]
 
     operations = [
+        migrations.RunSQL(
+            "lock table features_eventhour, features_featuredefinition, features_weight", migrations.RunSQL.noop
+        ),
         migrations.RemoveConstraint(model_name="weight", name="weight_event_type_is_known"),
         migrations.AlterField(model_name="weight", name="event_type", field=models.CharField(max_length=64)),
         migrations.AddConstraint(

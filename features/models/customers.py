@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 from features.models.definitions import FeatureType
 from features.models.weights import WeightSet
 
-BUCKETS = 256  # `features_bucket` of migration 0033 knows it, too
+BUCKETS = 256  # `features_bucket` of migration 0034 knows it, too
 # The part of all customers with which one is renewed: 0 to BUCKETS - 1, fixed by the id. It is no generated column:
 # PostgreSQL 18 prepares the expression of one again for each row that an update writes, which takes 3 µs.
 BUCKET = Func("customer_id", function="features_bucket", output_field=models.SmallIntegerField())
