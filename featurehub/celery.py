@@ -21,7 +21,7 @@ from django.db import close_old_connections
 from django.utils.module_loading import import_string
 from kombu.transport.redis import Transport
 
-from featurehub.lib.gc_tuning import freeze_loaded_objects
+from featurehub.lib.gc_tuning import collect_seldom, freeze_loaded_objects
 from featurehub.observability.task_signals import count_sent_tasks
 from featurehub.observability.tracing import tracing
 
@@ -57,10 +57,11 @@ def prepare_worker(**_: object) -> None:
 
 @worker_process_init.connect
 def prepare_worker_process(**_: object) -> None:
-    """Begin to trace and count, and exclude the loaded objects from garbage collection before the first task."""
+    """Begin to trace and count, and keep garbage collection small, before the first task."""
     tracing.start("worker")
     start_counting()
     freeze_loaded_objects()
+    collect_seldom()
 
 
 @worker_process_shutdown.connect
