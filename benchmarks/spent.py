@@ -54,10 +54,10 @@ def processes() -> dict[int, list[str]]:
 
 def cpu_seconds(pids: Sequence[int]) -> float:
     """Return user and system time of the processes and their descendants, those that have ended included."""
-    stats = processes()
-    # The time of a process that ends meanwhile may be in neither its own numbers nor yet in those of its parent.
-    while (again := processes()).keys() != stats.keys():
-        stats = again
+    # The time of a process that ends meanwhile may be in its own numbers and in those of its parent, or in neither.
+    before, stats, after = processes(), processes(), processes()
+    while not before.keys() <= stats.keys() <= after.keys():
+        before, stats, after = stats, after, processes()
     taking_part = set(pids)
     while children := {pid for pid, stat in stats.items() if int(stat[1]) in taking_part} - taking_part:
         taking_part |= children

@@ -5,9 +5,11 @@ from contextlib import closing
 from http.client import HTTPConnection
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from benchmarks import servers
+from benchmarks.machine import fields
 from benchmarks.peers import reader_key
 from benchmarks.spent import cpu_seconds
 from tests.at_once import environment_of_tests
@@ -37,3 +39,15 @@ def test_the_time_of_processes_that_end_while_it_is_read_is_not_lost() -> None:
             spent.append(cpu_seconds([parent.pid]))
     assert len(spent) > 20
     assert spent[:-1] == sorted(spent[:-1])  # after the last look there may be no parent any more
+
+
+def test_the_time_of_a_session_of_postgresql_that_ends_while_it_is_read_is_not_lost(db: None) -> None:
+    times = []
+    for _ in range(20):
+        with psycopg.connect(environment_of_tests()["DATABASE_URL"]) as session:
+            postmaster = int(fields(session.info.backend_pid)[1])
+            before = cpu_seconds([postmaster])
+            # The session ends a little later than its client: it drops the table first.
+            session.execute("create temporary table numbers as select generate_series(1, 1000000)")
+        times.append(cpu_seconds([postmaster]) - before)
+    assert min(times) > 0.05
