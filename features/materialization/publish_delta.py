@@ -13,10 +13,9 @@ import orjson
 
 from featurehub.lib.clock import microseconds
 from features.formulas.decay import DecaySnapshot
-from features.formulas.values import column
 from features.formulas.view import FeatureView
 from features.materialization.compute import Appended, Recomputed
-from features.offline.columns import decay_snapshot_of
+from features.offline.columns import decay_snapshot_of, stored_columns
 from features.offline.history import Latest
 from features.online import layout
 from features.online.decay_snapshots import decay_snapshot_texts
@@ -69,10 +68,9 @@ def behavioral_delta(view: FeatureView, recomputed: Recomputed) -> VersionDelta:
     Decay moves values towards zero, so a value that equals the row's has not decayed since.
     """
     held, appended = recomputed.held[view], recomputed.appended[view]
+    stored = stored_columns(held, names=appended.values.by_name).by_name
     changed = {
-        name: layout.chosen_texts(
-            values, wanted=values != column([row.features for row in held], name), otherwise=UNCHANGED
-        )
+        name: layout.chosen_texts(values, wanted=values != stored[name], otherwise=UNCHANGED)
         for name, values in appended.values.by_name.items()
     }
     metadata_field, snapshot_field = (

@@ -154,7 +154,8 @@ def with_weight_set(row: Latest) -> dict[str, Any]:
     """Return the row's metadata with the weight set under which the last computation found the same values."""
     if row.weight_set_id is None:
         return row.metadata
-    return {**row.metadata, "weight_set": weight_sets.set_active_at(row.version, at=row.weight_set_id)}
+    weight_set = weight_sets.set_active_at(row.version, at=row.weight_set_id)
+    return row.metadata if row.metadata.get("weight_set") == weight_set else {**row.metadata, "weight_set": weight_set}
 
 
 def as_derived(view: FeatureView, *, inputs: Mapping[FeatureView, CurrentValues]) -> CurrentValues:
