@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 
 import numpy as np
 
@@ -49,7 +50,10 @@ def behavioral_values(
 
 def column(rows: Sequence[Mapping[str, float]], name: str) -> Floats:
     """Return the values of one name in rows of values; NaN where a row has none."""
-    return np.array([features.get(name, np.nan) for features in rows], dtype=np.float64)
+    try:  # in half the time, as most rows have every value
+        return np.fromiter(map(itemgetter(name), rows), dtype=np.float64, count=len(rows))
+    except (KeyError, TypeError):  # TypeError: null
+        return np.array([features.get(name, np.nan) for features in rows], dtype=np.float64)
 
 
 def derived_values(view: FeatureView, inputs: Sequence[Columns]) -> Columns:
