@@ -17,7 +17,12 @@ from django.db import connection, connections, transaction
 T = TypeVar("T")
 PROJECT = Path(__file__).resolve().parents[1]
 SECONDS_AT_MOST = 20.0
-SOMEBODY_WAITS = "select exists (select from pg_locks where not granted)"
+# Of this database: other processes of the test run use others of the same server.
+SOMEBODY_WAITS = """
+select exists (
+    select from pg_locks join pg_stat_activity using (pid) where not granted and datname = current_database()
+)
+"""
 SET_UP = "import django; django.setup()\n"
 
 

@@ -2,7 +2,7 @@
 
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from threading import Event
 
 import pytest
@@ -72,6 +72,26 @@ def setting(name: str) -> str:
         return str(cursor.fetchone()[0])
 
 
+def while_customers_are_used(migration: Callable[[], None]) -> None:
+    """Run the migration while another transaction uses the table of customers."""
+    is_used, has_ended = Event(), Event()
+
+    def program() -> None:
+        with transaction.atomic():
+            execute(USE_CUSTOMERS)
+            is_used.set()
+            assert has_ended.wait(SECONDS_AT_MOST)
+
+    def migrate_beside_it() -> None:
+        assert is_used.wait(SECONDS_AT_MOST)
+        try:
+            migration()
+        finally:
+            has_ended.set()
+
+    at_once(program, migrate_beside_it)
+
+
 @pytest.mark.parametrize("app", ["access", "events", "features"])
 def test_migrations_of_several_tables_lock_all_of_them_first(app: str) -> None:
     """A lock taken later is waited for while others wait for those that are held."""
@@ -107,31 +127,24 @@ def test_a_program_that_wants_what_a_migration_holds_gets_it() -> None:
 
 def test_a_table_that_is_never_free_ends_the_command_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(migrate, "ATTEMPTS", 2)
-    is_used, has_ended = Event(), Event()
-
-    def program() -> None:
-        with transaction.atomic():
-            execute(USE_CUSTOMERS)
-            is_used.set()
-            assert has_ended.wait(SECONDS_AT_MOST)
 
     def migration() -> None:
-        assert is_used.wait(SECONDS_AT_MOST)
-        try:
-            with pytest.raises(CommandError, match=r"tried 2 times.*pg_stat_activity"):
-                call_command("migrate", verbosity=0)
-        finally:
-            has_ended.set()
+        with pytest.raises(CommandError, match=r"tried 2 times.*pg_stat_activity"):
+            call_command("migrate", verbosity=0)
 
-    at_once(program, migration)
+    while_customers_are_used(migration)
 
 
 def test_other_errors_end_it_at_once() -> None:
     said = io.StringIO()
-    execute("set statement_timeout = '1ms'")
-    try:
-        with pytest.raises(OperationalError, match="statement timeout"):
-            call_command("migrate", verbosity=1, stderr=said, stdout=io.StringIO())
-    finally:
-        execute("reset statement_timeout")
+
+    def migration() -> None:
+        execute("set statement_timeout = '100ms'")
+        try:
+            with pytest.raises(OperationalError, match="statement timeout"):
+                call_command("migrate", verbosity=1, stderr=said, stdout=io.StringIO())
+        finally:
+            execute("reset statement_timeout")
+
+    while_customers_are_used(migration)
     assert said.getvalue() == ""
