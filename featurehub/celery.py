@@ -21,7 +21,7 @@ from django.db import close_old_connections
 from django.utils.module_loading import import_string
 from kombu.transport.redis import Transport
 
-from featurehub.lib.gc_tuning import collect_seldom, freeze_loaded_objects
+from featurehub.lib.gc_tuning import tune_for_batch_work
 from featurehub.observability.task_signals import count_sent_tasks
 from featurehub.observability.tracing import tracing
 
@@ -60,8 +60,7 @@ def prepare_worker_process(**_: object) -> None:
     """Begin to trace and count, and keep garbage collection small, before the first task."""
     tracing.start("worker")
     start_counting()
-    freeze_loaded_objects()
-    collect_seldom()
+    tune_for_batch_work()
 
 
 @worker_process_shutdown.connect

@@ -21,7 +21,7 @@ from benchmarks.spent import Spent, spent
 from events.ingest import ingest
 from events.validation import NewEvent
 from featurehub.lib.batched import batched
-from featurehub.lib.gc_tuning import collect_seldom, freeze_loaded_objects
+from featurehub.lib.gc_tuning import tune_for_batch_work
 from features.lifecycle import weight_set_steps
 from features.materialization import refresh, renewal, rescore, runs
 from features.materialization.locks import database_now
@@ -42,8 +42,7 @@ def run() -> list[Row]:
     customers = scaled(CUSTOMERS)
     require_disk(scaled(GIGABYTES))
     leave_servers_alone()
-    freeze_loaded_objects()  # as a worker does
-    collect_seldom()
+    tune_for_batch_work()  # as a worker does
     events.make_events(customers=customers // FEWER)
     small_mb = [recompute_all()[1] for _ in range(RUNS)]
     events.make_events(customers=customers)

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# New objects after which Python looks for cycles; its own limit is 700. Those of a chunk of customers take some 20 MB.
+# New objects after which Python looks for cycles in batch work; its own limit is 700.
 COLLECTED_AFTER = 100_000
 
 
@@ -19,12 +19,13 @@ def freeze_loaded_objects() -> None:
     gc.freeze()
 
 
-def collect_seldom() -> None:
-    """Begin a garbage collection after COLLECTED_AFTER new objects, for batch work.
+def tune_for_batch_work() -> None:
+    """Freeze the loaded objects, and begin a garbage collection after COLLECTED_AFTER new ones only.
 
     A chunk of customers is made of tens of thousands of objects that stay until its end, and of no cycles: hundreds of
     collections take a thirtieth of its time, and find nothing. An answer to a request would wait for one of these.
     """
+    freeze_loaded_objects()
     gc.set_threshold(COLLECTED_AFTER)
 
 

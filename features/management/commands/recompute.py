@@ -14,7 +14,7 @@ from django.utils import timezone
 from events.exports import complete_until
 from featurehub.lib.clock import in_utc, parse_moment
 from featurehub.lib.errors import FeatureHubError, InvalidError
-from featurehub.lib.gc_tuning import collect_seldom, freeze_loaded_objects
+from featurehub.lib.gc_tuning import tune_for_batch_work
 from featurehub.lib.progress import progress_bar
 from features.engines import postgres
 from features.materialization import recompute
@@ -90,8 +90,7 @@ class Command(BaseCommand):
         if options["events"] is not None:
             as_of = export_moment(options["events"], as_of=as_of)
         self.stdout.write("Aggregating events.")
-        freeze_loaded_objects()
-        collect_seldom()
+        tune_for_batch_work()
         run = recompute.begin_recompute(engine=engine_of(options), as_of=as_of)
         with progress_bar(total=run.total, unit="customers", description="Recomputing") as bar:
             while run.state == Run.State.RUNNING:

@@ -16,8 +16,6 @@ from django.db.migrations.operations.models import IndexOperation
 from featurehub.database.management.commands import migrate
 from tests.at_once import SECONDS_AT_MOST, at_once, somebody_waits
 
-pytestmark = pytest.mark.usefixtures("committed")
-
 # The migration after it changes features_customer, and then features_weightset.
 BEFORE = "0032_customer_prefix_index_dropped"
 LOCK = "lock table "
@@ -25,7 +23,7 @@ USE_WEIGHT_SETS = "lock table features_weightset in row share mode"
 USE_CUSTOMERS = "lock table features_customer in row exclusive mode"
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def migrated_back(committed: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(migrate, "PAUSE_SECONDS", 0.05)
     call_command("migrate", "features", BEFORE, verbosity=0)
@@ -104,7 +102,7 @@ def test_migrations_of_several_tables_lock_all_of_them_first(app: str) -> None:
     assert bool(several) == (app == "features")
 
 
-def test_a_program_that_wants_what_a_migration_holds_gets_it() -> None:
+def test_a_program_that_wants_what_a_migration_holds_gets_it(migrated_back: None) -> None:
     is_used = Event()
     said = io.StringIO()
 
@@ -125,7 +123,9 @@ def test_a_program_that_wants_what_a_migration_holds_gets_it() -> None:
     assert setting("lock_timeout") == "0"
 
 
-def test_a_table_that_is_never_free_ends_the_command_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_table_that_is_never_free_ends_the_command_with_what_to_do(
+    migrated_back: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(migrate, "ATTEMPTS", 2)
 
     def migration() -> None:
@@ -135,7 +135,7 @@ def test_a_table_that_is_never_free_ends_the_command_with_what_to_do(monkeypatch
     while_customers_are_used(migration)
 
 
-def test_other_errors_end_it_at_once() -> None:
+def test_other_errors_end_it_at_once(migrated_back: None) -> None:
     said = io.StringIO()
 
     def migration() -> None:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from featurehub.lib.gc_tuning import collect_seldom, gc_disabled, short_switch_interval
+from featurehub.lib.gc_tuning import gc_disabled, short_switch_interval, tune_for_batch_work
 
 
 def fail_with_other_settings(usual: float) -> None:
@@ -25,10 +25,9 @@ def test_the_settings_are_restored_also_after_an_error() -> None:
 
 def test_batch_work_makes_many_objects_without_a_collection() -> None:
     usual, collections = gc.get_threshold(), []
-    gc.collect()  # so that none is due
+    tune_for_batch_work()
     gc.callbacks.append(lambda phase, info: collections.append(phase))
     try:
-        collect_seldom()
         rows = [{"number": number} for number in range(50_000)]
     finally:
         gc.set_threshold(*usual)
