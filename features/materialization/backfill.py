@@ -142,7 +142,7 @@ def append_past(activity: Activity, *, run: Run, view: FeatureView, known: Regis
     assert run.as_of is not None
     active = weight_sets.active_sets()
     if view.feature_type == FeatureType.BEHAVIORAL:
-        rows = history.latest(activity.customer_ids, versions=[view.key], as_of=run.as_of) if view.decaying else []
+        rows = history.latest(activity.customer_ids, versions=[view.key], as_of=run.as_of)
         weight_set = weight_sets.set_of_version(view.number, active=active)
         append_behavioral(
             view, activity, weight_set=weight_set, as_of=run.as_of, is_late=True, held=by_view(rows, known=known),
@@ -150,7 +150,7 @@ def append_past(activity: Activity, *, run: Run, view: FeatureView, known: Regis
         )  # fmt: skip
         return
     written = [row.key for row in known.inputs(view) if row.feature_type != FeatureType.BEHAVIORAL]
-    rows = history.latest(activity.customer_ids, versions=written, as_of=run.as_of)
+    rows = history.latest(activity.customer_ids, versions=[view.key, *written], as_of=run.as_of)
     append_derived(
         view, appended=as_appended(activity, run=run, view=view, known=known, active=active), as_of=run.as_of,
         known=known, is_late=True, held=by_view(rows, known=known), anew=False,

@@ -21,6 +21,7 @@ from features.materialization.locks import database_now, lock_customers, registe
 from features.models import FeatureType, WeightSet
 from features.offline import history
 from features.offline.columns import decayed_to, stored_columns
+from features.offline.computed import append_computed
 from features.offline.history import NO_CONTENTS, Latest, RowContents
 from features.registry import weight_sets
 from features.registry.contents import Registry
@@ -174,7 +175,7 @@ def append(
     """
     active = weight_sets.active_sets()
     if held is None:
-        views = [*beside_behavioral(known), *(view for view in known.behavioral if view.decaying)]
+        views = [*beside_behavioral(known), *activities]
         rows = history.latest(base.customer_ids, versions=[view.key for view in views], as_of=as_of)
         held = by_view(rows, known=known)
     appended: dict[FeatureView, Appended] = {}
@@ -228,13 +229,14 @@ def append_behavioral(
     features = values.rows()
     metadata = [{"activity": row, "weight_set": weight_set.pk} for row in activity.to_records()]
     decays = view.decaying and not anew
-    rows = history.append_changed(
+    rows = append_computed(
         activity.customer_ids,
         feature_type=view.feature_type,
         version=view.number,
         as_of=as_of,
         features=features,
         metadata=metadata,
+        held=held[view],
         time_dependent=view.time_dependent,
         changed_beyond_decay=changed_beyond_decay(view, values, rows=held[view], as_of=as_of) if decays else (),
         is_late=is_late,
@@ -289,13 +291,14 @@ def append_derived(
     wanted.update(row.customer_id for input in written for row in held[input] if row.is_newer_than_computation)
     of_customers = zip(values.customer_ids, values.rows(), strict=True)
     chosen = [row for row in of_customers if row[0] in wanted and (row[1] or row[0] in have_row)]
-    rows = history.append_changed(
+    rows = append_computed(
         [customer_id for customer_id, _ in chosen],
         feature_type=view.feature_type,
         version=view.number,
         as_of=as_of,
         features=[features for _, features in chosen],
         metadata=[{}] * len(chosen),
+        held=held[view],
         is_late=is_late,
         anew=anew,
     )

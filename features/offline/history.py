@@ -1,6 +1,6 @@
-"""The append-only history: rows are appended where values change, and the newest ones are read."""
+"""The append-only history: its newest rows, and all rows of a name. `computed` and `written` append to it."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
@@ -9,66 +9,11 @@ import orjson
 from django.db import connection
 from django.db.models import QuerySet
 
-from featurehub.database.beside import parameters_beside
 from featurehub.lib.clock import nearest_in_utc
 from featurehub.lib.errors import UnknownError
 from features.models import CustomerFeature
 from features.registry.contents import Registry
 from features.registry.snapshot import found_in_registry
-
-# A row is appended (`news`)
-#   - where no row holds at `as_of`,
-#   - where a value that does not depend on time differs from the row that holds (`held`),
-#   - where a time-dependent value differs by more than decay explains, or after another last purchase: a purchase may
-#     arrive as another leaves, with all other values equal,
-#   - where a time-dependent value differs by decay alone, if the row that holds is at least one day old,
-#   - where the count of an event type differs that no value shows: weights that come later score from it,
-#   - where anything differs, if the values are written `anew`: a repair.
-# A row of a late computation must not become the newest one where a later computation confirmed the row that holds.
-# That row is then appended again, at the moment of the later computation (`confirmed_later`).
-APPEND_CHANGED = """
-with news as (
-    select new.customer_id, new.features, new.metadata, held.id, held.features as held_features,
-        held.metadata as held_metadata
-    from jsonb_to_recordset(%(rows)s::jsonb) as new
-        (customer_id text, features jsonb, metadata jsonb, changed_beyond_decay boolean)
-    left join lateral (
-        select id, features, metadata, "timestamp" from features_customerfeature
-        where customer_id = new.customer_id and feature_type = %(feature_type)s and version = %(version)s
-            and "timestamp" <= %(as_of)s
-        order by "timestamp" desc, id desc
-        limit 1
-    ) held on true
-    where held.id is null
-        or held.features - %(time_dependent)s::text[] <> new.features - %(time_dependent)s::text[]
-        or (held.features <> new.features and (
-            new.changed_beyond_decay
-            or held.metadata #> '{activity,last_purchase_us}'
-                is distinct from new.metadata #> '{activity,last_purchase_us}'
-            or held."timestamp" <= %(as_of)s::timestamptz - interval '1 day'))
-        or held.metadata #> '{activity,other_types}' is distinct from new.metadata #> '{activity,other_types}'
-        or (%(anew)s and (held.features <> new.features or held.metadata <> new.metadata))
-),
-confirmed_later as (
-    insert into features_customerfeature
-        (customer_id, feature_type, version, "timestamp", recorded_at, features, metadata)
-    select news.customer_id, %(feature_type)s, %(version)s, customer.computed_at, clock_timestamp(),
-        news.held_features, news.held_metadata
-    from news join features_customer customer on customer.customer_id = news.customer_id
-    where %(is_late)s and news.id is not null and customer.computed_at > %(as_of)s
-        and not exists (
-            select from features_customerfeature later
-            where later.customer_id = news.customer_id and later.feature_type = %(feature_type)s
-                and later.version = %(version)s and later."timestamp" > %(as_of)s
-        )
-)
-insert into features_customerfeature
-    (customer_id, feature_type, version, "timestamp", recorded_at, features, metadata)
-select customer_id, %(feature_type)s, %(version)s, %(as_of)s, clock_timestamp(), features, metadata
-from news
-order by customer_id
-returning customer_id, id
-"""
 
 # The newest row of each customer and version, with the moment until which it is confirmed: the latest of its timestamp,
 # of the customer's last computation, and of the bucket's last renewal unless an event left the window before that. With
@@ -108,8 +53,11 @@ where exists (
 )
 """
 
-# A new one, since a sequence doesn't tell of its last one whether it was used.
-NEXT_ROW = "select nextval(pg_get_serial_sequence('features_customerfeature', 'id'))"
+# New ones, since a sequence doesn't tell of its last one whether it was used.
+NEXT_ROWS = """
+with sequence as materialized (select pg_get_serial_sequence('features_customerfeature', 'id')::regclass as id)
+select nextval(sequence.id) from sequence, generate_series(1, %s)
+"""
 
 
 # Id of a row → its features and metadata.
@@ -138,54 +86,6 @@ class Latest(NamedTuple):
     weight_set_id: int | None
     is_newer_than_computation: bool
     computation_us: int | None
-
-
-def append_changed(
-    customer_ids: Sequence[str],
-    *,
-    feature_type: str,
-    version: str,
-    as_of: datetime,
-    features: Sequence[Mapping[str, float]],
-    metadata: Sequence[Mapping[str, Any]],
-    time_dependent: Sequence[str] = (),
-    changed_beyond_decay: Collection[str] = (),
-    is_late: bool = False,
-    anew: bool = False,
-) -> dict[str, int]:
-    """Append a row for each customer whose values at `as_of` changed, and return customer → id of the new row.
-
-    `features` and `metadata` are in the order of `customer_ids`. `changed_beyond_decay` are customers whose
-    time-dependent values changed by more than decay explains. `is_late` says that customers may have been computed for
-    a later moment already; the row that holds then stays the newest one. `anew`: the row that holds may be wrong, so a
-    row is appended wherever anything differs from it. The caller holds the customers' locks: two
-    writers of one customer would not see each other's rows.
-    """
-    columns = zip(customer_ids, features, metadata, strict=True)
-    rows = [
-        {
-            "customer_id": row[0],
-            "features": row[1],
-            "metadata": row[2],
-            "changed_beyond_decay": row[0] in changed_beyond_decay,
-        }
-        for row in columns
-    ]
-    with parameters_beside() as cursor:
-        cursor.execute(
-            APPEND_CHANGED,
-            {
-                # One document, because quoting an array of documents costs more than everything else.
-                "rows": orjson.dumps(rows).decode(),
-                "feature_type": feature_type,
-                "version": version,
-                "as_of": as_of,
-                "time_dependent": list(time_dependent),
-                "is_late": is_late,
-                "anew": anew,
-            },
-        )
-        return dict(cursor.fetchall())
 
 
 def latest(
@@ -265,9 +165,11 @@ def named_version(name: str, *, version: str | None, known: Registry) -> tuple[s
     return feature_type, number
 
 
-def next_row_id() -> int:
-    """Return an id that no row has: all that are there, committed or not, have lower ones, all to come higher ones."""
+def next_row_ids(number: int) -> list[int]:
+    """Return ids that no row has, in ascending order.
+
+    All rows that are there, committed or not, have lower ones, all to come higher ones.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(NEXT_ROW)
-        row_id: int = cursor.fetchone()[0]
-        return row_id
+        cursor.execute(NEXT_ROWS, [number])
+        return [row_id for (row_id,) in cursor.fetchall()]

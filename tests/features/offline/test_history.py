@@ -15,6 +15,7 @@ from features.materialization.compute import compute_from_events
 from features.materialization.locks import lock_customers
 from features.models import CustomerFeature, FeatureType
 from features.offline import history
+from features.offline.computed import append_computed
 from tests.at_once import at_once, during
 from tests.factories import make_customer, make_event, rows_of, store_events
 
@@ -31,16 +32,20 @@ def append(
     feature_type: str = "behavioral",
     version: str = "1.0",
     last_purchase_us: int = 0,
+    purchase_amount: float = 0.0,
+    anew: bool = False,
 ) -> bool:
     """Append the values where they changed. Return whether they did."""
-    changed = history.append_changed(
+    changed = append_computed(
         [customer_id],
         feature_type=feature_type,
         version=version,
         as_of=at,
         features=[features],
-        metadata=[{"activity": {"last_purchase_us": last_purchase_us}}],
+        metadata=[{"activity": {"last_purchase_us": last_purchase_us, "purchase_amount": purchase_amount}}],
+        held=history.latest([customer_id], versions=[(feature_type, version)], as_of=at),
         time_dependent=TIME_DEPENDENT,
+        anew=anew,
     )
     assert set(changed) <= {customer_id}
     return bool(changed)
@@ -66,6 +71,19 @@ def test_the_same_values_are_not_appended(db: None) -> None:
 def test_another_value_another_name_and_one_name_less_are_appended(db: None, features: dict[str, float]) -> None:
     append({"a": 1.0})
     assert append(features, at=NOON + TICK)
+
+
+@pytest.mark.parametrize(("later", "is_appended"), [(3.809827673150074e16, False), (3.809827673150075e16, True)])
+def test_a_repair_appends_what_differs_in_an_amount_of_the_metadata(db: None, later: float, is_appended: bool) -> None:
+    """PostgreSQL writes this amount without a decimal point, as an integer that is not equal to the double."""
+    append({"a": 1.0}, purchase_amount=3.809827673150074e16)
+    assert append({"a": 1.0}, purchase_amount=later, at=NOON + HOUR, anew=True) is is_appended
+
+
+@pytest.mark.parametrize("customer_id", ["back\\slash", "\\N", "\\.", 'quote"', "ключ"])
+def test_an_id_is_stored_as_it_is(db: None, customer_id: str) -> None:
+    assert append({"a": 1.0}, customer_id=customer_id)
+    assert [row.customer_id for row in CustomerFeature.objects.all()] == [customer_id]
 
 
 def test_values_that_came_back_are_appended(db: None) -> None:
