@@ -86,12 +86,12 @@ class Snapshot(Generic[T]):
         copy = self._copy
         if copy is not None and self._is_kept_young and younger_than is None and not copy.has_ended:
             return copy.value
-        if self._in_background and settings.POOL and not self._is_kept_young:
-            self._is_kept_young = True
-            background_jobs.run(self._keep_young)
         limit = self._seconds if younger_than is None else younger_than
         if copy is not None and copy.is_younger_than(limit):
             return copy.value
+        if self._in_background and settings.POOL and not self._is_kept_young:
+            self._is_kept_young = True
+            background_jobs.run(self._keep_young)
         # A copy that has ended is wrong from that moment on, not only old: nobody uses it while PostgreSQL answers.
         if not self._loading.acquire(blocking=copy is None or younger_than is not None or copy.has_ended):
             assert copy is not None

@@ -111,28 +111,37 @@ def needs_row(
       - where the count of an event type differs that no value shows: weights that come later score from it,
       - where anything differs, if the values are written `anew`: a repair.
     """
-    stored = held.features if held.features == values else with_doubles(held.features)
     before, now = held.metadata.get("activity", NO_ACTIVITY), metadata.get("activity", NO_ACTIVITY)
-    if stored != values and (
-        anew
-        or is_beyond_decay
-        or as_of_us - held.since_us >= MICROSECONDS_PER_DAY
-        or before.get("last_purchase_us") != now.get("last_purchase_us")
-        or any(
-            stored.get(name) != values.get(name) for name in stored.keys() | values.keys() if name not in time_dependent
+    if held.features != values:
+        if values_differ(held.features, values, leaving_out=time_dependent):
+            return True
+        is_recent_decay = (
+            not is_beyond_decay
+            and before.get("last_purchase_us") == now.get("last_purchase_us")
+            and as_of_us - held.since_us < MICROSECONDS_PER_DAY
         )
-    ):
-        return True
+        if (anew or not is_recent_decay) and values_differ(held.features, values):
+            return True
     return before.get(OTHER_TYPES) != now.get(OTHER_TYPES) or (
         anew and with_doubles(held.metadata) != with_doubles(metadata)
     )
 
 
-def with_doubles(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a document with all numbers as doubles.
+def values_differ(
+    stored: Mapping[str, float], values: Mapping[str, float], *, leaving_out: Collection[str] = ()
+) -> bool:
+    """Return whether a value differs from the stored one, as doubles, or only one of the two is there.
 
-    PostgreSQL returns large ones without a decimal point, as integers, and Python compares these exactly.
+    PostgreSQL returns large values without a decimal point, as integers, and Python compares these exactly.
     """
+    return any(
+        stored.get(name) != value and name not in leaving_out and (name not in stored or float(stored[name]) != value)
+        for name, value in values.items()
+    ) or any(name not in values and name not in leaving_out for name in stored)
+
+
+def with_doubles(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a document with all numbers as doubles, for the reason that `values_differ` has."""
     return {
         name: value
         if isinstance(value, float)

@@ -74,7 +74,7 @@ def plan_read(asked: Selection, *, with_metadata: bool = False) -> ReadPlan:
 
 def plan_in(known: Registry, asked: Selection, with_metadata: bool) -> ReadPlan:
     """Return the plan of `plan_read` for one content of the registry, the last ones from memory."""
-    is_short = sum(map(len, (*(asked.names or ()), *asked.pins))) <= CACHED_PLAN_CHARACTERS
+    is_short = len("".join((*(asked.names or ()), *asked.pins))) <= CACHED_PLAN_CHARACTERS
     return (cached_plan if is_short else make_plan)(known, asked, with_metadata)
 
 
