@@ -150,6 +150,17 @@ def test_a_derived_version_is_backfilled_from_what_it_is_computed_from(customers
     assert values(read(midnight(11), midnight(7), midnight(4), **asked)) == ["not_computed", "no_value", 10.0]
 
 
+def test_the_past_of_a_derived_version_has_a_row_where_a_value_came_or_vanished(customers: None) -> None:
+    logins = [make_event(customer_id="c3", event_type="login", timestamp=at) for at in (midnight(35), ago(hours=1))]
+    store_events(*logins)
+    recompute.recompute_customers(customer_ids=["c3"])
+    version = into_shadow(feature_type="derived", rarity={"expression": "1 / login_frequency"})
+    finish(backfill_of(version))
+    rows = CustomerFeature.objects.filter(customer_id="c3", feature_type="derived", version="2.0").order_by("timestamp")
+    past = [(row.timestamp, row.features.get("rarity")) for row in rows if row.timestamp < midnight(0)]
+    assert past == [(midnight(10), 1.0), (midnight(4), None)]
+
+
 def test_the_past_can_be_computed_later_and_farther_back(customers: None) -> None:
     version = into_shadow(days=None, logins_7d=LOGINS)
     assert not Run.objects.filter(kind=Run.Kind.BACKFILL).exists()
