@@ -16,11 +16,13 @@ from events.copy_text import escaped
 from featurehub.lib.clock import microseconds
 from featurehub.lib.copying import copying
 from features.formulas.activity import MICROSECONDS_PER_DAY, OTHER_TYPES
-from features.offline.history import Latest, next_row_ids
+from features.offline.history import Latest, reserve_rows
 
 NO_ACTIVITY: Mapping[str, Any] = MappingProxyType({})
 COPY_ROWS = """
-copy features_customerfeature (id, customer_id, feature_type, version, "timestamp", features, metadata) from stdin
+copy features_customerfeature
+    (id, customer_id, feature_type, version, "timestamp", recorded_at, features, metadata)
+from stdin
 """
 
 # A row of a late computation must not become the newest one where a later computation confirmed the row that held
@@ -163,8 +165,9 @@ def copy_rows(
 ) -> dict[str, int]:
     """Append rows of (customer_id, features, metadata). Return customer → id of the row."""
     customer_ids = [row[0] for row in rows]
-    appended = dict(zip(customer_ids, next_row_ids(len(rows)), strict=True))
-    shared = f"\t{feature_type}\t{version}\t{as_of.isoformat()}\t"
+    reserved = reserve_rows(len(rows))
+    appended = dict(zip(customer_ids, reserved.ids, strict=True))
+    shared = f"\t{feature_type}\t{version}\t{as_of.isoformat()}\t{reserved.reserved_at.isoformat()}\t"
     lines = [
         f"{row_id}\t{text}{shared}{as_json(features)}\t{as_json(metadata)}\n"
         for row_id, text, (_, features, metadata) in zip(appended.values(), escaped(customer_ids), rows, strict=True)

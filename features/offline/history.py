@@ -53,10 +53,10 @@ where exists (
 )
 """
 
-# New ones, since a sequence doesn't tell of its last one whether it was used.
-NEXT_ROWS = """
+# New ids, since a sequence doesn't tell of its last one whether it was used.
+RESERVE_ROWS = """
 with sequence as materialized (select pg_get_serial_sequence('features_customerfeature', 'id')::regclass as id)
-select nextval(sequence.id) from sequence, generate_series(1, %s)
+select array(select nextval(sequence.id) from sequence, generate_series(1, %s)), clock_timestamp()
 """
 
 
@@ -86,6 +86,13 @@ class Latest(NamedTuple):
     weight_set_id: int | None
     is_newer_than_computation: bool
     computation_us: int | None
+
+
+class ReservedRows(NamedTuple):
+    """Ids of rows to come, in ascending order, and PostgreSQL's time."""
+
+    ids: Sequence[int]
+    reserved_at: datetime
 
 
 def latest(
@@ -165,11 +172,11 @@ def named_version(name: str, *, version: str | None, known: Registry) -> tuple[s
     return feature_type, number
 
 
-def next_row_ids(number: int) -> list[int]:
-    """Return ids that no row has, in ascending order.
+def reserve_rows(number: int) -> ReservedRows:
+    """Return ids that no row has, and the time.
 
-    All rows that are there, committed or not, have lower ones, all to come higher ones.
+    All rows that are there, committed or not, have lower ids, all to come higher ones.
     """
     with connection.cursor() as cursor:
-        cursor.execute(NEXT_ROWS, [number])
-        return [row_id for (row_id,) in cursor.fetchall()]
+        cursor.execute(RESERVE_ROWS, [number])
+        return ReservedRows(*cursor.fetchone())

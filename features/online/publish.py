@@ -63,7 +63,7 @@ def unpublish(customer_ids: Collection[str]) -> int:
 
     PostgreSQL has none of their rows by now. Who has read them before, and publishes them later, is refused by Redis.
     """
-    return erase_hashes(customer_ids, last_row=history.next_row_ids(1)[0]) if customer_ids else 0
+    return erase_hashes(customer_ids, last_row=history.reserve_rows(1).ids[0]) if customer_ids else 0
 
 
 def publish_everybody(*, progress: Callable[[int], object] = lambda done: None) -> int:
