@@ -68,7 +68,7 @@ def set_customer_features(
         "feature_type": feature_type,
         "version": version,
         "timestamp": as_of,
-        "features": {name: float(value) for name, value in held.features.items()},
+        "features": held.features,
         "metadata": held.metadata,
     }
 

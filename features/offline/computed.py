@@ -114,46 +114,28 @@ def needs_row(
       - where anything differs, if the values are written `anew`: a repair.
     """
     before, now = held.metadata.get("activity", NO_ACTIVITY), metadata.get("activity", NO_ACTIVITY)
-    if held.features != values:
-        if values_differ(held.features, values, leaving_out=time_dependent):
-            return True
-        is_recent_decay = (
-            not is_beyond_decay
-            and before.get("last_purchase_us") == now.get("last_purchase_us")
-            and as_of_us - held.since_us < MICROSECONDS_PER_DAY
+    if held.features != values and (
+        anew
+        or is_beyond_decay
+        or before.get("last_purchase_us") != now.get("last_purchase_us")
+        or as_of_us - held.since_us >= MICROSECONDS_PER_DAY
+        or any(
+            held.features.get(name) != values.get(name)
+            for name in (*values, *held.features)
+            if name not in time_dependent
         )
-        if (anew or not is_recent_decay) and values_differ(held.features, values):
-            return True
-    return before.get(OTHER_TYPES) != now.get(OTHER_TYPES) or (
-        anew and with_doubles(held.metadata) != with_doubles(metadata)
-    )
+    ):
+        return True
+    if anew and with_doubles(held.metadata) != with_doubles(metadata):
+        return True
+    return bool(before.get(OTHER_TYPES) != now.get(OTHER_TYPES))
 
 
-def values_differ(
-    stored: Mapping[str, float], values: Mapping[str, float], *, leaving_out: Collection[str] = ()
-) -> bool:
-    """Return whether a value differs from the stored one, as doubles, or only one of the two is there.
-
-    PostgreSQL returns large values without a decimal point, as integers, and Python compares these exactly.
-    """
-    return any(
-        stored.get(name) != value and name not in leaving_out and (name not in stored or float(stored[name]) != value)
-        for name, value in values.items()
-    ) or any(name not in values and name not in leaving_out for name in stored)
-
-
-def with_doubles(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a document with all numbers as doubles, for the reason that `values_differ` has."""
-    return {
-        name: value
-        if isinstance(value, float)
-        else float(value)
-        if isinstance(value, int)
-        else with_doubles(value)
-        if isinstance(value, Mapping)
-        else value
-        for name, value in document.items()
-    }
+def with_doubles(value: Any) -> Any:
+    """Return metadata with its numbers as doubles, for the reason that `read_contents` has."""
+    if isinstance(value, Mapping):
+        return {name: with_doubles(part) for name, part in value.items()}
+    return float(value) if isinstance(value, int) else value
 
 
 def copy_rows(

@@ -1,10 +1,11 @@
 """The append-only history: its newest rows, and all rows of a name. `computed` and `written` append to it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeAlias
 
+import msgspec
 import orjson
 from django.db import connection
 from django.db.models import QuerySet
@@ -59,6 +60,8 @@ with sequence as materialized (select pg_get_serial_sequence('features_customerf
 select array(select nextval(sequence.id) from sequence, generate_series(1, %s)), clock_timestamp()
 """
 
+
+decode_features: Callable[[str], Any] = msgspec.json.Decoder(dict[str, float | None]).decode
 
 # Id of a row → its features and metadata.
 RowContents: TypeAlias = Mapping[int, tuple[dict[str, float], dict[str, Any]]]
@@ -120,9 +123,18 @@ def latest(
             },
         )
         return [
-            Latest._make((*row[:5], *(contents[row[3]] if row[5] is None else map(orjson.loads, row[5:7])), *row[7:]))
+            Latest._make((*row[:5], *(contents[row[3]] if row[5] is None else read_contents(*row[5:7])), *row[7:]))
             for row in cursor.fetchall()
         ]
+
+
+def read_contents(features: str, metadata: str) -> tuple[dict[str, float], dict[str, Any]]:
+    """Return a row's features, all of them doubles, and its metadata from their JSON.
+
+    PostgreSQL writes large doubles without a decimal point, so that orjson returns integers, which Python compares
+    exactly.
+    """
+    return decode_features(features), orjson.loads(metadata)
 
 
 def customers_with_rows(
