@@ -15,7 +15,7 @@ import numpy as np
 from django.conf import settings
 
 from featurehub.lib.clock import microseconds
-from features.formulas.activity import MICROSECONDS_PER_SECOND, Activity, Bools, Floats, Ints
+from features.formulas.activity import MICROSECONDS_PER_SECOND, NEVER, Activity, Bools, Floats, Ints
 from features.formulas.behavioral import recency_score
 from features.formulas.decay import RECENCY, decayed_values
 from features.formulas.values import behavioral_values, column, evaluate_view
@@ -25,6 +25,7 @@ from features.monitoring.compared import Against, ComparedColumn
 from features.monitoring.material import Material, Rows, StoredRows
 from features.offline.columns import decay_snapshot_of
 from features.offline.history import Latest
+from features.online.decay_snapshots import parse_decay_snapshots
 from features.online.publish import with_weight_set
 from features.registry import weight_sets
 
@@ -134,40 +135,36 @@ def decay_columns(view: FeatureView, material: Material) -> list[ComparedColumn]
 
     The moment of the computation is not compared: a renewal that finds another one publishes the customer as a whole.
     """
-    held, rows = material.held[view], material.rows[view]
-    expected = decay_snapshot_of(rows.rows, view=view, inputs=material.known.read_by_derived(view))
-    columns_expected = (expected.row_ids, expected.since_us, expected.last_purchase_us)
-    values_expected = [*expected.decaying.items(), *expected.inputs.items()]
-    width = 2 + len(columns_expected) + len(values_expected)
-    texts = held.decay_snapshots
-    is_used = np.array(
-        [text is not None and len(text) == width and text[1] == expected.names_checksum for text in texts], dtype=bool
-    )
-    found = np.array([text if used else [np.nan] * width for text, used in zip(texts, is_used, strict=True)]).T
-    has_row = held.is_stamped & rows.has_row()
+    rows, texts, inputs = material.rows[view], material.held[view].decay_snapshots, material.known.read_by_derived(view)
+    expected = decay_snapshot_of(rows.rows, view=view, inputs=inputs)
+    computations, found = parse_decay_snapshots(texts, view=view, inputs=inputs)
+    has_row = material.held[view].is_stamped & rows.has_row()
+    is_used = has_row & (computations != NEVER)
+    nothing = np.zeros(len(texts))
 
     def compared(name: str, found: Floats, expected: Floats, *, where: Bools = is_used) -> ComparedColumn:
         return ComparedColumn(
-            comparison=Against.DECAY,
-            view=view,
-            name=name,
-            found=found,
-            expected=expected,
-            is_compared=where & has_row,
+            comparison=Against.DECAY, view=view, name=name, found=found, expected=expected, is_compared=where
         )
 
+    def seconds_off(found: Ints, expected: Ints) -> Floats:
+        off: Floats = (found - rows.spread(expected)) / MICROSECONDS_PER_SECOND
+        return off
+
     is_there = np.array([np.nan if text is None else 1.0 for text in texts])
-    row_ids, since_us, last_purchase_us = (rows.spread(column) for column in columns_expected)
-    nothing = np.zeros(len(texts))
-    return [
+    columns = [
         compared("(decay snapshot)", is_there, np.ones(len(texts)), where=has_row),
-        compared("(history row)", found[2], row_ids),
-        compared("(since, seconds off)", (found[3] - since_us) / MICROSECONDS_PER_SECOND, nothing),
-        compared("(last purchase, seconds off)", (found[4] - last_purchase_us) / MICROSECONDS_PER_SECOND, nothing),
-        *(
-            compared(name, column, rows.spread(values))
-            for column, (name, values) in zip(found[5:], values_expected, strict=True)
+        compared("(history row)", found.row_ids.astype(np.float64), rows.spread(expected.row_ids)),
+        compared(
+            "(last purchase, seconds off)", seconds_off(found.last_purchase_us, expected.last_purchase_us), nothing
         ),
+    ]
+    if expected.decaying:
+        columns.append(compared("(since, seconds off)", seconds_off(found.since_us, expected.since_us), nothing))
+    values_found = {**found.decaying, **found.inputs}
+    values_expected = {**expected.decaying, **expected.inputs}
+    return columns + [
+        compared(name, values_found[name], rows.spread(values)) for name, values in values_expected.items()
     ]
 
 

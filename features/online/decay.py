@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import TypeAlias
 
 import numpy as np
+import orjson
 from django.conf import settings
 
 from featurehub.lib.batched import T
@@ -26,7 +27,7 @@ from features.formulas.values import evaluate_view
 from features.formulas.view import FeatureView
 from features.models.definitions import WRITTEN_BY_CLIENTS
 from features.online import layout
-from features.online.decay_snapshots import numbers, parse_decay_snapshots
+from features.online.decay_snapshots import parse_decay_snapshots
 from features.online.restamp import RestampedHashes
 from features.online.store import REMOVED, UNCHANGED, read_hashes
 from features.registry.contents import Registry
@@ -66,6 +67,11 @@ class DecayedVersion:
     values: Mapping[str, Floats]
     can_decay: Bools
     expected: Sequence[str]
+
+
+def numbers(texts: RedisColumn) -> Floats:
+    """Return the numbers in these texts, NaN for no text, in one pass of a JSON parser."""
+    return np.array(orjson.loads(b"[%b]" % b",".join([text or b"null" for text in texts])), dtype=np.float64)
 
 
 def written_inputs(inputs: Iterable[FeatureView]) -> list[FeatureView]:

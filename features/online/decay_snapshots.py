@@ -1,44 +1,52 @@
 """Decay snapshots as texts in Redis: what a renewal moves a customer's time-dependent values from.
 
-The text of one customer and behavioral version, with one decaying feature and one input of a derived feature:
+The text of one customer and behavioral version is base64 of 8-byte words: integers, and doubles as they are in memory:
 
-    1764104400000000,2871098123,42,1764100800000000,1764000000000000,3.25,12.0
-    |                |          |  |                |                |    inputs, in the order of their names
-    |                |          |  |                |                decaying values, in the order of the view
-    |                |          |  |                last purchase, or NEVER
-    |                |          |  timestamp of the history row
-    |                |          id of the history row
-    |                checksum of the names of the decaying values and inputs
     as_of of the computation that confirmed the row
+    checksum of the names of the decaying values and inputs
+    id of the history row
+    timestamp of the last purchase, or NEVER
+    timestamp of the history row                        only where the view has decaying values
+    decaying values, in the order of the view
+    inputs, in the order of their names
+    zeros, up to a multiple of three words
 
-Moments are microseconds since 1970 UTC; `null` stands for a missing number. Redis holds what PostgreSQL holds where the
+Moments are microseconds since 1970 UTC; NaN stands for a missing number. Redis holds what PostgreSQL holds where the
 computation is the customer's last one and the checksum is that of today's names.
+
+Without decaying values and with two inputs that are 64 characters, the longest text with which Redis and Valkey, as
+they come, keep a hash in one piece (`hash-max-listpack-value`). Three words are 32 characters without padding, so that
+n texts are written, or read, as one.
 """
 
+import binascii
 from collections.abc import Iterable, Sequence
-from itertools import repeat
 
 import numpy as np
-import orjson
 
-from features.formulas.activity import NEVER, Floats, Ints
+from features.formulas.activity import NEVER, Ints
 from features.formulas.decay import DecaySnapshot
 from features.formulas.view import FeatureView
+
+WORD = np.dtype("<i8")
+DOUBLE_WORD = np.dtype("<f8")
+WORDS_AT_ONCE, THEIR_CHARACTERS = 3, 32
 
 
 def decay_snapshot_texts(snapshot: DecaySnapshot, computations: Iterable[int | None]) -> list[str]:
     """Return the text of each row; `computations` are the moments of the computations that confirmed the rows."""
-    columns = (
+    computed_us = np.array([NEVER if moment is None else moment for moment in computations], dtype=WORD)
+    columns: list[Ints] = [
+        computed_us,
+        np.full_like(computed_us, snapshot.names_checksum),
         snapshot.row_ids,
-        snapshot.since_us,
         snapshot.last_purchase_us,
-        *snapshot.decaying.values(),
-        *snapshot.inputs.values(),
-    )
-    checksums = repeat(snapshot.names_checksum, len(snapshot.row_ids))
-    rows = list(zip(computations, checksums, *(column.tolist() for column in columns), strict=True))
-    # Written and taken apart as a whole, in a third of the time: a row has nothing but numbers.
-    return orjson.dumps(rows).decode()[2:-2].split("],[") if rows else []
+        *([snapshot.since_us] if snapshot.decaying else []),
+        *(values.view(WORD) for values in (*snapshot.decaying.values(), *snapshot.inputs.values())),
+    ]
+    columns += [np.zeros_like(computed_us)] * (padded(len(columns)) - len(columns))
+    text, width = text_of(np.column_stack(columns)).decode(), characters_of(len(columns))
+    return [text[begin : begin + width] for begin in range(0, len(text), width)]
 
 
 def parse_decay_snapshots(
@@ -46,43 +54,60 @@ def parse_decay_snapshots(
 ) -> tuple[Ints, DecaySnapshot]:
     """Return the moments of the computations, and the snapshot.
 
-    The moment is NEVER where there is no text, or one written for other names.
+    The moment is NEVER where there is no text, or one written for other names. Without decaying values, `since_us` is
+    not known and 0.
     """
     decaying = [feature.name for feature in view.decaying]
-    # 1. Replace what is absent, or has another number of parts, by a snapshot of nothing.
-    nothing = b",".join([b"%d,0,0,0,%d" % (NEVER, NEVER), *(b"null" for _ in (*decaying, *inputs))])
-    commas = nothing.count(b",")
-    complete = [text if text is not None and text.count(b",") == commas else nothing for text in texts]
-    # 2. Parse all numbers at once, or each text where one has no numbers, and divide them into columns.
+    heads = 5 if decaying else 4
+    width = padded(heads + len(decaying) + len(inputs))
+    # 1. Replace what is absent, or of another length, by a snapshot of nothing.
+    nothing = text_of(np.array([NEVER, *[0] * (width - 1)], dtype=WORD))
+    complete = [text if text is not None and len(text) == len(nothing) else nothing for text in texts]
+    # 2. Parse all at once, or each text where one is no snapshot, and divide them into columns.
     try:
-        parsed = numbers(complete)
-    except (ValueError, TypeError):  # no JSON; JSON of something else
-        parsed = numbers([nothing if parts_of_snapshot(text) is None else text for text in complete])
-    computations, checksums, row_ids, since_us, last_purchase_us, *values = parsed.reshape(len(texts), commas + 1).T
-    # 3. Back to whole numbers. Doubles hold these exactly: they are below 2 ** 53, and NEVER is a power of two.
+        words = words_in(b"".join(complete))
+    except ValueError:
+        words = words_in(b"".join([nothing if snapshot_words(text) is None else text for text in complete]))
+    columns = words.reshape(len(texts), width).T.copy()
+    computations, checksums, row_ids, last_purchase_us = columns[:4]
+    values = columns[heads:].view(DOUBLE_WORD)
     snapshot = DecaySnapshot(
-        row_ids=row_ids.astype(np.int64),
-        since_us=since_us.astype(np.int64),
-        last_purchase_us=last_purchase_us.astype(np.int64),
-        decaying=dict(zip(decaying, values[: len(decaying)], strict=True)),
-        inputs=dict(zip(inputs, values[len(decaying) :], strict=True)),
+        row_ids=row_ids,
+        since_us=columns[4] if decaying else np.zeros_like(row_ids),
+        last_purchase_us=last_purchase_us,
+        decaying=dict(zip(decaying, values, strict=False)),
+        inputs=dict(zip(inputs, values[len(decaying) :], strict=False)),
     )
-    # 4. A snapshot of other names is none.
-    is_of_these_names = checksums == snapshot.names_checksum
-    return np.where(is_of_these_names, computations, NEVER).astype(np.int64), snapshot
+    # 3. A snapshot of other names is none.
+    return np.where(checksums == snapshot.names_checksum, computations, NEVER), snapshot
 
 
-def parts_of_snapshot(text: bytes | None) -> list[float] | None:
-    """Return the numbers of one text, NaN for `null`; None where it is absent or something else has written it."""
+def text_of(words: Ints) -> bytes:
+    """Return the joined texts of rows of words."""
+    return binascii.b2a_base64(words.tobytes(), newline=False)
+
+
+def snapshot_words(text: bytes | None) -> Ints | None:
+    """Return the words of one text; None where it is absent or something else has written it."""
     try:
-        parts = None if text is None else orjson.loads(b"[%b]" % text)
-    except orjson.JSONDecodeError:
+        return words_in(text) if text else None
+    except ValueError:
         return None
-    if not parts or not all(isinstance(part, int | float | None) for part in parts):
-        return None
-    return [np.nan if part is None else float(part) for part in parts]
 
 
-def numbers(texts: Sequence[bytes | None]) -> Floats:
-    """Return the numbers in comma-separated texts, NaN for `null` and for no text, in one pass of a JSON parser."""
-    return np.array(orjson.loads(b"[%b]" % b",".join([text or b"null" for text in texts])), dtype=np.float64)
+def words_in(texts: bytes) -> Ints:
+    """Return the words of joined texts. Raise ValueError for something else."""
+    words = np.frombuffer(binascii.a2b_base64(texts, strict_mode=True), dtype=WORD)
+    if characters_of(len(words)) != len(texts):
+        raise ValueError("Something else than a decay snapshot.")
+    return words
+
+
+def padded(words: int) -> int:
+    """Return the number of words with those that fill it up."""
+    return -(-words // WORDS_AT_ONCE) * WORDS_AT_ONCE
+
+
+def characters_of(words: int) -> int:
+    """Return the length of so many words as text; a multiple of three."""
+    return words * THEIR_CHARACTERS // WORDS_AT_ONCE

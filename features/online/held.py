@@ -10,7 +10,7 @@ import orjson
 from features.formulas.activity import Bools, Floats, Ints
 from features.formulas.view import FeatureView
 from features.online import layout
-from features.online.decay_snapshots import parts_of_snapshot
+from features.online.decay_snapshots import snapshot_words
 from features.online.store import read_hashes
 from features.registry.contents import Registry
 
@@ -35,7 +35,7 @@ class HeldVersion:
     moments_us: Ints
     row_ids: Ints
     metadata: Sequence[Any]
-    decay_snapshots: Sequence[Sequence[float] | None]
+    decay_snapshots: Texts
     values: Mapping[str, Floats]
 
 
@@ -77,7 +77,7 @@ def as_held(view: FeatureView, columns: Mapping[str, Texts], *, is_cached: Bools
         moments_us=np.array([moment for moment, _, _ in parts], dtype=np.int64),
         row_ids=np.array([row for _, row, _ in parts], dtype=np.int64),
         metadata=[parse_json(text) for text in metadata],
-        decay_snapshots=[parts_of_snapshot(text) for text in snapshots],
+        decay_snapshots=[None if snapshot_words(text) is None else text for text in snapshots],
         values={
             name: np.array([parse_number(text) for text in column])
             for name, column in zip(view.names, values, strict=True)

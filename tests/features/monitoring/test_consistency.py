@@ -29,6 +29,7 @@ from features.models import (
 from features.monitoring import consistency
 from features.monitoring.random_customers import draw_customers
 from features.online import outbox
+from features.online.decay_snapshots import snapshot_words, text_of
 from features.online.layout import key_of
 from features.online.publish import publish
 from tests.away import redis_away
@@ -104,6 +105,15 @@ def repair(check: ConsistencyCheck) -> None:
 
 def set_field(customer_id: str, field: str, text: str, *, suffix: str = "") -> None:
     get_redis_connection("default").hset(key_of(customer_id, suffix), field, text)
+
+
+def corrupt_decay_snapshot(customer_id: str, *, place: int, suffix: str = "") -> None:
+    """Change a number in the decay snapshot: a word of an integer by an hour, of a double by its last bits."""
+    words = snapshot_words(cached(customer_id, suffix)["_behavioral:base"].encode())
+    assert words is not None
+    words = words.copy()
+    words[place] += 3_600_000_000
+    set_field(customer_id, "_behavioral:base", text_of(words).decode(), suffix=suffix)
 
 
 def corrupt_history(
@@ -243,20 +253,26 @@ def test_events_that_nobody_computed_are_found_where_their_mark_is_lost() -> Non
 
 @pytest.mark.parametrize(
     ("place", "feature"),
-    [(2, "(history row)"), (3, "(since, seconds off)"), (4, "(last purchase, seconds off)"), (-1, "monetary_score")],
+    [(2, "(history row)"), (3, "(last purchase, seconds off)"), (-1, "monetary_score")],
 )
 def test_a_number_that_was_corrupted_in_a_decay_snapshot_is_found_and_repaired(place: int, feature: str) -> None:
     make_customers()
-    numbers = cached("a")["_behavioral:base"].split(",")
-    numbers[place] = str(float(numbers[place]) + 3_600_000_000)
-    set_field("a", "_behavioral:base", ",".join(numbers))
+    corrupt_decay_snapshot("a", place=place)
     check = check_everybody()
     assert found(check) == {"a": {(DECAY, "behavioral:1.0", feature, "different")}}
     repair(check)
     assert found(check_everybody()) == {}
 
 
-@pytest.mark.parametrize("text", ["", "nonsense", "1,2,[", '"1",2'])
+@pytest.mark.parametrize(("place", "feature"), [(4, "(since, seconds off)"), (5, "recent_amount")])
+def test_a_decaying_number_that_was_corrupted_in_a_decay_snapshot_is_found(place: int, feature: str) -> None:
+    make_versions()
+    make_customers()
+    corrupt_decay_snapshot("a", place=place, suffix=":behavioral:2.0")
+    assert found(check_everybody()) == {"a": {(DECAY, "behavioral:2.0", feature, "different")}}
+
+
+@pytest.mark.parametrize("text", ["", "nonsense", "A" * 63 + "=", "A" * 63 + "\n", "A" * 32 + "\xff" * 16, "AAAA"])
 def test_a_decay_snapshot_that_can_not_be_read_is_found_and_repaired(text: str) -> None:
     make_customers()
     set_field("a", "_behavioral:base", text)

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
-import numpy as np
 import pytest
 from django_redis import get_redis_connection
 from hypothesis import given
@@ -130,7 +129,7 @@ def test_a_hash_whose_decay_snapshot_is_of_other_names_is_published_anew(publish
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Registry, "read_by_derived", lambda known, view: ("page_views_30d", "purchases_30d"))
         recompute.recompute_customers(customer_ids=["c1"])
-    assert before["_behavioral:base"].count(",") == cached("c1")["_behavioral:base"].count(",")
+    assert len(before["_behavioral:base"]) == len(cached("c1")["_behavioral:base"])
     published.clear()
     renew(after=timedelta(0))
     assert published == ["c1"]
@@ -195,18 +194,13 @@ def test_that_a_customer_has_no_derived_values_is_renewed_like_values(published:
     assert cached("c1", ":derived:2.0")["warm_cart"] == "0.0"
 
 
-def test_moments_before_2255_are_exact_in_doubles() -> None:
-    ends = int(datetime(2255, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000 + 1
-    assert int(np.float64(ends)) == ends
-
-
-@pytest.mark.parametrize("first", ["no number", "", "{", '"', "{}", "[]"])
+@pytest.mark.parametrize("text", ["", "nonsense", "1,2", "A" * 63 + "=", "A" * 63 + "\n", "-" * 64, "A" * 96])
 @pytest.mark.usefixtures("db")
-def test_a_snapshot_that_cannot_be_read_holds_up_nobody(published: list[str], first: str) -> None:
+def test_a_snapshot_that_cannot_be_read_holds_up_nobody(published: list[str], text: str) -> None:
     for customer_id in ("c1", "c2"):
         make_customer(customer_id, page_view=1)
     right = cached("c1")["_behavioral:base"]
-    get_redis_connection("default").hset(key_of("c1"), "_behavioral:base", first + right[right.index(",") :])
+    get_redis_connection("default").hset(key_of("c1"), "_behavioral:base", text)
     renew(after=timedelta(hours=1))
     assert published == ["c1"]
     assert cached("c1")["_behavioral:base"] == right
