@@ -29,15 +29,15 @@ from features.models.definitions import WRITTEN_BY_CLIENTS
 from features.online import layout
 from features.online.decay_snapshots import parse_decay_snapshots
 from features.online.restamp import RestampedHashes
-from features.online.store import REMOVED, UNCHANGED, read_columns
+from features.online.store import REMOVED, UNCHANGED, read_hashes
 from features.registry.contents import Registry
 
-RedisColumn: TypeAlias = Sequence[bytes]
+RedisColumn: TypeAlias = Sequence[bytes | None]
 
 
 @dataclass(frozen=True, slots=True)
 class HashColumns:
-    """The fields that were read of n customers' hashes: (suffix, field) → a column of length n, empty where absent."""
+    """The fields that were read of n customers' hashes: (suffix, field) → a column of length n."""
 
     known: Registry
     by_place: Mapping[tuple[str, str], RedisColumn]
@@ -100,8 +100,8 @@ def read_hash_columns(customer_ids: Sequence[str], *, known: Registry) -> HashCo
     by_place: dict[tuple[str, str], RedisColumn] = {}
     for suffix, fields in fields_to_read(known).items():
         if fields:
-            columns = read_columns(customer_ids, fields, suffix=suffix)
-            by_place |= zip(((suffix, field) for field in fields), columns, strict=True)
+            rows = read_hashes(customer_ids, fields, suffix=suffix)
+            by_place |= zip(((suffix, field) for field in fields), zip(*rows, strict=True), strict=True)
     return HashColumns(known, by_place)
 
 

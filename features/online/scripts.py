@@ -1,4 +1,4 @@
-"""The Lua scripts that write, delete and read hashes. Writing compares and sets: what is newer in Redis stays.
+"""The Lua scripts that write and delete hashes. They compare and set: what is newer in Redis stays.
 
 Places in stamps come from `layout`; `$` marks what is filled in.
 """
@@ -133,18 +133,3 @@ for _, key in ipairs(KEYS) do
 end
 return deleted
 """).substitute(LUA_NAMES)
-
-# READ: the fields of hashes, as columns.
-#
-# KEYS: the hashes. ARGV: the fields. Returns for each field the texts of all hashes, a line each in the order of the
-# keys. A line is empty where the field is absent.
-READ = """
-local call, columns = redis.call, {}
-for n = 1, #ARGV do columns[n] = {} end
-for i, key in ipairs(KEYS) do
-  local held = call('HMGET', key, unpack(ARGV))
-  for n, column in ipairs(columns) do column[i] = held[n] or '' end
-end
-for n, column in ipairs(columns) do columns[n] = table.concat(column, '\\n') end
-return columns
-"""

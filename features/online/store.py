@@ -13,7 +13,7 @@ from redis.exceptions import OutOfMemoryError
 from featurehub.lib.batched import batched
 from features.online import layout
 from features.online.hmget import Row, hmget_each
-from features.online.scripts import ERASE, PUBLISH, READ
+from features.online.scripts import ERASE, PUBLISH
 from features.registry.snapshot import registry_snapshot
 
 logger = logging.getLogger(__name__)
@@ -22,7 +22,6 @@ logger = logging.getLogger(__name__)
 # processor's cache where it is little enough: of 250 customers at once, each costs Redis a tenth more.
 PUBLISHED_PER_SCRIPT = 100
 ERASED_PER_SCRIPT = 250
-READ_PER_SCRIPT = 500
 # A customer without values is remembered for a short time only: ids that nobody has would fill the memory.
 ABSENT_SECONDS = 60
 # For this long a publication that was under way at an erasure finds that there was one.
@@ -106,21 +105,6 @@ def read_hashes(customer_ids: Sequence[str], fields: Sequence[str], *, suffix: s
     """Return the fields of each customer's hash, in the order asked: one round trip, however many customers."""
     rows: Sequence[Row] = hmget_each(layout.keys_of(customer_ids, suffix), tuple(fields))
     return rows
-
-
-def read_columns(customer_ids: Sequence[str], fields: Sequence[str], *, suffix: str = "") -> list[list[bytes]]:
-    """Return a column for each field of the customers' hashes, empty texts for absent ones.
-
-    Of many hashes, each costs this process a third of what `read_hashes` takes. A column in which somebody else has
-    written a text of several lines is empty as a whole.
-    """
-    script = get_redis_connection("default").register_script(READ)
-    columns: list[list[bytes]] = [[] for _ in fields]
-    for chunk in batched(customer_ids, READ_PER_SCRIPT):
-        texts = script(keys=layout.keys_of(chunk, suffix), args=fields)
-        for column, lines in zip(columns, (text.split(b"\n") for text in texts), strict=True):
-            column += lines if len(lines) == len(chunk) else [b""] * len(chunk)
-    return columns
 
 
 def as_rows(versions: Iterable[PublishedVersion], fields: Sequence[str]) -> list[Row]:

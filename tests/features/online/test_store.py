@@ -180,23 +180,6 @@ def test_each_type_has_a_newest_of_its_own() -> None:
     assert (cached("c1")["_behavioral"][-5:-4], cached("c1")["_customer"][-5:-4]) == ("9", "2")
 
 
-@pytest.mark.parametrize("wide", [1, store.READ_PER_SCRIPT, store.READ_PER_SCRIPT + 1])
-def test_columns_of_many_hashes_are_read_in_the_order_asked(wide: int) -> None:
-    names = [f"c{number}" for number in range(wide)]
-    for number, name in enumerate(names[1:], start=1):
-        publish(published(features={"a": float(number)}), customer_id=name)
-    first, second = store.read_columns(names, ["a", "absent"])
-    assert first == [b"", *(f"{number}.0".encode() for number in range(1, wide))]
-    assert second == [b""] * wide
-
-
-def test_a_column_with_a_text_of_several_lines_is_empty() -> None:
-    for name in ("c1", "c2"):
-        publish(published(features={"a": 1.0, "b": 2.0}), customer_id=name)
-    get_redis_connection("default").hset("customer_features:c1", "a", "1\n2")
-    assert store.read_columns(["c1", "c2"], ["a", "b"]) == [[b"", b""], [b"2.0", b"2.0"]]
-
-
 def test_hashes_with_and_without_values_are_published_by_one_script() -> None:
     later = STAMP.replace("7 1.0", "8 1.0")
     behavioral = {"_behavioral:metadata": ["{}"] * 3, "_behavioral:base": ["1,2", UNCHANGED, "3,4"]}
