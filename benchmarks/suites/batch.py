@@ -32,8 +32,8 @@ CUSTOMERS = 1_000_000
 # Peak memory is compared with that of this many times fewer customers.
 FEWER = 30
 CHANGED = 0.01
-# Of disk: events, history, and the logs of both servers, which nothing clears meanwhile.
-GIGABYTES = 60
+# Of disk: events, history, and PostgreSQL's log, which nothing clears meanwhile.
+GIGABYTES = 40
 SECONDS_BETWEEN_LOOKS = 0.1
 
 

@@ -24,6 +24,7 @@ _OPTIONS = {
     "listen_addresses": "127.0.0.1",
     "unix_socket_directories": "",
     "shared_preload_libraries": "pg_stat_statements",
+    "shared_buffers": "512MB",  # as in compose.yaml; what is not used takes no memory
     "log_checkpoints": "off",
     # The log quotes neither rows and keys (DETAIL, CONTEXT) nor statements: customer ids are in them.
     "log_error_verbosity": "terse",
