@@ -29,7 +29,7 @@ from features.models.definitions import WRITTEN_BY_CLIENTS
 from features.online import layout
 from features.online.decay_snapshots import parse_decay_snapshots
 from features.online.restamp import RestampedHashes
-from features.online.store import REMOVED, UNCHANGED, read_hashes
+from features.online.store import REMOVED, UNCHANGED, read_columns
 from features.registry.contents import Registry
 
 RedisColumn: TypeAlias = Sequence[bytes | None]
@@ -100,8 +100,8 @@ def read_hash_columns(customer_ids: Sequence[str], *, known: Registry) -> HashCo
     by_place: dict[tuple[str, str], RedisColumn] = {}
     for suffix, fields in fields_to_read(known).items():
         if fields:
-            rows = read_hashes(customer_ids, fields, suffix=suffix)
-            by_place |= zip(((suffix, field) for field in fields), zip(*rows, strict=True), strict=True)
+            columns = read_columns(customer_ids, fields, suffix=suffix)
+            by_place |= zip(((suffix, field) for field in fields), columns, strict=True)
     return HashColumns(known, by_place)
 
 

@@ -14,9 +14,7 @@ The text of one customer and behavioral version is base64 of 8-byte words: integ
 Moments are microseconds since 1970 UTC; NaN stands for a missing number. Redis holds what PostgreSQL holds where the
 computation is the customer's last one and the checksum is that of today's names.
 
-Without decaying values and with two inputs that are 64 characters, the longest text with which Redis and Valkey, as
-they come, keep a hash in one piece (`hash-max-listpack-value`). Three words are 32 characters without padding, so that
-n texts are written, or read, as one.
+Three words are 32 characters without padding, so that the texts of many customers are written, or read, as one.
 """
 
 import binascii

@@ -4,11 +4,12 @@ import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 import msgspec
 from django.conf import settings
 from django_redis import get_redis_connection
-from redis.exceptions import OutOfMemoryError
+from redis.exceptions import OutOfMemoryError, ResponseError
 
 from featurehub.lib.batched import batched
 from features.online import layout
@@ -105,6 +106,27 @@ def read_hashes(customer_ids: Sequence[str], fields: Sequence[str], *, suffix: s
     """Return the fields of each customer's hash, in the order asked: one round trip, however many customers."""
     rows: Sequence[Row] = hmget_each(layout.keys_of(customer_ids, suffix), tuple(fields))
     return rows
+
+
+def read_columns(
+    customer_ids: Sequence[str], fields: Sequence[str], *, suffix: str = ""
+) -> list[Sequence[bytes | None]]:
+    """Return a column for each field of at least one customer's hash, None for absent ones.
+
+    One SORT reads them all: from a list of ids, in its order, it gets fields of the hashes that are named after them.
+    HMGETs of many hashes take Redis and this process twice the time, and read them where Redis refuses SORT: it writes
+    the list, and may read any key.
+    """
+    patterns = [f"{layout.key_of('*', suffix)}->{field}" for field in fields]
+    ids = f"reading:{uuid4()}"
+    try:
+        with get_redis_connection("default").pipeline() as pipeline:
+            pipeline.rpush(ids, *customer_ids).sort(ids, by="nosort", get=patterns).delete(ids)
+            _, texts, _ = pipeline.execute()
+    except ResponseError as error:
+        logger.debug("Redis refuses SORT, HMGETs read: %s", error)
+        return list(zip(*read_hashes(customer_ids, fields, suffix=suffix), strict=True))
+    return [texts[place :: len(fields)] for place in range(len(fields))]
 
 
 def as_rows(versions: Iterable[PublishedVersion], fields: Sequence[str]) -> list[Row]:

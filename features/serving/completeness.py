@@ -18,7 +18,6 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-from django.conf import settings
 from django.db import connections
 
 from featurehub.lib.background import BackgroundThread
@@ -52,12 +51,11 @@ class Completeness:
     def holds(self) -> bool:
         """Return whether the Redis that this thread reads from holds everything.
 
-        Without a pool nobody watches, and it is taken to. A thread that has not read yet has to ask again afterwards.
+        Where nobody watches, in a process without a pool, it is taken to. A thread that has not read yet has to ask
+        again afterwards.
         """
-        if not settings.POOL:
-            return True
         if self._thread is None:
-            self.start()
+            return True
         return trust.holds and self._confirmed_after == self._troubles() and hmget.is_of(self._identity)
 
     @cached_property

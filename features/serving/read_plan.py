@@ -11,8 +11,12 @@ from features.registry.contents import Registry, resolve_pins
 from features.registry.feature_sets import Selection, select_features
 from features.registry.snapshot import found_in_registry
 
-# Plans of longer lists of names and versions are made each time: the cache has to stay small.
+# Plans of longer lists of names and versions are made each time.
 CACHED_PLAN_CHARACTERS = 8_192
+
+
+class TooLongToKeep(Exception):
+    """A list of names and versions is so long that its plan is not kept."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -74,8 +78,19 @@ def plan_read(asked: Selection, *, with_metadata: bool = False) -> ReadPlan:
 
 def plan_in(known: Registry, asked: Selection, with_metadata: bool) -> ReadPlan:
     """Return the plan of `plan_read` for one content of the registry, the last ones from memory."""
-    is_short = len("".join((*(asked.names or ()), *asked.pins))) <= CACHED_PLAN_CHARACTERS
-    return (cached_plan if is_short else make_plan)(known, asked, with_metadata)
+    try:
+        return cached_plan(known, asked, with_metadata)
+    except TooLongToKeep:
+        return make_plan(known, asked, with_metadata)
+
+
+# Clients ask the same again and again, so the last plans are kept.
+@lru_cache(maxsize=256)
+def cached_plan(known: Registry, asked: Selection, with_metadata: bool) -> ReadPlan:
+    """Return the plan as `make_plan` does. Raise TooLongToKeep for a longer list: the cache has to stay small."""
+    if len("".join((*(asked.names or ()), *asked.pins))) > CACHED_PLAN_CHARACTERS:
+        raise TooLongToKeep
+    return make_plan(known, asked, with_metadata)
 
 
 def make_plan(known: Registry, asked: Selection, with_metadata: bool) -> ReadPlan:
@@ -109,7 +124,3 @@ def make_plan(known: Registry, asked: Selection, with_metadata: bool) -> ReadPla
         is_switching=not known.switched.isdisjoint(read),
         feature_set=feature_set,
     )
-
-
-# Clients ask the same again and again, so the last plans are kept.
-cached_plan = lru_cache(maxsize=256)(make_plan)

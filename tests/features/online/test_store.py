@@ -180,6 +180,32 @@ def test_each_type_has_a_newest_of_its_own() -> None:
     assert (cached("c1")["_behavioral"][-5:-4], cached("c1")["_customer"][-5:-4]) == ("9", "2")
 
 
+AWKWARD_IDS = ["c1", "007", "7", "c*", "c->a", "{c}", "ö", "x" * 128]
+
+
+@pytest.mark.parametrize("suffix", ["", ":behavioral:2.0"])
+def test_columns_of_many_hashes_are_read_in_the_order_asked(suffix: str) -> None:
+    for number, name in enumerate(AWKWARD_IDS):
+        store.write_hashes([PublishedHashes(suffix, [name], [published(features={"a": float(number)})])])
+    asked = ["nobody", *reversed(AWKWARD_IDS), "c1"]
+    rows = store.read_hashes(asked, ["a", "absent", "_behavioral"], suffix=suffix)
+    columns = store.read_columns(asked, ["a", "absent", "_behavioral"], suffix=suffix)
+    assert [list(column) for column in columns] == [list(column) for column in zip(*rows, strict=True)]
+    assert columns[0][:2] == [None, b"7.0"]
+    assert get_redis_connection("default").keys("reading:*") == []
+
+
+def test_columns_are_one_command_and_its_list() -> None:
+    with redis_commands() as commands:
+        store.read_columns(["c1", "c2"], ["a", "b"])
+    assert [command.split()[0] for command in commands] == ["MULTI", "RPUSH", "SORT", "DEL", "EXEC"]
+
+
+@pytest.mark.usefixtures("full_redis")
+def test_columns_are_read_from_a_full_redis() -> None:
+    assert store.read_columns(["c1", "c2"], ["a", "b"]) == [(None, None), (None, None)]
+
+
 def test_hashes_with_and_without_values_are_published_by_one_script() -> None:
     later = STAMP.replace("7 1.0", "8 1.0")
     behavioral = {"_behavioral:metadata": ["{}"] * 3, "_behavioral:base": ["1,2", UNCHANGED, "3,4"]}
