@@ -1,6 +1,6 @@
 """Decay: time-dependent values moved to a later moment without reading events."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from zlib import crc32
 
@@ -31,8 +31,7 @@ class DecaySnapshot:
 
     @property
     def names_checksum(self) -> int:
-        """Return the CRC-32 of the names of the columns, in their order."""
-        return crc32(" ".join((*self.decaying, *self.inputs)).encode())
+        return checksum_of_names(decaying=self.decaying, inputs=self.inputs)
 
     def can_decay(self) -> Bools:
         """Return for each row whether time changes any of its values."""
@@ -40,6 +39,11 @@ class DecaySnapshot:
         for values in self.decaying.values():
             decays |= np.nan_to_num(values) != 0.0
         return decays
+
+
+def checksum_of_names(*, decaying: Iterable[str], inputs: Iterable[str]) -> int:
+    """Return the CRC-32 of the names of a snapshot's columns, in their order, with a `|` between the two kinds."""
+    return crc32(" ".join((*decaying, "|", *inputs)).encode())
 
 
 def decayed_values(

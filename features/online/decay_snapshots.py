@@ -3,7 +3,7 @@
 The text of one customer and behavioral version is base64 of 8-byte words: integers, and doubles as they are in memory:
 
     as_of of the computation that confirmed the row
-    checksum of the names of the decaying values and inputs
+    checksum of the names of the decaying values and of the inputs
     id of the history row
     timestamp of the last purchase, or NEVER
     timestamp of the history row                        only where the view has decaying values
@@ -23,7 +23,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from features.formulas.activity import NEVER, Ints
-from features.formulas.decay import DecaySnapshot
+from features.formulas.decay import DecaySnapshot, checksum_of_names
 from features.formulas.view import FeatureView
 
 WORD = np.dtype("<i8")
@@ -59,25 +59,27 @@ def parse_decay_snapshots(
     heads = 5 if decaying else 4
     width = padded(heads + len(decaying) + len(inputs))
     # 1. Replace what is absent, or of another length, by a snapshot of nothing.
-    nothing = text_of(np.array([NEVER, *[0] * (width - 1)], dtype=WORD))
-    complete = [text if text is not None and len(text) == len(nothing) else nothing for text in texts]
-    # 2. Parse all at once, or each text where one is no snapshot, and divide them into columns.
+    nothing = np.array([NEVER, 0, 0, NEVER, *[0] * (width - 4)], dtype=WORD)
+    text_of_nothing = text_of(nothing)
+    complete = [text if text is not None and len(text) == len(text_of_nothing) else text_of_nothing for text in texts]
+    # 2. Parse all at once, or each text where one is no snapshot. A snapshot of other names is none.
     try:
         words = words_in(b"".join(complete))
     except ValueError:
-        words = words_in(b"".join([nothing if snapshot_words(text) is None else text for text in complete]))
-    columns = words.reshape(len(texts), width).T.copy()
-    computations, checksums, row_ids, last_purchase_us = columns[:4]
+        words = words_in(b"".join([text_of_nothing if snapshot_words(text) is None else text for text in complete]))
+    rows = words.reshape(len(texts), width)
+    is_of_these_names = rows[:, 1] == checksum_of_names(decaying=decaying, inputs=inputs)
+    # 3. Divide them into columns.
+    columns = np.where(is_of_these_names, rows.T, nothing[:, np.newaxis])
+    computations, _, row_ids, last_purchase_us = columns[:4]
     values = columns[heads:].view(DOUBLE_WORD)
-    snapshot = DecaySnapshot(
+    return computations, DecaySnapshot(
         row_ids=row_ids,
         since_us=columns[4] if decaying else np.zeros_like(row_ids),
         last_purchase_us=last_purchase_us,
         decaying=dict(zip(decaying, values, strict=False)),
         inputs=dict(zip(inputs, values[len(decaying) :], strict=False)),
     )
-    # 3. A snapshot of other names is none.
-    return np.where(checksums == snapshot.names_checksum, computations, NEVER), snapshot
 
 
 def text_of(words: Ints) -> bytes:
