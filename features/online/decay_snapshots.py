@@ -18,6 +18,7 @@ Three words are 32 characters without padding, so that the texts of many custome
 """
 
 import binascii
+import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -28,6 +29,8 @@ from features.formulas.view import FeatureView
 
 WORD = np.dtype("<i8")
 DOUBLE_WORD = np.dtype("<f8")
+# Numbers with commas between them.
+OF_EARLIER_RELEASE = re.compile(rb"[-+.0-9enul]+(,[-+.0-9enul]+)+")
 WORDS_AT_ONCE, THEIR_CHARACTERS = 3, 32
 
 
@@ -93,6 +96,11 @@ def snapshot_words(text: bytes | None) -> Ints | None:
         return words_in(text) if text else None
     except ValueError:
         return None
+
+
+def is_snapshot(text: bytes | None) -> bool:
+    """Return whether this is a decay snapshot: one of today's, or of an earlier release, which renewals replace."""
+    return snapshot_words(text) is not None or (text is not None and OF_EARLIER_RELEASE.fullmatch(text) is not None)
 
 
 def words_in(texts: bytes) -> Ints:

@@ -10,7 +10,7 @@ import orjson
 from features.formulas.activity import Bools, Floats, Ints
 from features.formulas.view import FeatureView
 from features.online import layout
-from features.online.decay_snapshots import snapshot_words
+from features.online.decay_snapshots import is_snapshot
 from features.online.store import read_hashes
 from features.registry.contents import Registry
 
@@ -77,7 +77,7 @@ def as_held(view: FeatureView, columns: Mapping[str, Texts], *, is_cached: Bools
         moments_us=np.array([moment for moment, _, _ in parts], dtype=np.int64),
         row_ids=np.array([row for _, row, _ in parts], dtype=np.int64),
         metadata=[parse_json(text) for text in metadata],
-        decay_snapshots=[None if snapshot_words(text) is None else text for text in snapshots],
+        decay_snapshots=[text if is_snapshot(text) else None for text in snapshots],
         values={
             name: np.array([parse_number(text) for text in column])
             for name, column in zip(view.names, values, strict=True)

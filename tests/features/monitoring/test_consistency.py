@@ -282,6 +282,14 @@ def test_a_decay_snapshot_that_can_not_be_read_is_found_and_repaired(text: str) 
     assert found(check_everybody()) == {}
 
 
+def test_a_decay_snapshot_of_an_earlier_release_is_left_to_the_next_renewal() -> None:
+    make_customers()
+    set_field(
+        "a", "_behavioral:base", "1769851800000000,4242354597,4711,1769851800000000,1,0.3,null"
+    )
+    assert found(check_everybody()) == {}
+
+
 @pytest.mark.parametrize("text", ["nonsense", "inf", "nan", "", "1e999"])
 def test_a_value_that_is_no_number_does_not_stop_the_check(text: str) -> None:
     make_customers()
