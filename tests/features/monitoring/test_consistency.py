@@ -284,9 +284,7 @@ def test_a_decay_snapshot_that_can_not_be_read_is_found_and_repaired(text: str) 
 
 def test_a_decay_snapshot_of_an_earlier_release_is_left_to_the_next_renewal() -> None:
     make_customers()
-    set_field(
-        "a", "_behavioral:base", "1769851800000000,4242354597,4711,1769851800000000,1,0.3,null"
-    )
+    set_field("a", "_behavioral:base", "1769851800000000,4242354597,4711,1769851800000000,1,0.3,null")
     assert found(check_everybody()) == {}
 
 
