@@ -12,7 +12,6 @@ Where PostgreSQL is away as well, nothing was written since, and the Redis of be
 """
 
 import logging
-import threading
 import time
 from datetime import datetime
 from functools import cached_property
@@ -45,7 +44,6 @@ class Completeness:
         self._identity = ""
         # The troubles that Redis answers after, and PostgreSQL's moment at which it did so for the first time.
         self._answers_after: tuple[int, datetime] | None = None
-        self._starting = threading.Lock()
         self._thread: BackgroundThread | None = None
 
     def holds(self) -> bool:
@@ -67,12 +65,10 @@ class Completeness:
         return self._failed_looks + self._breaker.openings
 
     def start(self) -> None:
-        """Begin to watch, in a process of a pool."""
-        with self._starting:
-            if self._thread is None:
-                trust.begin()
-                self._thread = BackgroundThread(self._watch, name="completeness of Redis")
-                self._thread.start()
+        """Begin to watch, at the start of a process of a pool."""
+        trust.begin()
+        self._thread = BackgroundThread(self._watch, name="completeness of Redis")
+        self._thread.start()
 
     def _watch(self) -> None:
         connection = new_connection()
