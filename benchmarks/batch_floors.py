@@ -8,6 +8,7 @@ from pathlib import Path
 from django.db import connection
 from django_redis import get_redis_connection
 
+from benchmarks.servers import empty_redis
 from benchmarks.spent import Spent, spent
 from featurehub.devserver.postgres import Postgres
 from featurehub.lib.batched import batched
@@ -25,12 +26,9 @@ HISTORY_COLUMNS = 'customer_id, feature_type, version, "timestamp", recorded_at,
 def leave_servers_alone() -> None:
     """Keep both servers from work of their own in the middle of a measurement.
 
-    All customers of the largest size fit into Redis, so that none is evicted. It keeps no file, as the Redis of the
-    features in compose.yaml; the file of before is emptied. PostgreSQL writes no checkpoint.
+    All customers of the largest size fit into Redis, so that none is evicted, and PostgreSQL writes no checkpoint.
     """
-    client = get_redis_connection("default")
-    client.flushall()
-    client.config_set("maxmemory", 0, "appendonly", "no")
+    empty_redis()
     with connection.cursor() as cursor:
         cursor.execute("alter system set max_wal_size = '24GB'")
         cursor.execute("alter system set checkpoint_timeout = '1h'")

@@ -14,6 +14,8 @@ from pathlib import Path
 from secrets import token_hex
 from types import MappingProxyType
 
+from django_redis import get_redis_connection
+
 from benchmarks.machine import cpu_seconds
 from featurehub.devserver.server import is_free
 
@@ -64,6 +66,13 @@ def celery() -> Iterator[None]:
     """Run the Procfile's worker and beat until the end of the block."""
     with started("worker", command=procfile("worker")), started("beat", command=procfile("beat")):
         yield
+
+
+def empty_redis() -> None:
+    """Empty Redis, and lift its memory limit and its file: it keeps none, as the features' Redis of compose.yaml."""
+    client = get_redis_connection("default")
+    client.flushall()
+    client.config_set("maxmemory", 0, "appendonly", "no")
 
 
 def procfile(name: str) -> str:

@@ -91,8 +91,7 @@ def room_in_redis() -> Iterator[None]:
     """Empty Redis, and lift its memory limit and its file until the end of the block."""
     client = get_redis_connection("default")
     before = client.config_get("maxmemory") | client.config_get("appendonly")
-    client.flushall()
-    client.config_set("maxmemory", 0, "appendonly", "no")
+    servers.empty_redis()
     try:
         yield
     finally:
