@@ -1,8 +1,7 @@
 """Decay: time-dependent values moved to a later moment without reading events."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from zlib import crc32
 
 import numpy as np
 
@@ -29,21 +28,12 @@ class DecaySnapshot:
     decaying: Mapping[str, Floats]
     inputs: Mapping[str, Floats]
 
-    @property
-    def names_checksum(self) -> int:
-        return checksum_of_names(decaying=self.decaying, inputs=self.inputs)
-
     def can_decay(self) -> Bools:
         """Return for each row whether time changes any of its values."""
         decays: Bools = self.last_purchase_us != NEVER
         for values in self.decaying.values():
             decays |= np.nan_to_num(values) != 0.0
         return decays
-
-
-def checksum_of_names(*, decaying: Iterable[str], inputs: Iterable[str]) -> int:
-    """Return the CRC-32 of the names of a snapshot's columns, in their order, with a `|` between the two kinds."""
-    return crc32(" ".join((*decaying, "|", *inputs)).encode())
 
 
 def decayed_values(

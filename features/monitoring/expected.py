@@ -152,19 +152,15 @@ def decay_columns(view: FeatureView, material: Material) -> list[ComparedColumn]
         return off
 
     is_there = np.array([np.nan if text is None else 1.0 for text in texts])
-    columns = [
+    values_found, values_expected = {**found.decaying, **found.inputs}, {**expected.decaying, **expected.inputs}
+    return [
         compared("(decay snapshot)", is_there, np.ones(len(texts)), where=has_row),
         compared("(history row)", found.row_ids.astype(np.float64), rows.spread(expected.row_ids)),
+        compared("(since, seconds off)", seconds_off(found.since_us, expected.since_us), nothing),
         compared(
             "(last purchase, seconds off)", seconds_off(found.last_purchase_us, expected.last_purchase_us), nothing
         ),
-    ]
-    if expected.decaying:
-        columns.append(compared("(since, seconds off)", seconds_off(found.since_us, expected.since_us), nothing))
-    values_found = {**found.decaying, **found.inputs}
-    values_expected = {**expected.decaying, **expected.inputs}
-    return columns + [
-        compared(name, values_found[name], rows.spread(values)) for name, values in values_expected.items()
+        *(compared(name, values_found[name], rows.spread(values)) for name, values in values_expected.items()),
     ]
 
 

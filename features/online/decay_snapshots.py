@@ -5,8 +5,8 @@ The text of one customer and behavioral version is base64 of 8-byte words: integ
     as_of of the computation that confirmed the row
     checksum of the names of the decaying values and of the inputs
     id of the history row
+    timestamp of the history row
     timestamp of the last purchase, or NEVER
-    timestamp of the history row                        only where the view has decaying values
     decaying values, in the order of the view
     inputs, in the order of their names
     zeros, up to a multiple of three words
@@ -20,17 +20,20 @@ Three words are 32 characters without padding, so that the texts of many custome
 import binascii
 import re
 from collections.abc import Iterable, Sequence
+from zlib import crc32
 
 import numpy as np
 
 from features.formulas.activity import NEVER, Ints
-from features.formulas.decay import DecaySnapshot, checksum_of_names
+from features.formulas.decay import DecaySnapshot
 from features.formulas.view import FeatureView
 
 WORD = np.dtype("<i8")
 DOUBLE_WORD = np.dtype("<f8")
 # Numbers with commas between them.
 OF_EARLIER_RELEASE = re.compile(rb"[-+.0-9enul]+(,[-+.0-9enul]+)+")
+# So many words are integers; the others are doubles.
+INTEGERS = 5
 WORDS_AT_ONCE, THEIR_CHARACTERS = 3, 32
 
 
@@ -39,10 +42,10 @@ def decay_snapshot_texts(snapshot: DecaySnapshot, computations: Iterable[int | N
     computed_us = np.array([NEVER if moment is None else moment for moment in computations], dtype=WORD)
     columns: list[Ints] = [
         computed_us,
-        np.full_like(computed_us, snapshot.names_checksum),
+        np.full_like(computed_us, checksum_of_names(decaying=snapshot.decaying, inputs=snapshot.inputs)),
         snapshot.row_ids,
+        snapshot.since_us,
         snapshot.last_purchase_us,
-        *([snapshot.since_us] if snapshot.decaying else []),
         *(values.view(WORD) for values in (*snapshot.decaying.values(), *snapshot.inputs.values())),
     ]
     columns += [np.zeros_like(computed_us)] * (padded(len(columns)) - len(columns))
@@ -55,14 +58,12 @@ def parse_decay_snapshots(
 ) -> tuple[Ints, DecaySnapshot]:
     """Return the moments of the computations, and the snapshot.
 
-    The moment is NEVER where there is no text, or one written for other names. Without decaying values, `since_us` is
-    not known and 0.
+    The moment is NEVER where there is no text, or one written for other names.
     """
     decaying = [feature.name for feature in view.decaying]
-    heads = 5 if decaying else 4
-    width = padded(heads + len(decaying) + len(inputs))
+    width = padded(INTEGERS + len(decaying) + len(inputs))
     # 1. Replace what is absent, or of another length, by a snapshot of nothing.
-    nothing = np.array([NEVER, 0, 0, NEVER, *[0] * (width - 4)], dtype=WORD)
+    nothing = np.array([NEVER, 0, 0, 0, NEVER, *[0] * (width - INTEGERS)], dtype=WORD)
     text_of_nothing = text_of(nothing)
     complete = [text if text is not None and len(text) == len(text_of_nothing) else text_of_nothing for text in texts]
     # 2. Parse all at once, or each text where one is no snapshot. A snapshot of other names is none.
@@ -74,15 +75,20 @@ def parse_decay_snapshots(
     is_of_these_names = rows[:, 1] == checksum_of_names(decaying=decaying, inputs=inputs)
     # 3. Divide them into columns.
     columns = np.where(is_of_these_names, rows.T, nothing[:, np.newaxis])
-    computations, _, row_ids, last_purchase_us = columns[:4]
-    values = columns[heads:].view(DOUBLE_WORD)
+    computations, _, row_ids, since_us, last_purchase_us = columns[:INTEGERS]
+    values = columns[INTEGERS:].view(DOUBLE_WORD)
     return computations, DecaySnapshot(
         row_ids=row_ids,
-        since_us=columns[4] if decaying else np.zeros_like(row_ids),
+        since_us=since_us,
         last_purchase_us=last_purchase_us,
         decaying=dict(zip(decaying, values, strict=False)),
         inputs=dict(zip(inputs, values[len(decaying) :], strict=False)),
     )
+
+
+def checksum_of_names(*, decaying: Iterable[str], inputs: Iterable[str]) -> int:
+    """Return the CRC-32 of the names of a snapshot's columns, in their order, with a `|` between the two kinds."""
+    return crc32(" ".join((*decaying, "|", *inputs)).encode())
 
 
 def text_of(words: Ints) -> bytes:
@@ -100,7 +106,7 @@ def snapshot_words(text: bytes | None) -> Ints | None:
 
 def is_snapshot(text: bytes | None) -> bool:
     """Return whether this is a decay snapshot: one of today's, or of an earlier release, which renewals replace."""
-    return snapshot_words(text) is not None or (text is not None and OF_EARLIER_RELEASE.fullmatch(text) is not None)
+    return snapshot_words(text) is not None or OF_EARLIER_RELEASE.fullmatch(text or b"") is not None
 
 
 def words_in(texts: bytes) -> Ints:

@@ -114,8 +114,8 @@ def read_columns(
     """Return a column for each field of at least one customer's hash, None for absent ones.
 
     One SORT reads them all: from a list of ids, in its order, it gets fields of the hashes that are named after them.
-    HMGETs of many hashes take Redis and this process twice the time, and read them where Redis refuses SORT: it writes
-    the list, and may read any key.
+    HMGETs, with a reply for each hash, take Redis as long and this process longer. They read where Redis refuses SORT:
+    that needs a list to be written, and may read any key.
     """
     patterns = [f"{layout.key_of('*', suffix)}->{field}" for field in fields]
     ids = f"reading:{uuid4()}"

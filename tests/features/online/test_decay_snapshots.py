@@ -12,8 +12,9 @@ from features.formulas.windowed import WindowedFeature
 from features.online.decay_snapshots import decay_snapshot_texts, parse_decay_snapshots
 
 whole = st.integers(NEVER, 2**63 - 1)
-# Names of decaying values, names of inputs, and what stands for a row.
+# Names of decaying values, names of inputs.
 LAYOUTS = [((), ()), ((), ("a",)), ((), ("a", "b")), (("a",), ()), (("a",), ("b",)), (("a", "b"), ("c", "d"))]
+# The computation, the integers of the snapshot, and more doubles than any layout has names.
 rows = st.tuples(whole, whole, whole, whole, st.lists(st.floats(), min_size=4, max_size=4))
 
 
@@ -56,7 +57,7 @@ def test_what_is_read_is_what_was_written_to_the_last_bit(
     assert computations.tolist() == [*(row[0] for row in held), NEVER]
     assert read.row_ids[:-1].tolist() == written.row_ids.tolist()
     assert read.last_purchase_us.tolist() == [*written.last_purchase_us.tolist(), NEVER]
-    assert read.since_us.tolist() == [*(written.since_us.tolist() if decaying else [0] * len(held)), 0]
+    assert read.since_us.tolist() == [*written.since_us.tolist(), 0]
     for name, values in {**written.decaying, **written.inputs}.items():
         found = {**read.decaying, **read.inputs}[name]
         assert found[:-1].tobytes() == values.tobytes()
