@@ -18,6 +18,7 @@ from featurehub.lib.breaker import Breaker
 
 # The second is Python's own, which sockets raise.
 TIMEOUTS = (RedisTimeoutError, TimeoutError)
+NO_ANSWER = "Redis did not answer a moment ago."
 
 
 class BreakerConnection(AbstractConnection):
@@ -31,11 +32,13 @@ class BreakerConnection(AbstractConnection):
         super().__init__(*args, **kwargs)
 
     def connect(self) -> None:
-        self._refuse_while_open()
+        if self.breaker.is_open:
+            raise RedisConnectionError(NO_ANSWER)
         super().connect()  # type: ignore[no-untyped-call]
 
     def send_packed_command(self, command: str | Iterable[bytes], check_health: bool = True) -> None:
-        self._refuse_while_open()
+        if self.breaker.is_open:
+            raise RedisConnectionError(NO_ANSWER)
         super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
 
     def disconnect(self, *args: Any, **kwargs: Any) -> None:
@@ -47,10 +50,6 @@ class BreakerConnection(AbstractConnection):
         if isinstance(error, TIMEOUTS):
             self.breaker.open(error)
         super().disconnect(*args, **kwargs)  # type: ignore[no-untyped-call]
-
-    def _refuse_while_open(self) -> None:
-        if self.breaker.is_open:
-            raise RedisConnectionError("Redis did not answer a moment ago.")
 
 
 class TcpConnection(BreakerConnection, Connection):

@@ -34,8 +34,7 @@ class ReadConnection:
 
     def hmget_each(self, keys: Sequence[str], fields: tuple[str, ...]) -> list[Row]:
         """Return a row for each key; ask once more if Redis had closed the connection. Raises redis-py's exceptions."""
-        before, after = around_the_key(fields)
-        commands = b"".join([b"%b$%d\r\n%b\r\n%b" % (before, len(key), key, after) for key in map(str.encode, keys)])
+        commands = pack_hmgets(keys, fields)
         if self._connection.is_connected:
             try:
                 return self._ask(commands, replies=len(keys))
@@ -75,6 +74,15 @@ def around_the_key(fields: tuple[str, ...]) -> tuple[bytes, bytes]:
         b"*%d\r\n$5\r\nHMGET\r\n" % (len(fields) + 2),
         b"".join([b"$%d\r\n%b\r\n" % (len(field), field) for field in encoded]),
     )
+
+
+def pack_hmgets(keys: Sequence[str], fields: tuple[str, ...]) -> bytes:
+    """Return the bytes of an HMGET for each key."""
+    before, after = around_the_key(fields)
+    if len(keys) == 1:  # in half the time
+        key = keys[0].encode()
+        return b"%b$%d\r\n%b\r\n%b" % (before, len(key), key, after)
+    return b"".join([b"%b$%d\r\n%b\r\n%b" % (before, len(key), key, after) for key in map(str.encode, keys)])
 
 
 def is_of(identity: str) -> bool:

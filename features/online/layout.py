@@ -152,8 +152,8 @@ def parts_of_stamp(text: bytes) -> tuple[int, int, str]:
 
 def oldest_moment(stamps: Sequence[bytes | None]) -> datetime | None:
     """Return the as_of of the oldest stamp; None where all are absent or empty."""
-    oldest = min(filter(None, stamps), default=None)
-    return None if oldest is None else moment_of(oldest[STAMP_MOMENT])
+    present = [stamp for stamp in stamps if stamp]
+    return moment_of(min(present)[STAMP_MOMENT]) if present else None
 
 
 # Customers of one chunk are computed at one moment, so the last moments are kept.

@@ -17,7 +17,7 @@ from features.online import layout, store
 from features.online.hmget import Row
 from features.online.publish import current_hashes
 from features.serving.completeness import completeness
-from features.serving.read_plan import ReadPlan
+from features.serving.read_plan import ReadPlan, places_in_hashes
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +29,7 @@ REDIS_IS_AWAY, REDIS_IS_INCOMPLETE = "away", "incomplete"
 
 def read_rows(customer_ids: Sequence[str], plan: ReadPlan) -> Iterable[tuple[str, Row, str]]:
     """Return (customer_id, row, source) of each customer, in the order asked."""
-    rows, failure = read_cached(customer_ids, plan, suffixes=plan.suffixes)
+    rows, failure = read_cached(customer_ids, plan, hashes=plan.hashes)
     if are_hits(rows, version_texts=plan.version_texts):
         # A lock costs many rows little.
         if traffic.note_hit() if len(rows) == 1 else traffic.note_hits(len(rows)):
@@ -63,9 +63,9 @@ def note_age(rows: Sequence[Row], *, types: int) -> None:
 
 
 def read_cached(
-    customer_ids: Sequence[str], plan: ReadPlan, *, suffixes: Mapping[str, str]
+    customer_ids: Sequence[str], plan: ReadPlan, *, hashes: Mapping[str, Sequence[int]]
 ) -> tuple[Sequence[Row], str | None]:
-    """Return Redis' rows, of each type from the hash with its suffix, in one round trip a hash, and None.
+    """Return Redis' rows, read from these hashes (suffix → places of its fields) in one round trip each, and None.
 
     Rows of None and the reason, where Redis is away or may hold older values than were shown. Rows of None as well,
     where no registered name is asked for.
@@ -74,7 +74,7 @@ def read_cached(
     try:
         # Before, to save the round trip; after it, since that may have been with another Redis than before.
         if completeness.holds():
-            rows = read_hashes_of(customer_ids, plan, suffixes=suffixes)
+            rows = read_hashes_of(customer_ids, plan.fields, hashes=hashes)
             if completeness.holds():
                 return rows, None
     except REDIS_AWAY as error:
@@ -83,15 +83,14 @@ def read_cached(
     return [[None] * len(plan.fields)] * len(customer_ids), failure
 
 
-def read_hashes_of(customer_ids: Sequence[str], plan: ReadPlan, *, suffixes: Mapping[str, str]) -> Sequence[Row]:
-    """Return the rows of the hashes with these suffixes. Raises redis-py's exceptions."""
-    fields = plan.fields
-    hashes = set(suffixes.values())
+def read_hashes_of(
+    customer_ids: Sequence[str], fields: Sequence[str], *, hashes: Mapping[str, Sequence[int]]
+) -> Sequence[Row]:
+    """Return the rows of these hashes (suffix → places of its fields). Raises redis-py's exceptions."""
     if len(hashes) == 1:
-        return store.read_hashes(customer_ids, fields, suffix=hashes.pop())
+        return store.read_hashes(customer_ids, fields, suffix=next(iter(hashes)))
     rows: list[Row] = [[None] * len(fields) for _ in customer_ids]
-    for suffix in hashes:
-        places = [n for n, feature_type in enumerate(plan.types) if suffixes[feature_type] == suffix]
+    for suffix, places in hashes.items():
         parts = store.read_hashes(customer_ids, [fields[n] for n in places], suffix=suffix)
         for row, part in zip(rows, parts, strict=True):
             for n, text in zip(places, part, strict=True):
@@ -114,7 +113,8 @@ def is_hit(row: Row, *, version_texts: Sequence[bytes]) -> bool:
 
     A hit has, of every type, a stamp of the requested version or the known-empty marker.
     """
-    for stamp, version_text in zip(row, version_texts, strict=False):
+    for place, version_text in enumerate(version_texts):
+        stamp = row[place]
         if stamp is None or (stamp and not stamp.endswith(version_text)):
             return False
     return True
@@ -127,7 +127,7 @@ def fill_from_before_the_switch(misses: dict[str, Row], plan: ReadPlan) -> dict[
     """
     views = zip(plan.versions.items(), plan.suffixes.values(), strict=True)
     elsewhere = {name: layout.suffix_of(name, number) if suffix == "" else "" for (name, number), suffix in views}
-    others, _ = read_cached(list(misses), plan, suffixes=elsewhere)
+    others, _ = read_cached(list(misses), plan, hashes=places_in_hashes(plan.types, suffixes=elsewhere))
     for row, other in zip(misses.values(), others, strict=True):
         for n, (feature_type, version_text) in enumerate(zip(plan.versions, plan.version_texts, strict=True)):
             texts = [version_text]

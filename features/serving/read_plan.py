@@ -1,15 +1,16 @@
 """The plan of a read: names and versions as fields of Redis hashes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import orjson
 
+from featurehub.lib.errors import UnknownError
 from features.online import layout
 from features.registry.contents import Registry, resolve_pins
 from features.registry.feature_sets import Selection, select_features
-from features.registry.snapshot import found_in_registry
+from features.registry.snapshot import found_in_registry, registry_snapshot
 
 # Plans of longer lists of names and versions are made each time.
 CACHED_PLAN_CHARACTERS = 8_192
@@ -32,10 +33,11 @@ class ReadPlan:
 
     `names`: in the order asked; the `registered` ones of them, name → type. `versions`: type → number, one for each
     type of a registered name; `version_texts`: the ends of their stamps, in the same order. `types`: the type of each
-    field. `suffixes`: type → the suffix of the hash that holds it. `defaults`: name → value of a name without one.
-    `lifetimes`: type → seconds, of the versions whose values expire. `is_plain`: no value expires, and every name is
-    registered and asked for once, so that a row without gaps is the whole answer. `is_switching`: one of the versions
-    went live within the last TTL. `feature_set`: the set that gave the names and versions, or None.
+    field. `suffixes`: type → the suffix of the hash that holds it. `hashes`: suffix of each hash → the places of its
+    fields. `defaults`: name → value of a name without one. `lifetimes`: type → seconds, of the versions whose values
+    expire. `is_plain`: no value expires, and every name is registered and asked for once, so that a row without gaps is
+    the whole answer. `is_switching`: one of the versions went live within the last TTL. `feature_set`: the set that
+    gave the names and versions, or None.
     """
 
     names: tuple[str, ...]
@@ -48,19 +50,24 @@ class ReadPlan:
     fields: tuple[str, ...]
     types: tuple[str, ...]
     suffixes: Mapping[str, str]
+    hashes: Mapping[str, Sequence[int]]
     is_plain: bool
     is_switching: bool
     feature_set: str | None
 
     @cached_property
+    def features_template(self) -> bytes:
+        """Return the JSON object of the values where none is missing, with a %b for each."""
+        return b"{%b}" % b",".join([literal(name) + b":%b" for name in self.names])
+
+    @cached_property
     def template(self) -> bytes:
         """Return the answer where no value is missing, with a %b for each part that differs between customers."""
-        features = b",".join([literal(name) + b":%b" for name in self.names])
         of_set = b"" if self.feature_set is None else b'"set":%b,' % literal(self.feature_set)
         return (
-            b'{"customer_id":%%b,%b"versions":%b,"features":{%b},"missing":{},'
+            b'{"customer_id":%%b,%b"versions":%b,"features":%b,"missing":{},'
             b'"computed_at":%%b,"age_seconds":%%b,"source":"%%b"}'
-        ) % (of_set, literal(self.versions), features)
+        ) % (of_set, literal(self.versions), self.features_template)
 
 
 def literal(value: object) -> bytes:
@@ -73,15 +80,10 @@ def plan_read(asked: Selection, *, with_metadata: bool = False) -> ReadPlan:
 
     Raises UnknownError for a version or set that can't be read, InvalidError for a set beside names or versions.
     """
-    return found_in_registry(lambda known: plan_in(known, asked, with_metadata))
-
-
-def plan_in(known: Registry, asked: Selection, with_metadata: bool) -> ReadPlan:
-    """Return the plan of `plan_read` for one content of the registry, the last ones from memory."""
     try:
-        return cached_plan(known, asked, with_metadata)
-    except TooLongToKeep:
-        return make_plan(known, asked, with_metadata)
+        return cached_plan(registry_snapshot.get(), asked, with_metadata)
+    except (TooLongToKeep, UnknownError):
+        return found_in_registry(lambda known: make_plan(known, asked, with_metadata))
 
 
 # Clients ask the same again and again, so the last plans are kept.
@@ -109,6 +111,8 @@ def make_plan(known: Registry, asked: Selection, with_metadata: bool) -> ReadPla
     head = [layout.stamp_field(name) for name in read]
     if with_metadata:
         head += [layout.metadata_field(name) for name in read]
+    types = (*read, *(read if with_metadata else ()), *registered.values())
+    suffixes = {name: layout.suffix_in(known, view) for name, view in read.items()}
     return ReadPlan(
         names=names,
         registered=registered,
@@ -118,9 +122,18 @@ def make_plan(known: Registry, asked: Selection, with_metadata: bool) -> ReadPla
         version_texts=tuple(layout.version_text(view.number) for view in read.values()),
         values_at=len(head),
         fields=(*head, *registered),
-        types=(*read, *(read if with_metadata else ()), *registered.values()),
-        suffixes={name: layout.suffix_in(known, view) for name, view in read.items()},
+        types=types,
+        suffixes=suffixes,
+        hashes=places_in_hashes(types, suffixes=suffixes),
         is_plain=len(registered) == len(names) and all(view.time_to_live is None for view in read.values()),
         is_switching=not known.switched.isdisjoint(read),
         feature_set=feature_set,
     )
+
+
+def places_in_hashes(types: Sequence[str], *, suffixes: Mapping[str, str]) -> dict[str, list[int]]:
+    """Return the suffix of each hash → the places of its fields; `types` are those of all fields."""
+    places: dict[str, list[int]] = {}
+    for place, feature_type in enumerate(types):
+        places.setdefault(suffixes[feature_type], []).append(place)
+    return places

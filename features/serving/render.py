@@ -76,8 +76,8 @@ def render_values(customer_id: str, *, row: Row, plan: ReadPlan, source: str) ->
     texts = row[plan.values_at :]
     if None in texts or not plan.is_plain:
         return render_incomplete(customer_id, row=row, plan=plan, source=source)
-    # One pass of a JSON parser is five times as fast as float() for each.
-    features = dict(zip(plan.registered, orjson.loads(b"[%b]" % b",".join(texts)), strict=True))  # type: ignore[arg-type]
+    # One pass of a JSON parser: float() and a place in the dictionary for each would take twice as long.
+    features = orjson.loads(plan.features_template % tuple(texts))
     types = len(plan.versions)
     computed_at = layout.oldest_moment(row[:types])
     metadata = {} if types == plan.values_at else metadata_in(row, plan)
