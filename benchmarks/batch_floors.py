@@ -26,13 +26,22 @@ HISTORY_COLUMNS = 'customer_id, feature_type, version, "timestamp", recorded_at,
 def leave_servers_alone() -> None:
     """Keep both servers from work of their own in the middle of a measurement.
 
-    All customers of the largest size fit into Redis, so that none is evicted, and PostgreSQL writes no checkpoint.
+    All customers of the largest size fit into Redis, so that none is evicted. PostgreSQL writes no checkpoint, and
+    vacuums between two turns, see `vacuum`: autovacuum would come in the midst of some of them.
     """
     empty_redis()
     with connection.cursor() as cursor:
         cursor.execute("alter system set max_wal_size = '24GB'")
         cursor.execute("alter system set checkpoint_timeout = '1h'")
+        cursor.execute("alter system set autovacuum = off")
         cursor.execute("select pg_reload_conf()")
+
+
+def vacuum() -> Spent:
+    """Vacuum and analyze what a turn has written, after it. Return the cost."""
+    with spent() as cost, connection.cursor() as cursor:
+        cursor.execute("vacuum analyze features_customer, features_customerfeature")
+    return cost
 
 
 def floor_aggregation() -> Spent:

@@ -7,12 +7,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 from django.db.models.functions import Now
 from django_redis import get_redis_connection
 
 from benchmarks import events, goals
-from benchmarks.batch_floors import floor_aggregation, floor_hashes, floor_history, leave_servers_alone
+from benchmarks.batch_floors import floor_aggregation, floor_hashes, floor_history, leave_servers_alone, vacuum
 from benchmarks.machine import require_disk
 from benchmarks.rows import RUNS, Row
 from benchmarks.scale import scaled
@@ -37,6 +38,31 @@ GIGABYTES = 40
 SECONDS_BETWEEN_LOOKS = 0.1
 
 
+class RecomputeTurn(NamedTuple):
+    """The cost and peak memory of a full recompute, the cost of vacuuming its rows, and that of the floors."""
+
+    cost: Spent
+    peak_mb: int
+    vacuumed: Spent
+    floors: dict[str, Spent]
+
+
+class RefreshTurn(NamedTuple):
+    """The cost of computing the customers who changed, and of renewing all active ones."""
+
+    marks: Spent
+    renewals: Spent
+
+
+class WeightsTurn(NamedTuple):
+    """The cost of new weights, of vacuuming their rows, of a COPY of the rows that they append, and of the HSETs."""
+
+    cost: Spent
+    vacuumed: Spent
+    copied: Spent
+    hashed: Spent
+
+
 def run() -> list[Row]:
     """Return the rows. BENCH_SCALE=30 takes a thirtieth of the customers and their events."""
     customers = scaled(CUSTOMERS)
@@ -46,37 +72,48 @@ def run() -> list[Row]:
     events.make_events(customers=customers // FEWER)
     small_mb = [recompute_all()[1] for _ in range(RUNS)]
     events.make_events(customers=customers)
-    turns = [recompute_turn() for _ in range(RUNS)]
-    everything = [cost for cost, _, _ in turns]
-    floors = [sum(parts.values(), Spent()) for _, _, parts in turns]
+    # In turn: the machine's speed changes by the hour.
+    recomputes, refreshes = zip(*((recompute_turn(), second_refresh()) for _ in range(RUNS)), strict=True)
     memory = Row(
         work=f"peak memory of a recompute of {customers:,} customers against {customers // FEWER:,}",
-        figures=[mb for _, mb, _ in turns],
+        figures=[turn.peak_mb for turn in recomputes],
         unit="MB",
         against="peer",
         references=small_mb,
         goal=goals.RECOMPUTE_MEMORY,
     )
-    recomputed = Row(
+    everything = [turn.cost for turn in recomputes]
+    return [
+        recompute_row(customers, recomputes),
+        memory,
+        refresh_row(refreshes, everything=everything),
+        weights_row(customers),
+    ]
+
+
+def recompute_row(customers: int, turns: Sequence[RecomputeTurn]) -> Row:
+    floors = [sum(turn.floors.values(), Spent()) for turn in turns]
+    return Row(
         work=f"full recompute of {customers:,} customers",
-        figures=[cost.cpu for cost in everything],
+        figures=[turn.cost.cpu for turn in turns],
         unit="CPU s",
         against="floor",
         references=[floor.cpu for floor in floors],
         goal=goals.RECOMPUTE,
         details={
-            "wall": [cost.wall for cost in everything],
+            "wall": [turn.cost.wall for turn in turns],
             "floor_wall": [floor.wall for floor in floors],
-            "floors": [{name: part.cpu for name, part in parts.items()} for _, _, parts in turns],
+            "vacuum": [turn.vacuumed.cpu for turn in turns],
+            "floors": [{name: part.cpu for name, part in turn.floors.items()} for turn in turns],
         },
     )
-    return [recomputed, memory, refresh_row(everything=everything), weights_row(customers)]
 
 
-def recompute_turn() -> tuple[Spent, int, dict[str, Spent]]:
-    """Return the cost and peak memory of a full recompute, and the floors' cost of the same rows."""
+def recompute_turn() -> RecomputeTurn:
     cost, peak_mb = recompute_all()
-    return cost, peak_mb, {"aggregation": floor_aggregation(), "copy": floor_history(), "hset": floor_hashes()}
+    vacuumed = vacuum()
+    floors = {"aggregation": floor_aggregation(), "copy": floor_history(), "hset": floor_hashes()}
+    return RecomputeTurn(cost, peak_mb, vacuumed, floors)
 
 
 def recompute_all() -> tuple[Spent, int]:
@@ -107,64 +144,66 @@ def peak_mb_of(pid: int) -> int:
     return 0
 
 
-def refresh_row(*, everything: Sequence[Spent]) -> Row:
-    """Return the turns of a refresh: all active customers are due, and one in a hundred has a new event.
-
-    Before them stands a turn that does not count: Redis makes room for values that are longer than before.
-    """
-    active = active_customers()
-    one_in = round(1 / CHANGED)
-    turns = [refresh_turn(changed=active[number::one_in]) for number in range(1 + RUNS)][1:]
+def refresh_row(turns: Sequence[RefreshTurn], *, everything: Sequence[Spent]) -> Row:
+    active = len(active_customers())
     return Row(
-        work=f"refresh of {len(active):,} active customers of whom {len(active[::one_in]):,} changed",
-        figures=[(marks + renewals).cpu for marks, renewals in turns],
+        work=f"refresh of {active:,} active customers of whom {active * CHANGED:,.0f} changed",
+        figures=[(turn.marks + turn.renewals).cpu for turn in turns],
         unit="CPU s",
         against="peer",
         references=[cost.cpu for cost in everything],
         goal=goals.REFRESH,
         details={
-            "wall": [(marks + renewals).wall for marks, renewals in turns],
-            "marks": [marks.cpu for marks, _ in turns],
-            "renewals": [renewals.cpu for _, renewals in turns],
+            "wall": [(turn.marks + turn.renewals).wall for turn in turns],
+            "marks": [turn.marks.cpu for turn in turns],
+            "renewals": [turn.renewals.cpu for turn in turns],
         },
     )
+
+
+def second_refresh() -> RefreshTurn:
+    """Return the second of two refreshes: at the first one, Redis makes room for values that are longer than before."""
+    active = active_customers()
+    return [refresh_turn(changed=active[number :: round(1 / CHANGED)]) for number in range(2)][-1]
 
 
 def active_customers() -> list[str]:
     return list(Customer.objects.filter(recompute_at__isnull=False).order_by("pk").values_list("pk", flat=True))
 
 
-def refresh_turn(*, changed: Sequence[str]) -> tuple[Spent, Spent]:
-    """Return the cost of the changed customers, and of the renewal of all."""
+def refresh_turn(*, changed: Sequence[str]) -> RefreshTurn:
+    """Refresh: all active customers are due, and those who `changed` have a new event."""
     now = datetime.now(UTC) - timedelta(seconds=1)
     for chunk in batched(changed, 10_000):
         ingest([NewEvent(customer_id=pk, event_type="page_view", timestamp=now) for pk in chunk])
     Renewal.objects.update(due_at=Now())
-    return work(refresh.refresh_dirty), work(renewal.renew)
+    vacuum()
+    return RefreshTurn(marks=work(refresh.refresh_dirty), renewals=work(renewal.renew))
 
 
 def weights_row(customers: int) -> Row:
     """Activate other weights, then re-score and publish everybody, in each run; no event is read."""
     turns = [weights_turn(page_view=0.25 + number / 100) for number in range(RUNS)]
-    floors = [copied + hashed for _, copied, hashed in turns]
+    floors = [turn.copied + turn.hashed for turn in turns]
     return Row(
         work=f"new weights live for {customers:,} customers",
-        figures=[cost.cpu for cost, _, _ in turns],
+        figures=[turn.cost.cpu for turn in turns],
         unit="CPU s",
         against="floor",
         references=[floor.cpu for floor in floors],
         goal=goals.NEW_WEIGHTS,
         details={
-            "wall": [cost.wall for cost, _, _ in turns],
+            "wall": [turn.cost.wall for turn in turns],
             "floor_wall": [floor.wall for floor in floors],
-            "copy": [copied.cpu for _, copied, _ in turns],
-            "hset": [hashed.cpu for _, _, hashed in turns],
+            "vacuum": [turn.vacuumed.cpu for turn in turns],
+            "copy": [turn.copied.cpu for turn in turns],
+            "hset": [turn.hashed.cpu for turn in turns],
         },
     )
 
 
-def weights_turn(*, page_view: float) -> tuple[Spent, Spent, Spent]:
-    """Return the cost of new weights, of a COPY of the rows that they append, and of the HSETs."""
+def weights_turn(*, page_view: float) -> WeightsTurn:
+    """Make weights live in which that of a page view is another one."""
     since = database_now()
     numbers = with_changes(
         as_weights(active_set("1.0")), changes={"page_view": {"weight": page_view}}, monetary_norm=None
@@ -176,7 +215,7 @@ def weights_turn(*, page_view: float) -> tuple[Spent, Spent, Spent]:
         run = weight_set_steps.activate(draft.pk, by=None, reason="To be measured")
         while rescore.rescore(run) or not runs.finish_rescore(run):
             pass
-    return cost, floor_history(since=since), floor_hashes()
+    return WeightsTurn(cost, vacuum(), floor_history(since=since), floor_hashes())
 
 
 def work(step: Callable[[], int]) -> Spent:

@@ -10,7 +10,7 @@ from benchmarks.batch_floors import leave_servers_alone
 from benchmarks.rows import RUNS, Row
 from benchmarks.scale import scaled
 from benchmarks.spent import Spent, spent
-from benchmarks.suites.batch import CHANGED, active_customers, refresh_turn, weights_turn
+from benchmarks.suites.batch import second_refresh, weights_turn
 from features.materialization import customer_lists, recompute
 from features.models import FeatureDefinition, Run
 from features.registry.list_layout import list_layout
@@ -63,7 +63,7 @@ def list_these(places: dict[int, int]) -> None:
 def cost_of_turn(places: dict[int, int]) -> tuple[Spent, Spent, Spent]:
     """Return the cost of a full recompute with all its publications, of a refresh and of new weights.
 
-    `places` are the listed definitions. The first refresh does not count: see `refresh_row`.
+    `places` are the listed definitions.
     """
     list_these(places)
     with spent() as recomputed:
@@ -72,11 +72,8 @@ def cost_of_turn(places: dict[int, int]) -> tuple[Spent, Spent, Spent]:
             pass
         run.refresh_from_db()
     assert run.state == Run.State.DONE
-    active = active_customers()
-    one_in = round(1 / CHANGED)
-    marks, renewals = [refresh_turn(changed=active[number::one_in]) for number in range(2)][-1]
-    weighted, _, _ = weights_turn(page_view=time.time() % 1)
-    return recomputed, marks + renewals, weighted
+    refreshed = second_refresh()
+    return recomputed, refreshed.marks + refreshed.renewals, weights_turn(page_view=time.time() % 1).cost
 
 
 def upkeep_row(work: str, *, listed: Sequence[Spent], unlisted: Sequence[Spent]) -> Row:
