@@ -68,11 +68,11 @@ os.register_at_fork(after_in_child=lambda: setattr(thread_connection, "connectio
 
 @lru_cache(maxsize=256)
 def around_the_key(fields: tuple[str, ...]) -> tuple[bytes, bytes]:
-    """Return the bytes of an HMGET before its key and after it."""
+    """Return the bytes of an HMGET before the length of its key, and after the key."""
     encoded = [field.encode() for field in fields]
     return (
-        b"*%d\r\n$5\r\nHMGET\r\n" % (len(fields) + 2),
-        b"".join([b"$%d\r\n%b\r\n" % (len(field), field) for field in encoded]),
+        b"*%d\r\n$5\r\nHMGET\r\n$" % (len(fields) + 2),
+        b"".join([b"\r\n", *(b"$%d\r\n%b\r\n" % (len(field), field) for field in encoded)]),
     )
 
 
@@ -81,8 +81,8 @@ def pack_hmgets(keys: Sequence[str], fields: tuple[str, ...]) -> bytes:
     before, after = around_the_key(fields)
     if len(keys) == 1:  # in half the time
         key = keys[0].encode()
-        return b"%b$%d\r\n%b\r\n%b" % (before, len(key), key, after)
-    return b"".join([b"%b$%d\r\n%b\r\n%b" % (before, len(key), key, after) for key in map(str.encode, keys)])
+        return b"%b%d\r\n%b%b" % (before, len(key), key, after)
+    return b"".join([b"%b%d\r\n%b%b" % (before, len(key), key, after) for key in map(str.encode, keys)])
 
 
 def is_of(identity: str) -> bool:

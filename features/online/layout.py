@@ -152,8 +152,8 @@ def parts_of_stamp(text: bytes) -> tuple[int, int, str]:
 
 def oldest_moment(stamps: Sequence[bytes | None]) -> datetime | None:
     """Return the as_of of the oldest stamp; None where all are absent or empty."""
-    present = [stamp for stamp in stamps if stamp]
-    return moment_of(min(present)[STAMP_MOMENT]) if present else None
+    oldest = stamps[0] if len(stamps) == 1 else min(filter(None, stamps), default=None)
+    return moment_of(oldest[STAMP_MOMENT]) if oldest else None
 
 
 # Customers of one chunk are computed at one moment, so the last moments are kept.
