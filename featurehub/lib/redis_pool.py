@@ -18,7 +18,6 @@ from featurehub.lib.breaker import Breaker
 
 # The second is Python's own, which sockets raise.
 TIMEOUTS = (RedisTimeoutError, TimeoutError)
-NO_ANSWER = "Redis did not answer a moment ago."
 
 
 class BreakerConnection(AbstractConnection):
@@ -32,13 +31,11 @@ class BreakerConnection(AbstractConnection):
         super().__init__(*args, **kwargs)
 
     def connect(self) -> None:
-        if self.breaker.is_open:
-            raise RedisConnectionError(NO_ANSWER)
+        self._refuse_while_open()
         super().connect()  # type: ignore[no-untyped-call]
 
     def send_packed_command(self, command: str | Iterable[bytes], check_health: bool = True) -> None:
-        if self.breaker.is_open:
-            raise RedisConnectionError(NO_ANSWER)
+        self._refuse_while_open()
         super().send_packed_command(command, check_health)  # type: ignore[no-untyped-call]
 
     def disconnect(self, *args: Any, **kwargs: Any) -> None:
@@ -50,6 +47,10 @@ class BreakerConnection(AbstractConnection):
         if isinstance(error, TIMEOUTS):
             self.breaker.open(error)
         super().disconnect(*args, **kwargs)  # type: ignore[no-untyped-call]
+
+    def _refuse_while_open(self) -> None:
+        if self.breaker.is_open:
+            raise RedisConnectionError("Redis did not answer a moment ago.")
 
 
 class TcpConnection(BreakerConnection, Connection):

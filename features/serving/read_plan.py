@@ -6,11 +6,10 @@ from functools import cached_property, lru_cache
 
 import orjson
 
-from featurehub.lib.errors import UnknownError
 from features.online import layout
 from features.registry.contents import Registry, resolve_pins
 from features.registry.feature_sets import Selection, select_features
-from features.registry.snapshot import found_in_registry, registry_snapshot
+from features.registry.snapshot import found_in_registry
 
 # Plans of longer lists of names and versions are made each time.
 CACHED_PLAN_CHARACTERS = 8_192
@@ -33,11 +32,10 @@ class ReadPlan:
 
     `names`: in the order asked; the `registered` ones of them, name → type. `versions`: type → number, one for each
     type of a registered name; `version_texts`: the ends of their stamps, in the same order. `types`: the type of each
-    field. `suffixes`: type → the suffix of the hash that holds it. `hashes`: suffix of each hash → the places of its
-    fields. `defaults`: name → value of a name without one. `lifetimes`: type → seconds, of the versions whose values
-    expire. `is_plain`: no value expires, and every name is registered and asked for once, so that a row without gaps is
-    the whole answer. `is_switching`: one of the versions went live within the last TTL. `feature_set`: the set that
-    gave the names and versions, or None.
+    field. `suffixes`: type → the suffix of the hash that holds it. `defaults`: name → value of a name without one.
+    `lifetimes`: type → seconds, of the versions whose values expire. `is_plain`: no value expires, and every name is
+    registered and asked for once, so that a row without gaps is the whole answer. `is_switching`: one of the versions
+    went live within the last TTL. `feature_set`: the set that gave the names and versions, or None.
     """
 
     names: tuple[str, ...]
@@ -50,10 +48,14 @@ class ReadPlan:
     fields: tuple[str, ...]
     types: tuple[str, ...]
     suffixes: Mapping[str, str]
-    hashes: Mapping[str, Sequence[int]]
     is_plain: bool
     is_switching: bool
     feature_set: str | None
+
+    @cached_property
+    def hashes(self) -> Mapping[str, Sequence[int]]:
+        """Return the hashes to read, see `places_in_hashes`."""
+        return places_in_hashes(self.types, suffixes=self.suffixes)
 
     @cached_property
     def features_template(self) -> bytes:
@@ -81,8 +83,8 @@ def plan_read(asked: Selection, *, with_metadata: bool = False) -> ReadPlan:
     Raises UnknownError for a version or set that can't be read, InvalidError for a set beside names or versions.
     """
     try:
-        return cached_plan(registry_snapshot.get(), asked, with_metadata)
-    except (TooLongToKeep, UnknownError):
+        return found_in_registry(lambda known: cached_plan(known, asked, with_metadata))
+    except TooLongToKeep:
         return found_in_registry(lambda known: make_plan(known, asked, with_metadata))
 
 
@@ -111,8 +113,6 @@ def make_plan(known: Registry, asked: Selection, with_metadata: bool) -> ReadPla
     head = [layout.stamp_field(name) for name in read]
     if with_metadata:
         head += [layout.metadata_field(name) for name in read]
-    types = (*read, *(read if with_metadata else ()), *registered.values())
-    suffixes = {name: layout.suffix_in(known, view) for name, view in read.items()}
     return ReadPlan(
         names=names,
         registered=registered,
@@ -122,9 +122,8 @@ def make_plan(known: Registry, asked: Selection, with_metadata: bool) -> ReadPla
         version_texts=tuple(layout.version_text(view.number) for view in read.values()),
         values_at=len(head),
         fields=(*head, *registered),
-        types=types,
-        suffixes=suffixes,
-        hashes=places_in_hashes(types, suffixes=suffixes),
+        types=(*read, *(read if with_metadata else ()), *registered.values()),
+        suffixes={name: layout.suffix_in(known, view) for name, view in read.items()},
         is_plain=len(registered) == len(names) and all(view.time_to_live is None for view in read.values()),
         is_switching=not known.switched.isdisjoint(read),
         feature_set=feature_set,
