@@ -38,7 +38,7 @@ def leave_servers_alone() -> None:
 
 
 def vacuum() -> Spent:
-    """Vacuum and analyze what a turn has written, after it. Return the cost."""
+    """Vacuum and analyze what turns have written, between two of them. Return the cost."""
     with spent() as cost, connection.cursor() as cursor:
         cursor.execute("vacuum analyze features_customer, features_customerfeature")
     return cost

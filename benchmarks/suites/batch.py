@@ -203,8 +203,13 @@ def weights_row(customers: int) -> Row:
 
 
 def weights_turn(*, page_view: float) -> WeightsTurn:
-    """Make weights live in which that of a page view is another one."""
     since = database_now()
+    cost = new_weights(page_view=page_view)
+    return WeightsTurn(cost, vacuum(), floor_history(since=since), floor_hashes())
+
+
+def new_weights(*, page_view: float) -> Spent:
+    """Return the cost of weights that go live, in which that of a page view is another one."""
     numbers = with_changes(
         as_weights(active_set("1.0")), changes={"page_view": {"weight": page_view}}, monetary_norm=None
     )
@@ -215,7 +220,7 @@ def weights_turn(*, page_view: float) -> WeightsTurn:
         run = weight_set_steps.activate(draft.pk, by=None, reason="To be measured")
         while rescore.rescore(run) or not runs.finish_rescore(run):
             pass
-    return WeightsTurn(cost, vacuum(), floor_history(since=since), floor_hashes())
+    return cost
 
 
 def work(step: Callable[[], int]) -> Spent:

@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from django.db import connection
 
 from benchmarks import events, goals
-from benchmarks.batch_floors import leave_servers_alone
+from benchmarks.batch_floors import leave_servers_alone, vacuum
 from benchmarks.rows import RUNS, Row
 from benchmarks.scale import scaled
 from benchmarks.spent import Spent, spent
-from benchmarks.suites.batch import second_refresh, weights_turn
+from benchmarks.suites.batch import new_weights, second_refresh
 from features.materialization import customer_lists, recompute
 from features.models import FeatureDefinition, Run
 from features.registry.list_layout import list_layout
@@ -66,6 +66,7 @@ def cost_of_turn(places: dict[int, int]) -> tuple[Spent, Spent, Spent]:
     `places` are the listed definitions.
     """
     list_these(places)
+    vacuum()
     with spent() as recomputed:
         run = recompute.begin_recompute()
         while recompute.load_chunk(run):
@@ -73,7 +74,7 @@ def cost_of_turn(places: dict[int, int]) -> tuple[Spent, Spent, Spent]:
         run.refresh_from_db()
     assert run.state == Run.State.DONE
     refreshed = second_refresh()
-    return recomputed, refreshed.marks + refreshed.renewals, weights_turn(page_view=time.time() % 1).cost
+    return recomputed, refreshed.marks + refreshed.renewals, new_weights(page_view=time.time() % 1)
 
 
 def upkeep_row(work: str, *, listed: Sequence[Spent], unlisted: Sequence[Spent]) -> Row:
